@@ -1,0 +1,298 @@
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use zeroize::Zeroizing;
+
+use crate::Result;
+
+/// Where a configuration lives: the kind of backend and the address within it. Never a secret.
+///
+/// ```
+/// use ksm_storage_core::Location;
+///
+/// assert_eq!(Location::new("aws-sm", "us-east-1/ksm-config").to_string(), "aws-sm://us-east-1/ksm-config");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Location {
+    kind: &'static str,
+    address: Arc<str>,
+}
+
+impl Location {
+    /// `kind` is the backend's name, such as `memory`; `address` is what tells two stores of that kind apart.
+    pub fn new(kind: &'static str, address: impl Into<Arc<str>>) -> Self {
+        Self { kind, address: address.into() }
+    }
+
+    /// The backend's name.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// What tells this store from others of its kind.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.kind, self.address)
+    }
+}
+
+/// The name of one store event.
+///
+/// A version is opaque. It is compared only with versions from the same backend instance or its clones, it is
+/// never the name of two store events, and it does not come back when equal content does. It is no secret.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Version(Arc<str>);
+
+impl Version {
+    /// The version that the store calls `name`.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The store's name for it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({})", self.0)
+    }
+}
+
+/// The bytes of a stored document: shared when cloned, zeroized when the last clone is dropped.
+///
+/// ```
+/// use ksm_storage_core::Payload;
+///
+/// let payload = Payload::from("{}");
+/// assert_eq!(payload.as_bytes(), b"{}");
+/// assert_eq!(format!("{payload:?}"), "Payload(2 bytes)");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Payload(Arc<Zeroizing<Vec<u8>>>);
+
+impl Payload {
+    /// The bytes. They are secret.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no byte at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(Zeroizing::new(bytes)))
+    }
+}
+
+impl From<String> for Payload {
+    fn from(text: String) -> Self {
+        Self::from(text.into_bytes())
+    }
+}
+
+impl From<&str> for Payload {
+    fn from(text: &str) -> Self {
+        Self::from(text.as_bytes().to_vec())
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({} bytes)", self.len())
+    }
+}
+
+/// What a load found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The store event that put it there.
+    pub version: Version,
+    /// The stored bytes. `None` means that nothing is there: a store on this version creates it.
+    pub payload: Option<Payload>,
+}
+
+/// What a [`store`](StorageBackend::store) did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreOutcome {
+    /// The payload is stored, and a load that starts now sees it (or will, where reads are not fresh).
+    Committed {
+        /// The store event just made.
+        version: Version,
+        /// What the backend found out about foreign writers.
+        displaced: Displaced,
+    },
+    /// Something else than the expected version is stored. Nothing was changed.
+    Conflict {
+        /// What is stored, if the backend had to read it to know: the caller need not read it again.
+        current: Option<Stored>,
+    },
+}
+
+impl StoreOutcome {
+    /// A commit that displaced nothing.
+    pub fn committed(version: Version) -> Self {
+        Self::Committed { version, displaced: Displaced::Nothing }
+    }
+}
+
+/// Whether a commit displaced a version of a writer who does not follow the backend's protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Displaced {
+    /// No. With [`Writes::Exact`] always.
+    Nothing,
+    /// The check was refused, failed, or could not decide. The write is good all the same: a warning is logged.
+    Unverified,
+    /// Yes, this one, stored between the load and the store.
+    Foreign {
+        /// The version that is no longer current.
+        version: Version,
+        /// A command that shows its content to an operator, where there is one.
+        inspect: Option<String>,
+    },
+}
+
+/// What a backend promises of its writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Writes {
+    /// A store excludes every other writer of the store, whatever program that is.
+    Exact,
+    /// A store excludes all writers of this project, and reports a foreign one that it displaced.
+    Cooperative,
+    /// The store offers no condition: the last writer wins. Core refuses to write.
+    Unconditional,
+    /// The backend never writes. Core refuses to.
+    ReadOnly,
+}
+
+/// What a backend can do; constant, so that core can refuse before any I/O.
+///
+/// ```
+/// use ksm_storage_core::{Capabilities, Writes};
+///
+/// let capabilities = Capabilities::new(Writes::Exact).max_payload(65_536);
+/// assert!(capabilities.fresh_reads);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// What a store promises.
+    pub writes: Writes,
+    /// The largest payload accepted, in bytes.
+    pub max_payload: Option<usize>,
+    /// Whether a load sees every store acknowledged before it began. If not, it may lag for a while.
+    pub fresh_reads: bool,
+}
+
+impl Capabilities {
+    /// Payloads of any size and fresh reads, until said otherwise.
+    pub const fn new(writes: Writes) -> Self {
+        Self { writes, max_payload: None, fresh_reads: true }
+    }
+
+    /// The largest payload accepted, in bytes.
+    pub const fn max_payload(mut self, bytes: usize) -> Self {
+        self.max_payload = Some(bytes);
+        self
+    }
+
+    /// Declares that a load may for a while return a version older than the current one.
+    pub const fn stale_reads(mut self) -> Self {
+        self.fresh_reads = false;
+        self
+    }
+}
+
+/// One store of one configuration document: what a backend implements.
+///
+/// There are two operations, and no default bodies. All that is hard (queueing, retrying, merging, deadlines) is
+/// done once, by [`ConfigStorage`](crate::ConfigStorage).
+///
+/// # Contract
+/// - **Conditional.** Of all [`store`](Self::store) calls with one `expected` version at most one is answered
+///   [`Committed`](StoreOutcome::Committed), *also if their payloads are equal*, whichever handle, process or host
+///   they come from. Where the backend cannot promise this, [`Capabilities::writes`] says so.
+/// - **Whole.** A load returns a stored payload byte for byte (a backend may add and remove framing of its own),
+///   never a part of one, and never a mixture.
+/// - **Honest.** `Committed` means that the store has acknowledged it. An error claims
+///   [`Outcome::NotApplied`](crate::Outcome::NotApplied) only if the payload is not stored and will not be. A store
+///   that cannot be read, or that holds what the backend cannot frame, is an error: never `payload: None`, and
+///   never an empty document.
+/// - **Nothing by itself.** A load never creates anything. A store creates only on the version of a load that
+///   found `payload: None`.
+/// - **Droppable.** Both futures may be dropped at any `await`. A dropped store takes effect once or never,
+///   possibly later, and never half.
+/// - **Bounded.** Both end by themselves in a time that suits the store. Transport errors are retried by the
+///   backend, not by core; a conflict is never retried by the backend.
+/// - **Secret.** No error, `Debug`, log event or panic holds a byte of a payload.
+///
+/// The crate `ksm-storage-testkit` checks all of this for any implementation.
+#[async_trait]
+pub trait StorageBackend: fmt::Debug + Send + Sync + 'static {
+    /// Where the document lives.
+    fn location(&self) -> Location;
+
+    /// What this backend can do. Constant, without I/O.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Reads what is stored.
+    ///
+    /// # Errors
+    /// Of the kind that tells the caller what to do, above all [`NotFound`](crate::ErrorKind::NotFound) for a store
+    /// that does not exist and [`AccessDenied`](crate::ErrorKind::AccessDenied).
+    async fn load(&self) -> Result<Stored>;
+
+    /// Stores `payload` if `expected` is still the current version.
+    ///
+    /// # Errors
+    /// With the [`outcome`](crate::Error::outcome) that is certain, else `Unknown`. A version that has moved on is
+    /// not an error but [`StoreOutcome::Conflict`].
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome>;
+}
+
+macro_rules! forward {
+    ($($pointer:ident),*) => {$(
+        #[async_trait]
+        impl<B: StorageBackend + ?Sized> StorageBackend for $pointer<B> {
+            fn location(&self) -> Location {
+                (**self).location()
+            }
+
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
+            }
+
+            async fn load(&self) -> Result<Stored> {
+                (**self).load().await
+            }
+
+            async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+                (**self).store(expected, payload).await
+            }
+        }
+    )*};
+}
+
+forward!(Arc, Box);

@@ -1,0 +1,81 @@
+use std::{fmt, future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+/// Time and chance, as a storage sees them; a test puts its own in their place and never waits.
+///
+/// ```
+/// use ksm_storage_core::{Clock, SystemClock};
+///
+/// let clock = SystemClock::new();
+/// assert!(clock.now() <= clock.now());
+/// ```
+#[async_trait]
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// Time since an origin of the clock's choice. It never goes back.
+    fn now(&self) -> Duration;
+
+    /// Waits for `duration`: a pause before another attempt.
+    async fn sleep(&self, duration: Duration);
+
+    /// Waits until [`now`](Self::now) is `instant` or later: a deadline, as a rule dropped before it comes.
+    async fn alarm(&self, instant: Duration);
+
+    /// A number evenly spread over all of `u64`, for jitter. It need not be unpredictable.
+    fn random(&self) -> u64;
+}
+
+/// The time of the Tokio runtime, and a fast random number generator.
+///
+/// [`sleep`](Clock::sleep) and [`alarm`](Clock::alarm) need a runtime with its timer enabled.
+#[derive(Debug)]
+pub struct SystemClock {
+    origin: Instant,
+}
+
+impl SystemClock {
+    /// A clock that starts at zero.
+    pub fn new() -> Self {
+        Self { origin: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    async fn alarm(&self, instant: Duration) {
+        match self.origin.checked_add(instant) {
+            Some(instant) => tokio::time::sleep_until(instant).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn random(&self) -> u64 {
+        fastrand::u64(..)
+    }
+}
+
+/// The future's output, or `None` if the alarm for `deadline` went off first.
+pub(crate) async fn within<F: Future>(clock: &dyn Clock, deadline: Duration, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut alarm = clock.alarm(deadline);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => alarm.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}

@@ -1,0 +1,266 @@
+//! Reading a stored document, without leaving a copy of it behind and without quoting it in an error.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use secrecy::SecretString;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{error::Category, value::RawValue};
+use zeroize::Zeroizing;
+
+use super::{ConfigDocument, Value};
+use crate::{ConfigKey, Error, ErrorKind, Outcome, Result};
+
+pub(super) fn parse(stored: &[u8]) -> Result<ConfigDocument> {
+    if stored.len() > ConfigDocument::MAX_LEN {
+        return Err(invalid(format!(
+            "it has {} bytes, and a document has at most {}",
+            stored.len(),
+            ConfigDocument::MAX_LEN
+        )));
+    }
+    let text = Text::new(stored, "")?;
+    if text.trimmed().is_empty() {
+        return Err(invalid("it is empty, where a JSON object was expected")
+            .with_hint("store `{}` for an empty document"));
+    }
+    if text.trimmed().starts_with('{') {
+        return parse_object(&text);
+    }
+    if let Some(found) = other_json(text.trimmed()) {
+        return Err(invalid(format!("it is JSON, but {found}, where an object was expected")));
+    }
+    let decoded = decode_base64(&text)?;
+    let text = Text::new(&decoded, " of the decoded base64")?;
+    if !text.trimmed().starts_with('{') {
+        return Err(invalid("it is base64, but not of a JSON object"));
+    }
+    parse_object(&text)
+}
+
+/// What the JSON text is, if it is valid JSON and no object.
+fn other_json(text: &str) -> Option<&'static str> {
+    let found = match text.as_bytes().first()? {
+        b'[' => "an array",
+        b'"' => "a string",
+        b't' | b'f' => "true or false",
+        b'n' => "null",
+        _ => "a number",
+    };
+    serde_json::from_str::<IgnoredAny>(text).ok().map(|_| found)
+}
+
+/// UTF-8 text, with what a position in it is called.
+struct Text<'a> {
+    whole: &'a str,
+    of: &'static str,
+}
+
+impl<'a> Text<'a> {
+    fn new(bytes: &'a [u8], of: &'static str) -> Result<Self> {
+        match std::str::from_utf8(bytes) {
+            Ok(whole) => Ok(Self { whole, of }),
+            Err(error) => Err(invalid(format!("byte {}{of} is not UTF-8", error.valid_up_to() + 1))),
+        }
+    }
+
+    fn trimmed(&self) -> &'a str {
+        self.whole.trim_matches(is_blank)
+    }
+
+    /// An error at the byte `offset` of the whole text.
+    fn invalid_at(&self, offset: usize, expected: impl fmt::Display) -> Error {
+        let before = &self.whole[..offset];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        invalid(format!("line {line}, column {column}{}: {expected}", self.of))
+    }
+
+    /// Where `part`, a piece of this text, begins.
+    fn offset_of(&self, part: &str) -> usize {
+        part.as_ptr().addr() - self.whole.as_ptr().addr()
+    }
+}
+
+fn is_blank(character: char) -> bool {
+    character.is_whitespace() || character == '\u{feff}'
+}
+
+fn parse_object(text: &Text<'_>) -> Result<ConfigDocument> {
+    let json = text.trimmed();
+    let start = text.offset_of(json);
+    if let Some(offset) = too_deep(json) {
+        let limit = ConfigDocument::MAX_DEPTH;
+        return Err(text.invalid_at(start + offset, format_args!("nested more than {limit} deep")));
+    }
+    // Values are borrowed from the text: the parser copies none of them.
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let entries = deserializer
+        .deserialize_map(Entries)
+        .and_then(|entries| deserializer.end().map(|()| entries))
+        .map_err(|error| {
+            let expected = match error.classify() {
+                // The parser's own words, which never quote the text, without its own position.
+                Category::Syntax | Category::Eof => {
+                    let words = error.to_string();
+                    words.split(" at line ").next().unwrap_or_default().to_owned()
+                }
+                Category::Data | Category::Io => "a JSON object was expected".to_owned(),
+            };
+            text.invalid_at(start + offset_at(json, error.line(), error.column()), expected)
+        })?;
+    let mut document = ConfigDocument::new();
+    for (name, raw) in entries {
+        let raw = raw.get();
+        match (ConfigKey::from_name(&name), raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))) {
+            (Some(key), Some(escaped)) => {
+                let value = unescape(escaped).map_err(|at| {
+                    text.invalid_at(
+                        text.offset_of(escaped) + at,
+                        "the second half of a surrogate pair was expected, as \\uDC00 to \\uDFFF",
+                    )
+                })?;
+                document.known[key as usize] = Some(Value::Text(Arc::new(value)));
+            }
+            (Some(key), None) => document.known[key as usize] = Some(json_value(raw)),
+            (None, _) => {
+                document.other.insert(name.into(), json_value(raw));
+            }
+        }
+    }
+    Ok(document)
+}
+
+fn json_value(raw: &str) -> Value {
+    Value::Json(Arc::new(SecretString::from(raw)))
+}
+
+/// The names and values of an object, in their order.
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}
+
+/// The byte that serde_json calls `line` and `column`: the column counts bytes, from 1, up to the one read last.
+fn offset_at(json: &str, line: usize, column: usize) -> usize {
+    let start: usize = json.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let mut offset = (start + column.saturating_sub(1)).min(json.len());
+    while !json.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+/// Where the text opens more arrays and objects than allowed. The parser itself has no limit for values that it
+/// only passes over.
+fn too_deep(json: &str) -> Option<usize> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (offset, byte) in json.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > ConfigDocument::MAX_DEPTH {
+                    return Some(offset);
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The string that a JSON string's inside stands for, or where a lone surrogate is. The parser has checked all else.
+fn unescape(escaped: &str) -> Result<SecretString, usize> {
+    if !escaped.contains('\\') {
+        return Ok(SecretString::from(escaped));
+    }
+    // An escape is never shorter than what it stands for, so this buffer does not grow.
+    let mut text = Zeroizing::new(String::with_capacity(escaped.len()));
+    let mut rest = escaped;
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        let offset = escaped.len() - rest.len() + at;
+        let (character, len) = match rest.as_bytes().get(at + 1) {
+            Some(b'b') => ('\u{8}', 2),
+            Some(b'f') => ('\u{c}', 2),
+            Some(b'n') => ('\n', 2),
+            Some(b'r') => ('\r', 2),
+            Some(b't') => ('\t', 2),
+            Some(b'u') => unicode_escape(&rest[at..]).ok_or(offset)?,
+            Some(&same) => (char::from(same), 2),
+            None => return Err(offset),
+        };
+        text.push(character);
+        rest = &rest[at + len..];
+    }
+    text.push_str(rest);
+    Ok(SecretString::from(text.as_str()))
+}
+
+/// The character at the start of `rest`, which begins with `\u`, and the length of its escape.
+fn unicode_escape(rest: &str) -> Option<(char, usize)> {
+    let unit = |at: usize| {
+        let digits = rest.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let first = unit(0)?;
+    if let Some(character) = char::from_u32(first.into()) {
+        return Some((character, 6));
+    }
+    let pair = char::decode_utf16([first, unit(6)?]).next()?.ok()?;
+    Some((pair, 12))
+}
+
+fn decode_base64(text: &Text<'_>) -> Result<Zeroizing<Vec<u8>>> {
+    let encoded = text.trimmed();
+    let mut standard = Zeroizing::new(Vec::with_capacity(encoded.len()));
+    let mut padded = false;
+    for (offset, character) in encoded.char_indices() {
+        standard.push(match character {
+            _ if is_blank(character) => continue,
+            '=' => {
+                padded = true;
+                continue;
+            }
+            '-' if !padded => b'+',
+            '_' if !padded => b'/',
+            '+' | '/' | 'a'..='z' | 'A'..='Z' | '0'..='9' if !padded => character as u8,
+            _ => {
+                let expected: Cow<'_, str> = if padded {
+                    "nothing was expected after the padding of base64".into()
+                } else {
+                    "a JSON object, or base64 of one, was expected".into()
+                };
+                return Err(text.invalid_at(text.offset_of(encoded) + offset, expected));
+            }
+        });
+    }
+    let mut decoded = Zeroizing::new(vec![0; base64::decoded_len_estimate(standard.len())]);
+    let len = STANDARD_NO_PAD
+        .decode_slice(&*standard, &mut decoded)
+        .map_err(|_| invalid("it looks like base64, but is cut short or has stray bits at its end"))?;
+    decoded.truncate(len);
+    Ok(decoded)
+}
+
+fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidConfig, message).with_outcome(Outcome::NotApplied)
+}

@@ -1,0 +1,91 @@
+//! Writing a document. Two passes, so that the buffer has its final size from the start: a buffer that grows leaves
+//! copies of secrets behind.
+
+use std::io::{self, Write};
+
+use secrecy::ExposeSecret;
+
+use super::{ConfigDocument, Value};
+use crate::Payload;
+
+pub(super) fn to_payload(document: &ConfigDocument) -> Payload {
+    let mut bytes = Vec::with_capacity(encoded_len(document));
+    write(document, &mut bytes);
+    Payload::from(bytes)
+}
+
+pub(super) fn encoded_len(document: &ConfigDocument) -> usize {
+    let mut counter = Counter(0);
+    write(document, &mut counter);
+    counter.0
+}
+
+struct Counter(usize);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[expect(clippy::expect_used, reason = "neither of the two writers used here ever fails")]
+fn write(document: &ConfigDocument, out: &mut impl Write) {
+    try_write(document, out).expect("a buffer in memory takes everything");
+}
+
+fn try_write(document: &ConfigDocument, out: &mut impl Write) -> io::Result<()> {
+    let mut separator = "{\n    ";
+    for (name, value) in document.entries() {
+        out.write_all(separator.as_bytes())?;
+        serde_json::to_writer(&mut *out, name)?;
+        out.write_all(b": ")?;
+        match value {
+            // Written straight into `out`, without a buffer in between.
+            Value::Text(text) => serde_json::to_writer(&mut *out, text.expose_secret())?,
+            Value::Json(json) => out.write_all(json.expose_secret().as_bytes())?,
+        }
+        separator = ",\n    ";
+    }
+    out.write_all(if document.is_empty() { b"{}" } else { b"\n}" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ConfigKey;
+
+    fn written(document: &ConfigDocument) -> String {
+        let payload = to_payload(document);
+        assert_eq!(payload.len(), encoded_len(document));
+        String::from_utf8(payload.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_empty_document_is_two_characters() {
+        assert_eq!(written(&ConfigDocument::new()), "{}");
+    }
+
+    /// The expected text is what `json.dumps(config, indent=4, sort_keys=True)` gives in Python.
+    #[test]
+    fn names_are_sorted_and_indented_by_four() {
+        let mut document = ConfigDocument::parse(br#"{"serverPublicKeyId": 10, "a\"b": null}"#).unwrap();
+        document.set(ConfigKey::Hostname, "quote \" back \\ tab \t slash / bell \u{7}");
+        assert_eq!(
+            written(&document),
+            "{\n    \"a\\\"b\": null,\n    \"hostname\": \"quote \\\" back \\\\ tab \\t slash / bell \\u0007\",\n    \"serverPublicKeyId\": 10\n}"
+        );
+    }
+
+    #[test]
+    fn other_values_are_written_as_they_were() {
+        let nested = r#"{ "deep" : [ 1.50 , 123456789012345678901234567890 , "\/" ] }"#;
+        let stored = format!(r#"{{"x":{nested},"y":1e400}}"#);
+        let document = ConfigDocument::parse(stored.as_bytes()).unwrap();
+        assert_eq!(written(&document), format!("{{\n    \"x\": {nested},\n    \"y\": 1e400\n}}"));
+    }
+}

@@ -1,0 +1,51 @@
+//! The storage contract for [Keeper Secrets Manager][ksm] client configurations.
+//!
+//! A client of Keeper Secrets Manager starts from a small JSON document that holds its private key. This crate
+//! says how a program reads and writes that document wherever it is kept, and what a place to keep it must do.
+//!
+//! - A program holds a [`ConfigStorage`] (or its synchronous twin, [`blocking::ConfigStorage`]). It is opened with
+//!   one load, read from memory without I/O or lock, and written with one conditional store per change.
+//! - A place to keep the document implements [`StorageBackend`]: a load and a conditional store.
+//!
+//! No backend is in here; the crate has no network and no TLS in its tree.
+//!
+//! ```
+//! use ksm_storage_core::{ConfigKey, ConfigStorage, Error};
+//! use ksm_storage_memory::MemoryBackend;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await?;
+//! storage.set(ConfigKey::Hostname, "keepersecurity.com").await?;
+//! let hostname = storage.get(ConfigKey::Hostname);
+//! assert_eq!(hostname.as_ref().map(|value| value.expose_secret()), Some("keepersecurity.com"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The contract
+//! What a storage promises over any backend is numbered C1 to C15; the project's README has the table, and the
+//! crate `ksm-storage-testkit` a case for each clause.
+//!
+//! [ksm]: https://docs.keeper.io/secrets-manager/
+
+mod backend;
+pub mod blocking;
+mod clock;
+mod document;
+mod error;
+mod key;
+mod snapshot;
+mod storage;
+mod sync;
+
+pub use backend::{
+    Capabilities, Displaced, Location, Payload, StorageBackend, StoreOutcome, Stored, Version, Writes,
+};
+pub use clock::{Clock, SystemClock};
+pub use document::{BindState, ConfigDocument};
+pub use error::{Error, ErrorKind, Operation, Outcome, Result};
+pub use key::ConfigKey;
+pub use secrecy::{ExposeSecret, SecretString};
+pub use snapshot::{SecretRef, Snapshot};
+pub use storage::{Builder, ConfigStorage};

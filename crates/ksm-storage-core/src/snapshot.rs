@@ -1,0 +1,112 @@
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    BindState, ConfigDocument, ConfigKey, Version,
+    sync::{Arc, Guard},
+};
+
+/// A document together with the version that it was read or stored as. It never changes.
+///
+/// Keys that belong together are read from one snapshot. A clone shares the content.
+///
+/// ```
+/// use ksm_storage_core::{BindState, ConfigKey, ConfigStorage};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), ksm_storage_core::Error> {
+/// # let backend = ksm_storage_memory::MemoryBackend::from_config(r#"{"hostname": "keepersecurity.com"}"#);
+/// let storage = ConfigStorage::open(backend).await?;
+/// let snapshot = storage.snapshot();
+/// assert_eq!(snapshot.bind_state(), BindState::Empty);
+/// assert!(snapshot.contains(ConfigKey::Hostname));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Snapshot(Arc<Content>);
+
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) version: Version,
+    pub(crate) document: ConfigDocument,
+}
+
+impl Snapshot {
+    pub(crate) fn new(version: Version, document: ConfigDocument) -> Self {
+        Self(Arc::new(Content { version, document }))
+    }
+
+    pub(crate) fn from_content(content: Arc<Content>) -> Self {
+        Self(content)
+    }
+
+    pub(crate) fn into_content(self) -> Arc<Content> {
+        self.0
+    }
+
+    /// The store event that made this content current.
+    pub fn version(&self) -> &Version {
+        &self.0.version
+    }
+
+    /// The content. Clone it to have one that can be changed.
+    pub fn document(&self) -> &ConfigDocument {
+        &self.0.document
+    }
+
+    /// See [`ConfigDocument::get`].
+    pub fn get(&self, key: ConfigKey) -> Option<&SecretString> {
+        self.document().get(key)
+    }
+
+    /// See [`ConfigDocument::contains`].
+    pub fn contains(&self, key: ConfigKey) -> bool {
+        self.document().contains(key)
+    }
+
+    /// See [`ConfigDocument::is_empty`].
+    pub fn is_empty(&self) -> bool {
+        self.document().is_empty()
+    }
+
+    /// See [`ConfigDocument::bind_state`].
+    pub fn bind_state(&self) -> BindState {
+        self.document().bind_state()
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("version", &self.0.version)
+            .field("document", &self.0.document)
+            .finish()
+    }
+}
+
+/// One value of the snapshot that was current when it was asked for.
+///
+/// It is a guard into the snapshot: nothing was copied, and nothing is locked. Keep it short and do not hold it
+/// across an `await`: the snapshot cannot be zeroized before it is gone. [`Snapshot`] is the thing to keep.
+pub struct SecretRef {
+    content: Guard<Arc<Content>>,
+    key: ConfigKey,
+}
+
+impl SecretRef {
+    pub(crate) fn new(content: Guard<Arc<Content>>, key: ConfigKey) -> Option<Self> {
+        content.document.contains(key).then_some(Self { content, key })
+    }
+
+    /// The value. Do not print it.
+    pub fn expose_secret(&self) -> &str {
+        self.content.document.get(self.key).map_or("", ExposeSecret::expose_secret)
+    }
+}
+
+impl fmt::Debug for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretRef({}: {} bytes)", self.key, self.expose_secret().len())
+    }
+}

@@ -1,0 +1,150 @@
+//! One call that waits for the committer.
+
+use std::{
+    any::Any,
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use crate::{
+    ConfigDocument, Error, Outcome, Snapshot, Version,
+    sync::{Arc, AtomicU8, Ordering, oneshot},
+};
+
+thread_local! {
+    /// The address of the handle family whose change runs on this thread; zero if none does.
+    static CHANGING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether this thread is running a change of the handle family `family`.
+pub(crate) fn is_changing(family: usize) -> bool {
+    CHANGING.get() == family
+}
+
+/// How a change finished, apart from whether it could be stored.
+pub(super) enum Ran<T, E> {
+    Done(T),
+    Refused(E),
+    TooLarge(Error),
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// What a caller is told: how its change ran and the snapshot it ended in, or why the batch failed.
+pub(super) type Answer<T, E> = Result<(Ran<T, E>, Snapshot), Error>;
+
+/// What a change is based on.
+#[derive(Clone, Copy)]
+pub(super) struct Base<'a> {
+    /// The version that was loaded.
+    pub(super) version: &'a Version,
+    /// Whether no earlier change of the same batch has altered the document.
+    pub(super) untouched: bool,
+}
+
+/// Who may still decide about a change: its caller, who can withdraw it, or the committer, who stores it.
+#[derive(Clone, Debug)]
+pub(super) struct Claim(Arc<AtomicU8>);
+
+const WAITING: u8 = 0;
+const STORING: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+impl Claim {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(AtomicU8::new(WAITING)))
+    }
+
+    /// The caller gives up. The outcome of its change is then certain, or it is too late for that.
+    pub(super) fn withdraw(&self) -> Outcome {
+        match self.0.compare_exchange(WAITING, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire) {
+            Err(STORING) => Outcome::Unknown,
+            _ => Outcome::NotApplied,
+        }
+    }
+
+    /// The store is about to begin. False if the change was withdrawn before.
+    pub(super) fn begin_store(&self) -> bool {
+        self.0.compare_exchange(WAITING, STORING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// The store was refused, or never begun.
+    pub(super) fn end_store(&self) {
+        let _ = self.0.compare_exchange(STORING, WAITING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    pub(super) fn is_storing(&self) -> bool {
+        self.0.load(Ordering::Acquire) == STORING
+    }
+
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.0.load(Ordering::Acquire) == WITHDRAWN
+    }
+}
+
+/// A queued call.
+pub(super) struct Entry {
+    pub(super) claim: Claim,
+    pub(super) deadline: Duration,
+    pub(super) change: Box<dyn Change>,
+    /// Whether this change altered the document in the batch's latest attempt.
+    pub(super) altered: bool,
+}
+
+/// A call's change, whatever it returns.
+pub(super) trait Change: Send {
+    /// Runs the change. True if `document` is to be kept as it now is.
+    fn apply(&mut self, family: usize, base: Base<'_>, document: &mut ConfigDocument) -> bool;
+
+    /// The document that the change made cannot be kept: it is too large.
+    fn discard(&mut self, error: Error);
+
+    /// Ends the call, with the snapshot that holds its change or with the batch's failure.
+    fn answer(self: Box<Self>, result: Result<Snapshot, Error>);
+}
+
+pub(super) struct Pending<F, T, E> {
+    change: F,
+    ran: Option<Ran<T, E>>,
+    reply: oneshot::Sender<Answer<T, E>>,
+}
+
+impl<F, T, E> Pending<F, T, E> {
+    pub(super) fn new(change: F, reply: oneshot::Sender<Answer<T, E>>) -> Self {
+        Self { change, ran: None, reply }
+    }
+}
+
+impl<F, T, E> Change for Pending<F, T, E>
+where
+    F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T, E> + Send,
+    T: Send,
+    E: Send,
+{
+    fn apply(&mut self, family: usize, base: Base<'_>, document: &mut ConfigDocument) -> bool {
+        let outer = CHANGING.replace(family);
+        let result = catch_unwind(AssertUnwindSafe(|| (self.change)(base, document)));
+        CHANGING.set(outer);
+        let (ran, keep) = match result {
+            Ok(Ok(value)) => (Ran::Done(value), true),
+            Ok(Err(refusal)) => (Ran::Refused(refusal), false),
+            Err(panic) => (Ran::Panicked(panic), false),
+        };
+        self.ran = Some(ran);
+        keep
+    }
+
+    fn discard(&mut self, error: Error) {
+        self.ran = Some(Ran::TooLarge(error));
+    }
+
+    fn answer(self: Box<Self>, result: Result<Snapshot, Error>) {
+        let answer = match (result, self.ran) {
+            (Ok(snapshot), Some(ran)) => Ok((ran, snapshot)),
+            (Ok(_), None) => Err(super::committer::ended_early(Outcome::NotApplied)),
+            (Err(error), _) => Err(error),
+        };
+        // A caller that has left wants no answer.
+        let _ = self.reply.send(answer);
+    }
+}

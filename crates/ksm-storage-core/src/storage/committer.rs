@@ -1,0 +1,255 @@
+//! The task that carries out what is queued: load, change, store once, answer.
+
+use std::{mem, time::Duration};
+
+use tracing::{Instrument, debug, debug_span, warn};
+
+use super::{
+    Shared,
+    backoff::{pause, within_deadline},
+    change::{Base, Entry},
+    reader::{self, timeout},
+};
+use crate::{
+    ConfigDocument, Displaced, Error, ErrorKind, Outcome, Result, Snapshot, StoreOutcome, Stored, Version,
+    sync::{Arc, lock},
+};
+
+/// Calls that wait, and whether a committer runs.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) waiting: Vec<Entry>,
+    pub(super) running: bool,
+}
+
+/// Carries out batches until nothing is queued. At most one exists per handle family.
+///
+/// If it is dropped (its runtime ends, or a backend panics) every call still open is answered, and the next call
+/// starts another.
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    batch: Vec<Entry>,
+    /// Whether the queue was found empty: from then on it may belong to another committer.
+    finished: bool,
+}
+
+/// How one attempt ended.
+enum Attempt {
+    /// The batch is over, and this snapshot the current one.
+    Installed { snapshot: Snapshot, displaced: Displaced },
+    /// Another writer was faster; here is what it wrote, if that is known.
+    Conflict(Option<Stored>),
+}
+
+impl Committer {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, batch: Vec::new(), finished: false }
+    }
+
+    pub(super) async fn run(mut self) {
+        while self.take_batch() {
+            let result = self.commit().await;
+            self.answer(result);
+        }
+    }
+
+    fn take_batch(&mut self) -> bool {
+        let mut queue = lock(&self.shared.queue);
+        self.batch = mem::take(&mut queue.waiting);
+        self.finished = self.batch.is_empty();
+        queue.running = !self.finished;
+        queue.running
+    }
+
+    async fn commit(&mut self) -> Result<(Snapshot, Displaced)> {
+        let deadline = self.batch.iter().map(|entry| entry.deadline).max().unwrap_or_default();
+        let attempts = self.shared.attempts.get();
+        let mut carried = None;
+        for attempt in 1..=attempts {
+            match self.attempt(attempt, deadline, carried.take()).await? {
+                Attempt::Installed { snapshot, displaced } => return Ok((snapshot, displaced)),
+                // What a first conflict brought is fresh; after a pause it would no longer be.
+                Attempt::Conflict(current) if attempt == 1 && current.is_some() => carried = current,
+                Attempt::Conflict(_) if attempt < attempts => self.back_off(attempt, deadline).await?,
+                Attempt::Conflict(_) => {}
+            }
+        }
+        Err(self.error(ErrorKind::Conflict, "other writers were faster on every attempt"))
+    }
+
+    async fn attempt(
+        &mut self,
+        attempt: u32,
+        deadline: Duration,
+        carried: Option<Stored>,
+    ) -> Result<Attempt> {
+        let shared = Arc::clone(&self.shared);
+        let loaded = match carried {
+            Some(stored) if !lock(&shared.history).is_earlier(&stored.version) => stored,
+            _ => reader::load(&*shared.backend, &*shared.clock, &shared.history, deadline).await?,
+        };
+        let before = reader::parse(&*shared.backend, &loaded)?;
+        let after = loop {
+            let after = self.apply(&loaded.version, &before);
+            if after == before {
+                let snapshot = shared.install(&loaded.version, before);
+                return Ok(Attempt::Installed { snapshot, displaced: Displaced::Nothing });
+            }
+            if self.begin_store() {
+                break after;
+            }
+        };
+        let payload = after.to_payload();
+        let started = shared.clock.now();
+        let span = debug_span!("store", location = %shared.location(), attempt);
+        let store = shared.backend.store(&loaded.version, &payload).instrument(span);
+        let outcome = within_deadline(&*shared.clock, deadline, store)
+            .await
+            .unwrap_or_else(|| {
+                Err(timeout("the store did not answer before the deadline").with_outcome(Outcome::Unknown))
+            })
+            .map_err(|error| error.or_location(|| shared.backend.location()))?;
+        let elapsed = shared.clock.now().saturating_sub(started);
+        match outcome {
+            StoreOutcome::Committed { version, displaced } => {
+                debug!(location = %shared.location(), attempt, %version, ?elapsed, "store");
+                self.report(&version, &displaced);
+                let snapshot = shared.install(&version, after);
+                Ok(Attempt::Installed { snapshot, displaced })
+            }
+            StoreOutcome::Conflict { current } => {
+                debug!(location = %shared.location(), attempt, version = %loaded.version, ?elapsed, "conflict");
+                self.end_store();
+                Ok(Attempt::Conflict(current))
+            }
+        }
+    }
+
+    /// Runs the batch's changes, one after another, each on a copy that is dropped if the change fails.
+    fn apply(&mut self, version: &Version, before: &ConfigDocument) -> ConfigDocument {
+        self.batch.retain(|entry| !entry.claim.is_withdrawn());
+        let family = self.shared.family();
+        let limit = self.shared.max_len();
+        let mut document = before.clone();
+        let mut untouched = true;
+        for entry in &mut self.batch {
+            let mut scratch = document.clone();
+            let keep = entry.change.apply(family, Base { version, untouched }, &mut scratch);
+            entry.altered = keep && scratch != document;
+            if !entry.altered {
+                continue;
+            }
+            let len = scratch.encoded_len();
+            if len > limit {
+                entry.altered = false;
+                entry.change.discard(
+                    Error::new(
+                        ErrorKind::TooLarge,
+                        format!("the document would have {len} bytes, and the store takes {limit}"),
+                    )
+                    .with_outcome(Outcome::NotApplied),
+                );
+                continue;
+            }
+            document = scratch;
+            untouched = false;
+        }
+        document
+    }
+
+    /// Takes the decision away from all callers. If one has withdrawn meanwhile, the changes are to run again
+    /// without it.
+    fn begin_store(&self) -> bool {
+        let all = self.batch.iter().all(|entry| entry.claim.begin_store());
+        if !all {
+            self.end_store();
+        }
+        all
+    }
+
+    fn end_store(&self) {
+        for entry in &self.batch {
+            entry.claim.end_store();
+        }
+    }
+
+    async fn back_off(&mut self, attempt: u32, deadline: Duration) -> Result<()> {
+        let clock = &*self.shared.clock;
+        let wait = pause(clock, attempt);
+        debug!(location = %self.shared.location(), attempt, ?wait, "retry");
+        within_deadline(clock, deadline, clock.sleep(wait)).await.ok_or_else(|| {
+            self.error(ErrorKind::Timeout, "other writers were faster on every attempt before the deadline")
+        })
+    }
+
+    fn report(&self, version: &Version, displaced: &Displaced) {
+        let location = self.shared.location();
+        match displaced {
+            Displaced::Nothing => {}
+            Displaced::Unverified => {
+                warn!(%location, %version, "unverified: whether a foreign version was displaced is not known");
+            }
+            Displaced::Foreign { version: foreign, .. } => {
+                warn!(%location, %version, displaced = %foreign, "displaced: a foreign version is no longer current");
+            }
+        }
+    }
+
+    fn answer(&mut self, result: Result<(Snapshot, Displaced)>) {
+        for entry in self.batch.drain(..) {
+            let answer = match &result {
+                Ok((snapshot, Displaced::Foreign { version, inspect })) if entry.altered => {
+                    Err(displaced_error(snapshot, version, inspect.as_deref())
+                        .or_location(|| self.shared.location()))
+                }
+                Ok((snapshot, _)) => Ok(snapshot.clone()),
+                Err(error) => Err(error.clone()),
+            };
+            entry.change.answer(answer);
+        }
+    }
+
+    fn error(&self, kind: ErrorKind, message: &'static str) -> Error {
+        Error::new(kind, message).with_outcome(Outcome::NotApplied).or_location(|| self.shared.location())
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let mut abandoned = mem::take(&mut self.batch);
+        {
+            let mut queue = lock(&self.shared.queue);
+            abandoned.append(&mut queue.waiting);
+            queue.running = false;
+        }
+        for entry in abandoned {
+            let outcome = if entry.claim.is_storing() { Outcome::Unknown } else { Outcome::NotApplied };
+            entry.change.answer(Err(ended_early(outcome).or_location(|| self.shared.location())));
+        }
+    }
+}
+
+pub(super) fn ended_early(outcome: Outcome) -> Error {
+    Error::new(
+        ErrorKind::Runtime,
+        "the task that carries out writes was ended, as by a shutdown of its runtime",
+    )
+    .with_outcome(outcome)
+}
+
+pub(super) fn displaced_error(snapshot: &Snapshot, foreign: &Version, inspect: Option<&str>) -> Error {
+    let message = format!(
+        "version {} was stored, and displaced version {foreign}, which a foreign writer had stored in between",
+        snapshot.version()
+    );
+    let error = Error::new(ErrorKind::Displaced, message)
+        .with_outcome(Outcome::Applied)
+        .with_displaced(foreign.clone());
+    match inspect {
+        Some(command) => error.with_hint(format!("to see what was displaced: {command}")),
+        None => error,
+    }
+}

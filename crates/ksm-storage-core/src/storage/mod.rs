@@ -1,0 +1,422 @@
+//! [`ConfigStorage`]: what is hard about a shared document, written once for all backends.
+//!
+//! Writes of one handle and its clones go through one queue ([`change`]), which one task at a time empties
+//! ([`committer`]): it loads ([`reader`]), runs the changes, stores once, and answers.
+
+mod backoff;
+mod builder;
+mod change;
+mod committer;
+mod reader;
+
+use std::{fmt, num::NonZeroU32, panic, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Handle;
+use tracing::{debug, instrument::WithSubscriber};
+
+pub use builder::Builder;
+pub(crate) use change::is_changing;
+
+use self::{
+    builder::refuse_write,
+    change::{Base, Claim, Entry, Pending, Ran},
+    committer::{Committer, Queue},
+    reader::{History, timeout},
+};
+use crate::{
+    BindState, Capabilities, Clock, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation,
+    Outcome, Result, SecretRef, Snapshot, StorageBackend, Version,
+    clock::within,
+    snapshot::Content,
+    sync::{Arc, ArcSwap, Mutex, lock, oneshot},
+};
+
+/// A configuration in a backend: read from memory, written safely against every other writer.
+///
+/// Opening loads the document once. Reads are answered from the snapshot in memory, without I/O, lock or wait.
+/// Every write is one conditional store, based on a load that began after the call did; if another writer was
+/// faster, the change is made again on what that writer left. Clones are handles on the same storage: they share
+/// the snapshot and one queue of writes, and writes that queue up are stored together.
+///
+/// Reads work anywhere. Writes and [`refresh`](Self::refresh) need a Tokio runtime with its timer enabled; for
+/// programs without one there is [`blocking::ConfigStorage`](crate::blocking::ConfigStorage). The work is done by a
+/// task on the runtime of the first caller, so a runtime that is neither driven nor dropped holds up the others
+/// until their deadline.
+///
+/// A call that is dropped before its store has begun leaves no trace; later, the write takes effect once or never.
+///
+/// ```
+/// use ksm_storage_core::{ConfigKey, ConfigStorage, Error, ExposeSecret};
+/// # use ksm_storage_memory::MemoryBackend;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await?;
+/// storage.set(ConfigKey::ClientId, "abc").await?;
+///
+/// // Several keys in one write, computed from what is stored.
+/// let had_key = storage
+///     .update(|document| {
+///         let had_key = document.remove(ConfigKey::ClientKey);
+///         document.set(ConfigKey::AppKey, "def");
+///         Ok::<_, Error>(had_key)
+///     })
+///     .await?;
+/// assert!(!had_key);
+/// assert_eq!(storage.get(ConfigKey::AppKey).unwrap().expose_secret(), "def");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ConfigStorage {
+    shared: Arc<Shared>,
+}
+
+/// What a handle and its clones have in common.
+struct Shared {
+    backend: Arc<dyn StorageBackend>,
+    attempts: NonZeroU32,
+    deadline: Duration,
+    read_only: bool,
+    clock: Arc<dyn Clock>,
+    current: ArcSwap<Content>,
+    history: Mutex<History>,
+    queue: Mutex<Queue>,
+}
+
+impl Shared {
+    fn new(
+        backend: Arc<dyn StorageBackend>,
+        attempts: NonZeroU32,
+        deadline: Duration,
+        read_only: bool,
+        clock: Arc<dyn Clock>,
+        snapshot: Snapshot,
+    ) -> Self {
+        let mut history = History::default();
+        history.note(snapshot.version());
+        Self {
+            backend,
+            attempts,
+            deadline,
+            read_only,
+            clock,
+            current: ArcSwap::new(snapshot.into_content()),
+            history: Mutex::new(history),
+            queue: Mutex::default(),
+        }
+    }
+
+    fn location(&self) -> Location {
+        self.backend.location()
+    }
+
+    /// Identifies this handle family within the process.
+    fn family(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// The most bytes that may be stored: what the backend takes, and what can be read again.
+    fn max_len(&self) -> usize {
+        self.backend.capabilities().max_payload.unwrap_or(usize::MAX).min(ConfigDocument::MAX_LEN)
+    }
+
+    /// Makes the document the current snapshot.
+    fn install(&self, version: &Version, document: ConfigDocument) -> Snapshot {
+        lock(&self.history).note(version);
+        let current = self.current.load_full();
+        if current.version == *version && current.document == document {
+            return Snapshot::from_content(current);
+        }
+        let snapshot = Snapshot::new(version.clone(), document);
+        self.current.store(snapshot.clone().into_content());
+        snapshot
+    }
+}
+
+impl ConfigStorage {
+    /// Opens what `backend` holds: one load. See [`Builder::open`].
+    ///
+    /// # Errors
+    /// Those of [`Builder::open`].
+    pub async fn open(backend: impl StorageBackend) -> Result<Self> {
+        Self::builder(backend).open().await
+    }
+
+    /// Opens what `backend` holds, and stores an empty document first if that is nothing.
+    ///
+    /// # Errors
+    /// Those of [`Builder::open_or_create`].
+    pub async fn open_or_create(backend: impl StorageBackend) -> Result<Self> {
+        Self::builder(backend).open_or_create().await
+    }
+
+    /// Settings other than the usual ones.
+    pub fn builder(backend: impl StorageBackend) -> Builder {
+        Builder::new(Arc::new(backend))
+    }
+
+    fn from_shared(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn family(&self) -> usize {
+        self.shared.family()
+    }
+
+    /// Where the configuration lives.
+    pub fn location(&self) -> Location {
+        self.shared.location()
+    }
+
+    /// What the backend can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.shared.backend.capabilities()
+    }
+
+    /// The value of `key`, as [`ConfigDocument::get`] has it. It neither copies nor allocates.
+    pub fn get(&self, key: ConfigKey) -> Option<SecretRef> {
+        SecretRef::new(self.shared.current.load(), key)
+    }
+
+    /// Whether [`get`](Self::get) would return a value.
+    pub fn contains(&self, key: ConfigKey) -> bool {
+        self.shared.current.load().document.contains(key)
+    }
+
+    /// Whether the document has no key at all.
+    pub fn is_empty(&self) -> bool {
+        self.shared.current.load().document.is_empty()
+    }
+
+    /// How far the client that the document describes has got.
+    pub fn bind_state(&self) -> BindState {
+        self.shared.current.load().document.bind_state()
+    }
+
+    /// The current snapshot, to read several keys that belong together.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::from_content(self.shared.current.load_full())
+    }
+
+    /// Sets one key.
+    ///
+    /// # Errors
+    /// Those of [`update`](Self::update).
+    pub async fn set(&self, key: ConfigKey, value: impl Into<SecretString>) -> Result<()> {
+        let value = Arc::new(value.into());
+        self.write(Operation::Set, move |_, document| {
+            document.set(key, SecretString::from(value.expose_secret()));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Deletes one key, and tells whether it was there.
+    ///
+    /// # Errors
+    /// Those of [`update`](Self::update).
+    pub async fn delete(&self, key: ConfigKey) -> Result<bool> {
+        self.write(Operation::Delete, move |_, document| Ok(document.remove(key))).await
+    }
+
+    /// Stores an empty document. The secret, file or whatever else holds it stays.
+    ///
+    /// # Errors
+    /// Those of [`update`](Self::update).
+    pub async fn delete_all(&self) -> Result<()> {
+        self.write(Operation::DeleteAll, |_, document| {
+            document.clear();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes the document as a whole: reads it, runs `change` on it, and stores it if it is still the current
+    /// one, else starts again.
+    ///
+    /// `change` may run more than once, each time on what is stored by then, so it should have no effect but on the
+    /// document. If it returns `Err`, or panics, nothing of it is stored, and the caller gets that error or panic,
+    /// once it is certain what it was based on. It must not write through the handle that it changes: that is
+    /// refused. A document left unchanged is not stored.
+    ///
+    /// # Errors
+    /// What `change` returns, or one of these:
+    /// - [`ErrorKind::ReadOnly`], [`ErrorKind::Unsupported`]: refused, before any I/O.
+    /// - [`ErrorKind::Runtime`]: no Tokio runtime here, or it ended meanwhile.
+    /// - [`ErrorKind::Conflict`], [`ErrorKind::Timeout`]: out of attempts, out of time.
+    /// - [`ErrorKind::TooLarge`]: the changed document is larger than the store accepts, or than can be read again.
+    /// - [`ErrorKind::NotFound`], [`ErrorKind::InvalidConfig`]: what was stored is gone, or no document any more.
+    /// - [`ErrorKind::Displaced`]: the change is stored, but a foreign write was displaced.
+    /// - Whatever the backend reports.
+    ///
+    /// [`Error::outcome`] tells what became of the change.
+    pub async fn update<T, E, F>(&self, mut change: F) -> Result<T, E>
+    where
+        F: FnMut(&mut ConfigDocument) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.check_writable(Operation::Update).map_err(E::from)?;
+        match self.submit(move |_, document| change(document)).await {
+            Ok((ran, _)) => finish(ran, |error| error.with_operation(Operation::Update)),
+            Err(error) => Err(error.with_operation(Operation::Update).into()),
+        }
+    }
+
+    /// Stores `document` if `base` is still current.
+    ///
+    /// This is for a caller that decided on the whole document, from a snapshot it has read: it is never retried,
+    /// and never merged. Keys unknown to this crate are part of the document; start from a clone of the base's.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if something else is stored by now, and those of [`update`](Self::update).
+    pub async fn save(&self, base: &Snapshot, document: ConfigDocument) -> Result<()> {
+        let base = base.version().clone();
+        self.write(Operation::Save, move |current, stored| {
+            if *current.version != base || !current.untouched {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "the snapshot that this is based on is not current",
+                )
+                .with_outcome(Outcome::NotApplied)
+                .with_hint("read again and decide anew"));
+            }
+            stored.clone_from(&document);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Stores `document` whatever is stored now.
+    ///
+    /// # Errors
+    /// Those of [`update`](Self::update).
+    pub async fn replace(&self, document: ConfigDocument) -> Result<()> {
+        self.write(Operation::Replace, move |_, stored| {
+            stored.clone_from(&document);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reads the store again, and returns what is current then.
+    ///
+    /// # Errors
+    /// Those of [`Builder::open`] and [`ErrorKind::Runtime`]. The snapshot stays as it is then: reads outlive an
+    /// outage of the store.
+    pub async fn refresh(&self) -> Result<Snapshot> {
+        match self.submit(|_, _| Ok::<(), Error>(())).await {
+            Ok((_, snapshot)) => {
+                debug!(location = %self.location(), version = %snapshot.version(), "refresh");
+                Ok(snapshot)
+            }
+            Err(error) => Err(error.with_outcome(Outcome::NotApplied).with_operation(Operation::Refresh)),
+        }
+    }
+
+    fn check_writable(&self, operation: Operation) -> Result<()> {
+        refuse_write(&*self.shared.backend, self.shared.read_only)
+            .map_err(|error| error.with_operation(operation))
+    }
+
+    async fn write<T, F>(&self, operation: Operation, change: F) -> Result<T>
+    where
+        F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.check_writable(operation)?;
+        let name = |error: Error| error.or_location(|| self.location()).with_operation(operation);
+        let (ran, _) = self.submit(change).await.map_err(name)?;
+        finish(ran, name).map_err(name)
+    }
+
+    /// Queues a change, sees to it that a committer runs, and waits for the answer or the deadline.
+    async fn submit<T, E, F>(&self, change: F) -> change::Answer<T, E>
+    where
+        F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let shared = &self.shared;
+        let runtime = self.runtime()?;
+        let (reply, mut answer) = oneshot::channel();
+        let claim = Claim::new();
+        let deadline = shared.clock.now().saturating_add(shared.deadline);
+        let change = Box::new(Pending::new(change, reply));
+        let start = {
+            let mut queue = lock(&shared.queue);
+            queue.waiting.push(Entry { claim: claim.clone(), deadline, change, altered: false });
+            !std::mem::replace(&mut queue.running, true)
+        };
+        let withdrawal = Withdrawal(&claim);
+        if start {
+            runtime.spawn(Committer::new(Arc::clone(shared)).run().with_current_subscriber());
+        }
+        let answered = match within(&*shared.clock, deadline, &mut answer).await {
+            Some(answered) => answered.ok(),
+            None => answer.try_recv().ok(),
+        };
+        answered.unwrap_or_else(|| {
+            let outcome = withdrawal.0.withdraw();
+            // The answer may have come while the claim was being settled.
+            answer.try_recv().unwrap_or_else(|_| {
+                Err(timeout("the call did not end before the deadline")
+                    .with_outcome(outcome)
+                    .or_location(|| shared.location()))
+            })
+        })
+    }
+
+    fn runtime(&self) -> Result<Handle> {
+        let refuse = |kind, message: &'static str, hint: &'static str| {
+            Error::new(kind, message)
+                .with_outcome(Outcome::NotApplied)
+                .with_hint(hint)
+                .or_location(|| self.location())
+        };
+        if is_changing(self.family()) {
+            return Err(refuse(
+                ErrorKind::InvalidArgument,
+                "a change must not use the handle that it changes",
+                "work on the document that the change is given",
+            ));
+        }
+        Handle::try_current().map_err(|_| {
+            refuse(
+                ErrorKind::Runtime,
+                "no Tokio runtime on this thread",
+                "call it within one, or use blocking::ConfigStorage",
+            )
+        })
+    }
+}
+
+/// Withdraws the change of a call that is dropped, if that is still possible.
+struct Withdrawal<'a>(&'a Claim);
+
+impl Drop for Withdrawal<'_> {
+    fn drop(&mut self) {
+        self.0.withdraw();
+    }
+}
+
+/// What the change itself ended in. A panic goes on in its own caller.
+fn finish<T, E: From<Error>>(ran: Ran<T, E>, name: impl FnOnce(Error) -> Error) -> Result<T, E> {
+    match ran {
+        Ran::Done(value) => Ok(value),
+        Ran::Refused(refusal) => Err(refusal),
+        Ran::TooLarge(error) => Err(name(error).into()),
+        Ran::Panicked(panic) => panic::resume_unwind(panic),
+    }
+}
+
+impl fmt::Debug for ConfigStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigStorage")
+            .field("location", &self.location())
+            .field("read_only", &self.shared.read_only)
+            .field("snapshot", &self.snapshot())
+            .finish_non_exhaustive()
+    }
+}

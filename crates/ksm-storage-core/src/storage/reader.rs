@@ -1,0 +1,142 @@
+//! Loading, and telling a stale read from a rollback.
+
+use std::{collections::VecDeque, time::Duration};
+
+use tracing::{Instrument, debug, debug_span, warn};
+
+use super::backoff::{pause, within_deadline};
+use crate::{
+    Clock, ConfigDocument, Error, ErrorKind, Outcome, Result, Snapshot, StorageBackend, Stored, Version,
+};
+
+/// How far apart two agreeing reads of an earlier version must be to make it a rollback.
+const ROLLBACK_AFTER: Duration = Duration::from_secs(2);
+const REMEMBERED: usize = 16;
+
+/// The latest versions that a handle family has seen, the current one last.
+#[derive(Debug, Default)]
+pub(super) struct History(VecDeque<Version>);
+
+impl History {
+    /// `version` is now the current one.
+    pub(super) fn note(&mut self, version: &Version) {
+        if self.0.back() == Some(version) {
+            return;
+        }
+        self.0.retain(|seen| seen != version);
+        self.0.push_back(version.clone());
+        if self.0.len() > REMEMBERED {
+            self.0.pop_front();
+        }
+    }
+
+    /// Whether `version` was current before the one that is.
+    pub(super) fn is_earlier(&self, version: &Version) -> bool {
+        self.0.back() != Some(version) && self.0.contains(version)
+    }
+}
+
+/// What is stored, read afresh. An earlier version than the current one is read again until something else
+/// appears, or until it has stood for [`ROLLBACK_AFTER`]: then it is a rollback, and believed.
+pub(super) async fn load(
+    backend: &dyn StorageBackend,
+    clock: &dyn Clock,
+    history: &crate::sync::Mutex<History>,
+    deadline: Duration,
+) -> Result<Stored> {
+    let mut suspect: Option<(Version, Duration)> = None;
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let started = clock.now();
+        let span = debug_span!("load", location = %backend.location(), attempt);
+        let stored = within_deadline(clock, deadline, backend.load().instrument(span))
+            .await
+            .unwrap_or_else(|| Err(timeout("the store did not answer a load before the deadline")))
+            .map_err(|error| error.with_outcome(Outcome::NotApplied).or_location(|| backend.location()))?;
+        debug!(
+            location = %backend.location(),
+            attempt,
+            version = %stored.version,
+            elapsed = ?(clock.now().saturating_sub(started)),
+            "load"
+        );
+        if !crate::sync::lock(history).is_earlier(&stored.version) {
+            return Ok(stored);
+        }
+        let since = match &suspect {
+            Some((version, since)) if *version == stored.version => *since,
+            _ => clock.now(),
+        };
+        if started >= since + ROLLBACK_AFTER {
+            warn!(
+                location = %backend.location(),
+                version = %stored.version,
+                "rollback: an earlier version is current again"
+            );
+            return Ok(stored);
+        }
+        suspect = Some((stored.version, since));
+        let remaining = (since + ROLLBACK_AFTER).saturating_sub(clock.now());
+        let wait = pause(clock, attempt).min(remaining);
+        if within_deadline(clock, deadline, clock.sleep(wait)).await.is_none() {
+            return Err(timeout("the store kept returning a version older than one already seen")
+                .or_location(|| backend.location()));
+        }
+    }
+}
+
+/// The document in what was loaded.
+pub(super) fn parse(backend: &dyn StorageBackend, stored: &Stored) -> Result<ConfigDocument> {
+    match &stored.payload {
+        Some(payload) => ConfigDocument::parse(payload.as_bytes())
+            .map_err(|error| error.or_location(|| backend.location())),
+        None => Err(Error::new(ErrorKind::NotFound, "nothing is stored here")
+            .with_outcome(Outcome::NotApplied)
+            .with_hint("store `{}` there first, or open with open_or_create")
+            .or_location(|| backend.location())),
+    }
+}
+
+/// Loads and parses, for a handle that is being opened.
+pub(super) async fn open(
+    backend: &dyn StorageBackend,
+    clock: &dyn Clock,
+    deadline: Duration,
+) -> Result<(Stored, Result<Snapshot>)> {
+    let stored = load(backend, clock, &crate::sync::Mutex::default(), deadline).await?;
+    let snapshot = parse(backend, &stored).map(|document| Snapshot::new(stored.version.clone(), document));
+    Ok((stored, snapshot))
+}
+
+pub(super) fn timeout(message: &'static str) -> Error {
+    Error::new(ErrorKind::Timeout, message).with_outcome(Outcome::NotApplied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_sixteen_versions_are_remembered() {
+        let versions: Vec<_> = (0..18).map(|n| Version::new(n.to_string())).collect();
+        let mut history = History::default();
+        for version in &versions {
+            history.note(version);
+        }
+        assert!(!history.is_earlier(&versions[1]), "forgotten");
+        assert!(history.is_earlier(&versions[2]) && history.is_earlier(&versions[16]));
+        assert!(!history.is_earlier(&versions[17]), "current");
+        assert!(!history.is_earlier(&Version::new("new")));
+    }
+
+    #[test]
+    fn after_a_rollback_the_versions_left_behind_are_the_earlier_ones() {
+        let [first, second] = ["first", "second"].map(Version::new);
+        let mut history = History::default();
+        history.note(&first);
+        history.note(&second);
+        history.note(&first);
+        assert!(history.is_earlier(&second) && !history.is_earlier(&first));
+    }
+}

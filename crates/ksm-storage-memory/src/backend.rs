@@ -1,0 +1,111 @@
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use ksm_storage_core::{
+    Capabilities, Location, Payload, Result, StorageBackend, StoreOutcome, Stored, Version, Writes,
+};
+
+static NEXT_STORE: AtomicU64 = AtomicU64::new(1);
+
+/// A store in this process's memory. Clones share it; nothing else does.
+///
+/// Its writes are [`Writes::Exact`] and its reads are fresh.
+#[derive(Clone)]
+pub struct MemoryBackend {
+    number: u64,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Counts the store events.
+    version: u64,
+    payload: Option<Payload>,
+}
+
+impl MemoryBackend {
+    /// A store in which nothing is stored. [`ConfigStorage::open`](ksm_storage_core::ConfigStorage::open) finds
+    /// nothing there; [`open_or_create`](ksm_storage_core::ConfigStorage::open_or_create) does not mind.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A store that holds `config`: JSON, or base64 of JSON. It is parsed when a storage is opened on it.
+    pub fn from_config(config: impl Into<Payload>) -> Self {
+        let backend = Self::new();
+        backend.overwrite(Some(config.into()));
+        backend
+    }
+
+    /// What is stored now, byte for byte.
+    pub fn read(&self) -> Option<Payload> {
+        self.lock().payload.clone()
+    }
+
+    /// Stores `payload`, or removes what is stored, whatever that is: a write by somebody who asks nobody.
+    pub fn overwrite(&self, payload: Option<Payload>) {
+        let mut state = self.lock();
+        state.version += 1;
+        state.payload = payload;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No panic can happen between the two assignments that a writer makes.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryBackend {
+    fn default() -> Self {
+        Self { number: NEXT_STORE.fetch_add(1, Ordering::Relaxed), state: Arc::default() }
+    }
+}
+
+impl State {
+    fn stored(&self) -> Stored {
+        Stored { version: Version::new(self.version.to_string()), payload: self.payload.clone() }
+    }
+}
+
+#[async_trait]
+impl StorageBackend for MemoryBackend {
+    fn location(&self) -> Location {
+        Location::new("memory", self.number.to_string())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Writes::Exact)
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        Ok(self.lock().stored())
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        let mut state = self.lock();
+        let current = state.stored();
+        if current.version != *expected {
+            return Ok(StoreOutcome::Conflict { current: Some(current) });
+        }
+        state.version += 1;
+        state.payload = Some(payload.clone());
+        Ok(StoreOutcome::committed(state.stored().version))
+    }
+}
+
+impl fmt::Debug for MemoryBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("MemoryBackend")
+            .field("location", &self.location())
+            .field("version", &state.version)
+            .field("payload", &state.payload)
+            .finish()
+    }
+}

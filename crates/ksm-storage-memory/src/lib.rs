@@ -1,0 +1,23 @@
+//! A configuration in memory: for tests, and for programs that are handed their configuration at start-up.
+//!
+//! ```
+//! use ksm_storage_core::{ConfigKey, ConfigStorage, Error};
+//! use ksm_storage_memory::MemoryBackend;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! // JSON, or base64 of JSON, as `ksm profile export` prints it.
+//! let backend = MemoryBackend::from_config(r#"{"hostname": "keepersecurity.com"}"#);
+//! let one = ConfigStorage::open(backend.clone()).await?;
+//! let other = ConfigStorage::open(backend).await?;
+//!
+//! one.set(ConfigKey::ClientId, "abc").await?;
+//! assert!(!other.contains(ConfigKey::ClientId));
+//! assert!(other.refresh().await?.contains(ConfigKey::ClientId));
+//! # Ok(())
+//! # }
+//! ```
+
+mod backend;
+
+pub use backend::MemoryBackend;

@@ -1,0 +1,50 @@
+//! A backend of one's own: `cargo run --example own_backend`.
+//!
+//! One line of `ksm-storage-testkit` would put it through the whole conformance suite.
+
+use std::sync::Mutex;
+
+use ksm_storage::{
+    Capabilities, ConfigKey, ConfigStorage, Error, Location, Payload, Result, StorageBackend, StoreOutcome, Stored,
+    Version, Writes,
+};
+
+/// A numbered row of a table, as a database would keep it.
+#[derive(Debug, Default)]
+struct Row(Mutex<(u64, Option<Payload>)>);
+
+fn stored((number, payload): &(u64, Option<Payload>)) -> Stored {
+    Stored { version: Version::new(number.to_string()), payload: payload.clone() }
+}
+
+#[async_trait::async_trait]
+impl StorageBackend for Row {
+    fn location(&self) -> Location {
+        Location::new("row", "ksm")
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Writes::Exact)
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        Ok(stored(&*self.0.lock().expect("no holder of the lock panics")))
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        let mut row = self.0.lock().expect("no holder of the lock panics");
+        if stored(&row).version != *expected {
+            return Ok(StoreOutcome::Conflict { current: Some(stored(&row)) });
+        }
+        *row = (row.0 + 1, Some(payload.clone()));
+        Ok(StoreOutcome::committed(stored(&row).version))
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let storage = ConfigStorage::open_or_create(Row::default()).await?;
+    storage.set(ConfigKey::Hostname, "keepersecurity.com").await?;
+    println!("{storage:?}");
+    Ok(())
+}

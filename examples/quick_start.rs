@@ -1,0 +1,32 @@
+//! Open a configuration, read it, change it: `cargo run --example quick_start`.
+
+use ksm_storage::{ConfigKey, ConfigStorage, Error, memory::MemoryBackend};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let backend = MemoryBackend::from_config(r#"{"hostname": "keepersecurity.com"}"#);
+    let storage = ConfigStorage::open(backend.clone()).await?;
+    println!("opened   {}: {:?}", storage.location(), storage.bind_state());
+
+    storage.set(ConfigKey::ClientKey, "one-time").await?;
+    storage
+        .update(|document| {
+            document.remove(ConfigKey::ClientKey);
+            document.set(ConfigKey::ClientId, "id");
+            document.set(ConfigKey::PrivateKey, "private");
+            document.set(ConfigKey::AppKey, "application");
+            Ok::<_, Error>(())
+        })
+        .await?;
+    println!("bound    version {}: {:?}", storage.snapshot().version(), storage.bind_state());
+
+    // Another handle, as another process would have one, is in the way of a decision that is out of date.
+    let other = ConfigStorage::open(backend).await?;
+    let base = other.snapshot();
+    storage.set(ConfigKey::Hostname, "keepersecurity.eu").await?;
+    let refused = other.save(&base, base.document().clone()).await;
+    println!("refused  {}", refused.expect_err("the base is out of date"));
+
+    println!("whole    {:?}", storage.snapshot().document());
+    Ok(())
+}

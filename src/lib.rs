@@ -1,0 +1,6 @@
+#![doc = include_str!("../README.md")]
+
+pub use ksm_storage_core::*;
+
+#[cfg(feature = "memory")]
+pub use ksm_storage_memory as memory;
