@@ -1,0 +1,153 @@
+//! Every check there is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::{
+    metadata::Metadata,
+    run::{cargo, output, run, say},
+    source, tasks, tools,
+};
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("lock file", || output(&mut cargo("metadata --locked --format-version 1")).map(drop)),
+    ("source", source::check),
+    ("fmt", || run(&mut cargo("fmt --all -- --check"))),
+    ("clippy", clippy),
+    ("rustdoc", || {
+        run(cargo("doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings"))
+    }),
+    ("dependency tree", dependency_tree),
+    ("rust versions", rust_versions),
+    ("test", tasks::test),
+    ("conformance", || tasks::conformance(&[])),
+    ("conformance: clauses", || tasks::conformance(&["--clauses".into()])),
+    ("conformance: broken", || tasks::conformance(&["--broken".into()])),
+    ("unused dependencies", || {
+        tools::MACHETE.install()?;
+        run(&mut cargo("machete"))
+    }),
+    ("licences, bans, sources", || {
+        tools::DENY.install()?;
+        run(&mut cargo("deny --all-features check licenses bans sources"))
+    }),
+];
+
+pub(crate) fn ci() -> Result<()> {
+    run_steps(STEPS)
+}
+
+/// Runs all steps, whatever becomes of the earlier ones, and fails with the list of those that did.
+fn run_steps(steps: &[Step]) -> Result<()> {
+    let mut results = Vec::new();
+    for (name, step) in steps {
+        say(&format!("\n=== {name}"));
+        let start = Instant::now();
+        let result = step();
+        if let Err(error) = &result {
+            say(&format!("error: {error:#}"));
+        }
+        say(&format!("=== {name}: {:.1} s", start.elapsed().as_secs_f64()));
+        results.push((*name, start.elapsed(), result.is_ok()));
+    }
+    say("\nsummary");
+    for (name, time, passed) in &results {
+        say(&format!("{:>7.1} s  {}  {name}", time.as_secs_f64(), if *passed { "passed" } else { "FAILED" }));
+    }
+    let total: Duration = results.iter().map(|(_, time, _)| *time).sum();
+    say(&format!("{:>7.1} s  in all", total.as_secs_f64()));
+    let failed: Vec<_> = results.iter().filter(|(.., passed)| !passed).map(|(name, ..)| *name).collect();
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Every set of features that changes what is compiled, and everything at once.
+fn clippy() -> Result<()> {
+    for features in ["--no-default-features", "--no-default-features --features memory", "--all-features"] {
+        run(&mut cargo(&format!("clippy --package ksm-storage {features} -- -D warnings")))?;
+    }
+    run(&mut cargo("clippy --workspace --all-targets --all-features -- -D warnings"))
+}
+
+/// Crates that mean a network, TLS or AWS.
+const HEAVY: &[&str] = &[
+    "aws-", "h2", "hyper", "mio", "native-tls", "openssl", "quinn", "reqwest", "ring", "rustls", "socket2",
+];
+const MOST_CRATES: usize = 40;
+
+/// A build with nothing but memory has no network, TLS or AWS in it, and stays small; core likewise.
+fn dependency_tree() -> Result<()> {
+    for package in ["ksm-storage --no-default-features --features memory", "ksm-storage-core"] {
+        let tree = output(&mut cargo(&format!("tree --package {package} -e normal --prefix none --format {{p}}")))?;
+        let crates: BTreeSet<_> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        say(&format!("{package}: {} crates", crates.len()));
+        ensure!(crates.len() > 1, "the tree of {package} could not be read");
+        let heavy: Vec<_> = crates.iter().filter(|name| is_heavy(name)).copied().collect();
+        ensure!(heavy.is_empty(), "{package} depends on {}", heavy.join(", "));
+        ensure!(crates.len() <= MOST_CRATES, "{package} has {} crates, and may have {MOST_CRATES}", crates.len());
+    }
+    Ok(())
+}
+
+fn is_heavy(name: &str) -> bool {
+    HEAVY.iter().any(|heavy| {
+        name.strip_prefix(heavy).is_some_and(|rest| heavy.ends_with('-') || rest.is_empty() || rest.starts_with('-'))
+    })
+}
+
+/// No crate uses, or depends on, what needs a newer Rust than it states.
+fn rust_versions() -> Result<()> {
+    run(&mut cargo("clippy --workspace --all-features -- -D clippy::incompatible_msrv"))?;
+    let metadata = Metadata::load()?;
+    let packages: BTreeMap<_, _> = metadata.packages().map(|package| (package.id, package)).collect();
+    let mut offending = Vec::new();
+    let mut checked = 0;
+    for member in metadata.members().filter(|member| member.published) {
+        let Some(stated) = member.rust_version else { bail!("{} states no rust-version", member.name) };
+        checked += 1;
+        for package in metadata.closure(member.id).iter().filter_map(|id| packages.get(id)) {
+            if package.rust_version.is_some_and(|needed| needed > stated) {
+                offending.push(format!("{} < {} {}", member.name, package.name, package.version));
+            }
+        }
+    }
+    ensure!(checked > 0, "no published crate was found");
+    ensure!(offending.is_empty(), "dependencies that need a newer Rust: {}", offending.join("; "));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heavy_crates_are_told_from_others_by_their_whole_name() {
+        for name in ["aws-config", "rustls", "rustls-webpki", "hyper", "hyper-util", "ring"] {
+            assert!(is_heavy(name), "{name}");
+        }
+        for name in ["string", "awsome", "mioco", "tokio", "h2o"] {
+            assert!(!is_heavy(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_failed_step_fails_the_run_and_the_others_still_run() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        static RAN: AtomicBool = AtomicBool::new(false);
+        let steps: &[Step] = &[
+            ("one", || bail!("no")),
+            ("two", || {
+                RAN.store(true, Ordering::Relaxed);
+                Ok(())
+            }),
+        ];
+        assert_eq!(run_steps(steps).unwrap_err().to_string(), "failed: one");
+        assert!(RAN.load(Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,91 @@
+//! What `cargo metadata` knows of the workspace.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::run::{cargo, output};
+
+pub(crate) struct Metadata(Value);
+
+pub(crate) struct Package<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) published: bool,
+    /// As `major.minor.patch`, where the package states one.
+    pub(crate) rust_version: Option<[u64; 3]>,
+}
+
+impl Metadata {
+    pub(crate) fn load() -> Result<Self> {
+        let host = output(&mut std::process::Command::new("rustc").arg("-vV"))?;
+        let host = host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+        let command = format!("metadata --format-version 1 --locked --all-features --filter-platform {host}");
+        Ok(Self(serde_json::from_str(&output(&mut cargo(&command))?)?))
+    }
+
+    pub(crate) fn packages(&self) -> impl Iterator<Item = Package<'_>> {
+        list(&self.0["packages"]).map(|package| Package {
+            id: text(&package["id"]),
+            name: text(&package["name"]),
+            version: text(&package["version"]),
+            published: package["publish"].is_null(),
+            rust_version: package["rust_version"].as_str().map(parse_version),
+        })
+    }
+
+    /// The packages of this workspace.
+    pub(crate) fn members(&self) -> impl Iterator<Item = Package<'_>> {
+        let members: BTreeSet<_> = list(&self.0["workspace_members"]).map(text).collect();
+        self.packages().filter(move |package| members.contains(package.id))
+    }
+
+    /// The examples of this workspace, with the packages that they belong to.
+    pub(crate) fn examples(&self) -> Vec<(String, String)> {
+        let members: BTreeSet<_> = self.members().map(|package| package.id).collect();
+        let mut examples = Vec::new();
+        for package in list(&self.0["packages"]).filter(|package| members.contains(text(&package["id"]))) {
+            for target in list(&package["targets"]) {
+                if list(&target["kind"]).any(|kind| kind == "example") {
+                    examples.push((text(&package["name"]).to_owned(), text(&target["name"]).to_owned()));
+                }
+            }
+        }
+        examples
+    }
+
+    /// What the package needs to be built and used, itself included; not what only its tests need.
+    pub(crate) fn closure<'a>(&'a self, id: &'a str) -> BTreeSet<&'a str> {
+        let nodes: BTreeMap<_, _> =
+            list(&self.0["resolve"]["nodes"]).map(|node| (text(&node["id"]), node)).collect();
+        let mut closure = BTreeSet::new();
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            if !closure.insert(id) {
+                continue;
+            }
+            let Some(node) = nodes.get(id) else { continue };
+            for dependency in list(&node["deps"]) {
+                if list(&dependency["dep_kinds"]).any(|kind| kind["kind"] != "dev") {
+                    open.push(text(&dependency["pkg"]));
+                }
+            }
+        }
+        closure
+    }
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn parse_version(version: &str) -> [u64; 3] {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    std::array::from_fn(|_| parts.next().unwrap_or(0))
+}
