@@ -27,12 +27,15 @@ fn real_size() -> String {
         ("privateKey", 184),
         ("serverPublicKeyId", 2),
     ];
-    let fields: Vec<_> = fields.iter().map(|(name, len)| format!("\"{name}\": \"{}\"", "x".repeat(*len))).collect();
+    let fields: Vec<_> =
+        fields.iter().map(|(name, len)| format!("\"{name}\": \"{}\"", "x".repeat(*len))).collect();
     format!("{{{}}}", fields.join(", "))
 }
 
 fn open() -> ConfigStorage {
-    runtime().block_on(ConfigStorage::open(MemoryBackend::from_config(real_size()))).expect("it is a document")
+    runtime()
+        .block_on(ConfigStorage::open(MemoryBackend::from_config(real_size())))
+        .expect("it is a document")
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -55,7 +58,11 @@ fn on_threads(threads: usize, iterations: u64, call: impl Fn() + Sync) -> Durati
                 })
             })
             .collect();
-        timers.into_iter().map(|timer| timer.join().expect("no timer panics")).max().expect("there are threads")
+        timers
+            .into_iter()
+            .map(|timer| timer.join().expect("no timer panics"))
+            .max()
+            .expect("there are threads")
     })
 }
 
@@ -115,7 +122,8 @@ fn write(c: &mut Criterion) {
             })
         });
     });
-    let storage = blocking::ConfigStorage::open(MemoryBackend::from_config(real_size())).expect("it is a document");
+    let storage =
+        blocking::ConfigStorage::open(MemoryBackend::from_config(real_size())).expect("it is a document");
     group.bench_function("update_blocking", |b| {
         b.iter(|| {
             count += 1;

@@ -8,7 +8,8 @@ fn main() -> Result<(), Error> {
     let storage = ConfigStorage::open_or_create(MemoryBackend::new())?;
     storage.set(ConfigKey::ServerPublicKeyId, "0")?;
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..25).try_for_each(|_| increment(&storage)))).collect();
+        let workers: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..25).try_for_each(|_| increment(&storage)))).collect();
         workers.into_iter().try_for_each(|worker| worker.join().expect("no worker panics"))
     })?;
     let count = storage.get(ConfigKey::ServerPublicKeyId).expect("it was set above");

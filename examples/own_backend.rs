@@ -5,8 +5,8 @@
 use std::sync::Mutex;
 
 use ksm_storage::{
-    Capabilities, ConfigKey, ConfigStorage, Error, Location, Payload, Result, StorageBackend, StoreOutcome, Stored,
-    Version, Writes,
+    Capabilities, ConfigKey, ConfigStorage, Error, Location, Payload, Result, StorageBackend, StoreOutcome,
+    Stored, Version, Writes,
 };
 
 /// A numbered row of a table, as a database would keep it.

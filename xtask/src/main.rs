@@ -14,6 +14,8 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+use crate::run::Failed;
+
 /// Tasks of this workspace.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
@@ -47,18 +49,19 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().task {
+    let task = Cli::parse().task;
+    let passes_args = matches!(task, Task::Conformance { .. } | Task::Bench { .. });
+    let result = match task {
         Task::Demo => tasks::demo(),
         Task::Test => tasks::test(),
         Task::Conformance { args } => tasks::conformance(&args),
-        Task::Bench { args } => tasks::bench(&args),
+        // As they were typed: a leading `--`, which the parser takes away, has a meaning for `cargo bench`.
+        Task::Bench { .. } => tasks::bench(&std::env::args_os().skip(2).collect::<Vec<_>>()),
         Task::Ci => ci::ci(),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    eprintln!("error: {error:#}");
+    let code = error.downcast_ref::<Failed>().and_then(|failed| failed.status.code());
+    // Wrong use stays wrong use when somebody else parses the arguments.
+    if passes_args && code == Some(2) { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

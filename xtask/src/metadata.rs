@@ -1,6 +1,6 @@
 //! What `cargo metadata` knows of the workspace.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeSet, process::Command};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -19,9 +19,11 @@ pub(crate) struct Package<'a> {
 }
 
 impl Metadata {
+    /// What the lock file says; one that is out of date is an error.
     pub(crate) fn load() -> Result<Self> {
-        let host = output(&mut std::process::Command::new("rustc").arg("-vV"))?;
-        let host = host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+        let host = output(Command::new("rustc").arg("-vV"))?;
+        let host =
+            host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
         let command = format!("metadata --format-version 1 --locked --all-features --filter-platform {host}");
         Ok(Self(serde_json::from_str(&output(&mut cargo(&command))?)?))
     }
@@ -31,7 +33,8 @@ impl Metadata {
             id: text(&package["id"]),
             name: text(&package["name"]),
             version: text(&package["version"]),
-            published: package["publish"].is_null(),
+            // Null means any registry, a list these ones, and an empty list none.
+            published: package["publish"] != Value::Array(Vec::new()),
             rust_version: package["rust_version"].as_str().map(parse_version),
         })
     }
@@ -54,26 +57,6 @@ impl Metadata {
             }
         }
         examples
-    }
-
-    /// What the package needs to be built and used, itself included; not what only its tests need.
-    pub(crate) fn closure<'a>(&'a self, id: &'a str) -> BTreeSet<&'a str> {
-        let nodes: BTreeMap<_, _> =
-            list(&self.0["resolve"]["nodes"]).map(|node| (text(&node["id"]), node)).collect();
-        let mut closure = BTreeSet::new();
-        let mut open = vec![id];
-        while let Some(id) = open.pop() {
-            if !closure.insert(id) {
-                continue;
-            }
-            let Some(node) = nodes.get(id) else { continue };
-            for dependency in list(&node["deps"]) {
-                if list(&dependency["dep_kinds"]).any(|kind| kind["kind"] != "dev") {
-                    open.push(text(&dependency["pkg"]));
-                }
-            }
-        }
-        closure
     }
 }
 

@@ -6,15 +6,17 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     metadata::Metadata,
-    run::{cargo, run},
+    run::{cargo, run, run_and_keep},
 };
 
-/// All tests, doc tests and examples.
+/// All tests, doc tests and examples. A kind of which there is none is a failure too.
 pub(crate) fn test() -> Result<()> {
-    run(&mut cargo("test --workspace --all-features --lib --bins --tests --examples"))?;
-    run(&mut cargo("test --workspace --all-features --doc"))?;
+    let tests = run_and_keep(&mut cargo("test --workspace --all-features --lib --bins --tests --examples"))?;
+    ensure!(passed(&tests) > 0, "no test was found");
+    let doc_tests = run_and_keep(&mut cargo("test --workspace --all-features --doc"))?;
+    ensure!(passed(&doc_tests) > 0, "no doc test was found");
     let examples = Metadata::load()?.examples();
-    ensure!(!examples.is_empty(), "no example was found");
+    ensure!(examples.iter().any(|(package, _)| package == "ksm-storage"), "no example was found");
     for (package, example) in examples {
         run(&mut cargo(&format!("run --quiet --package {package} --all-features --example {example}")))?;
     }
@@ -34,4 +36,26 @@ pub(crate) fn demo() -> Result<()> {
         "the demo is still to come: it needs the AWS backend and the bridge to the Keeper SDK, which this version \
          does not have. `cargo run --example quick_start` shows the storage itself"
     )
+}
+
+/// How many tests passed, by the closing lines of `cargo test`: `test result: ok. 3 passed; ...`.
+fn passed(output: &str) -> u64 {
+    let closing = output.lines().filter_map(|line| line.strip_prefix("test result: "));
+    let counts =
+        closing.filter_map(|line| line.split_once(" passed")?.0.rsplit(' ').next()?.parse::<u64>().ok());
+    counts.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passed_tests_are_added_up() {
+        let output = "running 0 tests\n\ntest result: ok. 0 passed; 0 failed; 0 ignored\n\nrunning 12 tests\n\
+                      test result: ok. 12 passed; 0 failed\ntest result: ok. 3 passed; 0 failed\n";
+        assert_eq!(passed(output), 15);
+        assert_eq!(passed("test result: ok. 0 passed; 0 failed; 4 ignored"), 0);
+        assert_eq!(passed(""), 0);
+    }
 }

@@ -1,8 +1,10 @@
 //! Tools that CI needs, installed beside cargo if the pinned version is not there.
 
+use std::process::Stdio;
+
 use anyhow::Result;
 
-use crate::run::{cargo, output, run, say};
+use crate::run::{cargo, run, say};
 
 pub(crate) struct Tool {
     /// The package, which is also the program: `cargo-NAME`.
@@ -17,12 +19,14 @@ impl Tool {
     pub(crate) fn install(&self) -> Result<()> {
         let Self { package, version } = self;
         let program = package.trim_start_matches("cargo-");
-        let found = output(cargo(program).arg("--version")).unwrap_or_default();
-        if found.split_whitespace().any(|word| word == *version) {
+        let found = cargo(program).arg("--version").stderr(Stdio::null()).output()?.stdout;
+        if String::from_utf8_lossy(&found).split_whitespace().any(|word| word == *version) {
             return Ok(());
         }
         say(&format!("installing {package} {version}, which takes some minutes"));
         // Unoptimised code is compiled in half the time, and fast enough for what it is used for here.
-        run(&mut cargo(&format!("install --locked --debug --version {version} {package}")))
+        let mut install = cargo(&format!("install --locked --debug --version {version} {package}"));
+        // In a folder of its own, so that nothing of it stays in the workspace's.
+        run(install.env_remove("CARGO_TARGET_DIR"))
     }
 }

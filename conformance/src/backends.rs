@@ -1,0 +1,47 @@
+//! The backends of this workspace.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ksm_storage_core::{Payload, StorageBackend};
+use ksm_storage_memory::MemoryBackend;
+use ksm_storage_testkit::{Fixture, Store};
+
+pub(crate) const NAMES: [&str; 1] = ["memory"];
+
+pub(crate) fn fixture(name: &str) -> Option<Arc<dyn Fixture>> {
+    match name {
+        "memory" => Some(Arc::new(Memory)),
+        _ => None,
+    }
+}
+
+struct Memory;
+
+#[async_trait]
+impl Fixture for Memory {
+    fn name(&self) -> String {
+        "memory".into()
+    }
+
+    async fn fresh(&self) -> Box<dyn Store> {
+        Box::new(MemoryStore(MemoryBackend::new()))
+    }
+}
+
+struct MemoryStore(MemoryBackend);
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn open(&self) -> Arc<dyn StorageBackend> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn write(&self, payload: Option<Payload>) {
+        self.0.overwrite(payload);
+    }
+
+    async fn read(&self) -> Option<Payload> {
+        self.0.read()
+    }
+}

@@ -1,0 +1,67 @@
+//! What came out, as a table or as JSON.
+
+use std::collections::BTreeMap;
+
+use ksm_storage_testkit::Clause;
+use serde_json::{Value, json};
+
+/// One case on one subject.
+pub(crate) struct Row {
+    pub(crate) subject: String,
+    pub(crate) clause: Clause,
+    pub(crate) case: String,
+    /// Why it failed, if it did.
+    pub(crate) failure: Option<String>,
+    pub(crate) note: String,
+}
+
+#[derive(Default)]
+pub(crate) struct Table(Vec<Row>);
+
+impl Table {
+    pub(crate) fn push(&mut self, row: Row) {
+        self.0.push(row);
+    }
+
+    /// Whether there was something to do, and all of it passed.
+    pub(crate) fn passed(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|row| row.failure.is_none())
+    }
+
+    fn failed(&self) -> usize {
+        self.0.iter().filter(|row| row.failure.is_some()).count()
+    }
+
+    pub(crate) fn print(&self, colour: bool) {
+        let paint = |text: &str, code: u8| {
+            if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        };
+        let mut subjects: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for row in &self.0 {
+            subjects.entry(&row.subject).or_default().push(row);
+        }
+        let width = self.0.iter().map(|row| row.case.chars().count()).max().unwrap_or(0);
+        for (subject, mut rows) in subjects {
+            rows.sort_by_key(|row| row.clause);
+            println!("\n{}", paint(subject, 1));
+            for Row { clause, case, failure, note, .. } in rows {
+                let (word, note) = match failure {
+                    None => (paint("passed", 32), note),
+                    Some(failure) => (paint("FAILED", 31), failure),
+                };
+                println!("{}", format!("{clause:>4}  {case:<width$}  {word}  {note}").trim_end());
+            }
+        }
+        println!("\n{} passed, {} failed", self.0.len() - self.failed(), self.failed());
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let rows = self.0.iter().map(|Row { subject, clause, case, failure, note }| {
+            json!({
+                "subject": subject, "clause": clause.to_string(), "case": case,
+                "passed": failure.is_none(), "failure": failure, "note": note,
+            })
+        });
+        json!({ "passed": self.0.len() - self.failed(), "failed": self.failed(), "rows": rows.collect::<Vec<_>>() })
+    }
+}

@@ -1,0 +1,250 @@
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use ksm_storage_core::{
+    Capabilities, Error, ErrorKind, Location, Outcome, Payload, Result, StorageBackend, StoreOutcome, Stored,
+    Version,
+};
+
+use super::faults;
+use crate::{Fixture, Limits, Store};
+
+faults! {
+    /// What a backend does wrong.
+    BackendFault {
+        ErrorsBecomeEmpty C1 "takes what it cannot find for an empty document",
+        TextIsTidied C1 "tidies what it loads",
+        AcknowledgesUnstored C3 "acknowledges without storing",
+        LosesEverySecond C3 "swallows the failure of every second store",
+        LoadsLag C3 "loads what was stored before, once after every store",
+        RefusesApplied C4 "reports a store that was made as refused",
+        ConditionDropped C6 "ignores the expected version",
+        EqualPayloadsWin C6 "takes a store of what is stored already for its own",
+        CheckThenStore C6 "checks the version, and stores later",
+        ContentIsVersion C6 "makes the version from the content",
+        ForeignOverlooked C7 "ignores the expected version where a foreign writer has stored",
+        Tears C9 "stores the first 4,000 bytes",
+        CreatesOnLoad C12 "creates what is missing when it loads",
+        LeaksInDebug C13 "shows its payload in `Debug`",
+        LoadHangs C14 "never answers a load",
+        StoreHangs C14 "never answers a store",
+        LimitOverstated C15 "takes less than it says",
+    }
+}
+
+impl BackendFault {
+    pub(super) fn plant(self, inner: Arc<dyn Fixture>) -> impl Fixture {
+        BrokenFixture { fault: self, inner }
+    }
+}
+
+struct BrokenFixture {
+    fault: BackendFault,
+    inner: Arc<dyn Fixture>,
+}
+
+#[async_trait]
+impl Fixture for BrokenFixture {
+    fn name(&self) -> String {
+        format!("{} that {}", self.inner.name(), self.fault.title())
+    }
+
+    async fn fresh(&self) -> Box<dyn Store> {
+        Box::new(BrokenStore { fault: self.fault, inner: self.inner.fresh().await, shared: Arc::default() })
+    }
+}
+
+struct BrokenStore {
+    fault: BackendFault,
+    inner: Box<dyn Store>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// What the wrong backends on one store know together.
+#[derive(Default)]
+struct Shared {
+    stores: usize,
+    /// The versions that they made.
+    own: HashSet<Version>,
+    /// What the next load returns.
+    lagging: Option<Stored>,
+    /// What was loaded last.
+    seen: Option<Payload>,
+}
+
+#[async_trait]
+impl Store for BrokenStore {
+    async fn open(&self) -> Arc<dyn StorageBackend> {
+        Arc::new(Broken {
+            fault: self.fault,
+            inner: self.inner.open().await,
+            shared: Arc::clone(&self.shared),
+        })
+    }
+
+    async fn write(&self, payload: Option<Payload>) {
+        self.inner.write(payload).await;
+    }
+
+    async fn read(&self) -> Option<Payload> {
+        self.inner.read().await
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+}
+
+struct Broken {
+    fault: BackendFault,
+    inner: Arc<dyn StorageBackend>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl Broken {
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores on whatever is current.
+    async fn store_anyway(&self, payload: &Payload) -> Result<StoreOutcome> {
+        let current = self.inner.load().await?;
+        self.inner.store(&current.version, payload).await
+    }
+
+    async fn acknowledge_unstored(&self) -> Result<StoreOutcome> {
+        let version = self.inner.load().await?.version;
+        Ok(StoreOutcome::committed(Version::new(format!("{version}+"))))
+    }
+}
+
+#[async_trait]
+impl StorageBackend for Broken {
+    fn location(&self) -> Location {
+        self.inner.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        let lagging = self.shared().lagging.take();
+        if let Some(stored) = lagging {
+            return Ok(stored);
+        }
+        if self.fault == BackendFault::LoadHangs {
+            std::future::pending::<()>().await;
+        }
+        let mut stored = self.inner.load().await?;
+        match self.fault {
+            BackendFault::ErrorsBecomeEmpty => {
+                stored.payload.get_or_insert_with(|| "{}".into());
+            }
+            BackendFault::TextIsTidied => {
+                let tidy = |payload: Payload| String::from_utf8_lossy(payload.as_bytes()).trim().into();
+                stored.payload = stored.payload.map(tidy);
+            }
+            BackendFault::CreatesOnLoad if stored.payload.is_none() => {
+                self.inner.store(&stored.version, &"{}".into()).await?;
+                return self.inner.load().await;
+            }
+            BackendFault::ContentIsVersion => {
+                stored.version = content_version(stored.payload.as_ref());
+            }
+            _ => {}
+        }
+        self.shared().seen.clone_from(&stored.payload);
+        Ok(stored)
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        let count = {
+            let mut shared = self.shared();
+            shared.stores += 1;
+            shared.stores
+        };
+        let outcome = match self.fault {
+            BackendFault::AcknowledgesUnstored => return self.acknowledge_unstored().await,
+            BackendFault::LosesEverySecond if count % 2 == 0 => return self.acknowledge_unstored().await,
+            BackendFault::ConditionDropped => self.store_anyway(payload).await?,
+            BackendFault::EqualPayloadsWin => {
+                let current = self.inner.load().await?;
+                if current.payload.as_ref() == Some(payload) {
+                    return Ok(StoreOutcome::committed(current.version));
+                }
+                self.inner.store(expected, payload).await?
+            }
+            BackendFault::CheckThenStore => {
+                let current = self.inner.load().await?;
+                if current.version != *expected {
+                    return Ok(StoreOutcome::Conflict { current: Some(current) });
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                self.store_anyway(payload).await?
+            }
+            BackendFault::ContentIsVersion => {
+                let current = self.inner.load().await?;
+                if content_version(current.payload.as_ref()) != *expected {
+                    return Ok(StoreOutcome::Conflict { current: None });
+                }
+                self.inner.store(&current.version, payload).await?;
+                StoreOutcome::committed(content_version(Some(payload)))
+            }
+            BackendFault::ForeignOverlooked => {
+                let current = self.inner.load().await?;
+                let own = self.shared().own.contains(&current.version);
+                let expected = if own { expected } else { &current.version };
+                self.inner.store(expected, payload).await?
+            }
+            BackendFault::Tears => {
+                let torn = payload.as_bytes()[..payload.len().min(4_000)].to_vec();
+                self.inner.store(expected, &torn.into()).await?
+            }
+            BackendFault::StoreHangs => std::future::pending().await,
+            BackendFault::LimitOverstated if payload.len() > 50_000 => {
+                return Err(
+                    Error::new(ErrorKind::TooLarge, "more than it takes").with_outcome(Outcome::NotApplied)
+                );
+            }
+            BackendFault::RefusesApplied => {
+                self.inner.store(expected, payload).await?;
+                return Err(
+                    Error::new(ErrorKind::Unavailable, "so it says").with_outcome(Outcome::NotApplied)
+                );
+            }
+            BackendFault::LoadsLag => {
+                let before = self.inner.load().await?;
+                let outcome = self.inner.store(expected, payload).await?;
+                self.shared().lagging = Some(before);
+                outcome
+            }
+            _ => self.inner.store(expected, payload).await?,
+        };
+        if let StoreOutcome::Committed { version, .. } = &outcome {
+            self.shared().own.insert(version.clone());
+        }
+        Ok(outcome)
+    }
+}
+
+/// A version that comes back when the content does.
+fn content_version(payload: Option<&Payload>) -> Version {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    payload.map(Payload::as_bytes).hash(&mut hasher);
+    Version::new(hasher.finish().to_string())
+}
+
+impl fmt::Debug for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = self.shared().seen.clone();
+        let shown = seen.filter(|_| self.fault == BackendFault::LeaksInDebug);
+        let shown = shown.map(|payload| String::from_utf8_lossy(payload.as_bytes()).into_owned());
+        f.debug_struct("Broken").field("inner", &self.inner).field("shown", &shown).finish()
+    }
+}

@@ -1,0 +1,92 @@
+//! Backends and cores that are wrong on purpose, one fault each: the proof that the cases can fail.
+
+mod backends;
+mod cores;
+
+use std::{fmt, sync::Arc};
+
+use crate::{Case, Clause, Failure, Subject, cases};
+
+pub use backends::BackendFault;
+pub use cores::CoreFault;
+
+/// One way to be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// In the backend.
+    Backend(BackendFault),
+    /// In core.
+    Core(CoreFault),
+}
+
+impl Fault {
+    /// Every fault.
+    pub fn all() -> Vec<Self> {
+        let backends = BackendFault::ALL.iter().copied().map(Self::Backend);
+        backends.chain(CoreFault::ALL.iter().copied().map(Self::Core)).collect()
+    }
+
+    /// The clause that it breaks: a case of this clause must catch it.
+    pub fn clause(self) -> Clause {
+        match self {
+            Self::Backend(fault) => fault.clause(),
+            Self::Core(fault) => fault.clause(),
+        }
+    }
+
+    /// The subject, made wrong.
+    pub fn plant(self, subject: &Subject) -> Subject {
+        let mut subject = subject.clone();
+        match self {
+            Self::Backend(fault) => subject.fixture = Arc::new(fault.plant(subject.fixture)),
+            Self::Core(fault) => subject.core = Arc::new(fault.plant(subject.core)),
+        }
+        subject
+    }
+
+    /// Runs the cases of its clause against the subject made wrong, and returns those that fail.
+    pub fn caught_by(self, subject: &Subject) -> Vec<(Case, Failure)> {
+        let broken = self.plant(subject);
+        let own = cases().into_iter().filter(|case| case.clause() == self.clause());
+        own.filter_map(|case| Some((case, case.check(broken.clone()).err()?))).collect()
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, title) = match self {
+            Self::Backend(fault) => ("backend", fault.title()),
+            Self::Core(fault) => ("core", fault.title()),
+        };
+        write!(f, "a {kind} that {title}")
+    }
+}
+
+/// Declares an enum of faults, with the clause that each breaks and what it does.
+macro_rules! faults {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident $clause:ident $title:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(#[doc = concat!("It ", $title, ".")] $variant,)*
+        }
+
+        impl $name {
+            /// Every one.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The clause that it breaks.
+            pub const fn clause(self) -> $crate::Clause {
+                match self { $(Self::$variant => $crate::Clause::$clause,)* }
+            }
+
+            /// What it does.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+        }
+    };
+}
+use faults;

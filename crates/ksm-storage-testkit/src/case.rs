@@ -1,0 +1,261 @@
+use std::{
+    fmt, panic,
+    pin::Pin,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+use ksm_storage_core::{ConfigDocument, ConfigKey, Error, ErrorKind, Outcome, StorageBackend, Writes};
+
+use crate::{Clause, Core, Fixture, Settings, Subject};
+
+/// How long a case may take. One that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Why a case failed.
+#[derive(Clone, Debug)]
+pub struct Failure(String);
+
+/// What a case returns.
+pub(crate) type Checked = Result<(), Failure>;
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(format!("unexpected error: {error}"))
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self(message)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(message: &str) -> Self {
+        Self(message.to_owned())
+    }
+}
+
+/// Fails the case with this message unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err($crate::Failure::from(format!($($message)+)));
+        }
+    };
+}
+pub(crate) use ensure;
+
+/// Whose promise a case checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Level {
+    /// The backend's: called directly.
+    Backend,
+    /// Core's, over this backend.
+    Core,
+}
+
+type Run = fn(Subject) -> Pin<Box<dyn Future<Output = Checked> + Send>>;
+
+/// One check of one clause.
+#[derive(Clone, Copy)]
+pub struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) clause: Clause,
+    pub(crate) level: Level,
+    /// Whether it needs a backend that writes.
+    pub(crate) writes: bool,
+    pub(crate) run: Run,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Case({})", self.name)
+    }
+}
+
+impl Case {
+    /// The name, which begins with the clause.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The clause that it checks.
+    pub fn clause(&self) -> Clause {
+        self.clause
+    }
+
+    /// Whose promise it checks.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Runs the case on a thread and runtime of its own, for a minute at the most.
+    ///
+    /// On a backend that cannot write safely, a case that writes checks instead that every write is refused.
+    ///
+    /// # Errors
+    /// What is wrong, with the clause and the case's name in front. A panic and a hang are failures too.
+    pub fn check(&self, subject: Subject) -> Result<(), Failure> {
+        let Self { run, writes, .. } = *self;
+        let (done, result) = mpsc::channel();
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            let checked = match runtime {
+                Ok(runtime) => {
+                    let checked = runtime.block_on(async {
+                        // Spawned, so that it may use all of the runtime's threads.
+                        let case = async move {
+                            if writes && refuses_writes(&subject).await {
+                                refusal(subject).await
+                            } else {
+                                run(subject).await
+                            }
+                        };
+                        tokio::spawn(case).await.unwrap_or_else(|error| Err(panicked(error)))
+                    });
+                    // A broken backend may block a worker for ever.
+                    runtime.shutdown_background();
+                    checked
+                }
+                Err(error) => Err(Failure(format!("no runtime: {error}"))),
+            };
+            // Nobody listens any more after the limit.
+            let _ = done.send(checked);
+        };
+        let result = match thread::Builder::new().name(self.name.into()).spawn(work) {
+            Ok(_) => result.recv_timeout(LIMIT).unwrap_or_else(|_| Err("it hangs".into())),
+            Err(error) => Err(Failure(format!("no thread: {error}"))),
+        };
+        result.map_err(|Failure(message)| {
+            Failure(format!("{} ({}): {}: {message}", self.clause, self.clause.title(), self.name))
+        })
+    }
+}
+
+fn panicked(error: tokio::task::JoinError) -> Failure {
+    let Ok(panic) = error.try_into_panic() else { return "it was cancelled".into() };
+    let message =
+        panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    Failure(format!("it panicked: {}", message.unwrap_or("without a message")))
+}
+
+async fn refuses_writes(subject: &Subject) -> bool {
+    let backend = subject.fixture.fresh().await.open().await;
+    matches!(backend.capabilities().writes, Writes::ReadOnly | Writes::Unconditional)
+}
+
+/// Every write is refused before any I/O, with the kind that fits, and stores nothing.
+async fn refusal(subject: Subject) -> Checked {
+    let bench = subject.bench(r#"{"url":"kept"}"#).await?;
+    let kind = match bench.probe.capabilities().writes {
+        Writes::ReadOnly => ErrorKind::ReadOnly,
+        _ => ErrorKind::Unsupported,
+    };
+    let before = bench.probe.calls();
+    let (handle, base) = (&bench.handle, bench.handle.snapshot());
+    let results = [
+        ("set", handle.set(ConfigKey::Url, "new").await),
+        ("delete", handle.delete(ConfigKey::Url).await.map(drop)),
+        ("delete_all", handle.delete_all().await),
+        ("update", handle.update(Box::new(|_| Ok(String::new()))).await.map(drop)),
+        ("save", handle.save(&base, ConfigDocument::new()).await),
+        ("replace", handle.replace(ConfigDocument::new()).await),
+    ];
+    for (name, result) in results {
+        let error = result.err().ok_or_else(|| format!("{name} was not refused"))?;
+        ensure!(error.kind() == kind, "{name} was refused as {:?}, not as {kind:?}", error.kind());
+        ensure!(error.outcome() == Outcome::NotApplied, "{name} claims the outcome {:?}", error.outcome());
+    }
+    ensure!(bench.probe.calls() == before, "a refused write made a call");
+    let kept = bench.stored_value(ConfigKey::Url).await?;
+    ensure!(kept.as_deref() == Some("kept"), "a refused write changed what is stored");
+    let store = subject.fixture.fresh().await;
+    let created = subject.core.open_or_create(store.open().await, Settings::default()).await;
+    ensure!(created.is_err_and(|error| error.kind() == kind), "open_or_create was not refused");
+    ensure!(store.read().await.is_none(), "open_or_create stored something all the same");
+    Ok(())
+}
+
+/// Every case of the suite.
+pub fn cases() -> Vec<Case> {
+    crate::cases::all()
+}
+
+/// The case of this name, for the tests that the macro makes.
+#[doc(hidden)]
+#[track_caller]
+pub fn check(name: &str, fixture: impl Fixture, core: impl Core + 'static) {
+    let case = cases().into_iter().find(|case| case.name == name);
+    let result = match case {
+        Some(case) => case.check(Subject { fixture: Arc::new(fixture), core: Arc::new(core) }),
+        None => Err(Failure(format!("there is no case {name}"))),
+    };
+    if let Err(failure) = result {
+        panic::panic_any(failure.to_string());
+    }
+}
+
+/// What became of each case.
+#[derive(Debug)]
+pub struct Report(pub Vec<(Case, Result<(), Failure>)>);
+
+impl Report {
+    /// The cases that failed.
+    pub fn failures(&self) -> impl Iterator<Item = (&Case, &Failure)> {
+        self.0.iter().filter_map(|(case, result)| Some((case, result.as_ref().err()?)))
+    }
+}
+
+/// Runs every case, one after another.
+pub fn run_all(subject: &Subject) -> Report {
+    Report(cases().into_iter().map(|case| (case, case.check(subject.clone()))).collect())
+}
+
+/// Registers every case as a test of its own: `conformance_tests!(FIXTURE)`, where `FIXTURE` is an expression that makes
+/// a [`Fixture`](crate::Fixture).
+///
+/// The tests stand in two modules: `on_async_core`, with all cases, and `on_blocking_core`, with those of core clauses. A case that the
+/// kit gains is registered without a change here.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($fixture:expr) => {
+        mod on_async_core {
+            #[allow(unused_imports)]
+            use super::*;
+            $crate::backend_cases!($crate::case_tests, ($fixture, $crate::AsyncCore));
+            $crate::core_cases!($crate::case_tests, ($fixture, $crate::AsyncCore));
+        }
+        mod on_blocking_core {
+            #[allow(unused_imports)]
+            use super::*;
+            $crate::core_cases!($crate::case_tests, ($fixture, $crate::BlockingCore));
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! case_tests {
+    (($fixture:expr, $core:expr) $($clause:ident $kind:ident $module:ident::$name:ident,)*) => {
+        $crate::case_tests!(@each ($fixture, $core) $($name)*);
+    };
+    (@each $context:tt $($name:ident)*) => {
+        $($crate::case_tests!(@one $context $name);)*
+    };
+    (@one ($fixture:expr, $core:expr) $name:ident) => {
+        #[test]
+        fn $name() {
+            $crate::check(stringify!($name), $fixture, $core);
+        }
+    };
+}

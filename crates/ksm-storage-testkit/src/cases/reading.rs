@@ -1,0 +1,95 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ksm_storage_core::{ConfigKey::Url, Error, ErrorKind, StorageBackend};
+
+use crate::{
+    LoadFault, Subject,
+    case::{Checked, ensure},
+};
+
+pub(super) async fn c02_reads_do_no_io_and_wait_for_nobody(subject: Subject) -> Checked {
+    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+    let before = bench.probe.calls();
+    ensure!(bench.handle.get(Url).as_deref() == Some("old"), "the value is another one");
+    ensure!(bench.probe.calls() == before, "a read made a call");
+
+    bench.probe.stores().close();
+    let writer = bench.handle.another();
+    let write = tokio::spawn(async move { writer.set(Url, "new").await });
+    bench.probe.stores().arrived(1).await;
+    let start = Instant::now();
+    let during = bench.handle.get(Url);
+    let took = start.elapsed();
+    bench.probe.stores().open();
+    write.await.map_err(|error| error.to_string())??;
+    ensure!(took < Duration::from_secs(1), "a read waited {took:?} for a writer");
+    ensure!(during.as_deref() == Some("old"), "a read saw a write that was not acknowledged yet");
+    ensure!(bench.handle.get(Url).as_deref() == Some("new"), "a read does not see the handle's own write");
+    Ok(())
+}
+
+pub(super) async fn c02_a_refresh_is_as_new_as_its_call(subject: Subject) -> Checked {
+    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+    bench.probe.loads().close();
+    let first = bench.handle.another();
+    let first = tokio::spawn(async move { first.refresh().await });
+    bench.probe.loads().arrived(1).await;
+    // The first refresh has read by now. What is written next is for the second one.
+    bench.store.write(Some(r#"{"url":"new"}"#.into())).await;
+    let second = bench.handle.another();
+    let second = tokio::spawn(async move { second.refresh().await });
+    // Gives the second one every chance to join the first.
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    bench.probe.loads().open();
+    first.await.map_err(|error| error.to_string())??;
+    let snapshot = second.await.map_err(|error| error.to_string())??;
+    let url = ksm_storage_core::ExposeSecret::expose_secret(snapshot.get(Url).ok_or("the key is gone")?);
+    ensure!(url == "new", "a refresh returned what was read before it was called");
+    Ok(())
+}
+
+pub(super) async fn c02_a_stale_load_is_read_again(subject: Subject) -> Checked {
+    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+    let stale = bench.probe.load().await?;
+    bench.handle.set(Url, "new").await?;
+    bench.probe.fail_loads([LoadFault::Return(stale.clone()), LoadFault::Return(stale)]);
+    let start = bench.now();
+    bench.handle.refresh().await?;
+    ensure!(bench.handle.get(Url).as_deref() == Some("new"), "a stale load went back in time");
+    ensure!(bench.now() - start < Duration::from_secs(2), "a stale load was waited for as for a rollback");
+    Ok(())
+}
+
+pub(super) async fn c02_a_rollback_is_believed_after_two_seconds(subject: Subject) -> Checked {
+    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+    let old = bench.probe.load().await?;
+    bench.handle.set(Url, "new").await?;
+    bench.probe.fail_loads(vec![LoadFault::Return(old); 50]);
+    let start = bench.now();
+    bench.handle.refresh().await?;
+    ensure!(bench.handle.get(Url).as_deref() == Some("old"), "the rollback was not believed");
+    ensure!(bench.now() - start >= Duration::from_secs(2), "it was believed after {:?}", bench.now() - start);
+    Ok(())
+}
+
+pub(super) async fn c04_a_failed_refresh_leaves_the_snapshot(subject: Subject) -> Checked {
+    let bench = subject.bench(r#"{"url":"kept"}"#).await?;
+    bench.probe.fail_loads([LoadFault::Fail(Error::new(ErrorKind::Unavailable, "on demand"))]);
+    let error = bench.handle.refresh().await.err().ok_or("the failure was not reported")?;
+    ensure!(error.kind() == ErrorKind::Unavailable, "it was reported as {:?}", error.kind());
+    ensure!(bench.handle.get(Url).as_deref() == Some("kept"), "the snapshot is gone");
+
+    bench.store.write(Some("no document".into())).await;
+    let error = bench.handle.refresh().await.err().ok_or("an unreadable store was not reported")?;
+    ensure!(error.kind() == ErrorKind::InvalidConfig, "it was reported as {:?}", error.kind());
+    bench.store.write(None).await;
+    let error = bench.handle.refresh().await.err().ok_or("a removed store was not reported")?;
+    ensure!(error.kind() == ErrorKind::NotFound, "it was reported as {:?}", error.kind());
+    ensure!(Arc::clone(&bench.handle).get(Url).as_deref() == Some("kept"), "the snapshot is gone");
+    Ok(())
+}

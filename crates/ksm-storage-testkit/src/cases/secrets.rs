@@ -1,0 +1,116 @@
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use ksm_storage_core::{
+    ConfigDocument, ConfigKey, Displaced, Error, ErrorKind, Payload, StorageBackend, Version,
+};
+use tracing::instrument::WithSubscriber;
+
+use crate::{
+    LoadFault, Settings, StoreFault, Subject,
+    case::{Checked, ensure},
+};
+
+/// What must be seen nowhere, and how it looks in base64 and in hexadecimal digits.
+const CANARY: &str = "cAnaRy-7f3d";
+const FORMS: [&str; 4] = [CANARY, "Y0FuYVJ5LTdmM2", "63416e6152792d37663364", "63416E6152792D37663364"];
+
+fn shows(text: &str) -> bool {
+    FORMS.iter().any(|form| text.contains(form))
+}
+
+pub(super) async fn c13_the_backend_shows_no_payload(subject: Subject) -> Checked {
+    let store = subject.fixture.fresh().await;
+    store.write(Some(format!(r#"{{"url":"{CANARY}"}}"#).into())).await;
+    let backend = store.open().await;
+    let stored = backend.load().await?;
+    for text in [
+        format!("{backend:?}"),
+        format!("{backend:#?}"),
+        format!("{stored:?}"),
+        backend.location().to_string(),
+    ] {
+        ensure!(!shows(&text), "a payload is shown: {text}");
+    }
+    Ok(())
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Every call, well and badly ended, at the level TRACE: neither events nor errors nor any `Debug` show a value.
+pub(super) async fn c13_nothing_shows_a_value(subject: Subject) -> Checked {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(move || writer.clone())
+        .finish();
+    let seen = everything(subject).with_subscriber(subscriber).await?;
+    let logged = String::from_utf8_lossy(&log.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    for event in ["load", "store", "conflict", "retry", "displaced", "unverified", "refresh", "rollback"] {
+        ensure!(logged.contains(event), "no event `{event}` was logged, so this shows nothing");
+    }
+    for text in seen.lines().chain(logged.lines()) {
+        ensure!(!shows(text), "a value is shown: {text}");
+    }
+    Ok(())
+}
+
+async fn everything(subject: Subject) -> Result<String, crate::Failure> {
+    let mut seen = Vec::new();
+    let entries: Vec<_> = ConfigKey::ALL.iter().map(|key| format!(r#""{key}":"{CANARY}{key}""#)).collect();
+    let json = format!(r#"{{{},"unknown":["{CANARY}"]}}"#, entries.join(","));
+    let bench = subject.bench_with(&json, Settings { attempts: 3, ..Settings::default() }).await?;
+    let handle = &bench.handle;
+    let first = bench.probe.load().await?;
+    let failed = || Error::new(ErrorKind::Unavailable, "on demand");
+    let displaced = Displaced::Foreign { version: Version::new("foreign"), inspect: None };
+    bench.probe.fail_stores([
+        StoreFault::Displaced(displaced),
+        StoreFault::Displaced(Displaced::Unverified),
+        StoreFault::Fail(failed()),
+        StoreFault::ReplyLost(failed()),
+        StoreFault::Conflict,
+        StoreFault::Conflict,
+        StoreFault::Conflict,
+    ]);
+    for round in 0..6 {
+        let result = handle.set(ConfigKey::Url, &format!("{CANARY}{round}")).await;
+        seen.push(format!("{result:?} {result:#?}"));
+        seen.extend(result.err().map(|error| error.to_string()));
+    }
+    let base = handle.snapshot();
+    bench.probe.fail_loads(vec![LoadFault::Return(first); 12]);
+    seen.push(format!("{:?}", handle.refresh().await));
+    seen.push(format!("{:?}", handle.save(&base, ConfigDocument::new()).await));
+    let refuse = |document: &mut ConfigDocument| {
+        document.set(ConfigKey::Url, CANARY);
+        Err(Error::refused("on second thoughts"))
+    };
+    seen.push(format!("{:?}", handle.update(Box::new(refuse)).await));
+    seen.push(format!("{:?}", handle.set(ConfigKey::Url, &CANARY.repeat(10_000)).await));
+    bench.store.write(Some(Payload::from(format!(r#"{{"url": {CANARY}}}"#)))).await;
+    seen.push(format!("{:?}", handle.refresh().await));
+    let (snapshot, document) = (handle.snapshot(), handle.snapshot().document().clone());
+    seen.push(format!("{handle:?} {handle:#?} {snapshot:?} {document:?} {document:#?}"));
+    seen.push(format!("{:?}", Payload::from(CANARY)));
+    if seen.iter().all(|text| !text.contains("url")) {
+        return Err("no `Debug` names the keys, which an operator needs".into());
+    }
+    Ok(seen.join("\n"))
+}

@@ -1,0 +1,60 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ksm_storage_core::Clock;
+use tokio::sync::watch;
+
+/// Virtual time: a pause is over at once, and a deadline comes when enough pauses or [`advance`](Self::advance) have
+/// passed. Clones are the same clock. Its random numbers are the same in every run.
+#[derive(Clone, Debug)]
+pub struct TestClock {
+    now: Arc<watch::Sender<Duration>>,
+    random: Arc<AtomicU64>,
+}
+
+impl TestClock {
+    /// A clock at zero.
+    pub fn new() -> Self {
+        Self { now: Arc::new(watch::Sender::new(Duration::ZERO)), random: Arc::new(AtomicU64::new(1)) }
+    }
+
+    /// Lets `duration` pass.
+    pub fn advance(&self, duration: Duration) {
+        self.now.send_modify(|now| *now += duration);
+    }
+}
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Clock for TestClock {
+    fn now(&self) -> Duration {
+        *self.now.borrow()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.advance(duration);
+        tokio::task::yield_now().await;
+    }
+
+    async fn alarm(&self, instant: Duration) {
+        // It can only fail when the sender is gone, and that is `self`.
+        let _ = self.now.subscribe().wait_for(|now| *now >= instant).await;
+    }
+
+    fn random(&self) -> u64 {
+        // A Weyl sequence through a multiplicative mix: evenly spread, and needing no state but a counter.
+        let step = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        (step ^ (step >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    }
+}

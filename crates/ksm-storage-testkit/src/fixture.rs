@@ -1,0 +1,48 @@
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use ksm_storage_core::{Payload, StorageBackend};
+
+/// A kind of backend, as the suite wants to have it.
+#[async_trait]
+pub trait Fixture: Send + Sync + 'static {
+    /// The name in reports.
+    fn name(&self) -> String;
+
+    /// A store of its own for one case, with nothing stored in it. Dropping it cleans up.
+    async fn fresh(&self) -> Box<dyn Store>;
+}
+
+/// One store of a backend.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// One more backend on this store, as another process would open it: it shares the store and nothing else.
+    async fn open(&self) -> Arc<dyn StorageBackend>;
+
+    /// Stores `payload`, or removes what is stored, past the backend: what a program that knows nothing of it does.
+    async fn write(&self, payload: Option<Payload>);
+
+    /// What is stored, past the backend and without its framing, if it has any.
+    async fn read(&self) -> Option<Payload>;
+
+    /// What may be expected of this store.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+}
+
+/// What may be expected of a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long one load or store may take at the most.
+    pub call: Duration,
+    /// How long after an acknowledged store a load may still return what was there before. Zero for fresh reads.
+    pub staleness: Duration,
+}
+
+impl Default for Limits {
+    /// Five seconds a call, and fresh reads.
+    fn default() -> Self {
+        Self { call: Duration::from_secs(5), staleness: Duration::ZERO }
+    }
+}

@@ -1,0 +1,183 @@
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use ksm_storage_core::{
+    Capabilities, Displaced, Error, Location, Payload, Result, StorageBackend, StoreOutcome, Stored, Version,
+};
+use tokio::sync::watch;
+
+/// A backend around another one that counts its calls, holds them up, and lets them fail on demand.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    inner: Arc<dyn StorageBackend>,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    loads: AtomicUsize,
+    stores: AtomicUsize,
+    load_faults: Mutex<VecDeque<LoadFault>>,
+    store_faults: Mutex<VecDeque<StoreFault>>,
+    load_gate: Gate,
+    store_gate: Gate,
+}
+
+/// What one load does instead.
+#[derive(Clone, Debug)]
+pub enum LoadFault {
+    /// Fails.
+    Fail(Error),
+    /// Returns this, which was current earlier.
+    Return(Stored),
+    /// Never ends.
+    Hang,
+}
+
+/// What one store does instead.
+#[derive(Clone, Debug)]
+pub enum StoreFault {
+    /// Fails without storing.
+    Fail(Error),
+    /// Stores, then fails.
+    ReplyLost(Error),
+    /// Claims that another version is current, and stores nothing.
+    Conflict,
+    /// Stores nothing and never ends.
+    Hang,
+    /// Stores, and reports this of foreign writers.
+    Displaced(Displaced),
+}
+
+impl Probe {
+    /// Around `inner`, with no fault.
+    pub fn new(inner: Arc<dyn StorageBackend>) -> Self {
+        Self { inner, state: Arc::default() }
+    }
+
+    /// Number of loads and of stores so far.
+    pub fn calls(&self) -> (usize, usize) {
+        (self.state.loads.load(Ordering::SeqCst), self.state.stores.load(Ordering::SeqCst))
+    }
+
+    /// The next loads that have no fault yet get these, in this order.
+    pub fn fail_loads(&self, faults: impl IntoIterator<Item = LoadFault>) {
+        lock(&self.state.load_faults).extend(faults);
+    }
+
+    /// The next stores that have no fault yet get these, in this order.
+    pub fn fail_stores(&self, faults: impl IntoIterator<Item = StoreFault>) {
+        lock(&self.state.store_faults).extend(faults);
+    }
+
+    /// Holds loads up after they have read.
+    pub fn loads(&self) -> &Gate {
+        &self.state.load_gate
+    }
+
+    /// Holds stores up before they write.
+    pub fn stores(&self) -> &Gate {
+        &self.state.store_gate
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl StorageBackend for Probe {
+    fn location(&self) -> Location {
+        self.inner.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        self.state.loads.fetch_add(1, Ordering::SeqCst);
+        let fault = lock(&self.state.load_faults).pop_front();
+        let result = match fault {
+            None => self.inner.load().await,
+            Some(LoadFault::Fail(error)) => Err(error),
+            Some(LoadFault::Return(stored)) => Ok(stored),
+            Some(LoadFault::Hang) => std::future::pending().await,
+        };
+        self.state.load_gate.pass().await;
+        result
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        self.state.stores.fetch_add(1, Ordering::SeqCst);
+        self.state.store_gate.pass().await;
+        let fault = lock(&self.state.store_faults).pop_front();
+        match fault {
+            None => self.inner.store(expected, payload).await,
+            Some(StoreFault::Fail(error)) => Err(error),
+            Some(StoreFault::ReplyLost(error)) => {
+                self.inner.store(expected, payload).await?;
+                Err(error)
+            }
+            Some(StoreFault::Conflict) => Ok(StoreOutcome::Conflict { current: None }),
+            Some(StoreFault::Hang) => std::future::pending().await,
+            Some(StoreFault::Displaced(displaced)) => match self.inner.store(expected, payload).await? {
+                StoreOutcome::Committed { version, .. } => Ok(StoreOutcome::Committed { version, displaced }),
+                conflict @ StoreOutcome::Conflict { .. } => Ok(conflict),
+            },
+        }
+    }
+}
+
+/// A barrier that calls pass while it is open.
+pub struct Gate {
+    closed: watch::Sender<bool>,
+    waiting: watch::Sender<usize>,
+}
+
+impl Gate {
+    /// Calls that arrive from now on wait.
+    pub fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Lets all waiting calls pass, and later ones.
+    pub fn open(&self) {
+        self.closed.send_replace(false);
+    }
+
+    /// Waits until `calls` calls wait here.
+    pub async fn arrived(&self, calls: usize) {
+        // It can only fail when the sender is gone, and that is `self`.
+        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting >= calls).await;
+    }
+
+    async fn pass(&self) {
+        let mut closed = self.closed.subscribe();
+        if !*closed.borrow() {
+            return;
+        }
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let _ = closed.wait_for(|closed| !closed).await;
+        self.waiting.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { closed: watch::Sender::new(false), waiting: watch::Sender::new(0) }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").field("closed", &*self.closed.borrow()).finish_non_exhaustive()
+    }
+}
