@@ -69,7 +69,7 @@ fn clauses() -> Table {
         // Each level that has cases must have something that they catch, and the other way round.
         let proven = (backend == 0) == backends.is_empty() && (core == 0) == cores.is_empty();
         table.push(Row {
-            subject: clause.to_string(),
+            subject: "the contract".to_owned(),
             clause,
             case: clause.title().to_owned(),
             failure: if backend + core == 0 {
@@ -117,20 +117,23 @@ fn good(mut table: Table, fixture: Arc<dyn Fixture>) -> Table {
     table
 }
 
-/// Every wrong subject, with the cases of its clause that catch it.
+/// Every wrong subject, with the cases of its clause that catch it, and the number of others that do.
 fn broken(mut table: Table, fixture: Arc<dyn Fixture>) -> Table {
     let subject = Subject { fixture, core: Arc::new(AsyncCore) };
     // The failures that are wanted are no news.
     std::panic::set_hook(Box::new(|_| ()));
     for fault in Fault::all() {
         eprint!(".");
-        let caught: Vec<_> = fault.caught_by(&subject).iter().map(|(case, _)| case.name()).collect();
+        let caught = fault.caught_by(&subject);
+        let (own, others): (Vec<_>, Vec<_>) =
+            caught.iter().map(|(case, _)| case).partition(|case| case.clause() == fault.clause());
+        let own: Vec<_> = own.iter().map(|case| case.name()).collect();
         table.push(Row {
             subject: subject.fixture.name(),
             clause: fault.clause(),
             case: fault.to_string(),
-            failure: caught.is_empty().then(|| "no case of its clause catches it".to_owned()),
-            note: caught.join(", "),
+            failure: own.is_empty().then(|| "no case of its clause catches it".to_owned()),
+            note: format!("{} (and {} of other clauses)", own.join(", "), others.len()),
         });
     }
     let _ = std::panic::take_hook();

@@ -34,7 +34,8 @@ pub(crate) fn root() -> &'static Path {
 /// A `cargo` command with these words (separated by white space) as arguments.
 pub(crate) fn cargo(words: &str) -> Command {
     let mut command = Command::new("cargo");
-    command.current_dir(root()).args(words.split_whitespace());
+    // With that variable, which `cargo xtask` sets, `cargo machete` takes its own name for a folder to look at.
+    command.current_dir(root()).args(words.split_whitespace()).env_remove("CARGO_PKG_NAME");
     command
 }
 

@@ -24,7 +24,7 @@ impl Tool {
             return Ok(());
         }
         say(&format!("installing {package} {version}, which takes some minutes"));
-        // Unoptimised code is compiled in half the time, and fast enough for what it is used for here.
+        // Unoptimised code is compiled in half the time or less, and fast enough for what it is used for here.
         let mut install = cargo(&format!("install --locked --debug --version {version} {package}"));
         // In a folder of its own, so that nothing of it stays in the workspace's.
         run(install.env_remove("CARGO_TARGET_DIR"))

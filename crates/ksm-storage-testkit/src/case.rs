@@ -106,6 +106,10 @@ impl Case {
     /// # Errors
     /// What is wrong, with the clause and the case's name in front. A panic and a hang are failures too.
     pub fn check(&self, subject: Subject) -> Result<(), Failure> {
+        self.check_within(LIMIT, subject)
+    }
+
+    pub(crate) fn check_within(&self, limit: Duration, subject: Subject) -> Result<(), Failure> {
         let Self { run, writes, .. } = *self;
         let (done, result) = mpsc::channel();
         let work = move || {
@@ -133,7 +137,7 @@ impl Case {
             let _ = done.send(checked);
         };
         let result = match thread::Builder::new().name(self.name.into()).spawn(work) {
-            Ok(_) => result.recv_timeout(LIMIT).unwrap_or_else(|_| Err("it hangs".into())),
+            Ok(_) => result.recv_timeout(limit).unwrap_or_else(|_| Err("it hangs".into())),
             Err(error) => Err(Failure(format!("no thread: {error}"))),
         };
         result.map_err(|Failure(message)| {

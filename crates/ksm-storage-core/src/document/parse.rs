@@ -264,3 +264,122 @@ fn decode_base64(text: &Text<'_>) -> Result<Zeroizing<Vec<u8>>> {
 fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidConfig, message).with_outcome(Outcome::NotApplied)
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn value(stored: &[u8]) -> String {
+        let document = parse(stored).unwrap();
+        document.get(ConfigKey::Url).unwrap().expose_secret().to_owned()
+    }
+
+    #[test]
+    fn json_and_every_kind_of_base64_are_read() {
+        // Its base64 has characters in which the two alphabets differ, and padding.
+        let json = "{\"url\": \"\\u00ff\\u00fb?>~~~?? \u{ff}\u{fb}\u{3ff}\"} ";
+        let expected = "\u{ff}\u{fb}?>~~~?? \u{ff}\u{fb}\u{3ff}";
+        let standard = STANDARD.encode(json);
+        assert!(standard.contains(['+', '/']) && standard.ends_with('='), "{standard}");
+        let lines: Vec<_> =
+            standard.as_bytes().chunks(20).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        for stored in [
+            json.to_owned(),
+            format!("\u{feff}{json}"),
+            format!(" \t\r\n{json}\n"),
+            standard.clone(),
+            STANDARD_NO_PAD.encode(json),
+            URL_SAFE.encode(json),
+            URL_SAFE_NO_PAD.encode(json),
+            lines.join("\n"),
+            format!("{}\r\n", lines.join("\r\n")),
+            STANDARD.encode(format!("\u{feff}{json}\n")),
+        ] {
+            assert_eq!(value(stored.as_bytes()), expected, "{stored}");
+        }
+    }
+
+    #[test]
+    fn escapes_stand_for_what_json_says() {
+        let stored = br#"{"url":"\"\\\/\b\f\n\r\t\u0041\ud83d\ude00"}"#;
+        assert_eq!(value(stored), "\"\\/\u{8}\u{c}\n\r\tA\u{1f600}");
+    }
+
+    #[test]
+    fn the_last_of_two_equal_names_counts() {
+        assert_eq!(value(br#"{"url":"first","url":"last"}"#), "last");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place_and_never_quoted() {
+        let deep = format!("{{\"a\":{}cAnaRy{}}}", "[".repeat(200), "]".repeat(200));
+        let long = format!("{{\"url\":\"{}\"}}", "cAnaRy".repeat(11_000));
+        let array = STANDARD.encode("[\"cAnaRy\"]");
+        let truncated = STANDARD.encode("{\"url\": \"cAnaRy");
+        let cases: &[(&[u8], &str)] = &[
+            (b"", "empty"),
+            (b" \n\t", "store `{}`"),
+            (b"{\"url\": \"cAnaRy\xff\"}", "byte 16 is not UTF-8"),
+            (b"[\"cAnaRy\"]", "an array"),
+            (b"\"cAnaRy\"", "a string"),
+            (b"null", "null"),
+            (b"1234", "a number"),
+            (b"true", "true or false"),
+            (b"cAnaRy, as it is", "line 1, column 7"),
+            (b"\n  cAn!Ry", "line 2, column 6"),
+            (b"cAnaR", "cut short"),
+            (b"cAna=Ry=", "after the padding"),
+            (array.as_bytes(), "not of a JSON object"),
+            (truncated.as_bytes(), "of the decoded base64"),
+            (b"{\"url\": cAnaRy}", "line 1, column 9"),
+            (b"{\n  \"url\": \"cAnaRy\"", "EOF"),
+            (b"{\"url\": \"cAnaRy\"} cAnaRy", "trailing characters"),
+            (b"{\"url\": \"cAnaRy\\ud83d.\"}", "line 1, column 16"),
+            (b"{cAnaRy: 1}", "key must be a string"),
+            (b"{\"url\": \"cAnaRy\", }", "trailing comma"),
+            (deep.as_bytes(), "nested more than 128"),
+            (long.as_bytes(), "at most 65536"),
+        ];
+        for (stored, expected) in cases {
+            let error = parse(stored).unwrap_err();
+            assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotApplied));
+            let text = error.to_string();
+            assert!(text.contains(expected), "{:?}: {text}", String::from_utf8_lossy(stored));
+            assert!(!format!("{text} {error:?}").contains("cAn"), "{text}");
+        }
+    }
+
+    #[test]
+    fn brackets_in_strings_are_no_nesting() {
+        let text = format!("{{\"a\":\"{}\",\"url\":\"u\"}}", "[\\\"".repeat(300));
+        assert_eq!(value(text.as_bytes()), "u");
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), text in ".{0,100}") {
+            let _ = (parse(&bytes), parse(text.as_bytes()), parse(STANDARD.encode(&bytes).as_bytes()));
+            let _ = parse(format!("{{{text}}}").as_bytes());
+        }
+
+        #[test]
+        fn what_is_written_is_read(
+            values in prop::collection::btree_map("\\PC{0,12}", any::<String>(), 0..8),
+            url in any::<String>(),
+        ) {
+            let mut object: serde_json::Map<_, _> =
+                values.into_iter().map(|(name, value)| (name, value.into())).collect();
+            object.insert("url".into(), url.clone().into());
+            let document = parse(serde_json::to_string(&object).unwrap().as_bytes()).unwrap();
+            prop_assert_eq!(document.get(ConfigKey::Url).unwrap().expose_secret(), &url);
+            let written = document.to_payload();
+            prop_assert!(parse(written.as_bytes()).unwrap() == document);
+            let read: serde_json::Value = serde_json::from_slice(written.as_bytes()).unwrap();
+            prop_assert_eq!(read, serde_json::Value::Object(object));
+        }
+    }
+}

@@ -3,12 +3,24 @@
 mod backends;
 mod cores;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use crate::{Case, Clause, Failure, Subject, cases};
 
 pub use backends::BackendFault;
 pub use cores::CoreFault;
+
+/// How long a case may take on a broken subject.
+const LIMIT: Duration = Duration::from_secs(10);
+const WORKERS: usize = 16;
 
 /// One way to be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,11 +57,25 @@ impl Fault {
         subject
     }
 
-    /// Runs the cases of its clause against the subject made wrong, and returns those that fail.
+    /// Runs every case against the subject made wrong, several at a time, and returns those that fail.
+    ///
+    /// The fault is caught if one of them is of its [`clause`](Self::clause).
     pub fn caught_by(self, subject: &Subject) -> Vec<(Case, Failure)> {
         let broken = self.plant(subject);
-        let own = cases().into_iter().filter(|case| case.clause() == self.clause());
-        own.filter_map(|case| Some((case, case.check(broken.clone()).err()?))).collect()
+        let next = AtomicUsize::new(0);
+        let cases = cases();
+        let check = || {
+            let mine = std::iter::from_fn(|| cases.get(next.fetch_add(1, Ordering::Relaxed)));
+            mine.filter_map(|case| Some((*case, case.check_within(LIMIT, broken.clone()).err()?)))
+                .collect::<Vec<_>>()
+        };
+        // Most of the time that a broken subject takes is spent waiting for what never comes.
+        let mut caught: Vec<_> = thread::scope(|scope| {
+            let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(check)).collect();
+            workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+        });
+        caught.sort_by_key(|(case, _)| (case.clause() != self.clause(), case.name()));
+        caught
     }
 }
 

@@ -1,0 +1,351 @@
+//! The rules of the queue and its committer that only the asynchronous handle can show.
+#![allow(missing_docs)]
+
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use ksm_storage_core::{
+    ConfigDocument,
+    ConfigKey::{Hostname, Url},
+    ConfigStorage, Error, ErrorKind, Outcome,
+};
+use ksm_storage_memory::MemoryBackend;
+use ksm_storage_testkit::{Probe, StoreFault};
+
+async fn open(json: &str) -> (ConfigStorage, Probe, MemoryBackend) {
+    let backend = MemoryBackend::from_config(json);
+    let probe = Probe::new(Arc::new(backend.clone()));
+    (ConfigStorage::open(probe.clone()).await.unwrap(), probe, backend)
+}
+
+fn stored(backend: &MemoryBackend) -> ConfigDocument {
+    ConfigDocument::parse(backend.read().unwrap().as_bytes()).unwrap()
+}
+
+/// Polls once and drops, as a caller does that gives up.
+fn poll_once(future: impl Future) {
+    let mut future = Box::pin(future);
+    let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(polled, Poll::Pending));
+}
+
+#[tokio::test]
+async fn a_call_dropped_before_its_batch_is_taken_leaves_no_trace() {
+    let (storage, probe, backend) = open("{}").await;
+    probe.stores().close();
+    let first = tokio::spawn({
+        let storage = storage.clone();
+        async move { storage.set(Url, "first").await }
+    });
+    probe.stores().arrived(1).await;
+    poll_once(storage.set(Hostname, "dropped"));
+    probe.stores().open();
+    first.await.unwrap().unwrap();
+    storage.refresh().await.unwrap();
+    assert!(!stored(&backend).contains(Hostname));
+    assert_eq!(probe.calls().1, 1);
+}
+
+#[tokio::test]
+async fn a_call_dropped_during_its_store_is_made_all_the_same() {
+    let (storage, probe, backend) = open("{}").await;
+    probe.stores().close();
+    let first = tokio::spawn({
+        let storage = storage.clone();
+        async move { storage.set(Url, "first").await }
+    });
+    probe.stores().arrived(1).await;
+    first.abort();
+    assert!(first.await.is_err());
+    probe.stores().open();
+    storage.refresh().await.unwrap();
+    assert!(stored(&backend).contains(Url) && storage.contains(Url));
+}
+
+#[tokio::test]
+async fn calls_that_queue_up_are_stored_together() {
+    let (storage, probe, _) = open("{}").await;
+    probe.stores().close();
+    let mut calls = Vec::new();
+    for call in 0..1_000 {
+        let storage = storage.clone();
+        calls.push(tokio::spawn(async move { storage.set(Url, call.to_string()).await }));
+    }
+    probe.stores().arrived(1).await;
+    tokio::task::yield_now().await;
+    probe.stores().open();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert!(probe.calls().1 <= 10, "{:?}", probe.calls());
+}
+
+#[tokio::test]
+async fn concurrent_refreshes_share_loads() {
+    let (storage, probe, _) = open("{}").await;
+    let calls: Vec<_> = (0..1_000)
+        .map(|_| {
+            let storage = storage.clone();
+            tokio::spawn(async move { storage.refresh().await })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert!(probe.calls().0 <= 1 + 2, "{:?}", probe.calls());
+}
+
+/// A refusal, a panic and what is too large discard their own change only.
+#[tokio::test]
+async fn one_bad_change_does_not_spoil_its_batch() {
+    let (storage, probe, backend) = open("{}").await;
+    probe.loads().close();
+    let spawn = |index: usize| {
+        let storage = storage.clone();
+        tokio::spawn(async move {
+            storage
+                .update(move |document| {
+                    document.set(Url, format!("bad {index}"));
+                    match index {
+                        0 => Err(Error::refused("no")),
+                        1 => std::panic::panic_any("the change's own"),
+                        2 => {
+                            document.set(Url, "x".repeat(70_000));
+                            Ok(())
+                        }
+                        _ => {
+                            document.remove(Url);
+                            document.set(Hostname, "good");
+                            Ok(())
+                        }
+                    }
+                })
+                .await
+        })
+    };
+    let calls: Vec<_> = (0..4).map(spawn).collect();
+    probe.loads().arrived(1).await;
+    probe.loads().open();
+    let mut results = Vec::new();
+    for call in calls {
+        results.push(call.await);
+    }
+    let kind = |index: usize| results[index].as_ref().unwrap().as_ref().unwrap_err().kind();
+    assert_eq!(kind(0), ErrorKind::Refused);
+    assert_eq!(kind(2), ErrorKind::TooLarge);
+    let panic = results.remove(1).unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"the change's own"));
+    assert!(results.pop().unwrap().is_ok());
+    assert!(!stored(&backend).contains(Url) && stored(&backend).contains(Hostname));
+}
+
+/// Nobody is answered before the batch's store has succeeded, those who were refused included.
+#[tokio::test]
+async fn when_the_store_fails_a_refusal_is_not_answered_either() {
+    let (storage, probe, _) = open("{}").await;
+    probe.loads().close();
+    let refused = tokio::spawn({
+        let storage = storage.clone();
+        async move { storage.update(|_| Err::<(), _>(Error::refused("no"))).await }
+    });
+    let written = tokio::spawn({
+        let storage = storage.clone();
+        async move { storage.set(Url, "u").await }
+    });
+    probe.loads().arrived(1).await;
+    probe.fail_stores([StoreFault::Fail(Error::new(ErrorKind::Unavailable, "on demand"))]);
+    tokio::task::yield_now().await;
+    probe.loads().open();
+    assert_eq!(refused.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(written.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn after_a_conflict_the_change_runs_again_on_what_is_stored() {
+    let (storage, probe, backend) = open(r#"{"url":"old"}"#).await;
+    probe.stores().close();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let call = tokio::spawn({
+        let (storage, runs) = (storage.clone(), Arc::clone(&runs));
+        async move {
+            storage
+                .update(move |document| {
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    document.set(Url, "new");
+                    Ok::<_, Error>(document.contains(Hostname))
+                })
+                .await
+        }
+    });
+    probe.stores().arrived(1).await;
+    backend.overwrite(Some(r#"{"hostname":"foreign"}"#.into()));
+    probe.stores().open();
+    assert!(call.await.unwrap().unwrap(), "it saw what the foreign writer had stored");
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+    assert!(stored(&backend).contains(Hostname) && stored(&backend).contains(Url));
+    // The conflict carried what was current: it was not loaded again.
+    assert_eq!(probe.calls(), (2, 2));
+}
+
+#[test]
+fn a_runtime_that_ends_during_a_store_leaves_the_outcome_unknown() {
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (one, other) = (runtime(), runtime());
+    let (storage, probe, _) = one.block_on(open("{}"));
+    probe.stores().close();
+    // The committer runs on the runtime of the first caller, which the second one has to do without.
+    let first = one.spawn({
+        let storage = storage.clone();
+        async move { storage.set(Url, "first").await }
+    });
+    other.block_on(probe.stores().arrived(1));
+    let second = other.spawn({
+        let storage = storage.clone();
+        async move { storage.set(Url, "second").await }
+    });
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    one.shutdown_background();
+    assert!(other.block_on(first).is_err(), "its task went down with the runtime");
+    let error = other.block_on(second).unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Runtime, Outcome::NotApplied));
+    probe.stores().open();
+    other.block_on(storage.set(Url, "third")).unwrap();
+}
+
+#[test]
+fn reads_need_no_runtime_and_writes_say_so() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (storage, _, _) = runtime.block_on(open(r#"{"url":"u"}"#));
+    drop(runtime);
+    assert_eq!(storage.get(Url).unwrap().expose_secret(), "u");
+    let mut write = Box::pin(storage.set(Url, "v"));
+    let Poll::Ready(result) = write.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("it waits for a runtime");
+    };
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Runtime, Outcome::NotApplied));
+    assert!(error.to_string().contains("blocking::ConfigStorage"), "{error}");
+}
+
+#[tokio::test]
+async fn a_change_must_not_write_through_its_own_handle() {
+    let (storage, _, _) = open("{}").await;
+    let inner = storage.clone();
+    let result = storage
+        .update(move |_| {
+            let mut nested = Box::pin(inner.set(Url, "nested"));
+            match nested.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(result) => result,
+                Poll::Pending => Ok(()),
+            }
+        })
+        .await;
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    storage.set(Url, "afterwards").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_type_of_the_callers_own_is_returned_as_it_is() {
+    #[derive(Debug, PartialEq)]
+    enum Own {
+        Refusal(u8),
+        Storage(ErrorKind),
+    }
+    impl From<Error> for Own {
+        fn from(error: Error) -> Self {
+            Self::Storage(error.kind())
+        }
+    }
+    let (storage, probe, _) = open("{}").await;
+    assert_eq!(storage.update(|_| Err::<(), _>(Own::Refusal(7))).await, Err(Own::Refusal(7)));
+    probe.fail_stores([StoreFault::Fail(Error::new(ErrorKind::AccessDenied, "on demand"))]);
+    let change = |document: &mut ConfigDocument| {
+        document.set(Url, "u");
+        Ok(())
+    };
+    assert_eq!(storage.update(change).await, Err(Own::Storage(ErrorKind::AccessDenied)));
+}
+
+mod blocking {
+    use super::*;
+    use ksm_storage_core::blocking::ConfigStorage;
+
+    fn open() -> ConfigStorage {
+        ConfigStorage::open(MemoryBackend::from_config("{}")).unwrap()
+    }
+
+    fn works(storage: &ConfigStorage) {
+        storage.set(Url, "u").unwrap();
+        assert!(storage.refresh().unwrap().contains(Url));
+    }
+
+    #[test]
+    fn works_and_is_dropped_on_a_plain_thread() {
+        works(&open());
+    }
+
+    #[tokio::test]
+    async fn works_and_is_dropped_on_a_current_thread_runtime() {
+        works(&open());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn works_and_is_dropped_on_a_worker() {
+        tokio::spawn(async { works(&open()) }).await.unwrap();
+        tokio::task::spawn_blocking(|| works(&open())).await.unwrap();
+    }
+
+    #[test]
+    fn the_last_clone_may_be_dropped_by_a_change() {
+        let storage = open();
+        let mut last = Some(storage.clone());
+        storage
+            .update(move |_| {
+                drop(last.take());
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        let mut own = Some(storage.clone());
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&runs);
+        std::thread::spawn(move || {
+            storage.update(move |_| {
+                drop(own.take());
+                counter.fetch_add(1, Ordering::SeqCst);
+                Ok::<_, Error>(())
+            })
+        })
+        .join()
+        .unwrap()
+        .unwrap();
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_panic_goes_on_in_its_caller_and_spoils_nothing() {
+        let storage = open();
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            storage.update(|_| -> Result<(), Error> { std::panic::panic_any("the change's own") })
+        }))
+        .unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"the change's own"));
+        works(&storage);
+    }
+
+    #[test]
+    fn a_change_that_writes_through_its_own_handle_is_refused_at_once() {
+        let storage = open();
+        let inner = storage.clone();
+        let error = storage.update(move |_| inner.set(Url, "nested")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        works(&storage);
+    }
+}
