@@ -2,7 +2,7 @@
 //!
 //! The read path is measured against an `ArcSwap::load` with an array index, and on two threads against a loop that
 //! touches nothing shared, so that the figures are ratios of one run.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used, reason = "a bench is no library")]
 
 use std::{
     hint::black_box,

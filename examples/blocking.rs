@@ -1,4 +1,5 @@
 //! The same without an async runtime: `cargo run --example blocking`.
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "it is an example")]
 
 use std::thread;
 

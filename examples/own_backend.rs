@@ -1,6 +1,7 @@
 //! A backend of one's own: `cargo run --example own_backend`.
 //!
 //! One line of `ksm-storage-testkit` would put it through the whole conformance suite.
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "it is an example")]
 
 use std::sync::Mutex;
 
@@ -28,7 +29,7 @@ impl StorageBackend for Row {
     }
 
     async fn load(&self) -> Result<Stored> {
-        Ok(stored(&*self.0.lock().expect("no holder of the lock panics")))
+        Ok(stored(&self.0.lock().expect("no holder of the lock panics")))
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {

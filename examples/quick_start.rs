@@ -1,4 +1,5 @@
 //! Open a configuration, read it, change it: `cargo run --example quick_start`.
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "it is an example")]
 
 use ksm_storage::{ConfigKey, ConfigStorage, Error, memory::MemoryBackend};
 

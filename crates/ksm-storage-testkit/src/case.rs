@@ -1,5 +1,5 @@
 use std::{
-    fmt, panic,
+    fmt,
     pin::Pin,
     sync::{Arc, mpsc},
     thread,
@@ -198,6 +198,7 @@ pub fn cases() -> Vec<Case> {
 /// The case of this name, for the tests that the macro makes.
 #[doc(hidden)]
 #[track_caller]
+#[expect(clippy::panic, reason = "that is how a test fails")]
 pub fn check(name: &str, fixture: impl Fixture, core: impl Core + 'static) {
     let case = cases().into_iter().find(|case| case.name == name);
     let result = match case {
@@ -205,7 +206,7 @@ pub fn check(name: &str, fixture: impl Fixture, core: impl Core + 'static) {
         None => Err(Failure(format!("there is no case {name}"))),
     };
     if let Err(failure) = result {
-        panic::panic_any(failure.to_string());
+        panic!("{failure}");
     }
 }
 

@@ -156,7 +156,7 @@ impl fmt::Display for Timeline<'_> {
         for Event { client, call, invoked, returned } in events {
             match returned {
                 Some((at, answer)) => {
-                    writeln!(f, "  {invoked:>4}..{at:<4} client {client}: {call:?} -> {answer:?}")?
+                    writeln!(f, "  {invoked:>4}..{at:<4} client {client}: {call:?} -> {answer:?}")?;
                 }
                 None => writeln!(f, "  {invoked:>4}..     client {client}: {call:?} -> unknown")?,
             }

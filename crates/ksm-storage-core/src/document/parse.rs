@@ -154,7 +154,7 @@ impl<'de> Visitor<'de> for Entries {
     }
 }
 
-/// The byte that serde_json calls `line` and `column`: the column counts bytes, from 1, up to the one read last.
+/// The byte that `serde_json` calls `line` and `column`: the column counts bytes, from 1, up to the one read last.
 fn offset_at(json: &str, line: usize, column: usize) -> usize {
     let start: usize = json.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let mut offset = (start + column.saturating_sub(1)).min(json.len());

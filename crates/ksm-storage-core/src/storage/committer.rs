@@ -49,7 +49,7 @@ impl Committer {
     pub(super) async fn run(mut self) {
         while self.take_batch() {
             let result = self.commit().await;
-            self.answer(result);
+            self.answer(&result);
         }
     }
 
@@ -195,9 +195,9 @@ impl Committer {
         }
     }
 
-    fn answer(&mut self, result: Result<(Snapshot, Displaced)>) {
+    fn answer(&mut self, result: &Result<(Snapshot, Displaced)>) {
         for entry in self.batch.drain(..) {
-            let answer = match &result {
+            let answer = match result {
                 Ok((snapshot, Displaced::Foreign { version, inspect })) if entry.altered => {
                     Err(displaced_error(snapshot, version, inspect.as_deref())
                         .or_location(|| self.shared.location()))

@@ -245,6 +245,6 @@ impl fmt::Debug for Broken {
         let seen = self.shared().seen.clone();
         let shown = seen.filter(|_| self.fault == BackendFault::LeaksInDebug);
         let shown = shown.map(|payload| String::from_utf8_lossy(payload.as_bytes()).into_owned());
-        f.debug_struct("Broken").field("inner", &self.inner).field("shown", &shown).finish()
+        f.debug_struct("Broken").field("inner", &self.inner).field("shown", &shown).finish_non_exhaustive()
     }
 }

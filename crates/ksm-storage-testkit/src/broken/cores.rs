@@ -145,7 +145,7 @@ impl StorageBackend for Between {
                 stored.version = Version::new(format!("{}#{load}", stored.version));
             }
             CoreFault::DropsUnknownKeys => {
-                stored.payload = stored.payload.map(|payload| known_keys(&payload))
+                stored.payload = stored.payload.map(|payload| known_keys(&payload));
             }
             CoreFault::RoundsNumbers => {
                 let round = |payload: Payload| {
@@ -385,6 +385,6 @@ impl fmt::Debug for BrokenHandle {
         if self.fault == CoreFault::LeaksInDebug {
             shown.field("url", &self.inner.get(ConfigKey::Url));
         }
-        shown.finish()
+        shown.finish_non_exhaustive()
     }
 }

@@ -90,13 +90,13 @@ macro_rules! core_cases {
 
 macro_rules! collect {
     (($level:ident, $list:ident) $($clause:ident $kind:ident $module:ident::$name:ident,)*) => {
-        $($list.push(Case {
+        $list.extend([$(Case {
             name: stringify!($name),
             clause: Clause::$clause,
             level: Level::$level,
             writes: collect!(@ $kind),
             run: |subject| Box::pin($module::$name(subject)),
-        });)*
+        },)*]);
     };
     (@ writes) => { true };
     (@ reads) => { false };

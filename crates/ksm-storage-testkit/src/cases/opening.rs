@@ -61,9 +61,8 @@ pub(super) async fn c01_what_is_no_document_is_refused_unquoted(subject: Subject
         ["s3cret", "[\"s3cret\"]", "\"s3cret\"", "{\"url\": \"s3cret\"", "{\"url\": s3cret}", "   ", "null"]
     {
         store.write(Some(text.into())).await;
-        let error = match subject.core.open(store.open().await, Settings::default()).await {
-            Ok(_) => return Err(format!("{text:?} was opened").into()),
-            Err(error) => error,
+        let Err(error) = subject.core.open(store.open().await, Settings::default()).await else {
+            return Err(format!("{text:?} was opened").into());
         };
         ensure!(error.kind() == ErrorKind::InvalidConfig, "{text:?} fails as {:?}", error.kind());
         ensure!(!format!("{error} {error:?}").contains("s3cret"), "{text:?} is quoted");
