@@ -12,7 +12,7 @@ use std::{
 
 use clap::Parser;
 use ksm_storage_testkit::{
-    AsyncCore, BlockingCore, Clause, Core, Fixture, Level, Subject, broken::Fault, cases,
+    AsyncCore, BlockingCore, Case, Clause, Core, Fixture, Level, Subject, broken::Fault, cases,
 };
 use report::{Row, Table};
 
@@ -40,12 +40,11 @@ fn main() -> ExitCode {
     let table = if cli.clauses {
         clauses()
     } else {
-        let fixtures = names.iter().filter_map(|name| backends::fixture(name));
-        if cli.broken {
-            fixtures.fold(Table::default(), broken)
-        } else {
-            fixtures.fold(Table::default(), good)
+        let mut table = Table::new(if cli.broken { "caught" } else { "passed" });
+        for fixture in names.iter().filter_map(|name| backends::fixture(name)) {
+            if cli.broken { broken(&mut table, fixture) } else { good(&mut table, &fixture) }
         }
+        table
     };
     if cli.json {
         println!("{}", table.json());
@@ -57,7 +56,7 @@ fn main() -> ExitCode {
 
 /// Every clause with the number of its cases, and with what proves that they can fail.
 fn clauses() -> Table {
-    let mut table = Table::default();
+    let mut table = Table::new("proven");
     for &clause in Clause::ALL {
         let count =
             |level| cases().iter().filter(|case| case.clause() == clause && case.level() == level).count();
@@ -89,11 +88,11 @@ fn clauses() -> Table {
     table
 }
 
-fn good(mut table: Table, fixture: Arc<dyn Fixture>) -> Table {
+fn good(table: &mut Table, fixture: &Arc<dyn Fixture>) {
     let cores: [(&str, Arc<dyn Core>); 2] =
         [("async", Arc::new(AsyncCore)), ("blocking", Arc::new(BlockingCore))];
     for (core_name, core) in cores {
-        let subject = Subject { fixture: Arc::clone(&fixture), core };
+        let subject = Subject { fixture: Arc::clone(fixture), core };
         for case in cases() {
             // What concerns the backend alone is the same below every core.
             if case.level() == Level::Backend && core_name != "async" {
@@ -114,18 +113,17 @@ fn good(mut table: Table, fixture: Arc<dyn Fixture>) -> Table {
         }
     }
     eprintln!();
-    table
 }
 
 /// Every wrong subject, with the cases of its clause that catch it, and the number of others that do.
-fn broken(mut table: Table, fixture: Arc<dyn Fixture>) -> Table {
+fn broken(table: &mut Table, fixture: Arc<dyn Fixture>) {
     let subject = Subject { fixture, core: Arc::new(AsyncCore) };
     // The failures that are wanted are no news.
     std::panic::set_hook(Box::new(|_| ()));
     for fault in Fault::all() {
         eprint!(".");
         let caught = fault.caught_by(&subject);
-        let (own, others): (Vec<_>, Vec<_>) =
+        let (own, others): (Vec<&Case>, Vec<&Case>) =
             caught.iter().map(|(case, _)| case).partition(|case| case.clause() == fault.clause());
         let own: Vec<_> = own.iter().map(|case| case.name()).collect();
         table.push(Row {
@@ -138,5 +136,4 @@ fn broken(mut table: Table, fixture: Arc<dyn Fixture>) -> Table {
     }
     let _ = std::panic::take_hook();
     eprintln!();
-    table
 }

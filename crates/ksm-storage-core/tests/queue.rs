@@ -1,5 +1,5 @@
 //! The rules of the queue and its committer that only the asynchronous handle can show.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::{
     future::Future,

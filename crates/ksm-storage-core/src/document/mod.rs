@@ -205,7 +205,7 @@ impl fmt::Debug for ConfigDocument {
         f.write_str("ConfigDocument {")?;
         for (index, (name, value)) in self.entries().enumerate() {
             let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}{name}: {} bytes", value.content().expose_secret().len())?;
+            write!(f, "{separator}{}: {} bytes", name.escape_debug(), value.content().expose_secret().len())?;
         }
         f.write_str("}")
     }
@@ -252,6 +252,12 @@ mod tests {
         assert_eq!(state(r#"{"clientId":"i","privateKey":"p"}"#), BindState::Unbound);
         assert_eq!(state(r#"{"appKey":"a","clientId":"i"}"#), BindState::Unbound);
         assert_eq!(state(r#"{"appKey":"a","clientId":"i","privateKey":"p"}"#), BindState::Bound);
+    }
+
+    #[test]
+    fn debug_is_one_line_whatever_the_names_are() {
+        let document = ConfigDocument::parse(br#"{"a\nb": "s3cret", "url": "s3cret"}"#).unwrap();
+        assert_eq!(format!("{document:?}"), "ConfigDocument {a\\nb: 8 bytes, url: 6 bytes}");
     }
 
     #[test]

@@ -254,9 +254,9 @@ fn decode_base64(text: &Text<'_>) -> Result<Zeroizing<Vec<u8>>> {
         });
     }
     let mut decoded = Zeroizing::new(vec![0; base64::decoded_len_estimate(standard.len())]);
-    let len = STANDARD_NO_PAD
-        .decode_slice(&*standard, &mut decoded)
-        .map_err(|_| invalid("it looks like base64, but is cut short or has stray bits at its end"))?;
+    let len = STANDARD_NO_PAD.decode_slice(&*standard, &mut decoded).map_err(|_| {
+        text.invalid_at(text.offset_of(encoded) + encoded.len(), "base64 is cut short or ends in stray bits")
+    })?;
     decoded.truncate(len);
     Ok(decoded)
 }
@@ -336,6 +336,7 @@ mod tests {
             (array.as_bytes(), "not of a JSON object"),
             (truncated.as_bytes(), "of the decoded base64"),
             (b"{\"url\": cAnaRy}", "line 1, column 9"),
+            (b"\n {\"url\": cAnaRy}", "line 2, column 10"),
             (b"{\n  \"url\": \"cAnaRy\"", "EOF"),
             (b"{\"url\": \"cAnaRy\"} cAnaRy", "trailing characters"),
             (b"{\"url\": \"cAnaRy\\ud83d.\"}", "line 1, column 16"),
@@ -351,6 +352,17 @@ mod tests {
             assert!(text.contains(expected), "{:?}: {text}", String::from_utf8_lossy(stored));
             assert!(!format!("{text} {error:?}").contains("cAn"), "{text}");
         }
+    }
+
+    #[test]
+    fn both_limits_are_still_allowed() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+        assert!(parse(nested(ConfigDocument::MAX_DEPTH).as_bytes()).is_ok());
+        assert!(parse(nested(ConfigDocument::MAX_DEPTH + 1).as_bytes()).is_err());
+        let padded = |len: usize| format!("{{}}{}", " ".repeat(len - 2));
+        assert!(parse(padded(ConfigDocument::MAX_LEN).as_bytes()).is_ok());
+        assert!(parse(padded(ConfigDocument::MAX_LEN + 1).as_bytes()).is_err());
+        assert!(parse(format!("{{\"a\":[{}1]}}", "[],".repeat(200)).as_bytes()).is_ok());
     }
 
     #[test]
