@@ -28,7 +28,7 @@ use tracing::instrument::WithSubscriber;
 
 use crate::{
     BindState, Capabilities, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation, Outcome,
-    Result, SecretRef, SecretString, Snapshot, StorageBackend, storage::is_changing,
+    Result, SecretRef, SecretString, Snapshot, StorageBackend,
 };
 
 /// A configuration in a backend, for programs without an async runtime of their own.
@@ -192,13 +192,10 @@ impl ConfigStorage {
             let location = self.location();
             E::from(error.with_location(location).with_operation(operation))
         };
-        // The storage's own thread would wait for itself.
-        if is_changing(self.storage.family()) || self.runtime.is_current() {
-            return Err(refuse(
-                Error::new(ErrorKind::InvalidArgument, "a change must not use the handle that it changes")
-                    .with_outcome(Outcome::NotApplied)
-                    .with_hint("work on the document that the change is given"),
-            ));
+        self.storage.refuse_within_change().map_err(refuse)?;
+        if self.runtime.is_current() {
+            // The storage's own thread, where a change runs, would wait for itself.
+            return Err(refuse(self.storage.within_change()));
         }
         self.runtime.run(call(self.storage.clone())).unwrap_or_else(|| Err(refuse(ended())))
     }

@@ -233,6 +233,11 @@ fn reads_need_no_runtime_and_writes_say_so() {
     let error = result.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Runtime, Outcome::NotApplied));
     assert!(error.to_string().contains("blocking::ConfigStorage"), "{error}");
+    let mut opening = Box::pin(ConfigStorage::open(MemoryBackend::from_config("{}")));
+    let Poll::Ready(result) = opening.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("it waits for a runtime");
+    };
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Runtime);
 }
 
 #[tokio::test]

@@ -255,7 +255,10 @@ fn decode_base64(text: &Text<'_>) -> Result<Zeroizing<Vec<u8>>> {
     }
     let mut decoded = Zeroizing::new(vec![0; base64::decoded_len_estimate(standard.len())]);
     let len = STANDARD_NO_PAD.decode_slice(&*standard, &mut decoded).map_err(|_| {
-        text.invalid_at(text.offset_of(encoded) + encoded.len(), "base64 is cut short or ends in stray bits")
+        text.invalid_at(
+            text.offset_of(encoded) + encoded.len(),
+            "a JSON object, or base64 of one, was expected; as base64 it is cut short",
+        )
     })?;
     decoded.truncate(len);
     Ok(decoded)

@@ -6,6 +6,7 @@ use super::{
     ConfigStorage, Shared,
     backoff::{pause, within_deadline},
     reader::{self, timeout},
+    runtime,
 };
 use crate::{
     Clock, ConfigDocument, Displaced, Error, ErrorKind, Operation, Outcome, Result, Snapshot, StorageBackend,
@@ -78,12 +79,14 @@ impl Builder {
     /// # Errors
     /// - [`ErrorKind::NotFound`] if nothing is stored.
     /// - [`ErrorKind::InvalidConfig`] if what is stored is no configuration document.
+    /// - [`ErrorKind::Runtime`] if there is no Tokio runtime on this thread.
     /// - [`ErrorKind::Timeout`] if the store does not answer before the deadline.
     /// - Whatever the backend reports of a failed load.
     pub async fn open(self) -> Result<ConfigStorage> {
         let span = debug_span!("open", location = %self.backend.location());
         let deadline = self.clock.now().saturating_add(self.deadline);
         let opening = async {
+            runtime()?;
             let (_, snapshot) = reader::open(&*self.backend, &*self.clock, deadline).await?;
             snapshot
         };
@@ -108,6 +111,7 @@ impl Builder {
     }
 
     async fn load_or_create(&self) -> Result<Snapshot> {
+        runtime()?;
         let clock = &*self.clock;
         let deadline = clock.now().saturating_add(self.deadline);
         for attempt in 1..=self.attempts.get() {

@@ -18,7 +18,7 @@ thread_local! {
 }
 
 /// Whether this thread is running a change of the handle family `family`.
-pub(crate) fn is_changing(family: usize) -> bool {
+pub(super) fn is_changing(family: usize) -> bool {
     CHANGING.get() == family
 }
 

@@ -8,28 +8,28 @@ mod builder;
 mod change;
 mod committer;
 mod reader;
+mod shared;
 
-use std::{fmt, num::NonZeroU32, panic, time::Duration};
+use std::{fmt, panic};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 use tracing::{debug, instrument::WithSubscriber};
 
 pub use builder::Builder;
-pub(crate) use change::is_changing;
 
 use self::{
     builder::refuse_write,
-    change::{Base, Claim, Entry, Pending, Ran},
-    committer::{Committer, Queue},
-    reader::{History, timeout},
+    change::{Base, Claim, Entry, Pending, Ran, is_changing},
+    committer::Committer,
+    reader::timeout,
+    shared::Shared,
 };
 use crate::{
-    BindState, Capabilities, Clock, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation,
-    Outcome, Result, SecretRef, Snapshot, StorageBackend, Version,
+    BindState, Capabilities, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation, Outcome,
+    Result, SecretRef, Snapshot, StorageBackend,
     clock::within,
-    snapshot::Content,
-    sync::{Arc, ArcSwap, Mutex, lock, oneshot},
+    sync::{Arc, lock, oneshot},
 };
 
 /// A configuration in a backend: read from memory, written safely against every other writer.
@@ -72,68 +72,6 @@ pub struct ConfigStorage {
     shared: Arc<Shared>,
 }
 
-/// What a handle and its clones have in common.
-struct Shared {
-    backend: Arc<dyn StorageBackend>,
-    attempts: NonZeroU32,
-    deadline: Duration,
-    read_only: bool,
-    clock: Arc<dyn Clock>,
-    current: ArcSwap<Content>,
-    history: Mutex<History>,
-    queue: Mutex<Queue>,
-}
-
-impl Shared {
-    fn new(
-        backend: Arc<dyn StorageBackend>,
-        attempts: NonZeroU32,
-        deadline: Duration,
-        read_only: bool,
-        clock: Arc<dyn Clock>,
-        snapshot: Snapshot,
-    ) -> Self {
-        let mut history = History::default();
-        history.note(snapshot.version());
-        Self {
-            backend,
-            attempts,
-            deadline,
-            read_only,
-            clock,
-            current: ArcSwap::new(snapshot.into_content()),
-            history: Mutex::new(history),
-            queue: Mutex::default(),
-        }
-    }
-
-    fn location(&self) -> Location {
-        self.backend.location()
-    }
-
-    /// Identifies this handle family within the process.
-    fn family(&self) -> usize {
-        std::ptr::from_ref(self).addr()
-    }
-
-    /// The most bytes that may be stored: what the backend takes, and what can be read again.
-    fn max_len(&self) -> usize {
-        self.backend.capabilities().max_payload.unwrap_or(usize::MAX).min(ConfigDocument::MAX_LEN)
-    }
-
-    /// Makes the document the current snapshot.
-    fn install(&self, version: &Version, document: ConfigDocument) -> Snapshot {
-        lock(&self.history).note(version);
-        let current = self.current.load_full();
-        if current.version == *version && current.document == document {
-            return Snapshot::from_content(current);
-        }
-        let snapshot = Snapshot::new(version.clone(), document);
-        self.current.store(snapshot.clone().into_content());
-        snapshot
-    }
-}
-
 impl ConfigStorage {
     /// Opens what `backend` holds: one load. See [`Builder::open`].
     ///
@@ -158,10 +96,6 @@ impl ConfigStorage {
 
     fn from_shared(shared: Shared) -> Self {
         Self { shared: Arc::new(shared) }
-    }
-
-    pub(crate) fn family(&self) -> usize {
-        self.shared.family()
     }
 
     /// Where the configuration lives.
@@ -339,7 +273,8 @@ impl ConfigStorage {
         E: Send + 'static,
     {
         let shared = &self.shared;
-        let runtime = self.runtime()?;
+        self.refuse_within_change()?;
+        let runtime = runtime().map_err(|error| error.or_location(|| self.location()))?;
         let (reply, mut answer) = oneshot::channel();
         let claim = Claim::new();
         let deadline = shared.clock.now().saturating_add(shared.deadline);
@@ -368,28 +303,26 @@ impl ConfigStorage {
         })
     }
 
-    fn runtime(&self) -> Result<Handle> {
-        let refuse = |kind, message: &'static str, hint: &'static str| {
-            Error::new(kind, message)
-                .with_outcome(Outcome::NotApplied)
-                .with_hint(hint)
-                .or_location(|| self.location())
-        };
-        if is_changing(self.family()) {
-            return Err(refuse(
-                ErrorKind::InvalidArgument,
-                "a change must not use the handle that it changes",
-                "work on the document that the change is given",
-            ));
-        }
-        Handle::try_current().map_err(|_| {
-            refuse(
-                ErrorKind::Runtime,
-                "no Tokio runtime on this thread",
-                "call it within one, or use blocking::ConfigStorage",
-            )
-        })
+    /// Refuses a call from inside a change of this handle family, which would wait for itself.
+    pub(crate) fn refuse_within_change(&self) -> Result<()> {
+        if is_changing(self.shared.family()) { Err(self.within_change()) } else { Ok(()) }
     }
+
+    pub(crate) fn within_change(&self) -> Error {
+        Error::new(ErrorKind::InvalidArgument, "a change must not use the handle that it changes")
+            .with_outcome(Outcome::NotApplied)
+            .with_hint("work on the document that the change is given")
+            .or_location(|| self.location())
+    }
+}
+
+/// The runtime of this thread, which every call but a read needs.
+fn runtime() -> Result<Handle> {
+    Handle::try_current().map_err(|_| {
+        Error::new(ErrorKind::Runtime, "no Tokio runtime on this thread")
+            .with_outcome(Outcome::NotApplied)
+            .with_hint("call it within one, or use blocking::ConfigStorage")
+    })
 }
 
 /// Withdraws the change of a call that is dropped, if that is still possible.
