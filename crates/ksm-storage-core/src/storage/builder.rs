@@ -90,8 +90,10 @@ impl Builder {
             let (_, snapshot) = reader::open(&*self.backend, &*self.clock, deadline).await?;
             snapshot
         };
-        let snapshot =
-            opening.instrument(span).await.map_err(|error| error.with_operation(Operation::Open))?;
+        let snapshot = opening
+            .instrument(span)
+            .await
+            .map_err(|error| error.or_location(|| self.backend.location()).with_operation(Operation::Open))?;
         Ok(self.finish(snapshot))
     }
 
