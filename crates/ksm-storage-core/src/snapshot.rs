@@ -95,11 +95,13 @@ pub struct SecretRef {
 }
 
 impl SecretRef {
+    #[inline]
     pub(crate) fn new(content: Guard<Arc<Content>>, key: ConfigKey) -> Option<Self> {
         content.document.contains(key).then_some(Self { content, key })
     }
 
     /// The value. Do not print it.
+    #[inline]
     pub fn expose_secret(&self) -> &str {
         self.content.document.get(self.key).map_or("", ExposeSecret::expose_secret)
     }

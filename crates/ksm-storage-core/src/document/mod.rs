@@ -100,11 +100,13 @@ impl ConfigDocument {
 
     /// The string under `key`, or the text of the number there: some SDKs write `"serverPublicKeyId": 10`. Anything
     /// else (`null`, `true`, an array, an object) is no value that a client could use: `None`.
+    #[inline]
     pub fn get(&self, key: ConfigKey) -> Option<&SecretString> {
         self.known[key as usize].as_ref().and_then(Value::as_text)
     }
 
     /// Whether [`get`](Self::get) returns a value.
+    #[inline]
     pub fn contains(&self, key: ConfigKey) -> bool {
         self.get(key).is_some()
     }
@@ -167,6 +169,7 @@ impl ConfigDocument {
 }
 
 impl Value {
+    #[inline]
     fn as_text(&self) -> Option<&SecretString> {
         match self {
             Self::Text(text) => Some(text),

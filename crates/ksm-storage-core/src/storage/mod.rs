@@ -109,6 +109,7 @@ impl ConfigStorage {
     }
 
     /// The value of `key`, as [`ConfigDocument::get`] has it. It neither copies nor allocates.
+    #[inline]
     pub fn get(&self, key: ConfigKey) -> Option<SecretRef> {
         SecretRef::new(self.shared.current.load(), key)
     }
