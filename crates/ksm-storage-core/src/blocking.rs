@@ -13,11 +13,12 @@
 use std::{
     fmt,
     future::Future,
-    panic,
+    io, panic,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, mpsc},
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread, ThreadId},
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -28,7 +29,7 @@ use tracing::instrument::WithSubscriber;
 
 use crate::{
     BindState, Capabilities, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation, Outcome,
-    Result, SecretRef, SecretString, Snapshot, StorageBackend,
+    Result, SecretRef, SecretString, Snapshot, StorageBackend, storage::is_changing_any,
 };
 
 /// A configuration in a backend, for programs without an async runtime of their own.
@@ -79,7 +80,9 @@ impl ConfigStorage {
         opening: impl Future<Output = Result<crate::ConfigStorage>> + Send + 'static,
     ) -> Result<Self> {
         let runtime = RuntimeThread::start().map_err(|error| error.with_operation(Operation::Open))?;
-        let storage = runtime.run(opening).unwrap_or_else(|| Err(ended().with_operation(Operation::Open)))?;
+        let storage = runtime.run(Duration::MAX, opening).unwrap_or_else(|error| {
+            Err(error.with_outcome(Outcome::NotApplied).with_operation(Operation::Open))
+        })?;
         Ok(Self { storage, runtime: Arc::new(runtime) })
     }
 
@@ -192,12 +195,12 @@ impl ConfigStorage {
             let location = self.location();
             E::from(error.with_location(location).with_operation(operation))
         };
-        self.storage.refuse_within_change().map_err(refuse)?;
-        if self.runtime.is_current() {
-            // The storage's own thread, where a change runs, would wait for itself.
+        // A change that blocks its thread holds up all that this thread drives, deadlines included.
+        if is_changing_any() || self.runtime.is_current() {
             return Err(refuse(self.storage.within_change()));
         }
-        self.runtime.run(call(self.storage.clone())).unwrap_or_else(|| Err(refuse(ended())))
+        let limit = self.storage.deadline().saturating_add(GRACE);
+        self.runtime.run(limit, call(self.storage.clone())).unwrap_or_else(|error| Err(refuse(error)))
     }
 }
 
@@ -207,9 +210,9 @@ impl fmt::Debug for ConfigStorage {
     }
 }
 
-fn ended() -> Error {
-    Error::new(ErrorKind::Runtime, "the storage's runtime thread has ended")
-}
+/// How much longer than its deadline a call is waited for. The deadline is kept on the storage's own thread, which a
+/// change may block.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A thread that drives a Tokio runtime until this is dropped. It is not waited for: the drop may happen on the
 /// thread itself, or on one that must not block.
@@ -226,16 +229,19 @@ impl RuntimeThread {
                 .with_outcome(Outcome::NotApplied)
                 .with_source(error)
         };
-        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel();
-        let thread = thread::Builder::new()
-            .name("ksm-storage".into())
-            .spawn(move || {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (started, start) = mpsc::channel();
+        // Built where it is dropped: a runtime must not be dropped on a thread of another one.
+        let drive = move || match runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                let _ = started.send(Ok(runtime.handle().clone()));
                 // An error means that the sender is gone, which is what is waited for.
                 let _ = runtime.block_on(stopped);
-            })
-            .map_err(failed)?;
+            }
+            Err(error) => drop(started.send(Err(error))),
+        };
+        let thread = thread::Builder::new().name("ksm-storage".into()).spawn(drive).map_err(failed)?;
+        let handle = start.recv().map_err(io::Error::other).and_then(|started| started).map_err(failed)?;
         Ok(Self { handle, thread: thread.thread().id(), _stop: stop })
     }
 
@@ -243,23 +249,26 @@ impl RuntimeThread {
         thread::current().id() == self.thread
     }
 
-    /// The future's output, or `None` if the runtime has ended. A panic in it goes on here.
-    fn run<F>(&self, future: F) -> Option<F::Output>
+    /// The future's output. A panic in it goes on here.
+    fn run<F>(&self, limit: Duration, future: F) -> Result<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        match wait(self.handle.spawn(future.with_current_subscriber())) {
-            Ok(output) => Some(output),
-            Err(error) => match error.try_into_panic() {
+        match wait(limit, self.handle.spawn(future.with_current_subscriber())) {
+            Some(Ok(output)) => Ok(output),
+            Some(Err(error)) => match error.try_into_panic() {
                 Ok(panic) => panic::resume_unwind(panic),
-                Err(_) => None,
+                Err(_) => Err(Error::new(ErrorKind::Runtime, "the storage's runtime thread has ended")),
             },
+            None => {
+                Err(Error::new(ErrorKind::Timeout, "the storage's thread did not answer: a change blocks it"))
+            }
         }
     }
 }
 
-/// Parks this thread until the future is ready. Tokio's own `block_on` refuses to run inside a runtime.
-fn wait<F: Future>(future: F) -> F::Output {
+/// Parks this thread until the future is ready, or for `limit`. Tokio's own `block_on` refuses to run inside a runtime.
+fn wait<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -270,10 +279,12 @@ fn wait<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
+    let start = Instant::now();
     loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
         }
+        let left = limit.checked_sub(start.elapsed())?;
+        thread::park_timeout(left);
     }
 }

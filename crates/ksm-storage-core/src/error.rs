@@ -247,14 +247,15 @@ impl Error {
         self.0.displaced.as_ref()
     }
 
-    /// Whether the same call may succeed later with nothing else changed.
+    /// Whether the same call may succeed later with nothing else changed. A [`save`](crate::ConfigStorage::save) that
+    /// ended in a conflict may not: its base stays out of date.
     ///
     /// Mind the [`outcome`](Self::outcome): after [`Outcome::Unknown`] a repeated change may be a second one.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self.0.kind,
-            ErrorKind::Conflict | ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::Unavailable
-        )
+        match self.0.kind {
+            ErrorKind::Conflict => self.0.operation != Some(Operation::Save),
+            kind => matches!(kind, ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::Unavailable),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use ksm_storage_core::{
     ConfigStorage, Error, ErrorKind, Outcome,
 };
 use ksm_storage_memory::MemoryBackend;
-use ksm_storage_testkit::{Probe, StoreFault};
+use ksm_storage_testkit::{LoadFault, Probe, StoreFault, TestClock};
 
 async fn open(json: &str) -> (ConfigStorage, Probe, MemoryBackend) {
     let backend = MemoryBackend::from_config(json);
@@ -240,6 +240,23 @@ fn reads_need_no_runtime_and_writes_say_so() {
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Runtime);
 }
 
+/// No single call lasts the two seconds that it takes to believe a rollback, but together they do.
+#[tokio::test]
+async fn a_rollback_is_believed_by_calls_with_a_short_deadline() {
+    let backend = MemoryBackend::from_config(r#"{"url":"old"}"#);
+    let probe = Probe::new(Arc::new(backend));
+    let clock = TestClock::new();
+    let deadline = std::time::Duration::from_millis(1_500);
+    let builder = ConfigStorage::builder(probe.clone()).clock(clock).deadline(deadline);
+    let storage = builder.open().await.unwrap();
+    let old = ksm_storage_core::StorageBackend::load(&probe).await.unwrap();
+    storage.set(Url, "new").await.unwrap();
+    probe.fail_loads(vec![LoadFault::Return(old); 50]);
+    assert_eq!(storage.refresh().await.unwrap_err().kind(), ErrorKind::Timeout);
+    storage.refresh().await.unwrap();
+    assert_eq!(storage.get(Url).unwrap().expose_secret(), "old");
+}
+
 #[tokio::test]
 async fn a_change_must_not_write_through_its_own_handle() {
     let (storage, _, _) = open("{}").await;
@@ -342,6 +359,32 @@ mod blocking {
         }))
         .unwrap_err();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"the change's own"));
+        works(&storage);
+    }
+
+    /// Their threads would wait for each other, and keep no deadline.
+    #[test]
+    fn a_change_that_writes_through_another_blocking_handle_is_refused_at_once() {
+        let (one, other) = (open(), open());
+        let error = one.update(move |_| other.set(Url, "nested")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        works(&one);
+    }
+
+    #[test]
+    fn a_change_that_blocks_its_thread_does_not_hold_its_caller_for_ever() {
+        let builder = ksm_storage_core::ConfigStorage::builder(MemoryBackend::from_config("{}"));
+        let opening = builder.deadline(std::time::Duration::from_millis(50)).open();
+        let storage = ConfigStorage::open_with(opening).unwrap();
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let error = storage
+            .update(move |_| {
+                let _ = blocked.recv();
+                Ok::<_, Error>(())
+            })
+            .unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
+        drop(release);
         works(&storage);
     }
 

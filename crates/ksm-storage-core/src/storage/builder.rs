@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Clock, ConfigDocument, Displaced, Error, ErrorKind, Operation, Outcome, Result, Snapshot, StorageBackend,
-    StoreOutcome, SystemClock, Writes, sync::Arc,
+    StoreOutcome, SystemClock, Writes, clock::within, sync::Arc,
 };
 
 /// Settings of a storage that is about to be opened.
@@ -124,7 +124,7 @@ impl Builder {
             refuse_write(&*self.backend, self.read_only)?;
             let document = ConfigDocument::new();
             let payload = document.to_payload();
-            let store = within_deadline(clock, deadline, self.backend.store(&stored.version, &payload)).await;
+            let store = within(clock, deadline, self.backend.store(&stored.version, &payload)).await;
             let outcome = store.unwrap_or_else(|| {
                 Err(timeout("the store did not answer before the deadline").with_outcome(Outcome::Unknown))
             })?;

@@ -17,6 +17,11 @@ thread_local! {
     static CHANGING: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Whether this thread is running a change, of whatever handle family.
+pub(crate) fn is_changing_any() -> bool {
+    CHANGING.get() != 0
+}
+
 /// Whether this thread is running a change of the handle family `family`.
 pub(super) fn is_changing(family: usize) -> bool {
     CHANGING.get() == family

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     ConfigDocument, Displaced, Error, ErrorKind, Outcome, Result, Snapshot, StoreOutcome, Stored, Version,
+    clock::within,
     sync::{Arc, lock},
 };
 
@@ -95,6 +96,10 @@ impl Committer {
                 let snapshot = shared.install(&loaded.version, before);
                 return Ok(Attempt::Installed { snapshot, displaced: Displaced::Nothing });
             }
+            if shared.clock.now() >= deadline {
+                return Err(timeout("the deadline passed before the store began")
+                    .or_location(|| shared.backend.location()));
+            }
             if self.begin_store() {
                 break after;
             }
@@ -103,7 +108,7 @@ impl Committer {
         let started = shared.clock.now();
         let span = debug_span!("store", location = %shared.location(), attempt);
         let store = shared.backend.store(&loaded.version, &payload).instrument(span);
-        let outcome = within_deadline(&*shared.clock, deadline, store)
+        let outcome = within(&*shared.clock, deadline, store)
             .await
             .unwrap_or_else(|| {
                 Err(timeout("the store did not answer before the deadline").with_outcome(Outcome::Unknown))

@@ -10,13 +10,14 @@ mod committer;
 mod reader;
 mod shared;
 
-use std::{fmt, panic};
+use std::{fmt, panic, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 use tracing::{debug, instrument::WithSubscriber};
 
 pub use builder::Builder;
+pub(crate) use change::is_changing_any;
 
 use self::{
     builder::refuse_write,
@@ -40,7 +41,8 @@ use crate::{
 /// the snapshot and one queue of writes, and writes that queue up are stored together.
 ///
 /// Reads work anywhere. Writes and [`refresh`](Self::refresh) need a Tokio runtime with its timer enabled; for
-/// programs without one there is [`blocking::ConfigStorage`](crate::blocking::ConfigStorage). The work is done by a
+/// programs without one there is [`blocking::ConfigStorage`](crate::blocking::ConfigStorage). A runtime whose timer is
+/// not enabled makes them panic, in Tokio's words. The work is done by a
 /// task on the runtime of the first caller, so a runtime that is neither driven nor dropped holds up the others
 /// until their deadline.
 ///
@@ -194,7 +196,9 @@ impl ConfigStorage {
     {
         self.check_writable(Operation::Update).map_err(E::from)?;
         match self.submit(move |_, document| change(document)).await {
-            Ok((ran, _)) => finish(ran, |error| error.with_operation(Operation::Update)),
+            Ok((ran, _)) => {
+                finish(ran, |error| error.or_location(|| self.location()).with_operation(Operation::Update))
+            }
             Err(error) => Err(error.with_operation(Operation::Update).into()),
         }
     }
@@ -202,7 +206,8 @@ impl ConfigStorage {
     /// Stores `document` if `base` is still current.
     ///
     /// This is for a caller that decided on the whole document, from a snapshot it has read: it is never retried,
-    /// and never merged. Keys unknown to this crate are part of the document; start from a clone of the base's.
+    /// and never merged. Keys unknown to this crate are part of the document; start from a clone of the base's. The base
+    /// must come from a handle on the same store: versions of different stores mean nothing to each other.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] if something else is stored by now, and those of [`update`](Self::update).
@@ -223,7 +228,7 @@ impl ConfigStorage {
         .await
     }
 
-    /// Stores `document` whatever is stored now.
+    /// Stores `document` in place of whatever document is stored now.
     ///
     /// # Errors
     /// Those of [`update`](Self::update).
@@ -305,15 +310,22 @@ impl ConfigStorage {
     }
 
     /// Refuses a call from inside a change of this handle family, which would wait for itself.
-    pub(crate) fn refuse_within_change(&self) -> Result<()> {
+    fn refuse_within_change(&self) -> Result<()> {
         if is_changing(self.shared.family()) { Err(self.within_change()) } else { Ok(()) }
     }
 
     pub(crate) fn within_change(&self) -> Error {
-        Error::new(ErrorKind::InvalidArgument, "a change must not use the handle that it changes")
-            .with_outcome(Outcome::NotApplied)
-            .with_hint("work on the document that the change is given")
-            .or_location(|| self.location())
+        Error::new(
+            ErrorKind::InvalidArgument,
+            "a change must not wait for a write, least of all for its own handle's",
+        )
+        .with_outcome(Outcome::NotApplied)
+        .with_hint("work on the document that the change is given")
+        .or_location(|| self.location())
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        self.shared.deadline
     }
 }
 

@@ -15,24 +15,38 @@ const REMEMBERED: usize = 16;
 
 /// The latest versions that a handle family has seen, the current one last.
 #[derive(Debug, Default)]
-pub(super) struct History(VecDeque<Version>);
+pub(super) struct History {
+    versions: VecDeque<Version>,
+    /// An earlier version that was loaded again, and since when it has been. It outlives the call that met it, whose
+    /// deadline may be shorter than a rollback takes to be believed.
+    suspect: Option<(Version, Duration)>,
+}
 
 impl History {
     /// `version` is now the current one.
     pub(super) fn note(&mut self, version: &Version) {
-        if self.0.back() == Some(version) {
+        self.suspect = None;
+        if self.versions.back() == Some(version) {
             return;
         }
-        self.0.retain(|seen| seen != version);
-        self.0.push_back(version.clone());
-        if self.0.len() > REMEMBERED {
-            self.0.pop_front();
+        self.versions.retain(|seen| seen != version);
+        self.versions.push_back(version.clone());
+        if self.versions.len() > REMEMBERED {
+            self.versions.pop_front();
+        }
+    }
+
+    /// Since when `version`, an earlier one, has been the only one loaded.
+    fn suspect(&mut self, version: &Version, now: Duration) -> Duration {
+        match &self.suspect {
+            Some((suspect, since)) if suspect == version => *since,
+            _ => self.suspect.insert((version.clone(), now)).1,
         }
     }
 
     /// Whether `version` was current before the one that is.
     pub(super) fn is_earlier(&self, version: &Version) -> bool {
-        self.0.back() != Some(version) && self.0.contains(version)
+        self.versions.back() != Some(version) && self.versions.contains(version)
     }
 }
 
@@ -44,7 +58,6 @@ pub(super) async fn load(
     history: &crate::sync::Mutex<History>,
     deadline: Duration,
 ) -> Result<Stored> {
-    let mut suspect: Option<(Version, Duration)> = None;
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -61,12 +74,12 @@ pub(super) async fn load(
             elapsed = ?(clock.now().saturating_sub(started)),
             "load"
         );
-        if !crate::sync::lock(history).is_earlier(&stored.version) {
-            return Ok(stored);
-        }
-        let since = match &suspect {
-            Some((version, since)) if *version == stored.version => *since,
-            _ => clock.now(),
+        let since = {
+            let mut history = crate::sync::lock(history);
+            if !history.is_earlier(&stored.version) {
+                return Ok(stored);
+            }
+            history.suspect(&stored.version, clock.now())
         };
         if started >= since + ROLLBACK_AFTER {
             warn!(
@@ -76,7 +89,6 @@ pub(super) async fn load(
             );
             return Ok(stored);
         }
-        suspect = Some((stored.version, since));
         let remaining = (since + ROLLBACK_AFTER).saturating_sub(clock.now());
         let wait = pause(clock, attempt).min(remaining);
         if within_deadline(clock, deadline, clock.sleep(wait)).await.is_none() {
