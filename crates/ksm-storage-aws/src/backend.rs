@@ -1,0 +1,356 @@
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ksm_storage_core::{
+    Capabilities, Clock, Displaced, Error, ErrorKind, Location, Outcome, Payload, Result, StorageBackend,
+    StoreOutcome, Stored, SystemClock, Version, Writes,
+};
+
+use crate::{
+    SecretId,
+    client::{CURRENT, CallError, MoveCurrent, PREVIOUS, Put, SecretVersion, SecretsClient, Select},
+    error::{Call, classify, failed},
+    slot,
+};
+
+/// The largest value that the service takes, in bytes.
+const MAX_VALUE: usize = 65_536;
+/// The version of a secret that has no value yet. No version id is as short.
+pub(crate) const NO_VALUE: &str = "";
+/// What staged versions are labelled with. One fixed label: those of all versions together may be 20.
+const STAGED: &str = "KSM_STAGED";
+/// How many successors one version may have used up.
+const MAX_SLOTS: u32 = 32;
+/// How long a taken slot must lead nowhere before the next one is used: by then a writer who holds it has moved
+/// `AWSCURRENT` on, or never will, and no read is stale any more. That is an assumption about time, the only one.
+const BURNT_AFTER: Duration = Duration::from_secs(2);
+
+/// How writers of one secret keep out of each other's way. Both ways may be used on one secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Concurrency {
+    /// Writers of this project exclude each other; what another program writes between a writer's load and its store
+    /// is displaced, and reported. Needs `GetSecretValue` and `PutSecretValue`.
+    #[default]
+    Optimistic,
+    /// A write excludes every other one, whatever program it comes from. Needs `UpdateSecretVersionStage` too.
+    Strict,
+}
+
+/// A configuration in one secret of AWS Secrets Manager.
+///
+/// [`AwsSecretStorage`](crate::AwsSecretStorage) opens one with credentials and region found; this is for those who
+/// bring a client of their own.
+#[derive(Clone)]
+pub struct AwsSecretBackend(Arc<Inner>);
+
+struct Inner {
+    client: Arc<dyn SecretsClient>,
+    id: SecretId,
+    location: Location,
+    concurrency: Concurrency,
+    clock: Arc<dyn Clock>,
+    /// The full ARN, from the first answer on: a secret deleted and made anew under its name is another one.
+    arn: OnceLock<String>,
+}
+
+/// What became of a put.
+enum Placed {
+    /// Our bytes are under the id, with these labels.
+    Ours { labels: Vec<String> },
+    /// Other bytes are.
+    Taken,
+}
+
+/// What to do about a taken slot.
+enum Next {
+    Conflict(Option<Stored>),
+    Slot(u32),
+}
+
+impl AwsSecretBackend {
+    /// The secret `id`, through `client`, which `region` belongs to.
+    pub fn new(client: Arc<dyn SecretsClient>, id: SecretId, region: &str, concurrency: Concurrency) -> Self {
+        Self::with_clock(client, id, region, concurrency, Arc::new(SystemClock::new()))
+    }
+
+    /// As [`new`](Self::new), with another source of time.
+    pub fn with_clock(
+        client: Arc<dyn SecretsClient>,
+        id: SecretId,
+        region: &str,
+        concurrency: Concurrency,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let address = if id.is_arn() { id.as_str().to_owned() } else { format!("{region}/{}", id.name()) };
+        let location = Location::new("aws-sm", address);
+        Self(Arc::new(Inner { client, id, location, concurrency, clock, arn: OnceLock::new() }))
+    }
+}
+
+#[async_trait]
+impl StorageBackend for AwsSecretBackend {
+    fn location(&self) -> Location {
+        self.0.location.clone()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let writes = match self.0.concurrency {
+            Concurrency::Optimistic => Writes::Cooperative,
+            Concurrency::Strict => Writes::Exact,
+        };
+        // That reads are fresh is documented nowhere.
+        Capabilities::new(writes).max_payload(MAX_VALUE - slot::FRAME).stale_reads()
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        self.0.load().await
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        self.0.store(expected, payload).await
+    }
+}
+
+impl Inner {
+    fn secret(&self) -> &str {
+        self.arn.get().map_or(self.id.as_str(), String::as_str)
+    }
+
+    fn failed(&self, call: Call, error: CallError) -> Error {
+        failed(call, error, self.location.clone())
+    }
+
+    fn error(&self, kind: ErrorKind, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+        Error::new(kind, message).with_outcome(Outcome::NotApplied).with_location(self.location.clone())
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        match self.current().await {
+            Ok(found) => {
+                Ok(Stored { version: Version::new(found.id), payload: Some(slot::unframe(found.value)) })
+            }
+            // A secret that has no value is answered like one that does not exist; a put tells them apart. One that had
+            // a value cannot lose it but by deletion.
+            Err(error) if error.is("ResourceNotFoundException") && self.arn.get().is_none() => {
+                Ok(Stored { version: Version::new(NO_VALUE), payload: None })
+            }
+            Err(error) => Err(self.failed(Call::Get, error)),
+        }
+    }
+
+    async fn current(&self) -> Result<SecretVersion, CallError> {
+        let mut result = self.client.get(self.secret(), &Select::Current).await;
+        // The service does not know a secret by name and suffix. The name alone finds it; that it is the one with this
+        // suffix is checked.
+        if let (Err(error), None, false, Some(name)) =
+            (&result, self.arn.get(), self.id.is_arn(), self.id.without_suffix())
+            && error.is("ResourceNotFoundException")
+        {
+            let suffixed = format!(":secret:{}", self.id.name());
+            match self.client.get(name, &Select::Current).await {
+                Ok(found) if found.arn.ends_with(&suffixed) => result = Ok(found),
+                _ => {}
+            }
+        }
+        if let Ok(found) = &result {
+            self.arn.get_or_init(|| found.arn.clone());
+        }
+        result
+    }
+
+    async fn get(&self, version: Select) -> Result<SecretVersion, CallError> {
+        self.client.get(self.secret(), &version).await
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        let framed = self.frame(payload)?;
+        let mut number = 1;
+        while number <= MAX_SLOTS {
+            let token = slot::id(expected, number);
+            match self.put(expected, &token, &framed).await? {
+                Placed::Ours { labels } => {
+                    return match self.concurrency {
+                        Concurrency::Optimistic => Ok(StoreOutcome::Committed {
+                            displaced: self.displaced(expected, &token).await,
+                            version: Version::new(token),
+                        }),
+                        Concurrency::Strict => self.promote(expected, token, &labels).await,
+                    };
+                }
+                Placed::Taken => match self.taken(expected, number).await? {
+                    Next::Conflict(current) => return Ok(StoreOutcome::Conflict { current }),
+                    Next::Slot(next) => number = next,
+                },
+            }
+        }
+        Err(self
+            .error(ErrorKind::Conflict, format!("this version was rolled back to {MAX_SLOTS} times"))
+            .with_hint(
+                "store the value once more by hand (aws secretsmanager put-secret-value), then try again",
+            ))
+    }
+
+    /// The bytes to be sent, which no other write has.
+    fn frame(&self, payload: &Payload) -> Result<Payload> {
+        if std::str::from_utf8(payload.as_bytes()).is_err() {
+            return Err(self.error(ErrorKind::InvalidArgument, "the payload is not UTF-8"));
+        }
+        let nonce = getrandom::u64()
+            .map_err(|_| self.error(ErrorKind::Unavailable, "the system gives no random numbers"))?;
+        let framed = slot::frame(payload, nonce);
+        if framed.len() > MAX_VALUE {
+            let message =
+                format!("the value would have {} bytes, and the service takes {MAX_VALUE}", framed.len());
+            return Err(self.error(ErrorKind::TooLarge, message));
+        }
+        Ok(framed)
+    }
+
+    async fn put(&self, expected: &Version, token: &str, value: &Payload) -> Result<Placed> {
+        let label = (self.concurrency == Concurrency::Strict).then_some(STAGED);
+        let put =
+            Put { secret: self.secret().to_owned(), token: token.to_owned(), value: value.clone(), label };
+        let error = match self.client.put(&put).await {
+            Ok(reply) if reply.id == token => return Ok(Placed::Ours { labels: reply.labels }),
+            Ok(_) => {
+                let message = "the service stored the value under another version id than the one given";
+                return Err(self.error(ErrorKind::Unexpected, message).with_outcome(Outcome::Unknown));
+            }
+            Err(error) if error.is("ResourceExistsException") => return Ok(Placed::Taken),
+            Err(error) => error,
+        };
+        // What is staged is not applied, but for the first value of a secret, which becomes current whatever its label.
+        let staged = label.is_some() && expected.as_str() != NO_VALUE;
+        if classify(Call::Put, &error).1 == Outcome::Unknown {
+            if let Ok(found) = self.get(Select::Id(token.to_owned())).await {
+                return Ok(if found.value == *value {
+                    Placed::Ours { labels: found.labels }
+                } else {
+                    Placed::Taken
+                });
+            }
+            let told = self.failed(Call::Put, error);
+            return Err(if staged { told.with_outcome(Outcome::NotApplied) } else { told });
+        }
+        Err(self.refused(error).await)
+    }
+
+    /// A put that was refused; of a replica with its primary region.
+    async fn refused(&self, error: CallError) -> Error {
+        let maybe_replica = error.is("InvalidParameterException");
+        let told = self.failed(Call::Put, error);
+        if maybe_replica && let Ok(Some(region)) = self.client.primary_region(self.secret()).await {
+            return self
+                .error(ErrorKind::ReadOnly, format!("the secret is a replica of the one in {region}"))
+                .with_hint(format!("write in {region}; a replica can only be read"));
+        }
+        told
+    }
+
+    /// R2: whether the slot is taken because `expected` is no longer current, or because it was rolled back to, or a
+    /// writer crashed.
+    async fn taken(&self, expected: &Version, first: u32) -> Result<Next> {
+        let start = self.clock.now();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let current = self.load().await.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
+            if current.version != *expected {
+                return Ok(Next::Conflict(Some(current)));
+            }
+            let Some(free) = self.free_slot(expected, first).await? else {
+                return Ok(Next::Conflict(None));
+            };
+            let waited = self.clock.now().saturating_sub(start);
+            if waited >= BURNT_AFTER {
+                return Ok(Next::Slot(free));
+            }
+            self.clock.sleep(pause.min(BURNT_AFTER.saturating_sub(waited))).await;
+            pause *= 2;
+        }
+    }
+
+    /// The first slot from `taken` on that nothing is in. `None` if one of those before it is current: then a read was
+    /// stale.
+    async fn free_slot(&self, expected: &Version, taken: u32) -> Result<Option<u32>> {
+        for number in taken..=MAX_SLOTS {
+            match self.get(Select::Id(slot::id(expected, number))).await {
+                Ok(found) if found.labels.iter().any(|label| label == CURRENT) => return Ok(None),
+                Ok(_) => {}
+                Err(error) if error.is("ResourceNotFoundException") => {
+                    return Ok((number > taken).then_some(number));
+                }
+                Err(error) => return Err(self.failed(Call::Get, error)),
+            }
+        }
+        Ok(Some(MAX_SLOTS + 1))
+    }
+
+    /// R3: whether our version displaced one that is not the one expected. A write that is good stays so whatever comes
+    /// of this.
+    async fn displaced(&self, expected: &Version, token: &str) -> Displaced {
+        let previous = match self.get(Select::Previous).await {
+            Ok(previous) => previous.id,
+            // The first value of a secret has nothing before it.
+            Err(error) if error.is("ResourceNotFoundException") && expected.as_str() == NO_VALUE => {
+                return Displaced::Nothing;
+            }
+            Err(_) => return Displaced::Unverified,
+        };
+        if previous == expected.as_str() {
+            return Displaced::Nothing;
+        }
+        match self.get(Select::Current).await {
+            Ok(current) if current.id == token && previous != token => Displaced::Foreign {
+                inspect: Some(format!(
+                    "aws secretsmanager get-secret-value --secret-id {} --version-id {previous}",
+                    self.secret()
+                )),
+                version: Version::new(previous),
+            },
+            _ => Displaced::Unverified,
+        }
+    }
+
+    /// Makes the staged version the current one, if `expected` still is.
+    async fn promote(&self, expected: &Version, token: String, labels: &[String]) -> Result<StoreOutcome> {
+        let promoted = |labels: &[String]| labels.iter().any(|label| label == CURRENT || label == PREVIOUS);
+        let committed = |token| Ok(StoreOutcome::committed(Version::new(token)));
+        if promoted(labels) {
+            return committed(token);
+        }
+        if expected.as_str() == NO_VALUE {
+            // It did not become current, so it was not the first value.
+            return Ok(StoreOutcome::Conflict { current: None });
+        }
+        let request = MoveCurrent {
+            secret: self.secret().to_owned(),
+            to: token.clone(),
+            from: expected.as_str().to_owned(),
+        };
+        let Err(error) = self.client.move_current(&request).await else { return committed(token) };
+        if error.is("InvalidParameterException") {
+            let current = self.load().await.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
+            return Ok(StoreOutcome::Conflict { current: (current.version != *expected).then_some(current) });
+        }
+        if classify(Call::Move, &error).1 == Outcome::Unknown
+            && let Ok(found) = self.get(Select::Id(token.clone())).await
+            && promoted(&found.labels)
+        {
+            return committed(token);
+        }
+        Err(self.failed(Call::Move, error))
+    }
+}
+
+impl fmt::Debug for AwsSecretBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsSecretBackend")
+            .field("location", &self.0.location)
+            .field("concurrency", &self.0.concurrency)
+            .finish_non_exhaustive()
+    }
+}

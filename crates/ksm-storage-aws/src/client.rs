@@ -1,0 +1,176 @@
+//! The one door to the AWS SDK.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use ksm_storage_core::Payload;
+
+/// The label of the version that readers get.
+pub(crate) const CURRENT: &str = "AWSCURRENT";
+/// The label of the version before that.
+pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
+
+/// Which version of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Select {
+    /// The one labelled `AWSCURRENT`.
+    Current,
+    /// The one labelled `AWSPREVIOUS`.
+    Previous,
+    /// The one of this id, whatever its labels.
+    Id(String),
+}
+
+/// A version, as `GetSecretValue` returns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretVersion {
+    /// The full ARN of the secret.
+    pub arn: String,
+    /// The version's id.
+    pub id: String,
+    /// The labels attached to it.
+    pub labels: Vec<String>,
+    /// `SecretString` or `SecretBinary`.
+    pub value: Payload,
+}
+
+/// A call of `PutSecretValue`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// Name or ARN.
+    pub secret: String,
+    /// The `ClientRequestToken`, which becomes the version's id.
+    pub token: String,
+    /// UTF-8 text, sent as `SecretString`.
+    pub value: Payload,
+    /// The only label to attach, instead of moving `AWSCURRENT`.
+    pub label: Option<&'static str>,
+}
+
+/// What `PutSecretValue` answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutReply {
+    /// The id of the version that holds the value.
+    pub id: String,
+    /// The labels attached to it now.
+    pub labels: Vec<String>,
+}
+
+/// A call of `CreateSecret`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Create {
+    /// The new secret's name.
+    pub name: String,
+    /// The `ClientRequestToken`.
+    pub token: String,
+    /// UTF-8 text, sent as `SecretString`.
+    pub value: Payload,
+    /// The key to encrypt with, instead of `aws/secretsmanager`.
+    pub kms_key_id: Option<String>,
+}
+
+/// A call of `UpdateSecretVersionStage` for `AWSCURRENT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoveCurrent {
+    /// Name or ARN.
+    pub secret: String,
+    /// The version that gets the label.
+    pub to: String,
+    /// The version that must have it.
+    pub from: String,
+}
+
+/// What this crate asks of AWS Secrets Manager.
+///
+/// [`SdkClient`](crate::SdkClient) is the real one; the emulator (feature `emulator`) is one in process.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait SecretsClient: fmt::Debug + Send + Sync + 'static {
+    /// `GetSecretValue`.
+    async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError>;
+
+    /// `PutSecretValue`. It may be sent several times, with the same token and value.
+    async fn put(&self, put: &Put) -> Result<PutReply, CallError>;
+
+    /// `CreateSecret`. It may be sent several times, with the same token and value.
+    async fn create(&self, create: &Create) -> Result<(), CallError>;
+
+    /// `UpdateSecretVersionStage`. It is sent once: a second request would be refused if the first one had been
+    /// carried out and its reply lost.
+    async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError>;
+
+    /// The region of the secret that this one is a replica of, by `DescribeSecret`. It is asked for nothing but to
+    /// word an error.
+    async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError>;
+}
+
+/// How a call failed, without a word of what was sent or answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallError {
+    /// How far the call got.
+    pub failure: Failure,
+    /// The service's error code.
+    pub code: Option<String>,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// The service's name for the request, for AWS support.
+    pub request_id: Option<String>,
+}
+
+/// How far a failed call got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The service answered with an error.
+    Answered,
+    /// The request could not be built. Nothing was sent.
+    NotBuilt,
+    /// No credentials could be obtained, for this reason. Nothing was sent.
+    NoCredentials(&'static str),
+    /// No answer came in time.
+    TimedOut,
+    /// The connection could not be made, or broke.
+    Disconnected,
+    /// An answer came that cannot be read.
+    Unreadable,
+}
+
+impl CallError {
+    /// A call that got as far as this, and no answer.
+    pub fn new(failure: Failure) -> Self {
+        Self { failure, code: None, status: None, request_id: None }
+    }
+
+    /// An answer with an error code.
+    pub fn answered(status: u16, code: impl Into<String>) -> Self {
+        Self { failure: Failure::Answered, code: Some(code.into()), status: Some(status), request_id: None }
+    }
+
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.failure {
+            Failure::Answered => f.write_str("the service answered")?,
+            Failure::NotBuilt => f.write_str("the request could not be built")?,
+            Failure::NoCredentials(reason) => f.write_str(reason)?,
+            Failure::TimedOut => f.write_str("no answer came in time")?,
+            Failure::Disconnected => f.write_str("the connection could not be made, or broke")?,
+            Failure::Unreadable => f.write_str("the answer cannot be read")?,
+        }
+        if let Some(code) = &self.code {
+            write!(f, " {code}")?;
+        }
+        if let Some(status) = self.status {
+            write!(f, " (HTTP {status})")?;
+        }
+        if let Some(id) = &self.request_id {
+            write!(f, ", request {id}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for CallError {}

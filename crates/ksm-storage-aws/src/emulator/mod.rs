@@ -1,0 +1,14 @@
+//! A stand-in for one region of AWS Secrets Manager, for tests and demonstrations.
+//!
+//! [`Emulator`] is a state machine that behaves as the service documents it, and sometimes, on demand, as a network does.
+//! It is itself a [`SecretsClient`](crate::SecretsClient); [`Server`] serves it over HTTP, together with an instance
+//! metadata service.
+
+mod face;
+mod fault;
+mod secret;
+mod state;
+
+pub use fault::{Break, Fault};
+pub use secret::{Refusal, Value};
+pub use state::{Action, Emulator, Secret};

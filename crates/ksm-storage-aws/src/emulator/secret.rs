@@ -1,0 +1,179 @@
+//! One secret: versions, labels, tokens.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use ksm_storage_core::Payload;
+
+use crate::client::{CURRENT, PREVIOUS};
+
+/// "Staging labels attached across all versions of a secret":
+/// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
+const MAX_LABELS: usize = 20;
+/// Versions without a label are removed above about this many, and none younger than a day (same page).
+const MAX_VERSIONS: usize = 100;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is stored under one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// `SecretString`
+    Text(Payload),
+    /// `SecretBinary`
+    Binary(Payload),
+}
+
+impl Value {
+    pub(crate) fn payload(&self) -> &Payload {
+        match self {
+            Self::Text(payload) | Self::Binary(payload) => payload,
+        }
+    }
+}
+
+/// An error answer of the service, status 400 unless said otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The error code, as the API reference spells it.
+    pub code: &'static str,
+    /// The message, as far as it is known from the service.
+    pub message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Version {
+    pub(crate) id: String,
+    pub(crate) value: Value,
+    pub(crate) labels: BTreeSet<String>,
+    created: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) name: String,
+    pub(crate) arn: String,
+    pub(crate) versions: Vec<Version>,
+    pub(crate) marked_for_deletion: bool,
+    pub(crate) primary_region: Option<String>,
+}
+
+impl Record {
+    pub(crate) fn version(&self, id: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| version.id == id)
+    }
+
+    pub(crate) fn labelled(&self, label: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| version.labels.contains(label))
+    }
+
+    /// `PutSecretValue`; <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html>:
+    /// a token that is known "succeeds but does nothing" with the same value and fails with another one; without labels
+    /// `AWSCURRENT` moves to the new version; the first version of a secret gets it in any case.
+    pub(crate) fn put(
+        &mut self,
+        token: &str,
+        value: Value,
+        labels: &[String],
+        now: Duration,
+        quota: bool,
+    ) -> Result<(), Refusal> {
+        if let Some(version) = self.version(token) {
+            if version.value == value {
+                return Ok(());
+            }
+            let message = format!(
+                "You can't use ClientRequestToken {token} because that value is already in use for a version of secret {}.",
+                self.arn
+            );
+            return Err(Refusal::new("ResourceExistsException", message));
+        }
+        let mut wanted: BTreeSet<_> = labels.iter().cloned().collect();
+        if wanted.is_empty() || self.versions.is_empty() {
+            wanted.insert(CURRENT.to_owned());
+        }
+        let attached: BTreeSet<_> = self.versions.iter().flat_map(|version| &version.labels).collect();
+        if attached.union(&wanted.iter().collect()).count() > MAX_LABELS {
+            return Err(Refusal::new("LimitExceededException", "Too many staging labels."));
+        }
+        if quota {
+            self.collect(now)?;
+        }
+        self.versions.push(Version { id: token.to_owned(), value, labels: BTreeSet::new(), created: now });
+        for label in wanted {
+            self.attach(&label, token);
+        }
+        Ok(())
+    }
+
+    /// Makes room for one more version, or refuses.
+    fn collect(&mut self, now: Duration) -> Result<(), Refusal> {
+        while self.versions.len() >= MAX_VERSIONS {
+            let old =
+                |version: &Version| version.labels.is_empty() && now.saturating_sub(version.created) >= DAY;
+            let Some(at) = self.versions.iter().position(old) else {
+                let message = "You've reached the limit of versions of this secret.";
+                return Err(Refusal::new("LimitExceededException", message));
+            };
+            self.versions.remove(at);
+        }
+        Ok(())
+    }
+
+    /// A label is on one version at a time; `AWSPREVIOUS` follows `AWSCURRENT`.
+    fn attach(&mut self, label: &str, id: &str) {
+        let left = self.labelled(label).map(|version| version.id.clone());
+        for version in &mut self.versions {
+            if version.id == id {
+                version.labels.insert(label.to_owned());
+            } else {
+                version.labels.remove(label);
+            }
+        }
+        if let (CURRENT, Some(left)) = (label, left)
+            && left != id
+        {
+            self.attach(PREVIOUS, &left);
+        }
+    }
+
+    /// `UpdateSecretVersionStage`;
+    /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html>: "If the label
+    /// is attached and you either do not specify this parameter, or the version ID does not match, then the operation
+    /// fails."
+    pub(crate) fn move_label(
+        &mut self,
+        label: &str,
+        to: Option<&str>,
+        from: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let invalid = |message: &str| Refusal::new("InvalidParameterException", message);
+        let holder = self.labelled(label).map(|version| version.id.clone());
+        if holder.is_some() && holder.as_deref() != from {
+            return Err(invalid(
+                "The parameter RemoveFromVersionId must be the version that has the staging label.",
+            ));
+        }
+        match to {
+            Some(to) if self.version(to).is_none() => Err(Refusal::new(
+                "ResourceNotFoundException",
+                "Secrets Manager can't find the specified version.",
+            )),
+            Some(to) => {
+                self.attach(label, to);
+                Ok(())
+            }
+            None if label == CURRENT => Err(invalid("AWSCURRENT can only be moved.")),
+            None => {
+                for version in &mut self.versions {
+                    version.labels.remove(label);
+                }
+                Ok(())
+            }
+        }
+    }
+}

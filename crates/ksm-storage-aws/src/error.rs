@@ -1,0 +1,225 @@
+//! One mapping from what a call came to, to what the caller is told.
+
+use ksm_storage_core::{Error, ErrorKind, Location, Outcome};
+
+use crate::client::{CallError, Failure};
+
+/// The calls of the seam.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Get,
+    Put,
+    Create,
+    Move,
+}
+
+impl Call {
+    fn action(self) -> &'static str {
+        match self {
+            Self::Get => "secretsmanager:GetSecretValue",
+            Self::Put => "secretsmanager:PutSecretValue",
+            Self::Create => "secretsmanager:CreateSecret",
+            Self::Move => "secretsmanager:UpdateSecretVersionStage",
+        }
+    }
+}
+
+/// Kind, outcome and hint, from the call, the failure, the code and the status alone.
+pub(crate) fn classify(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String>) {
+    use ErrorKind::{
+        AccessDenied, Credentials, InvalidArgument, NotFound, Throttled, Timeout, Unavailable, Unexpected,
+    };
+    use Outcome::{NotApplied, Unknown};
+    let hint = |text: &str| Some(text.to_owned());
+    match error.failure {
+        Failure::NotBuilt => {
+            return (InvalidArgument, NotApplied, hint("check region, endpoint and secret id"));
+        }
+        Failure::NoCredentials(_) => {
+            let text = "look at the credentials of the mode that this storage was opened with; \
+                        `aws sts get-caller-identity` shows whether there are any";
+            return (Credentials, NotApplied, hint(text));
+        }
+        Failure::TimedOut => return (Timeout, Unknown, None),
+        Failure::Disconnected => {
+            let text = "check network, proxy, VPC endpoint and region";
+            return (Unavailable, Unknown, hint(text));
+        }
+        Failure::Unreadable => {
+            let text = "check that the endpoint is that of AWS Secrets Manager";
+            return (Unexpected, Unknown, hint(text));
+        }
+        Failure::Answered => {}
+    }
+    match error.code.as_deref().unwrap_or_default() {
+        "ResourceNotFoundException" => (
+            NotFound,
+            NotApplied,
+            hint(
+                "check name and region, or create it: \
+                 aws secretsmanager create-secret --name ksm-config --secret-string '{}'",
+            ),
+        ),
+        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => (
+            AccessDenied,
+            NotApplied,
+            Some(format!(
+                "grant {} on the secret's ARN (arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME-??????), and \
+                 with a customer managed key {}; for a secret that does not exist the answer is the same",
+                call.action(),
+                if call == Call::Get { "kms:Decrypt" } else { "kms:GenerateDataKey and kms:Decrypt" }
+            )),
+        ),
+        "DecryptionFailure" | "DecryptionFailureException" => {
+            (AccessDenied, NotApplied, hint("enable the secret's KMS key, and grant kms:Decrypt on it"))
+        }
+        "EncryptionFailure" | "EncryptionFailureException" => (
+            AccessDenied,
+            NotApplied,
+            hint("enable the secret's KMS key, and grant kms:GenerateDataKey and kms:Decrypt on it"),
+        ),
+        "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "AuthFailure" => (
+            Credentials,
+            NotApplied,
+            hint(
+                "the service does not accept the access key or its signature: check key, secret and session token",
+            ),
+        ),
+        "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" | "RequestTimeTooSkewed" => {
+            (Credentials, NotApplied, hint("obtain new credentials, and check the host's clock"))
+        }
+        "ThrottlingException"
+        | "Throttling"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "ThrottledException"
+        | "SlowDown" => {
+            (Throttled, NotApplied, hint("the account's quota for this call is used up: call less often"))
+        }
+        "LimitExceededException" => (
+            Throttled,
+            NotApplied,
+            hint(
+                "a secret keeps every version for 24 hours, and about 100 of them: write less often, and wait until \
+                 the oldest is a day old",
+            ),
+        ),
+        "ResourceExistsException" => (ErrorKind::Conflict, NotApplied, None),
+        "InvalidRequestException" => (
+            NotFound,
+            NotApplied,
+            hint(
+                "the secret is marked for deletion, or managed by another service: \
+                 `aws secretsmanager describe-secret` tells, `aws secretsmanager restore-secret` undoes a deletion",
+            ),
+        ),
+        "InvalidParameterException"
+        | "ValidationException"
+        | "PreconditionNotMetException"
+        | "MalformedPolicyDocumentException" => (
+            InvalidArgument,
+            NotApplied,
+            hint("check the secret id; a replica is written in its primary region only"),
+        ),
+        "InternalServiceError"
+        | "InternalServiceErrorException"
+        | "InternalFailure"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException" => (Unavailable, Unknown, None),
+        _ if error.status.is_some_and(|status| status >= 500) => (Unavailable, Unknown, None),
+        _ if error.status == Some(429) => (Throttled, NotApplied, None),
+        _ => (Unexpected, Unknown, hint("check that the endpoint is that of AWS Secrets Manager")),
+    }
+}
+
+/// The error of a call that failed for good.
+pub(crate) fn failed(call: Call, error: CallError, location: Location) -> Error {
+    let (kind, outcome, hint) = classify(call, &error);
+    let mut told = Error::new(kind, error.to_string()).with_outcome(outcome).with_location(location);
+    if call == Call::Get {
+        told = told.with_outcome(Outcome::NotApplied);
+    }
+    if let Some(hint) = hint {
+        told = told.with_hint(hint);
+    }
+    told.with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every code that the API model or practice knows; the outcome is that of a put.
+    #[test]
+    fn every_code_has_its_kind_outcome_and_remedy() {
+        use ErrorKind::*;
+        use Outcome::{NotApplied, Unknown};
+        for (status, code, kind, outcome, remedy) in [
+            (400, "ResourceNotFoundException", NotFound, NotApplied, "create-secret"),
+            (400, "InvalidParameterException", InvalidArgument, NotApplied, "replica"),
+            (400, "InvalidRequestException", NotFound, NotApplied, "restore-secret"),
+            (400, "DecryptionFailure", AccessDenied, NotApplied, "kms:Decrypt"),
+            (400, "EncryptionFailure", AccessDenied, NotApplied, "kms:GenerateDataKey"),
+            (500, "InternalServiceError", Unavailable, Unknown, ""),
+            (400, "LimitExceededException", Throttled, NotApplied, "24 hours"),
+            (400, "ResourceExistsException", Conflict, NotApplied, ""),
+            (400, "AccessDeniedException", AccessDenied, NotApplied, "secretsmanager:PutSecretValue"),
+            (400, "ThrottlingException", Throttled, NotApplied, "quota"),
+            (400, "UnrecognizedClientException", Credentials, NotApplied, "access key"),
+            (400, "InvalidSignatureException", Credentials, NotApplied, "access key"),
+            (400, "ExpiredTokenException", Credentials, NotApplied, "new credentials"),
+            (400, "InvalidClientTokenId", Credentials, NotApplied, "access key"),
+            (400, "IncompleteSignature", Credentials, NotApplied, "access key"),
+            (400, "ValidationException", InvalidArgument, NotApplied, "secret id"),
+            (503, "NeverHeardOf", Unavailable, Unknown, ""),
+            (502, "", Unavailable, Unknown, ""),
+            (429, "", Throttled, NotApplied, ""),
+            (418, "NeverHeardOf", Unexpected, Unknown, "endpoint"),
+        ] {
+            let (found, became, hint) = classify(Call::Put, &CallError::answered(status, code));
+            assert_eq!((found, became), (kind, outcome), "{code}");
+            assert!(hint.unwrap_or_default().contains(remedy), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_answered_is_told_by_how_far_it_got() {
+        use Outcome::{NotApplied, Unknown};
+        for (failure, kind, outcome) in [
+            (Failure::NotBuilt, ErrorKind::InvalidArgument, NotApplied),
+            (Failure::NoCredentials("none"), ErrorKind::Credentials, NotApplied),
+            (Failure::TimedOut, ErrorKind::Timeout, Unknown),
+            (Failure::Disconnected, ErrorKind::Unavailable, Unknown),
+            (Failure::Unreadable, ErrorKind::Unexpected, Unknown),
+        ] {
+            let (found, became, _) = classify(Call::Move, &CallError::new(failure));
+            assert_eq!((found, became), (kind, outcome), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_action_that_was_refused() {
+        for (call, action, key) in [
+            (Call::Get, "GetSecretValue", "kms:Decrypt"),
+            (Call::Put, "PutSecretValue", "kms:GenerateDataKey"),
+            (Call::Create, "CreateSecret", "kms:GenerateDataKey"),
+            (Call::Move, "UpdateSecretVersionStage", "kms"),
+        ] {
+            let error = failed(
+                call,
+                CallError::answered(400, "AccessDeniedException"),
+                Location::new("aws-sm", "r/n"),
+            );
+            let text = error.to_string();
+            assert!(text.contains(action) && text.contains(key), "{text}");
+        }
+    }
+}

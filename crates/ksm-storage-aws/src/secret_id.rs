@@ -1,0 +1,295 @@
+//! Which secret, and what its id says of the region.
+
+use std::{fmt, str::FromStr};
+
+use aws_types::region::Region;
+use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
+
+/// The variable that names the secret where the program does not.
+const VARIABLE: &str = "KSM_AWS_SECRET";
+const DEFAULT_NAME: &str = "ksm-config";
+/// The service's own limits.
+const MAX_NAME: usize = 512;
+
+/// A secret: by its name, or by its full or partial ARN.
+///
+/// Parsed from
+/// - a name, such as `ksm-config`, or a name with the suffix that the service has added, `ksm-config-aBcDeF`;
+/// - an ARN of any partition, with the suffix or without;
+/// - `aws-sm://region/name`.
+///
+/// ```
+/// use ksm_storage_aws::SecretId;
+///
+/// let id: SecretId = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:ksm-config-aBcDeF".parse()?;
+/// assert_eq!(id.region().map(|region| region.as_ref()), Some("cn-north-1"));
+/// assert_eq!("aws-sm://eu-west-1/ksm-config".parse::<SecretId>()?.name(), "ksm-config");
+/// # Ok::<(), ksm_storage_aws::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretId {
+    /// What the service is asked for.
+    id: String,
+    /// Where in `id` the name begins.
+    name: usize,
+    region: Option<Region>,
+}
+
+impl SecretId {
+    /// `key`, or if that is empty `KSM_AWS_SECRET`, or `ksm-config`. Variables are looked up with `variable`.
+    pub(crate) fn resolve(key: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        if !key.is_empty() {
+            return key.parse();
+        }
+        match variable(VARIABLE).filter(|value| !value.is_empty()) {
+            Some(value) => value.parse().map_err(|error: Error| {
+                error.with_hint(format!("correct the variable {VARIABLE}, which it was taken from"))
+            }),
+            None => DEFAULT_NAME.parse(),
+        }
+    }
+
+    /// The id as the service takes it: the name or the ARN.
+    pub fn as_str(&self) -> &str {
+        &self.id
+    }
+
+    /// The name; of an ARN what follows `secret:`, suffix included.
+    pub fn name(&self) -> &str {
+        &self.id[self.name..]
+    }
+
+    /// The region that the id names.
+    pub fn region(&self) -> Option<&Region> {
+        self.region.as_ref()
+    }
+
+    /// Whether this is an ARN.
+    pub fn is_arn(&self) -> bool {
+        self.name > 0
+    }
+
+    /// The name without its last seven characters, if those may be the suffix that the service adds.
+    pub(crate) fn without_suffix(&self) -> Option<&str> {
+        let name = self.name();
+        let at = name.len().checked_sub(7)?;
+        let suffix = name.get(at..)?.strip_prefix('-')?;
+        let bare = &name[..at];
+        (!bare.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(bare)
+    }
+}
+
+impl fmt::Display for SecretId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.region {
+            Some(region) if !self.is_arn() => write!(f, "aws-sm://{region}/{}", self.id),
+            _ => f.pad(&self.id),
+        }
+    }
+}
+
+impl FromStr for SecretId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("arn:")) {
+            return parse_arn(text);
+        }
+        if let Some(rest) = text.strip_prefix("aws-sm://") {
+            let (region, name) = rest
+                .split_once('/')
+                .ok_or_else(|| malformed(text, "it has no name: aws-sm://region/name"))?;
+            check_region(text, region)?;
+            check_name(text, name)?;
+            return Ok(Self { id: name.to_owned(), name: 0, region: Some(Region::new(region.to_owned())) });
+        }
+        check_name(text, text)?;
+        Ok(Self { id: text.to_owned(), name: 0, region: None })
+    }
+}
+
+/// `arn:partition:secretsmanager:region:account:secret:name`. Partitions and regions are not looked up: new ones appear.
+fn parse_arn(text: &str) -> Result<SecretId> {
+    let parts: Vec<_> = text.splitn(7, ':').collect();
+    let &[arn, partition, service, region, account, kind, name] = &*parts else {
+        return Err(malformed(text, &format!("it has {} of the 7 parts between colons", parts.len())));
+    };
+    if arn != "arn" {
+        return Err(malformed(text, "`arn` is written in lower case"));
+    }
+    if !is_label(partition) {
+        return Err(malformed(text, &part("partition", partition, "such as aws or aws-cn")));
+    }
+    if service != "secretsmanager" {
+        return Err(malformed(text, &part("service", service, "which must be secretsmanager")));
+    }
+    check_region(text, region)?;
+    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(malformed(text, &part("account", account, "which must be 12 digits")));
+    }
+    if kind != "secret" {
+        return Err(malformed(text, &part("resource type", kind, "which must be secret")));
+    }
+    check_name(text, name)?;
+    let name = text.len() - name.len();
+    Ok(SecretId { id: text.to_owned(), name, region: Some(Region::new(region.to_owned())) })
+}
+
+fn check_region(text: &str, region: &str) -> Result<()> {
+    if is_label(region) {
+        return Ok(());
+    }
+    Err(malformed(text, &part("region", region, "such as us-east-1")))
+}
+
+/// Lower-case letters, digits and single hyphens between them.
+fn is_label(text: &str) -> bool {
+    let word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    text.split('-').all(word)
+}
+
+/// The characters of <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html>.
+fn check_name(text: &str, name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Err(malformed(text, "its name is empty"));
+    }
+    if name.len() > MAX_NAME {
+        return Err(malformed(
+            text,
+            &format!("its name has {} characters, and may have {MAX_NAME}", name.len()),
+        ));
+    }
+    let allowed = |char: &char| char.is_ascii_alphanumeric() || "/_+=.@-".contains(*char);
+    match name.chars().find(|char| !allowed(char)) {
+        Some(char) => Err(malformed(text, &format!("its name contains {char:?}"))),
+        None => Ok(()),
+    }
+}
+
+fn part(name: &str, found: &str, wanted: &str) -> String {
+    if found.is_empty() {
+        format!("its {name} is empty, {wanted}")
+    } else {
+        format!("its {name} is {:?}, {wanted}", shorten(found))
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(80).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+fn malformed(text: &str, what: &str) -> Error {
+    Error::new(ErrorKind::InvalidArgument, format!("{:?} is no secret id: {what}", shorten(text)))
+        .with_outcome(Outcome::NotApplied)
+        .with_hint(
+            "give a name (letters, digits and /_+=.@-), aws-sm://region/name, or \
+             arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME",
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(text: &str) -> SecretId {
+        text.parse().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn arns_of_any_partition_are_taken_apart() {
+        for (partition, region) in [
+            ("aws", "us-east-1"),
+            ("aws-cn", "cn-north-1"),
+            ("aws-us-gov", "us-gov-west-1"),
+            ("aws-iso", "us-iso-east-1"),
+            ("aws-iso-b", "us-isob-east-1"),
+            ("aws-iso-e", "eu-isoe-west-1"),
+            ("aws-iso-f", "us-isof-south-1"),
+            ("aws-eusc", "eusc-de-east-1"),
+            ("aws-moon", "moon-base-17"),
+        ] {
+            for name in ["ksm-config-aBcDeF", "ksm/prod/config"] {
+                let text = format!("arn:{partition}:secretsmanager:{region}:123456789012:secret:{name}");
+                let id = id(&text);
+                assert_eq!((id.as_str(), id.name(), id.is_arn()), (&*text, name, true));
+                assert_eq!(id.region().map(AsRef::as_ref), Some(region));
+            }
+        }
+    }
+
+    #[test]
+    fn a_malformed_arn_names_the_wrong_part() {
+        for (text, part) in [
+            ("arn:aws:secretsmanager:us-east-1:123456789012:secret", "6 of the 7 parts"),
+            ("arn::secretsmanager:us-east-1:123456789012:secret:n", "partition is empty"),
+            ("ARN:aws:secretsmanager:us-east-1:123456789012:secret:n", "lower case"),
+            ("arn:aws:s3:us-east-1:123456789012:secret:n", "service is \"s3\""),
+            ("arn:aws:secretsmanager::123456789012:secret:n", "region is empty"),
+            ("arn:aws:secretsmanager:US-EAST-1:123456789012:secret:n", "region is \"US-EAST-1\""),
+            ("arn:aws:secretsmanager:us-east-1:1234:secret:n", "account is \"1234\""),
+            ("arn:aws:secretsmanager:us-east-1:123456789012:key:n", "resource type is \"key\""),
+            ("arn:aws:secretsmanager:us-east-1:123456789012:secret:", "name is empty"),
+            ("arn:aws:secretsmanager:us-east-1:123456789012:secret:a b", "name contains ' '"),
+            ("aws-sm://ksm-config", "no name"),
+            ("aws-sm:///ksm-config", "region is empty"),
+            ("ksm config", "name contains ' '"),
+            ("s3://bucket", "name contains ':'"),
+            ("", "name is empty"),
+        ] {
+            let error = text.parse::<SecretId>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.to_string().contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_key_means_the_variable_then_the_default() {
+        let variable = |value: &'static str| move |name: &str| (name == VARIABLE).then(|| value.to_owned());
+        assert_eq!(SecretId::resolve("a", variable("b")).unwrap().as_str(), "a");
+        assert_eq!(SecretId::resolve("", variable("b")).unwrap().as_str(), "b");
+        assert_eq!(SecretId::resolve("", variable("")).unwrap().as_str(), "ksm-config");
+        assert_eq!(SecretId::resolve("", |_| None).unwrap().as_str(), "ksm-config");
+        let error = SecretId::resolve("", variable("a b")).unwrap_err();
+        assert!(error.to_string().contains(VARIABLE), "{error}");
+    }
+
+    #[test]
+    fn what_may_be_a_suffix_is_recognised() {
+        assert_eq!(id("ksm-config-aBcDe1").without_suffix(), Some("ksm-config"));
+        assert_eq!(id("ksm-config").without_suffix(), Some("ksm"));
+        assert_eq!(id("config").without_suffix(), None);
+        assert_eq!(id("-aBcDeF").without_suffix(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_string_parses_or_is_refused(text in any::<String>()) {
+            if let Ok(id) = text.parse::<SecretId>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn ids_come_back_as_they_were(
+            text in "(arn:aws(-[a-z]{1,4})?:secretsmanager:[a-z]{2}-[a-z]{1,9}-[0-9]:[0-9]{12}:secret:|aws-sm://[a-z]{2}-[a-z]{1,9}-[0-9]/|)[a-zA-Z0-9/_+=.@-]{1,60}"
+        ) {
+            let id: SecretId = text.parse().map_err(|error: Error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(id.to_string(), text.clone());
+            prop_assert!(text.ends_with(id.name()));
+            let _ = id.without_suffix();
+        }
+
+        #[test]
+        fn nothing_near_an_arn_panics(text in "(arn|ARN|aws-sm)[:/a-z0-9é-]{0,60}") {
+            let _ = text.parse::<SecretId>();
+        }
+    }
+}
