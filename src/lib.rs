@@ -2,5 +2,7 @@
 
 pub use ksm_storage_core::*;
 
+#[cfg(feature = "aws-minimal")]
+pub use ksm_storage_aws as aws;
 #[cfg(feature = "memory")]
 pub use ksm_storage_memory as memory;

@@ -122,8 +122,8 @@ pub struct CallError {
 pub enum Failure {
     /// The service answered with an error.
     Answered,
-    /// The request could not be built. Nothing was sent.
-    NotBuilt,
+    /// The request could not be built, for this reason. Nothing was sent.
+    NotBuilt(&'static str),
     /// No credentials could be obtained, for this reason. Nothing was sent.
     NoCredentials(&'static str),
     /// No answer came in time.
@@ -154,8 +154,7 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.failure {
             Failure::Answered => f.write_str("the service answered")?,
-            Failure::NotBuilt => f.write_str("the request could not be built")?,
-            Failure::NoCredentials(reason) => f.write_str(reason)?,
+            Failure::NotBuilt(reason) | Failure::NoCredentials(reason) => f.write_str(reason)?,
             Failure::TimedOut => f.write_str("no answer came in time")?,
             Failure::Disconnected => f.write_str("the connection could not be made, or broke")?,
             Failure::Unreadable => f.write_str("the answer cannot be read")?,

@@ -26,31 +26,33 @@ impl Call {
 
 /// Kind, outcome and hint, from the call, the failure, the code and the status alone.
 pub(crate) fn classify(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String>) {
+    use ErrorKind::{Credentials, InvalidArgument, Timeout, Unavailable, Unexpected};
+    use Outcome::{NotApplied, Unknown};
+    let (kind, outcome, hint) = match error.failure {
+        Failure::Answered => return answered(call, error),
+        Failure::NotBuilt(_) => (InvalidArgument, NotApplied, "check region, endpoint and secret id"),
+        Failure::NoCredentials(_) => (
+            Credentials,
+            NotApplied,
+            "look at the credentials of the mode that this storage was opened with; \
+             `aws sts get-caller-identity` shows whether there are any",
+        ),
+        Failure::TimedOut => (Timeout, Unknown, "check network, proxy, VPC endpoint and region"),
+        Failure::Disconnected => (Unavailable, Unknown, "check network, proxy, VPC endpoint and region"),
+        Failure::Unreadable => {
+            (Unexpected, Unknown, "check that the endpoint is that of AWS Secrets Manager")
+        }
+    };
+    (kind, outcome, Some(hint.to_owned()))
+}
+
+/// By the error code, and where that says nothing by the status.
+fn answered(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String>) {
     use ErrorKind::{
-        AccessDenied, Credentials, InvalidArgument, NotFound, Throttled, Timeout, Unavailable, Unexpected,
+        AccessDenied, Credentials, InvalidArgument, NotFound, Throttled, Unavailable, Unexpected,
     };
     use Outcome::{NotApplied, Unknown};
     let hint = |text: &str| Some(text.to_owned());
-    match error.failure {
-        Failure::NotBuilt => {
-            return (InvalidArgument, NotApplied, hint("check region, endpoint and secret id"));
-        }
-        Failure::NoCredentials(_) => {
-            let text = "look at the credentials of the mode that this storage was opened with; \
-                        `aws sts get-caller-identity` shows whether there are any";
-            return (Credentials, NotApplied, hint(text));
-        }
-        Failure::TimedOut => return (Timeout, Unknown, None),
-        Failure::Disconnected => {
-            let text = "check network, proxy, VPC endpoint and region";
-            return (Unavailable, Unknown, hint(text));
-        }
-        Failure::Unreadable => {
-            let text = "check that the endpoint is that of AWS Secrets Manager";
-            return (Unexpected, Unknown, hint(text));
-        }
-        Failure::Answered => {}
-    }
     match error.code.as_deref().unwrap_or_default() {
         "ResourceNotFoundException" => (
             NotFound,
@@ -194,7 +196,7 @@ mod tests {
     fn what_was_not_answered_is_told_by_how_far_it_got() {
         use Outcome::{NotApplied, Unknown};
         for (failure, kind, outcome) in [
-            (Failure::NotBuilt, ErrorKind::InvalidArgument, NotApplied),
+            (Failure::NotBuilt("no"), ErrorKind::InvalidArgument, NotApplied),
             (Failure::NoCredentials("none"), ErrorKind::Credentials, NotApplied),
             (Failure::TimedOut, ErrorKind::Timeout, Unknown),
             (Failure::Disconnected, ErrorKind::Unavailable, Unknown),

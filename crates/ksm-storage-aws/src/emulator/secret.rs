@@ -11,7 +11,7 @@ use crate::client::{CURRENT, PREVIOUS};
 const MAX_LABELS: usize = 20;
 /// Versions without a label are removed above about this many, and none younger than a day (same page).
 const MAX_VERSIONS: usize = 100;
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// What is stored under one version.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -156,14 +156,14 @@ impl Emulator {
     pub(crate) fn get(&self, id: &str, select: &Select) -> Result<Seen, Refusal> {
         let mut state = self.lock();
         Self::permit(&state, Action::GetSecretValue)?;
-        let stale = *select == Select::Current && state.stale_reads > 0;
-        if stale {
+        let lags = *select == Select::Current && state.stale_reads > 0;
+        if lags {
             state.stale_reads -= 1;
         }
         let secret = state.find(id)?;
         secret.usable()?;
         let version = match select {
-            Select::Current if stale => secret.labelled("AWSPREVIOUS").or_else(|| secret.labelled(CURRENT)),
+            Select::Current if lags => secret.labelled("AWSPREVIOUS").or_else(|| secret.labelled(CURRENT)),
             Select::Current => secret.labelled(CURRENT),
             Select::Previous => secret.labelled("AWSPREVIOUS"),
             Select::Id(id) => secret.version(id),

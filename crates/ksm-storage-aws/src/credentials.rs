@@ -1,0 +1,287 @@
+//! In whose name, and where: from a mode to an SDK configuration.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_config::{
+    AppName, BehaviorVersion, ConfigLoader, SdkConfig,
+    default_provider::credentials::DefaultCredentialsChain,
+    imds::credentials::ImdsCredentialsProvider,
+    profile::{self, ProfileFileCredentialsProvider},
+    provider_config::ProviderConfig,
+    retry::RetryConfig,
+    timeout::TimeoutConfig,
+};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
+};
+use aws_types::{
+    os_shim_internal::{Env, Fs},
+    region::Region,
+};
+use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
+use tracing::{debug, instrument::WithSubscriber, subscriber::NoSubscriber, warn};
+
+use crate::{SecretId, region, sdk::why};
+
+/// How long the instance metadata service may take, once.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long it may take when it has just failed to answer.
+const SECOND_TRY: Duration = Duration::from_millis(100);
+
+/// Where credentials and region come from.
+pub(crate) enum Mode {
+    Ec2 { fallback: bool },
+    Default,
+    Profile(String),
+    Custom { credentials: Credentials, region: String },
+    Sdk(Box<SdkConfig>),
+}
+
+/// What holds whatever the mode.
+pub(crate) struct Common {
+    pub(crate) region: Option<Region>,
+    pub(crate) endpoint_url: Option<String>,
+    pub(crate) max_attempts: u32,
+    pub(crate) attempt_timeout: Duration,
+}
+
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The configuration, with a region in it.
+pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Result<SdkConfig> {
+    if let (Some(wanted), Some(named)) = (&common.region, id.region())
+        && wanted != named
+    {
+        return Err(contradiction(id, wanted));
+    }
+    let region = id.region().or(common.region.as_ref()).cloned();
+    let config = match mode {
+        Mode::Sdk(config) => return as_given(&config, common, region),
+        Mode::Ec2 { fallback } => {
+            let client = region::metadata_client(PATIENCE);
+            let region = match region {
+                Some(region) => region,
+                None => region::of_instance(&client, variable).await?,
+            };
+            let provider = ImdsCredentialsProvider::builder().imds_client(client).build();
+            let provider = match obtain(&provider).await {
+                Ok(first) => Primed::new(first, provider),
+                Err(error) if fallback => {
+                    let reason = why(&error);
+                    warn!(reason, "fallback: the instance has no credentials, the default chain is asked");
+                    let chain = DefaultCredentialsChain::builder()
+                        .region(region.clone())
+                        .imds_client(region::metadata_client(SECOND_TRY))
+                        .build()
+                        .await;
+                    let first = obtain(&chain).await.map_err(|error| {
+                        let what = "neither the instance role nor the default chain gives any";
+                        no_credentials(what, &error)
+                    })?;
+                    Primed::new(first, chain)
+                }
+                Err(error) => return Err(no_credentials("the instance role gives none", &error)),
+            };
+            loader(common).region(region).credentials_provider(provider)
+        }
+        Mode::Default => match region {
+            Some(region) => loader(common).region(region),
+            None => loader(common),
+        },
+        Mode::Profile(name) => {
+            let region = of_profile(&name, region).await?;
+            let config = ProviderConfig::without_region().with_region(Some(region.clone()));
+            let provider =
+                ProfileFileCredentialsProvider::builder().profile_name(&name).configure(&config).build();
+            let first = obtain(&provider).await.map_err(|error| {
+                let what = format!("the profile {name:?} gives none");
+                let hint = format!(
+                    "correct it in {}; SSO and credential_process need the crate features of that name",
+                    files()
+                );
+                no_credentials(&what, &error).with_hint(hint)
+            })?;
+            loader(common)
+                .profile_name(name)
+                .region(region)
+                .credentials_provider(Primed::new(first, provider))
+        }
+        Mode::Custom { credentials, region: own } => {
+            let own = (!own.is_empty()).then(|| Region::new(own));
+            let region = match (region, own) {
+                (Some(region), Some(own)) if region != own => return Err(contradiction(id, &own)),
+                (Some(region), _) | (None, Some(region)) => region,
+                (None, None) => return Err(no_region("no region was given")),
+            };
+            loader(common).region(region).credentials_provider(credentials)
+        }
+    };
+    let config = config.load().with_subscriber(NoSubscriber::default()).await;
+    if config.region().is_none() {
+        return Err(no_region("neither the secret id, nor AWS_REGION, nor the profile names a region"));
+    }
+    debug!(region = config.region().map(AsRef::as_ref), "configuration resolved");
+    Ok(config)
+}
+
+fn loader(common: &Common) -> ConfigLoader {
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .retry_config(retries(common))
+        .timeout_config(timeouts(common));
+    let loader = match app_name() {
+        Some(name) => loader.app_name(name),
+        None => loader,
+    };
+    match &common.endpoint_url {
+        Some(url) => loader.endpoint_url(url),
+        None => loader,
+    }
+}
+
+/// Only what is unset is filled in.
+fn as_given(config: &SdkConfig, common: &Common, region: Option<Region>) -> Result<SdkConfig> {
+    let mut builder = config.clone().into_builder();
+    if config.retry_config().is_none() {
+        builder.set_retry_config(Some(retries(common)));
+    }
+    if config.timeout_config().is_none_or(|timeouts| timeouts.operation_attempt_timeout().is_none()) {
+        let mut timeouts = timeouts(common);
+        if let Some(own) = config.timeout_config() {
+            timeouts = own.to_builder().take_unset_from(timeouts.to_builder()).build();
+        }
+        builder.set_timeout_config(Some(timeouts));
+    }
+    if config.app_name().is_none() {
+        builder.set_app_name(app_name());
+    }
+    if let Some(url) = &common.endpoint_url {
+        builder.set_endpoint_url(Some(url.clone()));
+    }
+    if region.is_some() {
+        builder.set_region(region);
+    } else if config.region().is_none() {
+        return Err(no_region("the SDK configuration has none, and the secret id does not name one"));
+    }
+    Ok(builder.build())
+}
+
+fn app_name() -> Option<AppName> {
+    AppName::new("ksm-storage").ok()
+}
+
+fn retries(common: &Common) -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(common.max_attempts)
+        .with_initial_backoff(Duration::from_millis(200))
+}
+
+fn timeouts(common: &Common) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(common.attempt_timeout.min(Duration::from_secs(3)))
+        .read_timeout(common.attempt_timeout)
+        .operation_attempt_timeout(common.attempt_timeout)
+        .build()
+}
+
+async fn obtain(provider: &impl ProvideCredentials) -> Result<Credentials, CredentialsError> {
+    provider.provide_credentials().with_subscriber(NoSubscriber::default()).await
+}
+
+/// The region of a profile that exists.
+async fn of_profile(name: &str, region: Option<Region>) -> Result<Region> {
+    let invalid = |what: &str| {
+        Error::new(ErrorKind::InvalidArgument, format!("the profile {name:?} {what}"))
+            .with_outcome(Outcome::NotApplied)
+    };
+    #[expect(clippy::default_trait_access, reason = "the type has no name here that is not deprecated")]
+    let (fs, env, everywhere) = (Fs::real(), Env::real(), Default::default());
+    let load = profile::load(&fs, &env, &everywhere, Some(name.to_owned().into()));
+    let profiles = load.with_subscriber(NoSubscriber::default()).await.map_err(|_| {
+        invalid("cannot be read: a file is missing, or has a line that cannot be understood")
+            .with_hint(format!("look at {}", files()))
+    })?;
+    let profile = profiles
+        .get_profile(name)
+        .ok_or_else(|| invalid("does not exist").with_hint(format!("looked for in {}", files())))?;
+    let of_variable = || {
+        variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).filter(|region| !region.is_empty())
+    };
+    region
+        .or_else(|| of_variable().or_else(|| profile.get("region").map(str::to_owned)).map(Region::new))
+        .ok_or_else(|| {
+            invalid("has no region").with_hint(format!(
+                "add a line `region = ...` to it in {}, give the full ARN, or set AWS_REGION",
+                files()
+            ))
+        })
+}
+
+/// The files that profiles are read from, as the SDK finds them.
+fn files() -> String {
+    let file = |name: &str, default: &str| variable(name).unwrap_or_else(|| default.to_owned());
+    format!(
+        "{} and {}",
+        file("AWS_CONFIG_FILE", "~/.aws/config"),
+        file("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
+    )
+}
+
+fn contradiction(id: &SecretId, region: &Region) -> Error {
+    let named = id.region().map_or("", AsRef::as_ref);
+    Error::new(
+        ErrorKind::InvalidArgument,
+        format!("the secret id names the region {named}, and the region given is {region}"),
+    )
+    .with_outcome(Outcome::NotApplied)
+    .with_hint("leave one of them out")
+}
+
+fn no_region(what: &str) -> Error {
+    Error::new(ErrorKind::InvalidArgument, format!("no AWS region is known: {what}"))
+        .with_outcome(Outcome::NotApplied)
+        .with_hint("give the secret's full ARN, aws-sm://region/name, a region, or set AWS_REGION")
+}
+
+fn no_credentials(what: &str, error: &CredentialsError) -> Error {
+    Error::new(ErrorKind::Credentials, format!("{what}: {}", why(error)))
+        .with_outcome(Outcome::NotApplied)
+        .with_hint("attach a role, or open with the mode that fits this host")
+}
+
+/// Credentials that were obtained when opening, then those of their source.
+struct Primed<P> {
+    first: Mutex<Option<Credentials>>,
+    source: P,
+}
+
+impl<P: ProvideCredentials + 'static> Primed<P> {
+    #[expect(clippy::new_ret_no_self, reason = "nobody needs the type")]
+    fn new(first: Credentials, source: P) -> SharedCredentialsProvider {
+        SharedCredentialsProvider::new(Self { first: Mutex::new(Some(first)), source })
+    }
+}
+
+impl<P: ProvideCredentials> ProvideCredentials for Primed<P> {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        match self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(credentials) => future::ProvideCredentials::ready(Ok(credentials)),
+            None => self.source.provide_credentials(),
+        }
+    }
+}
+
+impl<P> fmt::Debug for Primed<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Primed").finish_non_exhaustive()
+    }
+}

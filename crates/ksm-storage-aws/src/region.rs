@@ -1,0 +1,142 @@
+//! The region of the instance that this runs on.
+
+use std::time::Duration;
+
+use aws_config::{
+    imds::{self, client::error::ImdsError},
+    provider_config::ProviderConfig,
+};
+use aws_smithy_http_client::Builder as HttpClient;
+use aws_types::region::Region;
+use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
+use serde_json::Value;
+use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
+
+/// The words of the specification.
+const FAILED: &str = "Failed to determine AWS region for EC2 instance.";
+
+/// A client of the instance metadata service that gives up soon: one attempt of `patience`. It uses no proxy.
+pub(crate) fn metadata_client(patience: Duration) -> imds::Client {
+    let config = ProviderConfig::without_region().with_http_client(HttpClient::new().build_http());
+    imds::Client::builder()
+        .configure(&config)
+        .max_attempts(1)
+        .connect_timeout(patience)
+        .read_timeout(patience)
+        .build()
+}
+
+type Read = fn(&str) -> Option<String>;
+
+/// Asks the metadata service: for the placement, for the identity document, for the host name. Only what is not there
+/// leads to the next question; who does not answer once is not asked again.
+pub(crate) async fn of_instance(
+    client: &imds::Client,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Region> {
+    if variable("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return Err(failed("AWS_EC2_METADATA_DISABLED is set", &variable));
+    }
+    let questions: [(&str, Read); 3] = [
+        ("/latest/meta-data/placement/region", |text| is_region(text).then(|| text.to_owned())),
+        ("/latest/dynamic/instance-identity/document", in_document),
+        ("/latest/meta-data/hostname", in_host_name),
+    ];
+    for (path, read) in questions {
+        match client.get(path).with_subscriber(NoSubscriber::default()).await {
+            Ok(text) => {
+                if let Some(region) = read(text.as_ref().trim()) {
+                    return Ok(Region::new(region));
+                }
+            }
+            Err(ImdsError::ErrorResponse(answer)) if answer.response().status().as_u16() == 404 => {}
+            Err(ImdsError::ErrorResponse(_)) => {
+                return Err(failed("the instance metadata service refused to answer", &variable));
+            }
+            Err(_) => return Err(failed("the instance metadata service did not answer", &variable)),
+        }
+    }
+    Err(failed("the instance metadata service does not know it", &variable))
+}
+
+/// Such as `us-east-1` or `us-gov-west-1`.
+fn is_region(text: &str) -> bool {
+    let words: Vec<_> = text.split('-').collect();
+    let Some((number, names)) = words.split_last() else { return false };
+    names.len() >= 2
+        && names.iter().all(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase()))
+        && (1..=2).contains(&number.len())
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn in_document(text: &str) -> Option<String> {
+    let document: Value = serde_json::from_str(text).ok()?;
+    document.get("region")?.as_str().filter(|region| is_region(region)).map(str::to_owned)
+}
+
+/// `ip-10-0-0-1.us-east-2.compute.internal`, but in one region `ip-10-0-0-1.ec2.internal`:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hostname-types.html>
+fn in_host_name(name: &str) -> Option<String> {
+    let labels: Vec<_> = name.split('.').collect();
+    match *labels {
+        [_, region, "compute", "internal"] if is_region(region) => Some(region.to_owned()),
+        [_, "ec2", "internal"] => Some("us-east-1".to_owned()),
+        _ => None,
+    }
+}
+
+fn failed(why: &str, variable: &impl Fn(&str) -> Option<String>) -> Error {
+    let place = [
+        ("AWS_LAMBDA_FUNCTION_NAME", "Lambda"),
+        ("ECS_CONTAINER_METADATA_URI_V4", "ECS"),
+        ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "ECS"),
+        ("KUBERNETES_SERVICE_HOST", "EKS"),
+    ]
+    .into_iter()
+    .find(|(name, _)| variable(name).is_some());
+    let hint = match place {
+        Some((_, place)) => format!("this is {place}: open with from_default_config"),
+        None => "give the secret's full ARN or a region, or off EC2 open with from_default_config".to_owned(),
+    };
+    Error::new(ErrorKind::InvalidArgument, format!("{FAILED} ({why})"))
+        .with_outcome(Outcome::NotApplied)
+        .with_hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_are_recognised_by_their_shape() {
+        for region in ["us-east-1", "us-gov-west-1", "eusc-de-east-1", "us-isob-east-1"] {
+            assert!(is_region(region), "{region}");
+        }
+        for other in ["", "ec2", "us-east", "us-east-", "US-EAST-1", "us--1", "us-east-1a", "corp.example"] {
+            assert!(!is_region(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn host_names_and_documents_tell_the_region_or_nothing() {
+        assert_eq!(in_host_name("ip-10-0-0-1.us-east-2.compute.internal").as_deref(), Some("us-east-2"));
+        assert_eq!(in_host_name("i-0abc.us-west-2.compute.internal").as_deref(), Some("us-west-2"));
+        assert_eq!(in_host_name("ip-10-0-0-1.ec2.internal").as_deref(), Some("us-east-1"));
+        for name in ["", "web.corp.example", "ip-10-0-0-1.corp.compute.internal"] {
+            assert_eq!(in_host_name(name), None, "{name}");
+        }
+        assert_eq!(in_document(r#"{"region":"eu-west-1"}"#).as_deref(), Some("eu-west-1"));
+        assert_eq!(in_document(r#"{"region":7}"#), None);
+        assert_eq!(in_document("no"), None);
+    }
+
+    #[test]
+    fn the_error_names_the_way_out() {
+        let error = failed("why", &|name| (name == "AWS_LAMBDA_FUNCTION_NAME").then(String::new)).to_string();
+        assert!(
+            error.contains(FAILED) && error.contains("Lambda") && error.contains("from_default_config"),
+            "{error}"
+        );
+        assert!(failed("why", &|_| None).to_string().contains("full ARN"));
+    }
+}

@@ -1,0 +1,282 @@
+//! The seam over the real SDK.
+
+use std::{error, fmt, future::Future, net::IpAddr};
+
+use async_trait::async_trait;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_secretsmanager::{
+    Client, Config,
+    config::retry::RetryConfig,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::RequestId,
+    primitives::Blob,
+};
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{
+            Intercept,
+            context::{BeforeTransmitInterceptorContextRef, InterceptorContext},
+            dyn_dispatch_hint,
+        },
+        orchestrator::HttpResponse,
+        result::DispatchFailure,
+        retries::classifiers::{ClassifyRetry, RetryAction},
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::config_bag::ConfigBag;
+use ksm_storage_core::Payload;
+use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
+
+use crate::client::{
+    CURRENT, CallError, Create, Failure, MoveCurrent, PREVIOUS, Put, PutReply, SecretVersion, SecretsClient,
+    Select,
+};
+
+/// [`SecretsClient`] over the AWS SDK.
+///
+/// The SDK's own log events are kept from the subscriber during a call: on a malformed reply they show the whole of it.
+#[derive(Clone, Debug)]
+pub struct SdkClient(Client);
+
+impl SdkClient {
+    /// A client of this configuration. Two things are added to it: a version quota that is used up is not retried, and a
+    /// plain-http endpoint is refused unless it is on loopback.
+    pub fn new(config: impl Into<aws_sdk_secretsmanager::config::Builder>) -> Self {
+        let config: Config =
+            config.into().retry_classifier(NoRetryOfQuota).interceptor(PlainHttpOnLoopback).build();
+        Self(Client::from_conf(config))
+    }
+}
+
+#[async_trait]
+impl SecretsClient for SdkClient {
+    async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError> {
+        let request = self.0.get_secret_value().secret_id(secret);
+        let request = match version {
+            // Said, not left to be the default: one emulator takes the default for something else.
+            Select::Current => request.version_stage(CURRENT),
+            Select::Previous => request.version_stage(PREVIOUS),
+            Select::Id(id) => request.version_id(id),
+        };
+        let reply = quietly(request.send()).await?;
+        let value = match (reply.secret_string, reply.secret_binary) {
+            (Some(text), _) => Payload::from(text),
+            (None, Some(blob)) => Payload::from(blob.into_inner()),
+            (None, None) => return Err(CallError::new(Failure::Unreadable)),
+        };
+        match (reply.arn, reply.version_id) {
+            (Some(arn), Some(id)) => {
+                Ok(SecretVersion { arn, id, labels: reply.version_stages.unwrap_or_default(), value })
+            }
+            _ => Err(CallError::new(Failure::Unreadable)),
+        }
+    }
+
+    async fn put(&self, put: &Put) -> Result<PutReply, CallError> {
+        let request = self
+            .0
+            .put_secret_value()
+            .secret_id(&put.secret)
+            .client_request_token(&put.token)
+            .set_version_stages(put.label.map(|label| vec![label.to_owned()]));
+        let request = match std::str::from_utf8(put.value.as_bytes()) {
+            Ok(text) => request.secret_string(text),
+            Err(_) => request.secret_binary(Blob::new(put.value.as_bytes())),
+        };
+        let reply = quietly(request.send()).await?;
+        let id = reply.version_id.ok_or_else(|| CallError::new(Failure::Unreadable))?;
+        Ok(PutReply { id, labels: reply.version_stages.unwrap_or_default() })
+    }
+
+    async fn create(&self, create: &Create) -> Result<(), CallError> {
+        let value = std::str::from_utf8(create.value.as_bytes())
+            .map_err(|_| CallError::new(Failure::NotBuilt("the value is not UTF-8")))?;
+        let request = self
+            .0
+            .create_secret()
+            .name(&create.name)
+            .client_request_token(&create.token)
+            .secret_string(value)
+            .set_kms_key_id(create.kms_key_id.clone());
+        quietly(request.send()).await.map(drop)
+    }
+
+    async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let request = self
+            .0
+            .update_secret_version_stage()
+            .secret_id(&request.secret)
+            .version_stage(CURRENT)
+            .move_to_version_id(&request.to)
+            .remove_from_version_id(&request.from)
+            .customize()
+            .config_override(once);
+        quietly(request.send()).await.map(drop)
+    }
+
+    async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
+        let reply = quietly(self.0.describe_secret().secret_id(secret).send()).await?;
+        Ok(reply.primary_region)
+    }
+}
+
+async fn quietly<T, E>(
+    call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, CallError>
+where
+    E: error::Error + ProvideErrorMetadata + 'static,
+{
+    call.with_subscriber(NoSubscriber::default()).await.map_err(|error| told(&error))
+}
+
+/// What may be told of a failed call. The error itself is dropped: its `Debug` shows the raw reply.
+fn told<E>(error: &SdkError<E, HttpResponse>) -> CallError
+where
+    E: error::Error + ProvideErrorMetadata + 'static,
+{
+    let failure = match error {
+        SdkError::ServiceError(_) => Failure::Answered,
+        SdkError::TimeoutError(_) => Failure::TimedOut,
+        SdkError::ResponseError(_) => Failure::Unreadable,
+        SdkError::DispatchFailure(failure) => not_sent(error).unwrap_or_else(|| dispatch(failure)),
+        _ => not_sent(error).unwrap_or(Failure::NotBuilt("the request could not be built")),
+    };
+    CallError {
+        failure,
+        code: error.code().and_then(|code| clean(code, 64)),
+        status: error.raw_response().map(|response| response.status().as_u16()),
+        request_id: error.request_id().and_then(|id| clean(id, 64)),
+    }
+}
+
+fn dispatch(failure: &DispatchFailure) -> Failure {
+    if failure.is_timeout() { Failure::TimedOut } else { Failure::Disconnected }
+}
+
+/// The reasons that are known to come before anything is sent.
+fn not_sent(error: &dyn error::Error) -> Option<Failure> {
+    let mut next = error.source();
+    while let Some(source) = next {
+        if let Some(error) = source.downcast_ref::<CredentialsError>() {
+            return Some(Failure::NoCredentials(why(error)));
+        }
+        if source.is::<PlainHttp>() {
+            return Some(Failure::NotBuilt(PlainHttp::TEXT));
+        }
+        next = source.source();
+    }
+    None
+}
+
+/// In words of our own: sources can quote what a credentials service replied.
+pub(crate) fn why(error: &CredentialsError) -> &'static str {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => "no credentials were found",
+        CredentialsError::ProviderTimedOut(_) => "no credentials were obtained in time",
+        CredentialsError::InvalidConfiguration(_) => "the configuration of the credentials is not valid",
+        _ => "the source of the credentials failed",
+    }
+}
+
+/// A code or id, if it is a word and no more: both come from the reply.
+fn clean(text: &str, longest: usize) -> Option<String> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    ((1..=longest).contains(&text.len()) && text.bytes().all(word)).then(|| text.to_owned())
+}
+
+/// `LimitExceededException` is on the SDK's list of throttling errors; here it means a quota that lasts a day.
+#[derive(Debug)]
+struct NoRetryOfQuota;
+
+impl ClassifyRetry for NoRetryOfQuota {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
+        let error = context.output_or_error().and_then(Result::err);
+        let quota = error
+            .and_then(|error| error.as_operation_error())
+            .and_then(|error| error.downcast_ref::<PutSecretValueError>())
+            .is_some_and(PutSecretValueError::is_limit_exceeded_exception);
+        if quota { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
+    }
+
+    fn name(&self) -> &'static str {
+        "version quota"
+    }
+}
+
+#[derive(Debug)]
+struct PlainHttpOnLoopback;
+
+#[derive(Debug)]
+struct PlainHttp;
+
+impl PlainHttp {
+    const TEXT: &'static str =
+        "the endpoint is plain http and not on loopback, so that anybody could read along";
+}
+
+impl fmt::Display for PlainHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::TEXT)
+    }
+}
+
+impl error::Error for PlainHttp {}
+
+#[dyn_dispatch_hint]
+impl Intercept for PlainHttpOnLoopback {
+    fn name(&self) -> &'static str {
+        "plain http on loopback only"
+    }
+
+    fn read_before_signing(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if is_plain_http_elsewhere(context.request().uri()) { Err(PlainHttp.into()) } else { Ok(()) }
+    }
+}
+
+fn is_plain_http_elsewhere(uri: &str) -> bool {
+    let Some(rest) = uri.strip_prefix("http://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_loopback() {
+        for uri in ["http://127.0.0.1:4566/", "http://localhost/", "http://[::1]:1/x", "https://example.com/"]
+        {
+            assert!(!is_plain_http_elsewhere(uri), "{uri}");
+        }
+        for uri in [
+            "http://example.com/",
+            "http://127.0.0.1.example.com/",
+            "http://localhost@example.com/",
+            "http://",
+        ] {
+            assert!(is_plain_http_elsewhere(uri), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_a_word() {
+        assert_eq!(clean("AccessDeniedException", 64).as_deref(), Some("AccessDeniedException"));
+        assert_eq!(clean("{\"privateKey\":\"x\"}", 64), None);
+        assert_eq!(clean("", 64), None);
+        assert_eq!(clean(&"a".repeat(65), 64), None);
+    }
+}
