@@ -26,7 +26,8 @@ const STAGED: &str = "KSM_STAGED";
 /// How many successors one version may have used up.
 const MAX_SLOTS: u32 = 32;
 /// How long a taken slot must lead nowhere before the next one is used: by then a writer who holds it has moved
-/// `AWSCURRENT` on, or never will, and no read is stale any more. That is an assumption about time, the only one.
+/// `AWSCURRENT` on, or never will, and no read is stale any more. That is an assumption about time, the only one; a
+/// stager holds itself to half of it.
 const BURNT_AFTER: Duration = Duration::from_secs(2);
 
 /// How writers of one secret keep out of each other's way. Both ways may be used on one secret.
@@ -171,6 +172,7 @@ impl Inner {
         let mut number = 1;
         while number <= MAX_SLOTS {
             let token = slot::id(expected, number);
+            let start = self.clock.now();
             match self.put(expected, &token, &framed).await? {
                 Placed::Ours { labels } => {
                     return match self.concurrency {
@@ -178,6 +180,10 @@ impl Inner {
                             displaced: self.displaced(expected, &token).await,
                             version: Version::new(token),
                         }),
+                        // Others may soon take a stager as slow as this for a crashed one, and this slot for burnt.
+                        Concurrency::Strict if self.clock.now().saturating_sub(start) >= BURNT_AFTER / 2 => {
+                            Ok(StoreOutcome::Conflict { current: None })
+                        }
                         Concurrency::Strict => self.promote(expected, token, &labels).await,
                     };
                 }
