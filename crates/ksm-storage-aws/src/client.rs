@@ -17,6 +17,8 @@ pub enum Select {
     Current,
     /// The one labelled `AWSPREVIOUS`.
     Previous,
+    /// The one with this label.
+    Label(String),
     /// The one of this id, whatever its labels.
     Id(String),
 }

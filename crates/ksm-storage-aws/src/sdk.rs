@@ -58,6 +58,7 @@ impl SecretsClient for SdkClient {
             // Said, not left to be the default: one emulator takes the default for something else.
             Select::Current => request.version_stage(CURRENT),
             Select::Previous => request.version_stage(PREVIOUS),
+            Select::Label(label) => request.version_stage(label),
             Select::Id(id) => request.version_id(id),
         };
         let reply = quietly(request.send()).await?;

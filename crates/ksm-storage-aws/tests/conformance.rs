@@ -1,28 +1,36 @@
-//! The AWS backend keeps the contract, over the emulator in process.
+//! The AWS backend keeps the contract: over the emulator in process, and by the real SDK over HTTP.
 #![allow(missing_docs)]
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use ksm_storage_aws::{
-    AwsSecretBackend, Concurrency,
-    emulator::{Emulator, Secret, Value},
+    AwsSecretBackend, AwsSecretStorage, Concurrency,
+    emulator::{Emulator, Secret, Server, Value},
 };
 use ksm_storage_core::{Payload, StorageBackend};
 use ksm_storage_testkit::{Fixture, Store, conformance_tests};
 
-struct Aws(Concurrency);
+/// Whether calls go over HTTP.
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    InProcess,
+    Http,
+}
+
+struct Aws(Concurrency, Door);
 
 struct AwsStore {
     emulator: Emulator,
     secret: Secret,
     concurrency: Concurrency,
+    server: Option<Server>,
 }
 
 #[async_trait]
 impl Fixture for Aws {
     fn name(&self) -> String {
-        format!("aws-emulator, {:?}", self.0)
+        format!("aws-emulator, {:?}, {:?}", self.0, self.1)
     }
 
     async fn fresh(&self) -> Box<dyn Store> {
@@ -30,13 +38,22 @@ impl Fixture for Aws {
         emulator.lift_version_quota();
         let secret = emulator.secret("ksm-config");
         secret.create();
-        Box::new(AwsStore { emulator, secret, concurrency: self.0 })
+        let server = match self.1 {
+            Door::InProcess => None,
+            Door::Http => Some(Server::start(emulator.clone()).await.unwrap()),
+        };
+        Box::new(AwsStore { emulator, secret, concurrency: self.0, server })
     }
 }
 
 #[async_trait]
 impl Store for AwsStore {
     async fn open(&self) -> Arc<dyn StorageBackend> {
+        if let Some(server) = &self.server {
+            let builder = AwsSecretStorage::from_custom_config("ksm-config", "AKIA", "key", "us-east-1");
+            let builder = builder.endpoint_url(server.url()).concurrency(self.concurrency);
+            return Arc::new(builder.open_backend().await.unwrap());
+        }
         let (client, id) = (Arc::new(self.emulator.clone()), "ksm-config".parse().unwrap());
         Arc::new(AwsSecretBackend::new(client, id, "us-east-1", self.concurrency))
     }
@@ -58,10 +75,20 @@ impl Store for AwsStore {
 
 mod optimistic {
     use super::*;
-    conformance_tests!(Aws(Concurrency::Optimistic));
+    conformance_tests!(Aws(Concurrency::Optimistic, Door::InProcess));
 }
 
 mod strict {
     use super::*;
-    conformance_tests!(Aws(Concurrency::Strict));
+    conformance_tests!(Aws(Concurrency::Strict, Door::InProcess));
+}
+
+mod optimistic_over_http {
+    use super::*;
+    conformance_tests!(Aws(Concurrency::Optimistic, Door::Http));
+}
+
+mod strict_over_http {
+    use super::*;
+    conformance_tests!(Aws(Concurrency::Strict, Door::Http));
 }

@@ -82,6 +82,7 @@ impl SecretsClient for Interposed {
         self.pass(match version {
             Select::Current => "current",
             Select::Previous => "previous",
+            Select::Label(_) => "label",
             Select::Id(_) => "slot",
         });
         SecretsClient::get(&self.emulator, secret, version).await

@@ -4,11 +4,17 @@
 //! It is itself a [`SecretsClient`](crate::SecretsClient); [`Server`] serves it over HTTP, together with an instance
 //! metadata service.
 
+mod api;
 mod face;
 mod fault;
+mod http;
+mod imds;
 mod secret;
 mod state;
+mod wire;
 
 pub use fault::{Break, Fault};
+pub use http::Server;
+pub use imds::InstanceMetadata;
 pub use secret::{Refusal, Value};
 pub use state::{Action, Emulator, Secret};

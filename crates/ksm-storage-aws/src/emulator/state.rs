@@ -166,6 +166,7 @@ impl Emulator {
             Select::Current if lags => secret.labelled("AWSPREVIOUS").or_else(|| secret.labelled(CURRENT)),
             Select::Current => secret.labelled(CURRENT),
             Select::Previous => secret.labelled("AWSPREVIOUS"),
+            Select::Label(label) => secret.labelled(label),
             Select::Id(id) => secret.version(id),
         };
         let missing = "Secrets Manager can't find the specified secret value for staging label or version.";

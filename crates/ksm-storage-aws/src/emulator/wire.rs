@@ -1,0 +1,110 @@
+//! Answers as they go over the wire, the broken ones included.
+
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::{
+    Response, StatusCode,
+    body::{Body, Bytes, Frame},
+};
+use tokio::time::{Sleep, sleep};
+
+use super::Break;
+
+/// How fast a slow body comes: one byte each.
+const TRICKLE: Duration = Duration::from_millis(100);
+
+/// A body that ends as it should, or does not.
+pub(super) struct Wire {
+    rest: Bytes,
+    end: End,
+}
+
+enum End {
+    Whole,
+    Broken,
+    Slow(Pin<Box<Sleep>>),
+}
+
+impl Body for Wire {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = &mut *self;
+        match &mut this.end {
+            End::Slow(pause) => {
+                ready!(pause.as_mut().poll(context));
+                *pause = Box::pin(sleep(TRICKLE));
+                // The last byte never comes.
+                if this.rest.len() <= 1 {
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Ok(Frame::data(this.rest.split_to(1)))))
+            }
+            _ if !this.rest.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(this.rest.split_to(this.rest.len())))))
+            }
+            End::Broken => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
+            End::Whole => Poll::Ready(None),
+        }
+    }
+}
+
+/// An answer with this body.
+pub(super) fn answer(status: u16, kind: &str, body: impl Into<Bytes>) -> Response<Wire> {
+    let rest = body.into();
+    let mut response = Response::new(Wire { rest, end: End::Whole });
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let len = response.body().rest.len();
+    let headers = response.headers_mut();
+    if let Ok(kind) = kind.parse() {
+        headers.insert(hyper::header::CONTENT_TYPE, kind);
+    }
+    headers.insert(hyper::header::CONTENT_LENGTH, len.into());
+    response
+}
+
+/// The answer, broken off in this way. `None` if none is sent at all.
+pub(super) async fn broken(mut response: Response<Wire>, how: Break) -> Option<Response<Wire>> {
+    match how {
+        Break::Reset => None,
+        Break::Hang => never().await,
+        Break::Status(status) => {
+            Some(answer(status, "application/x-amz-json-1.1", r#"{"__type":"InternalServiceError"}"#))
+        }
+        Break::Truncated => {
+            let body = response.body_mut();
+            body.rest = body.rest.slice(..body.rest.len() / 2);
+            body.end = End::Broken;
+            Some(response)
+        }
+        Break::Malformed => {
+            let body = response.body_mut();
+            let mut bytes = body.rest.to_vec();
+            // The closing brace is the last byte of every answer.
+            if let Some(last) = bytes.last_mut() {
+                *last = b'!';
+            }
+            body.rest = bytes.into();
+            Some(response)
+        }
+        Break::Slow => {
+            response.body_mut().end = End::Slow(Box::pin(sleep(TRICKLE)));
+            Some(response)
+        }
+    }
+}
+
+async fn never<T>() -> Option<T> {
+    let never: Infallible = std::future::pending().await;
+    match never {}
+}
