@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use ksm_storage_aws::{
     AwsSecretBackend, AwsSecretStorage, Concurrency,
     emulator::{Emulator, Secret, Server, Value},
@@ -50,9 +52,16 @@ impl Fixture for Aws {
 impl Store for AwsStore {
     async fn open(&self) -> Arc<dyn StorageBackend> {
         if let Some(server) = &self.server {
-            let builder = AwsSecretStorage::from_custom_config("ksm-config", "AKIA", "key", "us-east-1");
-            let builder = builder.endpoint_url(server.url()).concurrency(self.concurrency);
-            return Arc::new(builder.open_backend().await.unwrap());
+            let config = SdkConfig::builder()
+                .behavior_version(BehaviorVersion::v2026_01_12())
+                .region(Region::new("us-east-1"))
+                .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                    "AKIA", "key", None, None, "test",
+                )))
+                .endpoint_url(server.url())
+                .build();
+            let builder = AwsSecretStorage::from_sdk_config("ksm-config", &config);
+            return Arc::new(builder.concurrency(self.concurrency).open_backend().await.unwrap());
         }
         let (client, id) = (Arc::new(self.emulator.clone()), "ksm-config".parse().unwrap());
         Arc::new(AwsSecretBackend::new(client, id, "us-east-1", self.concurrency))

@@ -47,7 +47,7 @@ impl Emulator {
                         answer["SecretString"] = String::from_utf8_lossy(payload.as_bytes()).into();
                     }
                     Value::Binary(payload) => {
-                        answer["SecretBinary"] = STANDARD.encode(payload.as_bytes()).into()
+                        answer["SecretBinary"] = STANDARD.encode(payload.as_bytes()).into();
                     }
                 }
                 answer["CreatedDate"] = 1.7e9.into();

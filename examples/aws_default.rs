@@ -1,0 +1,32 @@
+//! On Lambda, ECS, EKS, a workstation or in CI: credentials and region from the default chain.
+//!
+//! ```text
+//! cargo run --features aws --example aws_default -- [SECRET [ENDPOINT_URL]]
+//! ```
+
+use ksm_storage::{ConfigKey, Error, aws::AwsSecretStorage};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let mut args = std::env::args().skip(1);
+    // Empty: the variable KSM_AWS_SECRET, else `ksm-config`.
+    let secret = args.next().unwrap_or_default();
+
+    let mut storage = AwsSecretStorage::from_default_config(secret);
+    if let Some(endpoint) = args.next() {
+        storage = storage.endpoint_url(endpoint);
+    }
+
+    let storage = storage.open().await?;
+
+    println!(
+        "{}: {:?}, hostname {}",
+        storage.location(),
+        storage.bind_state(),
+        match storage.get(ConfigKey::Hostname) {
+            Some(hostname) => hostname.expose_secret().to_owned(),
+            None => "not set".to_owned(),
+        }
+    );
+    Ok(())
+}

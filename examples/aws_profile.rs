@@ -1,0 +1,32 @@
+//! A profile of the AWS configuration files, by its name.
+//!
+//! ```text
+//! cargo run --features aws --example aws_profile -- SECRET PROFILE [ENDPOINT_URL]
+//! ```
+
+use ksm_storage::{ConfigKey, Error, aws::AwsSecretStorage};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let mut args = std::env::args().skip(1);
+    // Empty: the variable KSM_AWS_SECRET, else `ksm-config`.
+    let secret = args.next().unwrap_or_default();
+    let profile = args.next().unwrap_or_else(|| "default".to_owned());
+    let mut storage = AwsSecretStorage::from_profile_config(secret, profile);
+    if let Some(endpoint) = args.next() {
+        storage = storage.endpoint_url(endpoint);
+    }
+
+    let storage = storage.open().await?;
+
+    println!(
+        "{}: {:?}, hostname {}",
+        storage.location(),
+        storage.bind_state(),
+        match storage.get(ConfigKey::Hostname) {
+            Some(hostname) => hostname.expose_secret().to_owned(),
+            None => "not set".to_owned(),
+        }
+    );
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! The AWS modes, tried as a user would: each example as a process of its own, with nothing in its environment but what
+//! the test puts there, against the emulator.
+#![allow(missing_docs)]
+
+use std::{
+    path::{Path, PathBuf},
+    process::Output,
+    time::{Duration, Instant},
+};
+
+use ksm_storage::aws::emulator::{Action, Break, Emulator, Server, Value};
+use tokio::process::Command;
+
+const SECRET: &str = r#"{"hostname":"keepersecurity.com"}"#;
+
+struct World {
+    server: Server,
+    home: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let emulator = Emulator::new("us-east-1");
+        emulator.secret("ksm-config").overwrite(Value::Text(SECRET.into()));
+        let server = Server::start(emulator).await.unwrap();
+        Self { server, home: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn arn(&self) -> String {
+        self.server.emulator().secret("ksm-config").arn().unwrap()
+    }
+
+    async fn run<'a>(
+        &self,
+        example: &str,
+        args: &[&str],
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Run {
+        let output = Command::new(binary(example))
+            .args(args)
+            .env_clear()
+            // Files and metadata of the host are out of reach whatever happens.
+            .env("HOME", self.home.path())
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", self.server.url())
+            .envs(variables)
+            .current_dir(self.home.path())
+            .kill_on_drop(true)
+            .output();
+        let start = Instant::now();
+        let output = tokio::time::timeout(Duration::from_secs(30), output).await.unwrap().unwrap();
+        Run { output, took: start.elapsed() }
+    }
+}
+
+struct Run {
+    output: Output,
+    took: Duration,
+}
+
+impl Run {
+    fn text(&self) -> String {
+        [&self.output.stdout, &self.output.stderr]
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            .concat()
+    }
+
+    #[track_caller]
+    fn opened(&self) {
+        assert!(
+            self.output.status.success() && self.text().contains("hostname keepersecurity.com"),
+            "{}",
+            self.text()
+        );
+    }
+
+    #[track_caller]
+    fn failed(&self, words: &[&str]) {
+        let text = self.text();
+        assert!(!self.output.status.success(), "{text}");
+        for word in words {
+            assert!(text.contains(word), "`{word}` is not in: {text}");
+        }
+    }
+}
+
+fn binary(example: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(Path::parent).unwrap().join("examples");
+    let binary = folder.join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.exists(), "{} is not built: cargo build --features aws --examples", binary.display());
+    binary
+}
+
+const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "key")];
+
+#[tokio::test]
+async fn ec2_mode_uses_role_and_region_of_the_instance() {
+    let world = World::new().await;
+    let url = world.server.url();
+    world.run("aws_ec2", &["ksm-config", &url], []).await.opened();
+    // Without a key: the variable, then the default name.
+    world.run("aws_ec2", &["", &url], []).await.opened();
+    world
+        .run("aws_ec2", &["", &url], [("KSM_AWS_SECRET", "nothing-here")])
+        .await
+        .failed(&["nothing-here", "not found"]);
+}
+
+#[tokio::test]
+async fn ec2_mode_finds_the_region_in_three_places() {
+    let world = World::new().await;
+    let (url, metadata) = (world.server.url(), world.server.metadata());
+    metadata.hide_placement();
+    world.run("aws_ec2", &["ksm-config", &url], []).await.opened();
+    metadata.hide_document();
+    world.run("aws_ec2", &["ksm-config", &url], []).await.opened();
+    metadata.hide_host_name();
+    let run = world.run("aws_ec2", &["ksm-config", &url], []).await;
+    run.failed(&["Failed to determine AWS region for EC2 instance.", "from_default_config", "full ARN"]);
+    let run = world.run("aws_ec2", &["ksm-config", &url], [("AWS_LAMBDA_FUNCTION_NAME", "f")]).await;
+    run.failed(&["this is Lambda: open with from_default_config"]);
+}
+
+#[tokio::test]
+async fn off_ec2_a_short_name_fails_soon_and_an_arn_works() {
+    let world = World::new().await;
+    let url = world.server.url();
+    world.server.metadata().break_off(Some(Break::Hang));
+    let run = world.run("aws_ec2", &["ksm-config", &url], []).await;
+    run.failed(&["Failed to determine AWS region for EC2 instance."]);
+    assert!(run.took < Duration::from_millis(1500), "{:?}", run.took);
+    // The region from the ARN, the credentials from the fallback.
+    world.run("aws_ec2", &[&world.arn(), &url], KEYS).await.opened();
+    let run = world.run("aws_ec2", &[&world.arn(), &url], []).await;
+    run.failed(&["no usable credentials"]);
+    assert!(run.took < Duration::from_millis(1500), "{:?}", run.took);
+}
+
+#[tokio::test]
+async fn a_disabled_metadata_service_is_not_asked() {
+    let world = World::new().await;
+    let url = world.server.url();
+    let disabled = [("AWS_EC2_METADATA_DISABLED", "true")];
+    world.run("aws_ec2", &["ksm-config", &url], disabled).await.failed(&["AWS_EC2_METADATA_DISABLED"]);
+    world.run("aws_ec2", &[&world.arn(), &url], KEYS.into_iter().chain(disabled)).await.opened();
+    assert_eq!(world.server.metadata().calls(), 0);
+}
+
+#[tokio::test]
+async fn an_instance_without_a_role_falls_back() {
+    let world = World::new().await;
+    world.server.metadata().set_role(None);
+    world.run("aws_ec2", &["ksm-config", &world.server.url()], KEYS).await.opened();
+}
+
+#[tokio::test]
+async fn a_refusal_never_falls_back() {
+    let world = World::new().await;
+    world.server.emulator().deny(Action::GetSecretValue, "AccessDeniedException");
+    let run = world.run("aws_ec2", &["ksm-config", &world.server.url()], KEYS).await;
+    run.failed(&["access denied", "secretsmanager:GetSecretValue", "kms:Decrypt"]);
+    assert_eq!(world.server.emulator().calls(Action::GetSecretValue), 1);
+}
+
+#[tokio::test]
+async fn default_mode_takes_variables_or_mounted_files_and_no_metadata() {
+    let world = World::new().await;
+    let url = world.server.url();
+    let region = ("AWS_REGION", "us-east-1");
+    world.run("aws_default", &["ksm-config", &url], KEYS.into_iter().chain([region])).await.opened();
+    // The endpoint may come from a variable too.
+    let variables = KEYS.into_iter().chain([region, ("AWS_ENDPOINT_URL", &url)]);
+    world.run("aws_default", &["ksm-config"], variables).await.opened();
+    let mounted = world.file("mounted", "[default]\naws_access_key_id = AKIA\naws_secret_access_key = key\n");
+    let mounted = ("AWS_SHARED_CREDENTIALS_FILE", mounted.to_str().unwrap());
+    world.run("aws_default", &["ksm-config", &url], [mounted, region]).await.opened();
+    // The ARN's region wins over that of the environment.
+    let elsewhere = KEYS.into_iter().chain([("AWS_REGION", "eu-west-1")]);
+    let run = world.run("aws_default", &[&world.arn(), &url], elsewhere).await;
+    run.opened();
+    assert_eq!(world.server.metadata().calls(), 0);
+}
+
+#[tokio::test]
+async fn a_profile_must_exist_and_be_complete() {
+    let world = World::new().await;
+    let url = world.server.url();
+    let config = world.file(
+        "config",
+        "[profile whole]\nregion = us-east-1\n[profile bare]\nregion = us-east-1\n[profile lost]\n",
+    );
+    let keys = "aws_access_key_id = AKIA\naws_secret_access_key = key\n";
+    let credentials = world.file("credentials", &format!("[whole]\n{keys}[lost]\n{keys}"));
+    let files = [
+        ("AWS_CONFIG_FILE", config.to_str().unwrap()),
+        ("AWS_SHARED_CREDENTIALS_FILE", credentials.to_str().unwrap()),
+    ];
+    // Variables that would do are no fallback.
+    let variables = || files.into_iter().chain(KEYS);
+    world.run("aws_profile", &["ksm-config", "whole", &url], variables()).await.opened();
+    let run = world.run("aws_profile", &["ksm-config", "absent", &url], variables()).await;
+    run.failed(&["absent", "does not exist", files[0].1, files[1].1]);
+    let run = world.run("aws_profile", &["ksm-config", "bare", &url], variables()).await;
+    run.failed(&["bare", "no usable credentials", files[1].1]);
+    let run = world.run("aws_profile", &["ksm-config", "lost", &url], variables()).await;
+    run.failed(&["lost", "has no region", files[0].1]);
+    assert_eq!(world.server.metadata().calls(), 0);
+}
+
+#[tokio::test]
+async fn custom_credentials_need_one_region() {
+    let world = World::new().await;
+    let url = world.server.url();
+    world.run("aws_custom", &["ksm-config", "AKIA", "key", "us-east-1", &url], []).await.opened();
+    world.run("aws_custom", &[&world.arn(), "AKIA", "key", "", &url], []).await.opened();
+    let run = world.run("aws_custom", &[&world.arn(), "AKIA", "key", "eu-west-1", &url], []).await;
+    run.failed(&["us-east-1", "eu-west-1", "leave one of them out"]);
+    world.run("aws_custom", &["ksm-config", "AKIA", "key", "", &url], []).await.failed(&["no AWS region"]);
+    assert_eq!(world.server.metadata().calls(), 0);
+}
+
+#[tokio::test]
+async fn an_sdk_configuration_is_used_as_given() {
+    let world = World::new().await;
+    let variables = KEYS.into_iter().chain([("AWS_REGION", "us-east-1")]);
+    world.run("aws_sdk_config", &["ksm-config", &world.server.url()], variables).await.opened();
+}
+
+#[tokio::test]
+async fn plain_http_is_refused_off_loopback() {
+    let world = World::new().await;
+    let run =
+        world.run("aws_custom", &["ksm-config", "AKIA", "key", "us-east-1", "http://192.0.2.1:80"], []).await;
+    run.failed(&["plain http", "invalid argument"]);
+}
+
+#[tokio::test]
+async fn a_malformed_id_is_told_before_any_call() {
+    let world = World::new().await;
+    let run = world.run("aws_ec2", &["arn:aws:secretsmanager:us-east-1:1:secret:x"], []).await;
+    run.failed(&["account is \\\"1\\\"", "12 digits"]);
+    assert_eq!(world.server.metadata().calls(), 0);
+}
