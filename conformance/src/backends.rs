@@ -1,17 +1,27 @@
 //! The backends of this workspace.
 
+#[path = "../../crates/ksm-storage-aws/tests/fixture/mod.rs"]
+mod aws;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws::{Aws, Door};
+use ksm_storage_aws::Concurrency;
 use ksm_storage_core::{Payload, StorageBackend};
 use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{Fixture, Store};
 
-pub(crate) const NAMES: [&str; 1] = ["memory"];
+pub(crate) const NAMES: [&str; 5] =
+    ["memory", "aws-emulator", "aws-emulator-strict", "aws-emulator-http", "aws-emulator-http-strict"];
 
 pub(crate) fn fixture(name: &str) -> Option<Arc<dyn Fixture>> {
     match name {
         "memory" => Some(Arc::new(Memory)),
+        "aws-emulator" => Some(Arc::new(Aws(Concurrency::Optimistic, Door::InProcess))),
+        "aws-emulator-strict" => Some(Arc::new(Aws(Concurrency::Strict, Door::InProcess))),
+        "aws-emulator-http" => Some(Arc::new(Aws(Concurrency::Optimistic, Door::Http))),
+        "aws-emulator-http-strict" => Some(Arc::new(Aws(Concurrency::Strict, Door::Http))),
         _ => None,
     }
 }

@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     ("clippy", clippy),
     ("rustdoc", || run(cargo("doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings"))),
     ("dependency tree", dependency_tree),
+    ("dependency tree: aws", aws_tree),
     ("rust versions: code", || {
         run(&mut cargo("clippy --workspace --all-features -- -D clippy::incompatible_msrv"))
     }),
@@ -70,7 +71,9 @@ fn run_steps(steps: &[Step]) -> Result<()> {
 
 /// Every set of features that changes what is compiled, and everything at once.
 fn clippy() -> Result<()> {
-    for features in ["--no-default-features", "--no-default-features --features memory", "--all-features"] {
+    let aws = ["--no-default-features --features aws-minimal", "--no-default-features --features aws"];
+    let others = ["--no-default-features", "--no-default-features --features memory", "--all-features"];
+    for features in others.into_iter().chain(aws) {
         run(&mut cargo(&format!("clippy --package ksm-storage {features} -- -D warnings")))?;
     }
     run(&mut cargo("clippy --workspace --all-targets --all-features -- -D warnings"))
@@ -102,6 +105,25 @@ fn dependency_tree() -> Result<()> {
             crates.len()
         );
     }
+    Ok(())
+}
+
+/// The old HTTP and TLS stack of the AWS SDK, which its default features bring with them, and what only an emulator needs.
+const UNWANTED_WITH_AWS: &[(&str, &str)] = &[("hyper", "0.14."), ("h2", "0.3."), ("rustls", "0.21.")];
+
+fn aws_tree() -> Result<()> {
+    let features = tree("ksm-storage --no-default-features --features aws --edges normal")?;
+    say(&format!("ksm-storage with aws: {} crates", features.len()));
+    ensure!(features.iter().any(|(name, _)| name == "aws-sdk-secretsmanager"), "the tree could not be read");
+    for (name, version) in UNWANTED_WITH_AWS {
+        let found = features.iter().find(|(found, has)| found == name && has.starts_with(version));
+        ensure!(found.is_none(), "the feature aws brings {name} {version}x");
+    }
+    // A server needs hyper's `server` feature, which nothing else asks for.
+    let edges = "tree --locked --prefix none --package ksm-storage --no-default-features --features aws --edges features,normal";
+    let listed = output(&mut cargo(edges))?;
+    ensure!(listed.contains("hyper feature"), "the features could not be read");
+    ensure!(!listed.contains("hyper feature \"server\""), "the feature aws brings an HTTP server");
     Ok(())
 }
 
