@@ -4,6 +4,8 @@
 //! cargo run --features aws --example aws_custom -- SECRET ACCESS_KEY_ID SECRET_ACCESS_KEY REGION [ENDPOINT_URL]
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use ksm_storage::{ConfigKey, Error, aws::AwsSecretStorage};
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,14 +21,8 @@ async fn main() -> Result<(), Error> {
 
     let storage = storage.open().await?;
 
-    println!(
-        "{}: {:?}, hostname {}",
-        storage.location(),
-        storage.bind_state(),
-        match storage.get(ConfigKey::Hostname) {
-            Some(hostname) => hostname.expose_secret().to_owned(),
-            None => "not set".to_owned(),
-        }
-    );
+    let hostname = storage.get(ConfigKey::Hostname);
+    let hostname = hostname.as_ref().map_or("not set", |value| value.expose_secret());
+    println!("{}: {:?}, hostname {hostname}", storage.location(), storage.bind_state());
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The AWS modes, tried as a user would: each example as a process of its own, with nothing in its environment but what
 //! the test puts there, against the emulator.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
     path::{Path, PathBuf},

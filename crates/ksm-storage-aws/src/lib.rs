@@ -1,4 +1,32 @@
-//! AWS
+//! A Keeper Secrets Manager configuration in one secret of AWS Secrets Manager.
+//!
+//! ```no_run
+//! use ksm_storage_aws::{AwsSecretStorage, Error};
+//! use ksm_storage_core::ConfigKey;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! // On EC2. On Lambda, ECS, EKS or a workstation: `from_default_config`.
+//! let storage = AwsSecretStorage::from_ec2_instance_config("ksm-config").open().await?;
+//! if let Some(hostname) = storage.get(ConfigKey::Hostname) {
+//!     println!("{}", hostname.expose_secret());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Opening reads the secret once; a write reads it, puts it if nobody else has meanwhile, and looks whether a program that
+//! knows nothing of this project was displaced. [`Concurrency`] says how that is done, and what it needs.
+//!
+//! # Features
+//! - `sso`, `credentials-process` (both on by default): profiles that sign in through IAM Identity Center, or name an
+//!   external program. Without them such a profile is an error.
+//! - `emulator`: a stand-in for the service, in process and over HTTP.
+//!
+//! # Events
+//! This crate and core log with `tracing`: `fallback` (a warning) when EC2 mode goes on to the default chain, `created`
+//! when a secret was created. The SDK's own events are kept from the subscriber during a call, because on a malformed reply
+//! they show all of it.
 
 mod backend;
 mod builder;

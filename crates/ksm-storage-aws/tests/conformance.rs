@@ -1,5 +1,5 @@
 //! The AWS backend keeps the contract: over the emulator in process, and by the real SDK over HTTP.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod fixture;
 

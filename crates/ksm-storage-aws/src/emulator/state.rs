@@ -1,16 +1,14 @@
 //! The secrets of a region, and what a test does to them past the API.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use ksm_storage_core::Payload;
-
 use super::{
-    Break, Fault,
+    Break, Fault, Secret,
     secret::{Record, Refusal, Value, Version},
 };
 use crate::client::{CURRENT, Select};
@@ -38,10 +36,10 @@ pub struct Emulator {
     state: Arc<Mutex<State>>,
 }
 
-struct State {
-    secrets: Vec<Record>,
+pub(super) struct State {
+    pub(super) secrets: Vec<Record>,
     /// Time since the start, moved by hand.
-    now: Duration,
+    pub(super) now: Duration,
     version_quota: bool,
     denied: BTreeMap<Action, &'static str>,
     calls: BTreeMap<Action, usize>,
@@ -80,7 +78,7 @@ impl Emulator {
         &self.region
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -128,7 +126,7 @@ impl Emulator {
 
     /// A secret to be looked at and changed past the API. It need not exist yet.
     pub fn secret(&self, name: impl Into<String>) -> Secret {
-        Secret { emulator: self.clone(), name: name.into() }
+        Secret::new(self.clone(), name.into())
     }
 
     /// Counts the call, and says what is to go wrong with it.
@@ -315,21 +313,21 @@ impl State {
         self.secrets.iter().position(is).ok_or_else(|| Refusal::new("ResourceNotFoundException", missing))
     }
 
-    fn find(&self, id: &str) -> Result<&Record, Refusal> {
+    pub(super) fn find(&self, id: &str) -> Result<&Record, Refusal> {
         self.position(id).map(|at| &self.secrets[at])
     }
 
-    fn find_mut(&mut self, id: &str) -> Result<&mut Record, Refusal> {
+    pub(super) fn find_mut(&mut self, id: &str) -> Result<&mut Record, Refusal> {
         self.position(id).map(|at| &mut self.secrets[at])
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.serial += 1;
         self.serial
     }
 
     /// With a suffix that no other secret of this emulator has had.
-    fn new_arn(&mut self, region: &str, name: &str) -> String {
+    pub(super) fn new_arn(&mut self, region: &str, name: &str) -> String {
         let partition = match region {
             _ if region.starts_with("cn-") => "aws-cn",
             _ if region.starts_with("us-gov-") => "aws-us-gov",
@@ -353,94 +351,6 @@ fn check_value(value: &Value) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new("InvalidParameterException", "The secret value must be 1 to 65536 bytes long."))
-}
-
-/// A secret of an [`Emulator`], reached past its API: without permissions, faults or counting.
-#[derive(Clone, Debug)]
-pub struct Secret {
-    emulator: Emulator,
-    name: String,
-}
-
-impl Secret {
-    /// Creates it, with nothing in it, unless it exists.
-    pub fn create(&self) -> &Self {
-        let mut state = self.emulator.lock();
-        if state.find(&self.name).is_err() {
-            let arn = state.new_arn(&self.emulator.region, &self.name);
-            let (name, versions) = (self.name.clone(), Vec::new());
-            state.secrets.push(Record {
-                name,
-                arn,
-                versions,
-                marked_for_deletion: false,
-                primary_region: None,
-            });
-        }
-        drop(state);
-        self
-    }
-
-    /// Stores a value as a program does that asks nobody; returns the version's id. Creates the secret if need be.
-    pub fn overwrite(&self, value: Value) -> String {
-        self.create();
-        let mut state = self.emulator.lock();
-        let id = format!("00000000-0000-0000-0000-{:012}", state.next());
-        let now = state.now;
-        if let Ok(secret) = state.find_mut(&self.name) {
-            // It can only be refused for a quota, which is not asked for, or a known id, which this is not.
-            let _ = secret.put(&id, value, &[], now, false);
-        }
-        id
-    }
-
-    /// Moves `AWSCURRENT` to a version that was stored earlier. `false` if there is none of this id.
-    pub fn roll_back(&self, version: &str) -> bool {
-        let mut state = self.emulator.lock();
-        state.find_mut(&self.name).is_ok_and(|secret| {
-            let current = secret.labelled(CURRENT).map(|version| version.id.clone());
-            secret.move_label(CURRENT, Some(version), current.as_deref()).is_ok()
-        })
-    }
-
-    /// Forgets it.
-    pub fn remove(&self) {
-        self.emulator.lock().secrets.retain(|secret| secret.name != self.name);
-    }
-
-    /// Marks it for deletion.
-    pub fn mark_for_deletion(&self) {
-        self.change(|secret| secret.marked_for_deletion = true);
-    }
-
-    /// Makes it a replica of the secret in `region`.
-    pub fn replicate_from(&self, region: &str) {
-        self.change(|secret| secret.primary_region = Some(region.to_owned()));
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Record)) {
-        if let Ok(secret) = self.emulator.lock().find_mut(&self.name) {
-            change(secret);
-        }
-    }
-
-    /// The full ARN, if it exists.
-    pub fn arn(&self) -> Option<String> {
-        self.emulator.lock().find(&self.name).ok().map(|secret| secret.arn.clone())
-    }
-
-    /// What the version with this label holds.
-    pub fn value(&self, label: &str) -> Option<Payload> {
-        let state = self.emulator.lock();
-        state.find(&self.name).ok()?.labelled(label).map(|version| version.value.payload().clone())
-    }
-
-    /// Every version in the order in which they were stored: its id and labels.
-    pub fn versions(&self) -> Vec<(String, BTreeSet<String>)> {
-        let state = self.emulator.lock();
-        let versions = state.find(&self.name).map(|secret| secret.versions.clone()).unwrap_or_default();
-        versions.into_iter().map(|version| (version.id, version.labels)).collect()
-    }
 }
 
 impl fmt::Debug for Emulator {

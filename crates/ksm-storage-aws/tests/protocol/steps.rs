@@ -1,170 +1,17 @@
-//! The write protocol, step by step and at random, over the emulator in process.
-#![allow(missing_docs)]
+//! One situation each.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use ksm_storage_aws::{
-    AwsSecretBackend, CallError, Concurrency, Create, MoveCurrent, Put, PutReply, SecretVersion,
-    SecretsClient, Select,
-    emulator::{Action, Break, Emulator, Fault, Secret, Value},
+    AwsSecretBackend, Concurrency,
+    emulator::{Action, Break, Fault, Value},
 };
 use ksm_storage_core::{
-    Clock, ConfigKey::Url, ConfigStorage, Displaced, Error, ErrorKind, ExposeSecret, Outcome, Payload,
-    Result, StorageBackend, StoreOutcome, Version,
+    ConfigKey::Url, ConfigStorage, Displaced, ErrorKind, Outcome, StorageBackend, StoreOutcome,
 };
-use ksm_storage_testkit::TestClock;
-use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
-const BOTH: [Concurrency; 2] = [Concurrency::Optimistic, Concurrency::Strict];
-
-/// Time that passes as others take their steps: a pause of 5 ms lets every other task take one. So two seconds are longer
-/// than whatever a writer does in one go, as the protocol assumes.
-#[derive(Clone, Debug)]
-struct Steps(TestClock);
-
-#[async_trait]
-impl Clock for Steps {
-    fn now(&self) -> Duration {
-        self.0.now()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        for _ in 0..duration.as_millis() / 5 {
-            tokio::task::yield_now().await;
-        }
-        self.0.advance(duration);
-    }
-
-    async fn alarm(&self, instant: Duration) {
-        self.0.alarm(instant).await;
-    }
-
-    fn random(&self) -> u64 {
-        self.0.random()
-    }
-}
-
-type Step = Box<dyn FnOnce() + Send>;
-
-/// The emulator, with something done just before the next call of a kind.
-struct Interposed {
-    emulator: Emulator,
-    before: Mutex<VecDeque<(&'static str, Step)>>,
-}
-
-impl Interposed {
-    fn pass(&self, call: &str) {
-        let step = {
-            let mut before = self.before.lock().unwrap();
-            before.pop_front_if(|(name, _)| *name == call)
-        };
-        if let Some((_, step)) = step {
-            step();
-        }
-    }
-}
-
-impl std::fmt::Debug for Interposed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Interposed")
-    }
-}
-
-#[async_trait]
-impl SecretsClient for Interposed {
-    async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError> {
-        self.pass(match version {
-            Select::Current => "current",
-            Select::Previous => "previous",
-            Select::Label(_) => "label",
-            Select::Id(_) => "slot",
-        });
-        SecretsClient::get(&self.emulator, secret, version).await
-    }
-
-    async fn put(&self, put: &Put) -> Result<PutReply, CallError> {
-        self.pass("put");
-        SecretsClient::put(&self.emulator, put).await
-    }
-
-    async fn create(&self, create: &Create) -> Result<(), CallError> {
-        SecretsClient::create(&self.emulator, create).await
-    }
-
-    async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
-        self.pass("move");
-        self.emulator.move_current(request).await
-    }
-
-    async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
-        self.emulator.primary_region(secret).await
-    }
-}
-
-struct Region {
-    emulator: Emulator,
-    secret: Secret,
-    clock: Steps,
-}
-
-impl Region {
-    fn new(value: Option<&str>) -> Self {
-        let emulator = Emulator::new("us-east-1");
-        let secret = emulator.secret("ksm-config");
-        secret.create();
-        if let Some(value) = value {
-            secret.overwrite(Value::Text(value.into()));
-        }
-        Self { emulator, secret, clock: Steps(TestClock::new()) }
-    }
-
-    fn backend(&self, concurrency: Concurrency) -> AwsSecretBackend {
-        self.interposed(concurrency, [])
-    }
-
-    fn interposed(
-        &self,
-        concurrency: Concurrency,
-        before: impl IntoIterator<Item = (&'static str, Step)>,
-    ) -> AwsSecretBackend {
-        let before = Mutex::new(before.into_iter().collect());
-        let client = Arc::new(Interposed { emulator: self.emulator.clone(), before });
-        let id = "ksm-config".parse().unwrap();
-        AwsSecretBackend::with_clock(client, id, "us-east-1", concurrency, Arc::new(self.clock.clone()))
-    }
-
-    async fn storage(&self, concurrency: Concurrency) -> ConfigStorage {
-        let builder = ConfigStorage::builder(self.backend(concurrency)).clock(self.clock.clone());
-        builder.deadline(Duration::from_hours(1)).open().await.unwrap()
-    }
-
-    fn current(&self) -> String {
-        let value = self.secret.value("AWSCURRENT").unwrap();
-        String::from_utf8(value.as_bytes().to_vec()).unwrap().trim_end().to_owned()
-    }
-
-    fn calls(&self) -> [usize; 3] {
-        [Action::GetSecretValue, Action::PutSecretValue, Action::UpdateSecretVersionStage]
-            .map(|action| self.emulator.calls(action))
-    }
-}
-
-async fn store(backend: &AwsSecretBackend, expected: &Version, json: &str) -> Result<StoreOutcome> {
-    backend.store(expected, &Payload::from(json)).await
-}
-
-fn committed(outcome: StoreOutcome) -> (Version, Displaced) {
-    match outcome {
-        StoreOutcome::Committed { version, displaced } => (version, displaced),
-        StoreOutcome::Conflict { .. } => panic!("a conflict"),
-    }
-}
+use crate::support::{BOTH, Region, Step, committed, foreign, store};
 
 #[tokio::test]
 async fn equal_contents_of_two_writers_do_not_both_win() {
@@ -264,12 +111,6 @@ async fn a_rollback_does_not_stop_writes() {
     }
 }
 
-impl Region {
-    fn clock_now(&self) -> Duration {
-        self.clock.now()
-    }
-}
-
 #[tokio::test]
 async fn a_crashed_stager_does_not_stop_writes() {
     for concurrency in BOTH {
@@ -340,11 +181,6 @@ async fn a_foreign_write_before_the_load_is_respected() {
         let (_, displaced) = committed(store(&backend, &loaded.version, r#"{"n":1}"#).await.unwrap());
         assert_eq!(displaced, Displaced::Nothing);
     }
-}
-
-fn foreign(region: &Region) -> Step {
-    let secret = region.secret.clone();
-    Box::new(move || drop(secret.overwrite(Value::Text(r#"{"foreign":1}"#.into()))))
 }
 
 #[tokio::test]
@@ -476,102 +312,5 @@ async fn calls_are_counted() {
         }
         let puts = since()[1];
         assert!((1..=10).contains(&puts), "1,000 concurrent writes made {puts} puts");
-    }
-}
-
-/// Adds one, and says whether it was: `None` if that is not known.
-async fn increment(storage: &ConfigStorage) -> Option<bool> {
-    let change = |document: &mut ksm_storage_core::ConfigDocument| {
-        let count: u32 = document.get(Url).map_or(0, |value| value.expose_secret().parse().unwrap());
-        document.set(Url, (count + 1).to_string());
-        Ok::<_, Error>(())
-    };
-    match storage.update(change).await {
-        Ok(()) => Some(true),
-        Err(error) => match error.outcome() {
-            Outcome::NotApplied => Some(false),
-            Outcome::Applied => Some(true),
-            Outcome::Unknown => None,
-        },
-    }
-}
-
-fn count(json: &str) -> u32 {
-    let document = ksm_storage_core::ConfigDocument::parse(json.as_bytes()).unwrap();
-    document.get(Url).map_or(0, |value| value.expose_secret().parse().unwrap())
-}
-
-async fn run_increments(seed: u64, writers: &[Concurrency], percent: u8, stale: u32) {
-    let region = Region::new(Some("{}"));
-    region.emulator.lift_version_quota();
-    let mut tasks = Vec::new();
-    for &concurrency in writers {
-        let storage = region.storage(concurrency).await;
-        tasks.push(tokio::spawn(async move {
-            let mut results = Vec::new();
-            for _ in 0..10 {
-                results.push(increment(&storage).await);
-            }
-            results
-        }));
-    }
-    region.emulator.chaos(seed, percent);
-    region.emulator.read_stale(stale);
-    let mut results = Vec::new();
-    for task in tasks {
-        results.extend(task.await.unwrap());
-    }
-    let sure = u32::try_from(results.iter().filter(|result| **result == Some(true)).count()).unwrap();
-    let unknown = u32::try_from(results.iter().filter(|result| result.is_none()).count()).unwrap();
-    let found = count(&region.current());
-    assert!(
-        (sure..=sure + unknown).contains(&found),
-        "{sure} acknowledged, {unknown} unknown, {found} found; {:?}",
-        region.secret.versions()
-    );
-    if percent == 0 {
-        assert_eq!(unknown, 0);
-        assert!(sure > 0);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn acknowledged_increments_are_never_lost(
-        seed in any::<u64>(),
-        writers in proptest::collection::vec(prop_oneof![Just(BOTH[0]), Just(BOTH[1])], 2..5),
-        percent in prop_oneof![Just(0u8), 1u8..25],
-        stale in 0u32..6,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run_increments(seed, &writers, percent, stale));
-    }
-}
-
-/// Without a foreign writer nothing is ever reported as displaced, however many writers of ours there are.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn own_writers_never_displace_each_other() {
-    let region = Arc::new(Region::new(Some("{}")));
-    region.emulator.lift_version_quota();
-    let writers = [0; 3].map(|_| {
-        let backend = region.backend(Concurrency::Optimistic);
-        tokio::spawn(async move {
-            let mut commits = 0;
-            while commits < 50 {
-                let version = backend.load().await.unwrap().version;
-                match store(&backend, &version, &format!(r#"{{"n":{commits}}}"#)).await.unwrap() {
-                    StoreOutcome::Committed { displaced, .. } => {
-                        assert!(!matches!(displaced, Displaced::Foreign { .. }), "{displaced:?}");
-                        commits += 1;
-                    }
-                    StoreOutcome::Conflict { .. } => {}
-                }
-            }
-        })
-    });
-    for writer in writers {
-        writer.await.unwrap();
     }
 }

@@ -1,0 +1,100 @@
+//! What a test does to a secret past the API.
+
+use std::collections::BTreeSet;
+
+use ksm_storage_core::Payload;
+
+use super::{Emulator, Value, secret::Record};
+use crate::client::CURRENT;
+
+/// A secret of an [`Emulator`], reached past its API: without permissions, faults or counting.
+#[derive(Clone, Debug)]
+pub struct Secret {
+    emulator: Emulator,
+    name: String,
+}
+
+impl Secret {
+    pub(super) fn new(emulator: Emulator, name: String) -> Self {
+        Self { emulator, name }
+    }
+
+    /// Creates it, with nothing in it, unless it exists.
+    pub fn create(&self) -> &Self {
+        let mut state = self.emulator.lock();
+        if state.find(&self.name).is_err() {
+            let arn = state.new_arn(self.emulator.region(), &self.name);
+            let (name, versions) = (self.name.clone(), Vec::new());
+            state.secrets.push(Record {
+                name,
+                arn,
+                versions,
+                marked_for_deletion: false,
+                primary_region: None,
+            });
+        }
+        drop(state);
+        self
+    }
+
+    /// Stores a value as a program does that asks nobody; returns the version's id. Creates the secret if need be.
+    pub fn overwrite(&self, value: Value) -> String {
+        self.create();
+        let mut state = self.emulator.lock();
+        let id = format!("00000000-0000-0000-0000-{:012}", state.next());
+        let now = state.now;
+        if let Ok(secret) = state.find_mut(&self.name) {
+            // It can only be refused for a quota, which is not asked for, or a known id, which this is not.
+            let _ = secret.put(&id, value, &[], now, false);
+        }
+        id
+    }
+
+    /// Moves `AWSCURRENT` to a version that was stored earlier. `false` if there is none of this id.
+    pub fn roll_back(&self, version: &str) -> bool {
+        let mut state = self.emulator.lock();
+        state.find_mut(&self.name).is_ok_and(|secret| {
+            let current = secret.labelled(CURRENT).map(|version| version.id.clone());
+            secret.move_label(CURRENT, Some(version), current.as_deref()).is_ok()
+        })
+    }
+
+    /// Forgets it.
+    pub fn remove(&self) {
+        self.emulator.lock().secrets.retain(|secret| secret.name != self.name);
+    }
+
+    /// Marks it for deletion.
+    pub fn mark_for_deletion(&self) {
+        self.change(|secret| secret.marked_for_deletion = true);
+    }
+
+    /// Makes it a replica of the secret in `region`.
+    pub fn replicate_from(&self, region: &str) {
+        self.change(|secret| secret.primary_region = Some(region.to_owned()));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Record)) {
+        if let Ok(secret) = self.emulator.lock().find_mut(&self.name) {
+            change(secret);
+        }
+    }
+
+    /// The full ARN, if it exists.
+    pub fn arn(&self) -> Option<String> {
+        self.emulator.lock().find(&self.name).ok().map(|secret| secret.arn.clone())
+    }
+
+    /// What the version with this label holds.
+    pub fn value(&self, label: &str) -> Option<Payload> {
+        let state = self.emulator.lock();
+        state.find(&self.name).ok()?.labelled(label).map(|version| version.value.payload().clone())
+    }
+
+    /// Every version in the order in which they were stored: its id and labels.
+    pub fn versions(&self) -> Vec<(String, BTreeSet<String>)> {
+        let state = self.emulator.lock();
+        let versions = state.find(&self.name).map(|secret| secret.versions.clone()).unwrap_or_default();
+        versions.into_iter().map(|version| (version.id, version.labels)).collect()
+    }
+}

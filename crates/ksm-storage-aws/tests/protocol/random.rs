@@ -1,0 +1,108 @@
+//! Many writers, under faults.
+
+use std::sync::Arc;
+
+use ksm_storage_aws::Concurrency;
+use ksm_storage_core::{
+    ConfigKey::Url, ConfigStorage, Displaced, Error, ExposeSecret, Outcome, StorageBackend, StoreOutcome,
+};
+use proptest::prelude::*;
+
+use crate::support::{BOTH, Region, store};
+
+/// Adds one, and says whether it was: `None` if that is not known.
+async fn increment(storage: &ConfigStorage) -> Option<bool> {
+    let change = |document: &mut ksm_storage_core::ConfigDocument| {
+        let count: u32 = document.get(Url).map_or(0, |value| value.expose_secret().parse().unwrap());
+        document.set(Url, (count + 1).to_string());
+        Ok::<_, Error>(())
+    };
+    match storage.update(change).await {
+        Ok(()) => Some(true),
+        Err(error) => match error.outcome() {
+            Outcome::NotApplied => Some(false),
+            Outcome::Applied => Some(true),
+            Outcome::Unknown => None,
+        },
+    }
+}
+
+fn count(json: &str) -> u32 {
+    let document = ksm_storage_core::ConfigDocument::parse(json.as_bytes()).unwrap();
+    document.get(Url).map_or(0, |value| value.expose_secret().parse().unwrap())
+}
+
+async fn run_increments(seed: u64, writers: &[Concurrency], percent: u8, stale: u32) {
+    let region = Region::new(Some("{}"));
+    region.emulator.lift_version_quota();
+    let mut tasks = Vec::new();
+    for &concurrency in writers {
+        let storage = region.storage(concurrency).await;
+        tasks.push(tokio::spawn(async move {
+            let mut results = Vec::new();
+            for _ in 0..10 {
+                results.push(increment(&storage).await);
+            }
+            results
+        }));
+    }
+    region.emulator.chaos(seed, percent);
+    region.emulator.read_stale(stale);
+    let mut results = Vec::new();
+    for task in tasks {
+        results.extend(task.await.unwrap());
+    }
+    let sure = u32::try_from(results.iter().filter(|result| **result == Some(true)).count()).unwrap();
+    let unknown = u32::try_from(results.iter().filter(|result| result.is_none()).count()).unwrap();
+    let found = count(&region.current());
+    assert!(
+        (sure..=sure + unknown).contains(&found),
+        "{sure} acknowledged, {unknown} unknown, {found} found; {:?}",
+        region.secret.versions()
+    );
+    if percent == 0 {
+        assert_eq!(unknown, 0);
+        assert!(sure > 0);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn acknowledged_increments_are_never_lost(
+        seed in any::<u64>(),
+        writers in proptest::collection::vec(prop_oneof![Just(BOTH[0]), Just(BOTH[1])], 2..5),
+        percent in prop_oneof![Just(0u8), 1u8..25],
+        stale in 0u32..6,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(run_increments(seed, &writers, percent, stale));
+    }
+}
+
+/// Without a foreign writer nothing is ever reported as displaced, however many writers of ours there are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn own_writers_never_displace_each_other() {
+    let region = Arc::new(Region::new(Some("{}")));
+    region.emulator.lift_version_quota();
+    let writers = [0; 3].map(|_| {
+        let backend = region.backend(Concurrency::Optimistic);
+        tokio::spawn(async move {
+            let mut commits = 0;
+            while commits < 50 {
+                let version = backend.load().await.unwrap().version;
+                match store(&backend, &version, &format!(r#"{{"n":{commits}}}"#)).await.unwrap() {
+                    StoreOutcome::Committed { displaced, .. } => {
+                        assert!(!matches!(displaced, Displaced::Foreign { .. }), "{displaced:?}");
+                        commits += 1;
+                    }
+                    StoreOutcome::Conflict { .. } => {}
+                }
+            }
+        })
+    });
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
