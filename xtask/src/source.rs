@@ -45,7 +45,7 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn shows_debug(line: &str) -> bool {
-    line.contains(concat!(":", "?}")) || line.contains(concat!("dbg", "!("))
+    line.contains(concat!("?", "}")) || line.contains(concat!("dbg", "!("))
 }
 
 fn is_forbidden(line: &str) -> bool {

@@ -67,10 +67,9 @@ impl SecretsClient for WithoutNonce {
     }
 }
 
-fn add_one(document: &mut ConfigDocument) -> Result<(), Error> {
+fn add_one(document: &mut ConfigDocument) {
     let count: u32 = document.get(Url).map_or(0, |value| value.expose_secret().parse().unwrap());
     document.set(Url, (count + 1).to_string());
-    Ok(())
 }
 
 /// What each child process does. The parent says how by its environment.
@@ -88,7 +87,7 @@ async fn child() {
     let backend = AwsSecretBackend::new(client, "ksm-config".parse().unwrap(), "us-east-1", concurrency);
     let storage = ConfigStorage::open(backend).await.unwrap();
     for _ in 0..INCREMENTS {
-        while let Err(error) = storage.update(add_one).await {
+        while let Err(error) = storage.update(|document| Ok::<_, Error>(add_one(document))).await {
             let contention = matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Timeout);
             assert!(contention && error.outcome() == Outcome::NotApplied, "{error}");
         }
@@ -99,7 +98,7 @@ async fn increment_blindly(client: &SdkClient) {
     for number in 0..INCREMENTS {
         let current = client.get("ksm-config", &Select::Current).await.unwrap();
         let mut document = ConfigDocument::parse(current.value.as_bytes()).unwrap();
-        add_one(&mut document).unwrap();
+        add_one(&mut document);
         let token = format!("blind-{:020}-{number:020}", std::process::id());
         let put = Put { secret: "ksm-config".into(), token, value: document.to_payload(), label: None };
         client.put(&put).await.unwrap();

@@ -1,6 +1,6 @@
 //! Many writers, under faults.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ksm_storage_aws::Concurrency;
 use ksm_storage_core::{
@@ -33,7 +33,8 @@ fn count(json: &str) -> u32 {
 }
 
 async fn run_increments(seed: u64, writers: &[Concurrency], percent: u8, stale: u32) {
-    let region = Region::new(Some("{}"));
+    // Half of what a stager may take, and a quarter of what others wait for it.
+    let region = Region::with_latency(Some("{}"), Duration::from_millis(499), seed);
     region.emulator.lift_version_quota();
     let mut tasks = Vec::new();
     for &concurrency in writers {
@@ -76,7 +77,7 @@ proptest! {
         percent in prop_oneof![Just(0u8), 1u8..25],
         stale in 0u32..6,
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(run_increments(seed, &writers, percent, stale));
     }
 }

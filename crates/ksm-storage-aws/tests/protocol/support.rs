@@ -13,38 +13,10 @@ use ksm_storage_aws::{
     emulator::{Action, Emulator, Secret, Value},
 };
 use ksm_storage_core::{
-    Clock, ConfigStorage, Displaced, Payload, Result, StorageBackend, StoreOutcome, Version,
+    ConfigStorage, Displaced, Payload, Result, StorageBackend, StoreOutcome, Version,
 };
-use ksm_storage_testkit::TestClock;
 
 pub(crate) const BOTH: [Concurrency; 2] = [Concurrency::Optimistic, Concurrency::Strict];
-
-/// Time that passes as others take their steps: a pause of 5 ms lets every other task take one. So two seconds are longer
-/// than whatever a writer does in one go, as the protocol assumes.
-#[derive(Clone, Debug)]
-pub(crate) struct Steps(TestClock);
-
-#[async_trait]
-impl Clock for Steps {
-    fn now(&self) -> Duration {
-        self.0.now()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        for _ in 0..duration.as_millis() / 5 {
-            tokio::task::yield_now().await;
-        }
-        self.0.advance(duration);
-    }
-
-    async fn alarm(&self, instant: Duration) {
-        self.0.alarm(instant).await;
-    }
-
-    fn random(&self) -> u64 {
-        self.0.random()
-    }
-}
 
 pub(crate) type Step = Box<dyn FnOnce() + Send>;
 
@@ -52,10 +24,27 @@ pub(crate) type Step = Box<dyn FnOnce() + Send>;
 struct Interposed {
     emulator: Emulator,
     before: Mutex<VecDeque<(&'static str, Step)>>,
+    /// How long a call is on its way there, at most; and on its way back.
+    latency: Duration,
+    random: Mutex<fastrand::Rng>,
 }
 
 impl Interposed {
-    fn pass(&self, call: &str) {
+    /// Lets the others run for a while, of a length of its own each time.
+    async fn travel(&self) {
+        let share = self.random.lock().unwrap().f64();
+        tokio::time::sleep(self.latency.mul_f64(share)).await;
+    }
+
+    async fn pass<T>(&self, call: &str, answer: impl Future<Output = T>) -> T {
+        self.travel().await;
+        self.step(call);
+        let answer = answer.await;
+        self.travel().await;
+        answer
+    }
+
+    fn step(&self, call: &str) {
         let step = {
             let mut before = self.before.lock().unwrap();
             before.pop_front_if(|(name, _)| *name == call)
@@ -75,18 +64,17 @@ impl std::fmt::Debug for Interposed {
 #[async_trait]
 impl SecretsClient for Interposed {
     async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError> {
-        self.pass(match version {
+        let call = match version {
             Select::Current => "current",
             Select::Previous => "previous",
             Select::Label(_) => "label",
             Select::Id(_) => "slot",
-        });
-        SecretsClient::get(&self.emulator, secret, version).await
+        };
+        self.pass(call, SecretsClient::get(&self.emulator, secret, version)).await
     }
 
     async fn put(&self, put: &Put) -> Result<PutReply, CallError> {
-        self.pass("put");
-        SecretsClient::put(&self.emulator, put).await
+        self.pass("put", SecretsClient::put(&self.emulator, put)).await
     }
 
     async fn create(&self, create: &Create) -> Result<(), CallError> {
@@ -94,8 +82,7 @@ impl SecretsClient for Interposed {
     }
 
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
-        self.pass("move");
-        self.emulator.move_current(request).await
+        self.pass("move", self.emulator.move_current(request)).await
     }
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
@@ -106,18 +93,24 @@ impl SecretsClient for Interposed {
 pub(crate) struct Region {
     pub(crate) emulator: Emulator,
     pub(crate) secret: Secret,
-    pub(crate) clock: Steps,
+    latency: Duration,
+    random: Mutex<fastrand::Rng>,
 }
 
 impl Region {
     pub(crate) fn new(value: Option<&str>) -> Self {
+        Self::with_latency(value, Duration::ZERO, 0)
+    }
+
+    /// Calls take up to `latency` each way. The clock of the test must stand still but for that.
+    pub(crate) fn with_latency(value: Option<&str>, latency: Duration, seed: u64) -> Self {
         let emulator = Emulator::new("us-east-1");
         let secret = emulator.secret("ksm-config");
         secret.create();
         if let Some(value) = value {
             secret.overwrite(Value::Text(value.into()));
         }
-        Self { emulator, secret, clock: Steps(TestClock::new()) }
+        Self { emulator, secret, latency, random: Mutex::new(fastrand::Rng::with_seed(seed)) }
     }
 
     pub(crate) fn backend(&self, concurrency: Concurrency) -> AwsSecretBackend {
@@ -130,13 +123,15 @@ impl Region {
         before: impl IntoIterator<Item = (&'static str, Step)>,
     ) -> AwsSecretBackend {
         let before = Mutex::new(before.into_iter().collect());
-        let client = Arc::new(Interposed { emulator: self.emulator.clone(), before });
+        let emulator = self.emulator.clone();
+        let random = Mutex::new(self.random.lock().unwrap().fork());
+        let client = Arc::new(Interposed { emulator, before, latency: self.latency, random });
         let id = "ksm-config".parse().unwrap();
-        AwsSecretBackend::with_clock(client, id, "us-east-1", concurrency, Arc::new(self.clock.clone()))
+        AwsSecretBackend::new(client, id, "us-east-1", concurrency)
     }
 
     pub(crate) async fn storage(&self, concurrency: Concurrency) -> ConfigStorage {
-        let builder = ConfigStorage::builder(self.backend(concurrency)).clock(self.clock.clone());
+        let builder = ConfigStorage::builder(self.backend(concurrency));
         builder.deadline(Duration::from_hours(1)).open().await.unwrap()
     }
 
@@ -163,12 +158,6 @@ pub(crate) fn committed(outcome: StoreOutcome) -> (Version, Displaced) {
     match outcome {
         StoreOutcome::Committed { version, displaced } => (version, displaced),
         StoreOutcome::Conflict { .. } => panic!("a conflict"),
-    }
-}
-
-impl Region {
-    pub(crate) fn clock_now(&self) -> Duration {
-        self.clock.now()
     }
 }
 
