@@ -258,11 +258,14 @@ impl Inner {
     }
 
     /// R2: whether the slot is taken because `expected` is no longer current, or because it was rolled back to, or a
-    /// writer crashed.
+    /// writer crashed. Slots that are taken during the wait for another one are not passed over: whoever took them has
+    /// the same time.
     async fn taken(&self, expected: &Version, first: u32) -> Result<Next> {
-        let start = self.clock.now();
         let mut pause = Duration::from_millis(50);
+        // The first free slot, and when all before it were seen to be taken.
+        let mut next = None;
         loop {
+            let asked = self.clock.now();
             let current = self.load().await.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
             if current.version != *expected {
                 return Ok(Next::Conflict(Some(current)));
@@ -270,10 +273,11 @@ impl Inner {
             let Some(free) = self.free_slot(expected, first).await? else {
                 return Ok(Next::Conflict(None));
             };
-            let waited = self.clock.now().saturating_sub(start);
-            if waited >= BURNT_AFTER {
-                return Ok(Next::Slot(free));
+            let &mut (number, since) = next.get_or_insert_with(|| (free, self.clock.now()));
+            if asked.saturating_sub(since) >= BURNT_AFTER {
+                return Ok(Next::Slot(number));
             }
+            let waited = self.clock.now().saturating_sub(since);
             self.clock.sleep(pause.min(BURNT_AFTER.saturating_sub(waited))).await;
             pause *= 2;
         }

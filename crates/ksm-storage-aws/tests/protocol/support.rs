@@ -12,9 +12,7 @@ use ksm_storage_aws::{
     SecretsClient, Select,
     emulator::{Action, Emulator, Secret, Value},
 };
-use ksm_storage_core::{
-    ConfigStorage, Displaced, Payload, Result, StorageBackend, StoreOutcome, Version,
-};
+use ksm_storage_core::{ConfigStorage, Displaced, Payload, Result, StorageBackend, StoreOutcome, Version};
 
 pub(crate) const BOTH: [Concurrency; 2] = [Concurrency::Optimistic, Concurrency::Strict];
 
