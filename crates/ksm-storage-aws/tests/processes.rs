@@ -87,7 +87,13 @@ async fn child() {
     let backend = AwsSecretBackend::new(client, "ksm-config".parse().unwrap(), "us-east-1", concurrency);
     let storage = ConfigStorage::open(backend).await.unwrap();
     for _ in 0..INCREMENTS {
-        while let Err(error) = storage.update(|document| Ok::<_, Error>(add_one(document))).await {
+        while let Err(error) = storage
+            .update(|document| {
+                add_one(document);
+                Ok::<_, Error>(())
+            })
+            .await
+        {
             let contention = matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Timeout);
             assert!(contention && error.outcome() == Outcome::NotApplied, "{error}");
         }
