@@ -12,19 +12,15 @@ use ksm_storage_core::{Payload, StorageBackend};
 use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{Fixture, Store};
 
-pub(crate) const NAMES: [&str; 5] =
-    ["memory", "aws-emulator", "aws-emulator-strict", "aws-emulator-http", "aws-emulator-http-strict"];
+type Make = fn() -> Arc<dyn Fixture>;
 
-pub(crate) fn fixture(name: &str) -> Option<Arc<dyn Fixture>> {
-    match name {
-        "memory" => Some(Arc::new(Memory)),
-        "aws-emulator" => Some(Arc::new(Aws(Concurrency::Optimistic, Door::InProcess))),
-        "aws-emulator-strict" => Some(Arc::new(Aws(Concurrency::Strict, Door::InProcess))),
-        "aws-emulator-http" => Some(Arc::new(Aws(Concurrency::Optimistic, Door::Http))),
-        "aws-emulator-http-strict" => Some(Arc::new(Aws(Concurrency::Strict, Door::Http))),
-        _ => None,
-    }
-}
+pub(crate) const ALL: [(&str, Make); 5] = [
+    ("memory", || Arc::new(Memory)),
+    ("aws-emulator", || Arc::new(Aws(Concurrency::Optimistic, Door::InProcess))),
+    ("aws-emulator-strict", || Arc::new(Aws(Concurrency::Strict, Door::InProcess))),
+    ("aws-emulator-http", || Arc::new(Aws(Concurrency::Optimistic, Door::Http))),
+    ("aws-emulator-http-strict", || Arc::new(Aws(Concurrency::Strict, Door::Http))),
+];
 
 struct Memory;
 

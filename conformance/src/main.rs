@@ -21,7 +21,7 @@ use report::{Row, Table};
 #[command(name = "cargo xtask conformance", bin_name = "cargo xtask conformance")]
 struct Cli {
     /// The backend to test; may be given several times [default: all of them, or with --broken the first]
-    #[arg(long, value_name = "NAME", value_parser = backends::NAMES)]
+    #[arg(long, value_name = "NAME", value_parser = backends::ALL.map(|(name, _)| name))]
     backend: Vec<String>,
     /// Test the tests: run them against backends and cores that are wrong on purpose
     #[arg(long)]
@@ -37,16 +37,19 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let names = match (cli.backend.is_empty(), cli.broken) {
-        (true, false) => backends::NAMES.map(String::from).to_vec(),
+        (true, false) => backends::ALL.map(|(name, _)| name.to_owned()).to_vec(),
         // What is wrong is wrapped around a backend; one will do.
-        (true, true) => vec![backends::NAMES[0].to_owned()],
+        (true, true) => vec![backends::ALL[0].0.to_owned()],
         (false, _) => cli.backend,
     };
     let table = if cli.clauses {
         clauses()
     } else {
         let mut table = Table::new(if cli.broken { "caught" } else { "passed" });
-        for fixture in names.iter().filter_map(|name| backends::fixture(name)) {
+        for (_, make) in
+            names.iter().filter_map(|name| backends::ALL.into_iter().find(|(known, _)| known == name))
+        {
+            let fixture = make();
             if cli.broken { broken(&mut table, fixture) } else { good(&mut table, &fixture) }
         }
         table

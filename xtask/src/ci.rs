@@ -108,7 +108,7 @@ fn dependency_tree() -> Result<()> {
     Ok(())
 }
 
-/// The old HTTP and TLS stack of the AWS SDK, which its default features bring with them, and what only an emulator needs.
+/// The old HTTP and TLS stack of the AWS SDK, which its default features bring with them.
 const UNWANTED_WITH_AWS: &[(&str, &str)] = &[("hyper", "0.14."), ("h2", "0.3."), ("rustls", "0.21.")];
 
 fn aws_tree() -> Result<()> {

@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -12,13 +13,13 @@ use ksm_storage_core::{
 
 use crate::{
     SecretId,
-    client::{CURRENT, CallError, MoveCurrent, PREVIOUS, Put, SecretVersion, SecretsClient, Select},
-    error::{Call, classify, failed},
+    client::{
+        CURRENT, CallError, MAX_VALUE, MoveCurrent, PREVIOUS, Put, SecretVersion, SecretsClient, Select,
+    },
+    error::{Call, classify, failed, not_applied},
     slot,
 };
 
-/// The largest value that the service takes, in bytes.
-const MAX_VALUE: usize = 65_536;
 /// The version of a secret that has no value yet. No version id is as short.
 pub(crate) const NO_VALUE: &str = "";
 /// What staged versions are labelled with. One fixed label: those of all versions together may be 20.
@@ -125,8 +126,8 @@ impl Inner {
         failed(call, error, self.location.clone())
     }
 
-    fn error(&self, kind: ErrorKind, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-        Error::new(kind, message).with_outcome(Outcome::NotApplied).with_location(self.location.clone())
+    fn error(&self, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
+        not_applied(kind, message).with_location(self.location.clone())
     }
 
     async fn load(&self) -> Result<Stored> {

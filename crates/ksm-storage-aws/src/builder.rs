@@ -3,7 +3,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_types::region::Region;
-use ksm_storage_core::{ConfigStorage, Error, ErrorKind, Outcome, Payload, Result, StorageBackend, Version};
+use ksm_storage_core::{ConfigStorage, Error, ErrorKind, Payload, Result, StorageBackend, Version};
 use tracing::info;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     backend::NO_VALUE,
     client::Create,
     credentials::{Common, Mode, resolve, variable},
-    error::{Call, failed},
+    error::{Call, failed, not_applied},
     slot,
 };
 
@@ -251,8 +251,7 @@ impl AwsStorageBuilder {
         }
         let resolving = tokio::time::timeout(deadline, resolve(mode, &common, &id));
         let config = resolving.await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Timeout, "no credentials or region were obtained before the deadline")
-                .with_outcome(Outcome::NotApplied))
+            Err(not_applied(ErrorKind::Timeout, "no credentials or region were obtained before the deadline"))
         })?;
         let region = config.region().map(ToString::to_string).unwrap_or_default();
         let client: Arc<dyn SecretsClient> = Arc::new(SdkClient::new(&config));
@@ -261,9 +260,7 @@ impl AwsStorageBuilder {
     }
 
     fn check(&self, id: &SecretId) -> Result<()> {
-        let invalid = |what: &str| {
-            Err(Error::new(ErrorKind::InvalidArgument, what.to_owned()).with_outcome(Outcome::NotApplied))
-        };
+        let invalid = |what: &str| Err(not_applied(ErrorKind::InvalidArgument, what.to_owned()));
         if self.session_token.is_some() && !matches!(self.mode, Mode::Custom { .. }) {
             return invalid("session_token is for from_custom_config: other modes find their own");
         }

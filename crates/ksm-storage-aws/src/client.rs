@@ -9,6 +9,9 @@ use ksm_storage_core::Payload;
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 /// The label of the version before that.
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
+/// The largest value that the service takes, in bytes:
+/// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
+pub(crate) const MAX_VALUE: usize = 65_536;
 
 /// Which version of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

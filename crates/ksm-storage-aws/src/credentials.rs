@@ -23,10 +23,15 @@ use aws_types::{
     os_shim_internal::{Env, Fs},
     region::Region,
 };
-use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
-use tracing::{debug, instrument::WithSubscriber, subscriber::NoSubscriber, warn};
+use ksm_storage_core::{Error, ErrorKind, Result};
+use tracing::{debug, warn};
 
-use crate::{SecretId, region, sdk::why};
+use crate::{
+    SecretId,
+    error::not_applied,
+    region,
+    sdk::{quietly, why},
+};
 
 /// How long the instance metadata service may take, once.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -123,7 +128,7 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
             loader(common).region(region).credentials_provider(credentials)
         }
     };
-    let config = config.load().with_subscriber(NoSubscriber::default()).await;
+    let config = quietly(config.load()).await;
     if config.region().is_none() {
         return Err(no_region("neither the secret id, nor AWS_REGION, nor the profile names a region"));
     }
@@ -191,19 +196,17 @@ fn timeouts(common: &Common) -> TimeoutConfig {
 }
 
 async fn obtain(provider: &impl ProvideCredentials) -> Result<Credentials, CredentialsError> {
-    provider.provide_credentials().with_subscriber(NoSubscriber::default()).await
+    quietly(provider.provide_credentials()).await
 }
 
 /// The region of a profile that exists.
 async fn of_profile(name: &str, region: Option<Region>) -> Result<Region> {
-    let invalid = |what: &str| {
-        Error::new(ErrorKind::InvalidArgument, format!("the profile {name:?} {what}"))
-            .with_outcome(Outcome::NotApplied)
-    };
+    let invalid =
+        |what: &str| not_applied(ErrorKind::InvalidArgument, format!("the profile {name:?} {what}"));
     #[expect(clippy::default_trait_access, reason = "the type has no name here that is not deprecated")]
     let (fs, env, everywhere) = (Fs::real(), Env::real(), Default::default());
     let load = profile::load(&fs, &env, &everywhere, Some(name.to_owned().into()));
-    let profiles = load.with_subscriber(NoSubscriber::default()).await.map_err(|_| {
+    let profiles = quietly(load).await.map_err(|_| {
         invalid("cannot be read: a file is missing, or has a line that cannot be understood")
             .with_hint(format!("look at {}", files()))
     })?;
@@ -235,23 +238,20 @@ fn files() -> String {
 
 fn contradiction(id: &SecretId, region: &Region) -> Error {
     let named = id.region().map_or("", AsRef::as_ref);
-    Error::new(
+    not_applied(
         ErrorKind::InvalidArgument,
         format!("the secret id names the region {named}, and the region given is {region}"),
     )
-    .with_outcome(Outcome::NotApplied)
     .with_hint("leave one of them out")
 }
 
 fn no_region(what: &str) -> Error {
-    Error::new(ErrorKind::InvalidArgument, format!("no AWS region is known: {what}"))
-        .with_outcome(Outcome::NotApplied)
+    not_applied(ErrorKind::InvalidArgument, format!("no AWS region is known: {what}"))
         .with_hint("give the secret's full ARN, aws-sm://region/name, a region, or set AWS_REGION")
 }
 
 fn no_credentials(what: &str, error: &CredentialsError) -> Error {
-    Error::new(ErrorKind::Credentials, format!("{what}: {}", why(error)))
-        .with_outcome(Outcome::NotApplied)
+    not_applied(ErrorKind::Credentials, format!("{what}: {}", why(error)))
         .with_hint("attach a role, or open with the mode that fits this host")
 }
 

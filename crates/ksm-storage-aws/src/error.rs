@@ -1,5 +1,7 @@
 //! One mapping from what a call came to, to what the caller is told.
 
+use std::borrow::Cow;
+
 use ksm_storage_core::{Error, ErrorKind, Location, Outcome};
 
 use crate::client::{CallError, Failure};
@@ -140,6 +142,11 @@ fn answered(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String
         _ if error.status == Some(429) => (Throttled, NotApplied, None),
         _ => (Unexpected, Unknown, hint("check that the endpoint is that of AWS Secrets Manager")),
     }
+}
+
+/// An error before anything was sent.
+pub(crate) fn not_applied(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(kind, message).with_outcome(Outcome::NotApplied)
 }
 
 /// The error of a call that failed for good.

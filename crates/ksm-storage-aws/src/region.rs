@@ -8,9 +8,10 @@ use aws_config::{
 };
 use aws_smithy_http_client::Builder as HttpClient;
 use aws_types::region::Region;
-use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
+use ksm_storage_core::{Error, ErrorKind, Result};
 use serde_json::Value;
-use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
+
+use crate::{error::not_applied, sdk::quietly};
 
 /// The words of the specification.
 const FAILED: &str = "Failed to determine AWS region for EC2 instance.";
@@ -43,7 +44,7 @@ pub(crate) async fn of_instance(
         ("/latest/meta-data/hostname", in_host_name),
     ];
     for (path, read) in questions {
-        match client.get(path).with_subscriber(NoSubscriber::default()).await {
+        match quietly(client.get(path)).await {
             Ok(text) => {
                 if let Some(region) = read(text.as_ref().trim()) {
                     return Ok(Region::new(region));
@@ -98,9 +99,7 @@ fn failed(why: &str, variable: &impl Fn(&str) -> Option<String>) -> Error {
         Some((_, place)) => format!("this is {place}: open with from_default_config"),
         None => "give the secret's full ARN or a region, or off EC2 open with from_default_config".to_owned(),
     };
-    Error::new(ErrorKind::InvalidArgument, format!("{FAILED} ({why})"))
-        .with_outcome(Outcome::NotApplied)
-        .with_hint(hint)
+    not_applied(ErrorKind::InvalidArgument, format!("{FAILED} ({why})")).with_hint(hint)
 }
 
 #[cfg(test)]

@@ -27,7 +27,10 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::config_bag::ConfigBag;
 use ksm_storage_core::Payload;
-use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
+use tracing::{
+    instrument::{WithDispatch, WithSubscriber},
+    subscriber::NoSubscriber,
+};
 
 use crate::client::{
     CURRENT, CallError, Create, Failure, MoveCurrent, PREVIOUS, Put, PutReply, SecretVersion, SecretsClient,
@@ -61,7 +64,7 @@ impl SecretsClient for SdkClient {
             Select::Label(label) => request.version_stage(label),
             Select::Id(id) => request.version_id(id),
         };
-        let reply = quietly(request.send()).await?;
+        let reply = answer(request.send()).await?;
         let value = match (reply.secret_string, reply.secret_binary) {
             (Some(text), _) => Payload::from(text),
             (None, Some(blob)) => Payload::from(blob.into_inner()),
@@ -86,7 +89,7 @@ impl SecretsClient for SdkClient {
             Ok(text) => request.secret_string(text),
             Err(_) => request.secret_binary(Blob::new(put.value.as_bytes())),
         };
-        let reply = quietly(request.send()).await?;
+        let reply = answer(request.send()).await?;
         let id = reply.version_id.ok_or_else(|| CallError::new(Failure::Unreadable))?;
         Ok(PutReply { id, labels: reply.version_stages.unwrap_or_default() })
     }
@@ -101,7 +104,7 @@ impl SecretsClient for SdkClient {
             .client_request_token(&create.token)
             .secret_string(value)
             .set_kms_key_id(create.kms_key_id.clone());
-        quietly(request.send()).await.map(drop)
+        answer(request.send()).await.map(drop)
     }
 
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
@@ -115,22 +118,27 @@ impl SecretsClient for SdkClient {
             .remove_from_version_id(&request.from)
             .customize()
             .config_override(once);
-        quietly(request.send()).await.map(drop)
+        answer(request.send()).await.map(drop)
     }
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
-        let reply = quietly(self.0.describe_secret().secret_id(secret).send()).await?;
+        let reply = answer(self.0.describe_secret().secret_id(secret).send()).await?;
         Ok(reply.primary_region)
     }
 }
 
-async fn quietly<T, E>(
+async fn answer<T, E>(
     call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 ) -> Result<T, CallError>
 where
     E: error::Error + ProvideErrorMetadata + 'static,
 {
-    call.with_subscriber(NoSubscriber::default()).await.map_err(|error| told(&error))
+    quietly(call).await.map_err(|error| told(&error))
+}
+
+/// Keeps the SDK's own events from the subscriber: on a malformed reply they show the whole of it.
+pub(crate) fn quietly<F: Future>(call: F) -> WithDispatch<F> {
+    call.with_subscriber(NoSubscriber::default())
 }
 
 /// What may be told of a failed call. The error itself is dropped: its `Debug` shows the raw reply.

@@ -3,7 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use aws_types::region::Region;
-use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
+use ksm_storage_core::{Error, ErrorKind, Result};
+
+use crate::error::not_applied;
 
 /// The variable that names the secret where the program does not.
 const VARIABLE: &str = "KSM_AWS_SECRET";
@@ -185,12 +187,10 @@ fn shorten(text: &str) -> String {
 }
 
 fn malformed(text: &str, what: &str) -> Error {
-    Error::new(ErrorKind::InvalidArgument, format!("{:?} is no secret id: {what}", shorten(text)))
-        .with_outcome(Outcome::NotApplied)
-        .with_hint(
-            "give a name (letters, digits and /_+=.@-), aws-sm://region/name, or \
+    not_applied(ErrorKind::InvalidArgument, format!("{:?} is no secret id: {what}", shorten(text))).with_hint(
+        "give a name (letters, digits and /_+=.@-), aws-sm://region/name, or \
              arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME",
-        )
+    )
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 //! that leave something out do.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+#[path = "fixture/config.rs"]
+mod config;
+
 use std::{env, process::Stdio, sync::Arc};
 
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use config::sdk_config;
 use ksm_storage_aws::{
     AwsSecretBackend, CallError, Concurrency, Create, MoveCurrent, Put, PutReply, SdkClient, SecretVersion,
     SecretsClient, Select,
@@ -26,18 +28,6 @@ const STRICT: &str = "strict";
 const WITHOUT_NONCE: &str = "without nonce";
 /// Read, change, write.
 const BLIND: &str = "blind";
-
-fn client(url: &str) -> SdkClient {
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-            "AKIA", "key", None, None, "test",
-        )))
-        .endpoint_url(url)
-        .build();
-    SdkClient::new(&config)
-}
 
 /// Takes the nonce away from what is put.
 #[derive(Debug)]
@@ -76,7 +66,7 @@ fn add_one(document: &mut ConfigDocument) {
 #[tokio::test]
 #[ignore = "run as a child process by the other tests"]
 async fn child() {
-    let client = client(&env::var("CHILD_URL").unwrap());
+    let client = SdkClient::new(&sdk_config(&env::var("CHILD_URL").unwrap()));
     let how = env::var("CHILD_HOW").unwrap();
     if how == BLIND {
         return increment_blindly(&client).await;

@@ -24,14 +24,7 @@ impl Secret {
         let mut state = self.emulator.lock();
         if state.find(&self.name).is_err() {
             let arn = state.new_arn(self.emulator.region(), &self.name);
-            let (name, versions) = (self.name.clone(), Vec::new());
-            state.secrets.push(Record {
-                name,
-                arn,
-                versions,
-                marked_for_deletion: false,
-                primary_region: None,
-            });
+            state.secrets.push(Record::new(&self.name, arn));
         }
         drop(state);
         self

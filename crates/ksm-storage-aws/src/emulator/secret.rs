@@ -63,6 +63,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// With nothing in it.
+    pub(crate) fn new(name: &str, arn: String) -> Self {
+        let name = name.to_owned();
+        Self { name, arn, versions: Vec::new(), marked_for_deletion: false, primary_region: None }
+    }
+
     pub(crate) fn version(&self, id: &str) -> Option<&Version> {
         self.versions.iter().find(|version| version.id == id)
     }

@@ -11,10 +11,9 @@ use super::{
     Break, Fault, Secret,
     secret::{Record, Refusal, Value, Version},
 };
-use crate::client::{CURRENT, Select};
+use crate::client::{CURRENT, MAX_VALUE, PREVIOUS, Select};
 
 const ACCOUNT: &str = "123456789012";
-const MAX_VALUE: usize = 65_536;
 
 /// The operations of the API, as IAM names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,11 +35,12 @@ pub struct Emulator {
     state: Arc<Mutex<State>>,
 }
 
+#[derive(Default)]
 pub(super) struct State {
     pub(super) secrets: Vec<Record>,
     /// Time since the start, moved by hand.
     pub(super) now: Duration,
-    version_quota: bool,
+    quota_lifted: bool,
     denied: BTreeMap<Action, &'static str>,
     calls: BTreeMap<Action, usize>,
     faults: BTreeMap<Action, VecDeque<Fault>>,
@@ -59,18 +59,7 @@ pub(crate) struct Seen {
 impl Emulator {
     /// An empty region.
     pub fn new(region: impl Into<Arc<str>>) -> Self {
-        let state = State {
-            secrets: Vec::new(),
-            now: Duration::ZERO,
-            version_quota: true,
-            denied: BTreeMap::new(),
-            calls: BTreeMap::new(),
-            faults: BTreeMap::new(),
-            chaos: None,
-            stale_reads: 0,
-            serial: 0,
-        };
-        Self { region: region.into(), state: Arc::new(Mutex::new(state)) }
+        Self { region: region.into(), state: Arc::default() }
     }
 
     /// The region's name.
@@ -121,7 +110,7 @@ impl Emulator {
 
     /// Lets a secret have any number of young versions.
     pub fn lift_version_quota(&self) {
-        self.lock().version_quota = false;
+        self.lock().quota_lifted = true;
     }
 
     /// A secret to be looked at and changed past the API. It need not exist yet.
@@ -161,9 +150,9 @@ impl Emulator {
         let secret = state.find(id)?;
         secret.usable()?;
         let version = match select {
-            Select::Current if lags => secret.labelled("AWSPREVIOUS").or_else(|| secret.labelled(CURRENT)),
+            Select::Current if lags => secret.labelled(PREVIOUS).or_else(|| secret.labelled(CURRENT)),
             Select::Current => secret.labelled(CURRENT),
-            Select::Previous => secret.labelled("AWSPREVIOUS"),
+            Select::Previous => secret.labelled(PREVIOUS),
             Select::Label(label) => secret.labelled(label),
             Select::Id(id) => secret.version(id),
         };
@@ -183,7 +172,7 @@ impl Emulator {
         check_value(&value)?;
         let mut state = self.lock();
         Self::permit(&state, Action::PutSecretValue)?;
-        let (now, quota) = (state.now, state.version_quota);
+        let (now, quota) = (state.now, !state.quota_lifted);
         let secret = state.find_mut(id)?;
         secret.usable()?;
         secret.writable()?;
@@ -218,13 +207,7 @@ impl Emulator {
             return Err(Refusal::new("ResourceExistsException", message));
         }
         let arn = state.new_arn(&self.region, name);
-        let mut secret = Record {
-            name: name.to_owned(),
-            arn: arn.clone(),
-            versions: Vec::new(),
-            marked_for_deletion: false,
-            primary_region: None,
-        };
+        let mut secret = Record::new(name, arn.clone());
         let id = match value {
             Some(value) => {
                 secret.put(token, value, &[], state.now, false)?;

@@ -109,10 +109,8 @@ async fn own_writers_never_displace_each_other() {
 }
 
 /// A slot that was taken while another one was waited for must not be passed over with that one.
-#[test]
-fn the_seed_that_once_lost_an_increment() {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+#[tokio::test(start_paused = true)]
+async fn the_seed_that_once_lost_an_increment() {
     let writers = [Concurrency::Strict, Concurrency::Strict, Concurrency::Optimistic];
-    runtime.block_on(run_increments(12_443_004_487_005_062_011, &writers, 23, 0));
+    run_increments(12_443_004_487_005_062_011, &writers, 23, 0).await;
 }
