@@ -184,6 +184,34 @@ impl ConfigStorage {
         self.run(Operation::Refresh, |storage| async move { storage.refresh().await })
     }
 
+    /// Runs a call that has no synchronous twin here on the storage's own thread, and waits for its end, however long it
+    /// takes: a way to build on this type.
+    ///
+    /// ```
+    /// use ksm_storage_core::{Error, blocking::ConfigStorage};
+    /// # use ksm_storage_memory::MemoryBackend;
+    /// let storage = ConfigStorage::open(MemoryBackend::from_config("{}"))?;
+    /// let names = storage.run_async(|storage| async move {
+    ///     let snapshot = storage.refresh().await?;
+    ///     Ok::<_, Error>(snapshot.document().names().count())
+    /// })??;
+    /// assert_eq!(names, 0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] from within a change, [`ErrorKind::Runtime`] if the thread has ended.
+    pub fn run_async<C, F>(&self, call: C) -> Result<F::Output>
+    where
+        C: FnOnce(crate::ConfigStorage) -> F,
+        F: Future<Output: Send> + Send + 'static,
+    {
+        if is_changing_any() || self.runtime.is_current() {
+            return Err(self.storage.within_change());
+        }
+        self.runtime.run(Duration::MAX, call(self.storage.clone()))
+    }
+
     fn run<T, E, C, F>(&self, operation: Operation, call: C) -> Result<T, E>
     where
         C: FnOnce(crate::ConfigStorage) -> F,

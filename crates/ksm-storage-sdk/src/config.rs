@@ -1,0 +1,90 @@
+//! The configuration as the SDK has it, and as a storage has it.
+
+use keeper_secrets_manager_core::{
+    InMemoryKeyValueStorage, KSMRError, KeyValueStorage, KvStoreType, config_keys::ConfigKeys,
+};
+use ksm_storage_core::{ConfigDocument, ConfigKey, ExposeSecret};
+
+/// The SDK's name of a key. It knows the same eleven.
+pub(crate) fn sdk_key(key: ConfigKey) -> Option<ConfigKeys> {
+    ConfigKeys::get_enum(key.as_str())
+}
+
+/// What the SDK is started from: the values of the known keys, as strings. It refuses anything else.
+pub(crate) fn seed(document: &ConfigDocument) -> Result<KvStoreType, KSMRError> {
+    let mut config = InMemoryKeyValueStorage::new(None)?;
+    for &key in ConfigKey::ALL {
+        if let (Some(name), Some(value)) = (sdk_key(key), document.get(key)) {
+            config.set(name, value.expose_secret().to_owned())?;
+        }
+    }
+    Ok(KvStoreType::InMemory(config))
+}
+
+/// What the SDK has now.
+pub(crate) fn read(config: &KvStoreType) -> Result<ConfigDocument, KSMRError> {
+    let mut document = ConfigDocument::new();
+    for &key in ConfigKey::ALL {
+        if let Some(value) = sdk_key(key).map(|name| config.get(name)).transpose()?.flatten() {
+            document.set(key, value);
+        }
+    }
+    Ok(document)
+}
+
+/// The keys in which two documents differ, as the SDK sees them.
+pub(crate) fn differing(one: &ConfigDocument, other: &ConfigDocument) -> Vec<ConfigKey> {
+    let differs = |key: &ConfigKey| text(one, *key) != text(other, *key);
+    ConfigKey::ALL.iter().copied().filter(differs).collect()
+}
+
+/// Makes `keys` of `stored` what they are in `wanted`. What is right already is not rewritten: a number stays one.
+pub(crate) fn copy(stored: &mut ConfigDocument, wanted: &ConfigDocument, keys: &[ConfigKey]) {
+    for &key in keys {
+        match text(wanted, key) {
+            Some(value) if text(stored, key) != Some(value) => stored.set(key, value),
+            None if stored.contains(key) => drop(stored.remove(key)),
+            _ => {}
+        }
+    }
+}
+
+/// The value of a key; none if it is empty, which the SDKs take for absent.
+pub(crate) fn text(document: &ConfigDocument, key: ConfigKey) -> Option<&str> {
+    document.get(key).map(ExposeSecret::expose_secret).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> ConfigDocument {
+        ConfigDocument::parse(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_sdk_knows_every_key() {
+        for &key in ConfigKey::ALL {
+            assert_eq!(sdk_key(key).map(|name| name.value().to_owned()).as_deref(), Some(key.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_number_and_unknown_keys_outlive_a_round_trip() {
+        let mut stored = parse(r#"{"appUid": "u", "serverPublicKeyId": 10, "url": null, "clientId": "c"}"#);
+        let before = stored.clone();
+        let seen = read(&seed(&stored).unwrap()).unwrap();
+        assert_eq!(seen, parse(r#"{"clientId": "c", "serverPublicKeyId": "10"}"#));
+        copy(&mut stored, &seen, ConfigKey::ALL);
+        assert_eq!(stored, before);
+    }
+
+    #[test]
+    fn only_named_keys_are_copied() {
+        let mut stored = parse(r#"{"clientKey": "k", "hostname": "theirs"}"#);
+        let wanted = parse(r#"{"appKey": "a", "hostname": "ours"}"#);
+        copy(&mut stored, &wanted, &[ConfigKey::AppKey, ConfigKey::ClientKey]);
+        assert_eq!(stored, parse(r#"{"appKey": "a", "hostname": "theirs"}"#));
+        assert_eq!(differing(&stored, &wanted), [ConfigKey::Hostname]);
+    }
+}

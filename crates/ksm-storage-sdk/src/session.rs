@@ -1,0 +1,109 @@
+//! One SDK client, and what the storage holds of its configuration.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use keeper_secrets_manager_core::{KSMRError, SecretsManager};
+use ksm_storage_core::{ConfigDocument, Location};
+use tokio::task::spawn_blocking;
+
+use crate::{
+    Error, ErrorKind, Result,
+    builder::Settings,
+    config,
+    post::{Post, Reply},
+    token::Token,
+};
+
+pub(crate) struct Session {
+    pub(crate) manager: SecretsManager,
+    /// The SDK's configuration as far as the storage is known to hold it.
+    pub(crate) saved: ConfigDocument,
+    post: Arc<Post>,
+}
+
+/// How a call of the SDK ended.
+pub(crate) enum Ended<T> {
+    Returned(T),
+    Failed(KSMRError),
+    Panicked,
+}
+
+/// What a client is made for.
+#[derive(Clone)]
+pub(crate) enum Purpose {
+    /// To work with a bound configuration.
+    Work,
+    /// To bind: with this token, or with the key pair in the configuration.
+    Bind(Option<Token>),
+}
+
+impl Session {
+    /// Starts the SDK on `document`. That sends nothing.
+    pub(crate) async fn start(
+        document: ConfigDocument,
+        settings: Arc<Settings>,
+        purpose: Purpose,
+        location: &Location,
+    ) -> Result<Self> {
+        let start = move || {
+            let binding = matches!(purpose, Purpose::Bind(_));
+            let token = if let Purpose::Bind(token) = &purpose { token.as_ref() } else { None };
+            let post = Post::new(binding);
+            let mut options = settings.options(config::seed(&document)?, token, &document);
+            post.install(&mut options);
+            let manager = SecretsManager::new(options)?;
+            post.connect(&manager);
+            let saved = config::read(&manager.config)?;
+            Ok::<_, KSMRError>(Self { manager, saved, post })
+        };
+        match blocking(location, move || catch_unwind(AssertUnwindSafe(start))).await? {
+            Ok(started) => started.map_err(|error| Error::sdk(&error, None, location.clone())),
+            Err(_) => Err(Error::new(ErrorKind::Panicked, location.clone())),
+        }
+    }
+
+    /// Runs a call of the SDK on this thread, which may block.
+    pub(crate) fn run<T>(
+        &mut self,
+        call: impl FnOnce(&mut SecretsManager) -> Result<T, KSMRError>,
+    ) -> Ended<T> {
+        self.post.begin();
+        match catch_unwind(AssertUnwindSafe(|| call(&mut self.manager))) {
+            Ok(Ok(value)) => Ended::Returned(value),
+            Ok(Err(error)) => Ended::Failed(error),
+            // What it was raised with may quote anything.
+            Err(_) => Ended::Panicked,
+        }
+    }
+
+    /// The configuration as the SDK has it now.
+    pub(crate) fn config(&self, location: &Location) -> Result<ConfigDocument> {
+        config::read(&self.manager.config).map_err(|error| Error::sdk(&error, None, location.clone()))
+    }
+
+    /// Keeper's last answer to the last call.
+    pub(crate) fn last_reply(&self) -> Option<Reply> {
+        self.post.last()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.post.disconnect();
+    }
+}
+
+/// Runs what may block. The SDK's HTTP client cannot even be made where that is not allowed.
+pub(crate) async fn blocking<T: Send + 'static>(
+    location: &Location,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let ended = || Error::new(ErrorKind::Runtime, location.clone());
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(ended());
+    }
+    spawn_blocking(run).await.map_err(|_| ended())
+}
