@@ -129,13 +129,12 @@ impl Error {
         };
         let mut error = Self::new(kind, location);
         if kind == ErrorKind::Sdk {
-            error.0.detail = format!("the SDK reports {}", variant(sdk));
-            if let Some(Reply::Refused { status, code }) = &reply {
-                error.0.detail += &format!("; Keeper answered {status} {code}");
-            }
-            if let Some(hint) = hint(sdk, reply.as_ref()) {
-                error.0.detail += &format!("; {hint}");
-            }
+            let answered = match &reply {
+                Some(Reply::Refused { status, code }) => format!("; Keeper answered {status} {code}"),
+                _ => String::new(),
+            };
+            let hint = hint(sdk, reply.as_ref()).map(|hint| format!("; {hint}")).unwrap_or_default();
+            error.0.detail = format!("the SDK reports {}{answered}{hint}", variant(sdk));
         }
         error.0.reply = reply;
         error

@@ -77,7 +77,7 @@ pub(super) struct Service {
     pub(super) faults: VecDeque<Fault>,
     pub(super) seen: Vec<Seen>,
     policy: AppKeyPolicy,
-    server_key: SecretKey,
+    own_key: SecretKey,
     owner_key: SecretKey,
     app_key: [u8; KEY],
     file_key: [u8; KEY],
@@ -123,7 +123,7 @@ impl Service {
             faults: VecDeque::new(),
             seen: Vec::new(),
             policy,
-            server_key: key_pair(),
+            own_key: key_pair(),
             owner_key: key_pair(),
             app_key: random(),
             file_key: random(),
@@ -133,7 +133,7 @@ impl Service {
     }
 
     pub(super) fn server_public_key(&self) -> String {
-        url_safe(point(&self.server_key))
+        url_safe(point(&self.own_key))
     }
 
     pub(super) fn issue_token(&mut self) -> String {
@@ -196,7 +196,7 @@ impl Service {
             return (401, body.to_string().into_bytes());
         }
         let understood = from_standard(call.wrapped_key).and_then(|wrapped| {
-            let session = transmission_key(&self.server_key, &wrapped)?;
+            let session = transmission_key(&self.own_key, &wrapped)?;
             let payload: Json = serde_json::from_slice(&open(&session, call.body)?).ok()?;
             Some((wrapped, session, payload))
         });
