@@ -6,3 +6,5 @@ pub use ksm_storage_core::*;
 pub use ksm_storage_aws as aws;
 #[cfg(feature = "memory")]
 pub use ksm_storage_memory as memory;
+#[cfg(feature = "sdk")]
+pub use ksm_storage_sdk as keeper;

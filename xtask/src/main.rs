@@ -26,8 +26,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run the main job end to end (still to come: says so and fails)
-    Demo,
+    /// Run the main job end to end, on embedded stand-ins for AWS and Keeper (try `cargo xtask demo --help`)
+    #[command(disable_help_flag = true)]
+    Demo {
+        /// Passed on to the demo
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Run all tests: unit, integration and doc tests, and every example
     Test,
     /// Put the backends through the conformance suite (try `cargo xtask conformance --help`)
@@ -50,9 +55,9 @@ enum Task {
 
 fn main() -> ExitCode {
     let task = Cli::parse().task;
-    let passes_args = matches!(task, Task::Conformance { .. } | Task::Bench { .. });
+    let passes_args = matches!(task, Task::Demo { .. } | Task::Conformance { .. } | Task::Bench { .. });
     let result = match task {
-        Task::Demo => tasks::demo(),
+        Task::Demo { args } => tasks::demo(&args),
         Task::Test => tasks::test(),
         Task::Conformance { args } => tasks::conformance(&args),
         // As they were typed: a leading `--`, which the parser takes away, has a meaning for `cargo bench`.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::{
     metadata::Metadata,
@@ -36,11 +36,8 @@ pub(crate) fn bench(args: &[OsString]) -> Result<()> {
     run(cargo("bench --package ksm-storage --all-features").args(args))
 }
 
-pub(crate) fn demo() -> Result<()> {
-    bail!(
-        "the demo is still to come: it needs the AWS backend and the bridge to the Keeper SDK, which this version \
-         does not have. `cargo run --example quick_start` shows the storage itself"
-    )
+pub(crate) fn demo(args: &[OsString]) -> Result<()> {
+    run(cargo("run --quiet --package ksm-storage --features aws,sdk --example demo --").args(args))
 }
 
 /// How many tests passed, by the closing lines of `cargo test`: `test result: ok. 3 passed; ...`.

@@ -86,7 +86,7 @@ pub(super) struct Service {
 }
 
 struct Client {
-    client_key: [u8; KEY],
+    token_key: [u8; KEY],
     public_key: Option<Vec<u8>>,
     given: bool,
     confirmed: bool,
@@ -137,10 +137,10 @@ impl Service {
     }
 
     pub(super) fn issue_token(&mut self) -> String {
-        let client_key = random();
-        let client = Client { client_key, public_key: None, given: false, confirmed: false };
-        self.clients.extend(client_id(&client_key).map(|id| (id, client)));
-        url_safe(client_key)
+        let token_key = random();
+        let client = Client { token_key, public_key: None, given: false, confirmed: false };
+        self.clients.extend(client_id(&token_key).map(|id| (id, client)));
+        url_safe(token_key)
     }
 
     pub(super) fn revoke_all(&mut self) {
@@ -149,7 +149,7 @@ impl Service {
 
     pub(super) fn secrets(&self) -> Vec<Vec<u8>> {
         let own = [self.app_key.to_vec(), self.file_key.to_vec()];
-        let clients = self.clients.values().map(|client| client.client_key.to_vec());
+        let clients = self.clients.values().map(|client| client.token_key.to_vec());
         let passwords = self.records.iter().filter_map(|record| {
             let data: Json = serde_json::from_slice(&record.data).ok()?;
             Some(data.pointer("/fields/1/value/0")?.as_str()?.as_bytes().to_vec())
@@ -223,12 +223,12 @@ impl Service {
                 AppKeyPolicy::UntilConfirmed => !client.confirmed,
             };
         client.given |= gives;
-        let client_key = client.client_key;
+        let token_key = client.token_key;
         let mut reply = self.reply(call.action, &payload);
         if gives && let Some(reply) = reply.as_object_mut() {
             reply.insert(
                 "encryptedAppKey".into(),
-                url_safe(seal(&client_key, &self.app_key).unwrap_or_default()).into(),
+                url_safe(seal(&token_key, &self.app_key).unwrap_or_default()).into(),
             );
             reply.insert("appOwnerPublicKey".into(), url_safe(point(&self.owner_key)).into());
         }
