@@ -3,13 +3,17 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Output,
     time::{Duration, Instant},
 };
 
 use ksm_storage::aws::emulator::{Action, Break, Emulator, Server, Value};
 use tokio::process::Command;
+
+mod common;
+
+use common::binary;
 
 const SECRET: &str = r#"{"hostname":"keepersecurity.com"}"#;
 
@@ -87,14 +91,6 @@ impl Run {
             assert!(text.contains(word), "`{word}` is not in: {text}");
         }
     }
-}
-
-fn binary(example: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.parent().and_then(Path::parent).unwrap().join("examples");
-    let binary = folder.join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
-    assert!(binary.exists(), "{} is not built: cargo build --features aws --examples", binary.display());
-    binary
 }
 
 const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "key")];

@@ -35,8 +35,7 @@ pub(crate) async fn records(client: &KeeperClient) -> Result<(), Box<dyn Error>>
     let records = client.get_secrets(&[]).await?;
     println!("  records: {}", records.len());
     for record in records {
-        let password = password(&record)
-            .map_or_else(|| "no password".to_owned(), |text| "*".repeat(text.chars().count()));
+        let password = if has_password(&record) { "********" } else { "no password" };
         println!("    {:<18}{password}", record.title);
     }
     Ok(())
