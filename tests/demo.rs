@@ -58,7 +58,7 @@ impl World {
         let mut child = command.spawn().unwrap();
         // A program that reads nothing has closed it.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
-        let ended = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output());
+        let ended = tokio::time::timeout(Duration::from_mins(1), child.wait_with_output());
         let output = ended.await.unwrap().unwrap();
         assert_eq!(std::fs::read_dir(self.home.path()).unwrap().count(), 0, "it wrote a file");
         self.assert_clean(&output);
@@ -78,7 +78,7 @@ impl World {
         assert!(stored.iter().all(|secret| !text.contains(secret)), "{text}");
         assert!(!text.contains("s3cret"));
         for secret in self.keeper.secrets() {
-            let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = secret.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
             assert!(!text.contains(&hex) && !text.contains(&*String::from_utf8_lossy(&secret)), "{text}");
         }
     }

@@ -1,5 +1,8 @@
 //! The bridge, with the real SDK, against the stand-in for Keeper's service over HTTPS.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod bind;
 mod calls;
+mod orders;
 mod support;
