@@ -94,6 +94,8 @@ async fn respond(service: &Mutex<Service>, request: Request<Incoming>) -> Option
     let action = parts.uri.path().rsplit('/').next().unwrap_or_default();
     let answer = if parts.method == Method::GET {
         lock(service).file(action)
+    } else if action == "upload" {
+        lock(service).upload()
     } else {
         lock(service).answer(&Call {
             action,

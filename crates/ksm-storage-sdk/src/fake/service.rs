@@ -157,6 +157,13 @@ impl Service {
         own.into_iter().chain(clients).chain(passwords).collect()
     }
 
+    /// Takes a file that is uploaded; it is not kept.
+    pub(super) fn upload(&mut self) -> Answer {
+        let action = "upload".to_owned();
+        self.seen.push(Seen { action, status: Some(200), with_public_key: false });
+        Answer::Reply(200, Vec::new())
+    }
+
     /// A file's content.
     pub(super) fn file(&self, name: &str) -> Answer {
         match seal(&self.file_key, FILE) {
@@ -272,6 +279,10 @@ impl Service {
                 self.records.retain(|record| !uids.contains(&record.uid));
                 json!({ "records": gone("recordUid", &uids) })
             }
+            "add_file" => {
+                let url = self.address.map(|address| format!("https://{address}/files/upload"));
+                json!({ "url": url, "parameters": r#"{"policy":"any"}"#, "successStatusCode": 200 })
+            }
             "delete_folder" => json!({ "folders": gone("folderUid", &named("folderUids")) }),
             // Accepted: what is created is sealed for the owner, whose vault this has not.
             _ => json!({}),
@@ -291,7 +302,7 @@ impl Service {
             vec![json!({
                 "fileUid": "file-of-the-record-001", "url": url,
                 "fileKey": with_record_key(&self.file_key),
-                "data": with_record_key(metadata.to_string().as_bytes()),
+                "data": standard(seal(&self.file_key, metadata.to_string().as_bytes()).unwrap_or_default()),
             })]
         } else {
             Vec::new()

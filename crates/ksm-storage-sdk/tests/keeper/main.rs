@@ -4,5 +4,6 @@
 
 mod bind;
 mod calls;
+mod operations;
 mod orders;
 mod support;
