@@ -8,3 +8,8 @@ pub use ksm_storage_aws as aws;
 pub use ksm_storage_memory as memory;
 #[cfg(feature = "sdk")]
 pub use ksm_storage_sdk as keeper;
+
+/// Compiles the code in the pages of `docs/`.
+#[cfg(all(doctest, feature = "sdk"))]
+#[doc = include_str!("../docs/keeper-sdk.md")]
+struct KeeperSdkPage;
