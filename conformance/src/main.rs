@@ -2,6 +2,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "telling is what it does")]
 
 mod backends;
+mod outside;
+mod peers;
+mod python;
 mod report;
 
 use std::{
@@ -14,29 +17,46 @@ use clap::Parser;
 use ksm_storage_testkit::{
     AsyncCore, BlockingCore, Case, Clause, Core, Fixture, Level, Subject, broken::Fault, cases,
 };
-use report::{Row, Table};
+use report::{Row, Table, Verdict};
 
 /// Put backends through the conformance suite, case by case.
 #[derive(Parser)]
 #[command(name = "cargo xtask conformance", bin_name = "cargo xtask conformance")]
+#[expect(clippy::struct_excessive_bools, reason = "the flags of a command line")]
 struct Cli {
     /// The backend to test; may be given several times [default: all of them, or with --broken the first]
     #[arg(long, value_name = "NAME", value_parser = backends::ALL.map(|(name, _)| name))]
     backend: Vec<String>,
+    /// Test the AWS backend beside other programs and processes, too; done without --backend
+    #[arg(long, conflicts_with = "broken")]
+    peers: bool,
     /// Test the tests: run them against backends and cores that are wrong on purpose
     #[arg(long)]
     broken: bool,
     /// List the clauses with their cases, and fail if one has none
     #[arg(long, conflicts_with = "broken")]
     clauses: bool,
+    /// Fail if a backend cannot be had here, such as an emulator without python3
+    #[arg(long)]
+    require_all: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// What a process does that the peers are checked with
+    #[arg(long, hide = true, num_args = 1..)]
+    child: Vec<String>,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if !cli.child.is_empty() {
+        let Err(error) = peers::child(&cli.child) else { return ExitCode::SUCCESS };
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
+    let with_peers = cli.peers || (cli.backend.is_empty() && !cli.broken);
     let names = match (cli.backend.is_empty(), cli.broken) {
+        (true, false) if cli.peers => Vec::new(),
         (true, false) => backends::ALL.map(|(name, _)| name.to_owned()).to_vec(),
         // What is wrong is wrapped around a backend; one will do.
         (true, true) => vec![backends::ALL[0].0.to_owned()],
@@ -46,11 +66,16 @@ fn main() -> ExitCode {
         clauses()
     } else {
         let mut table = Table::new(if cli.broken { "caught" } else { "passed" });
-        for (_, make) in
-            names.iter().filter_map(|name| backends::ALL.into_iter().find(|(known, _)| known == name))
+        for &(name, make) in backends::ALL.iter().filter(|(known, _)| names.iter().any(|name| name == known))
         {
-            let fixture = make();
-            if cli.broken { broken(&mut table, fixture) } else { good(&mut table, &fixture) }
+            match make() {
+                Ok(fixture) if cli.broken => broken(&mut table, fixture),
+                Ok(fixture) => good(&mut table, name, &fixture),
+                Err(why) => not_run(&mut table, name, &why),
+            }
+        }
+        if with_peers {
+            peers(&mut table);
         }
         table
     };
@@ -59,7 +84,7 @@ fn main() -> ExitCode {
     } else {
         table.print(stdout().is_terminal());
     }
-    if table.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if table.passed(cli.require_all) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Every clause with the number of its cases, and with what proves that they can fail.
@@ -79,12 +104,14 @@ fn clauses() -> Table {
             subject: "the contract".to_owned(),
             clause,
             case: clause.title().to_owned(),
-            failure: if backend + core == 0 {
-                Some("it has no case".to_owned())
+            verdict: if backend + core == 0 {
+                Verdict::Failed("it has no case".to_owned())
             } else if proven {
-                None
+                Verdict::Good
             } else {
-                Some("cases without a wrong subject that they catch, or the other way round".to_owned())
+                Verdict::Failed(
+                    "cases without a wrong subject that they catch, or the other way round".to_owned(),
+                )
             },
             note: format!(
                 "{backend} cases of backends, {core} of core; {} wrong backends, {} wrong cores",
@@ -96,7 +123,32 @@ fn clauses() -> Table {
     table
 }
 
-fn good(table: &mut Table, fixture: &Arc<dyn Fixture>) {
+/// The AWS backend beside others.
+fn peers(table: &mut Table) {
+    const SUBJECT: &str = "aws, beside other programs";
+    if let Err(why) = python::install() {
+        return not_run(table, SUBJECT, &why);
+    }
+    for (clause, case, check) in peers::ALL {
+        eprint!(".");
+        let verdict = Verdict::of(check());
+        let (subject, case) = (SUBJECT.to_owned(), case.to_owned());
+        table.push(Row { subject, clause, case, verdict, note: String::new() });
+    }
+    eprintln!();
+}
+
+/// A backend that cannot be had here: said at once, and once for each clause in the table.
+fn not_run(table: &mut Table, name: &str, why: &str) {
+    eprintln!("WARNING: {name} is NOT RUN: {why}");
+    for &clause in Clause::ALL {
+        let verdict = Verdict::NotRun(why.to_owned());
+        let case = clause.title().to_owned();
+        table.push(Row { subject: name.to_owned(), clause, case, verdict, note: String::new() });
+    }
+}
+
+fn good(table: &mut Table, backend: &str, fixture: &Arc<dyn Fixture>) {
     let cores: [(&str, Arc<dyn Core>); 2] =
         [("async", Arc::new(AsyncCore)), ("blocking", Arc::new(BlockingCore))];
     for (core_name, core) in cores {
@@ -115,7 +167,10 @@ fn good(table: &mut Table, fixture: &Arc<dyn Fixture>) {
                 subject: name,
                 clause: case.clause(),
                 case: case.name().to_owned(),
-                failure: case.check(subject.clone()).err().map(|failure| failure.to_string()),
+                verdict: match backends::excluded(backend, case.name()) {
+                    Some(why) => Verdict::Excluded(why),
+                    None => Verdict::of(case.check(subject.clone())),
+                },
                 note: String::new(),
             });
         }
@@ -138,7 +193,11 @@ fn broken(table: &mut Table, fixture: Arc<dyn Fixture>) {
             subject: subject.fixture.name(),
             clause: fault.clause(),
             case: fault.to_string(),
-            failure: own.is_empty().then(|| "no case of its clause catches it".to_owned()),
+            verdict: Verdict::of(if own.is_empty() {
+                Err("no case of its clause catches it")
+            } else {
+                Ok(())
+            }),
             note: format!("{} (and {} of other clauses)", own.join(", "), others.len()),
         });
     }

@@ -10,9 +10,24 @@ pub(crate) struct Row {
     pub(crate) subject: String,
     pub(crate) clause: Clause,
     pub(crate) case: String,
-    /// Why it failed, if it did.
-    pub(crate) failure: Option<String>,
+    pub(crate) verdict: Verdict,
     pub(crate) note: String,
+}
+
+/// What became of a case.
+pub(crate) enum Verdict {
+    Good,
+    Failed(String),
+    /// Not run, since the emulator is known to be wrong there.
+    Excluded(&'static str),
+    /// Not run, since something is missing here.
+    NotRun(String),
+}
+
+impl Verdict {
+    pub(crate) fn of<E: ToString>(result: Result<(), E>) -> Self {
+        result.map_or_else(|error| Self::Failed(error.to_string()), |()| Self::Good)
+    }
 }
 
 pub(crate) struct Table {
@@ -30,13 +45,25 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Whether there was something to do, and all of it passed.
-    pub(crate) fn passed(&self) -> bool {
-        !self.rows.is_empty() && self.rows.iter().all(|row| row.failure.is_none())
+    /// Whether there was something to do, and nothing of it failed; and nothing was left out for want of something, if
+    /// `everything` must run.
+    pub(crate) fn passed(&self, everything: bool) -> bool {
+        let [_, failed, _, not_run] = self.counts();
+        !self.rows.is_empty() && failed == 0 && !(everything && not_run > 0)
     }
 
-    fn failed(&self) -> usize {
-        self.rows.iter().filter(|row| row.failure.is_some()).count()
+    /// Good, failed, excluded, not run.
+    fn counts(&self) -> [usize; 4] {
+        let mut counts = [0; 4];
+        for row in &self.rows {
+            counts[match row.verdict {
+                Verdict::Good => 0,
+                Verdict::Failed(_) => 1,
+                Verdict::Excluded(_) => 2,
+                Verdict::NotRun(_) => 3,
+            }] += 1;
+        }
+        counts
     }
 
     pub(crate) fn print(&self, colour: bool) {
@@ -51,24 +78,41 @@ impl Table {
         for (subject, mut rows) in subjects {
             rows.sort_by_key(|row| row.clause);
             println!("\n{}", paint(subject, 1));
-            for Row { clause, case, failure, note, .. } in rows {
-                let (word, note) = match failure {
-                    None => (paint(self.good, 32), note),
-                    Some(failure) => (paint("FAILED", 31), failure),
+            for Row { clause, case, verdict, note, .. } in rows {
+                let (word, note) = match verdict {
+                    Verdict::Good => (paint(self.good, 32), &**note),
+                    Verdict::Failed(failure) => (paint("FAILED", 31), &**failure),
+                    Verdict::Excluded(why) => (paint("excluded", 33), *why),
+                    Verdict::NotRun(why) => (paint("NOT RUN", 33), &**why),
                 };
                 println!("{}", format!("{clause:>4}  {case:<width$}  {word}  {note}").trim_end());
             }
         }
-        println!("\n{} {}, {} failed", self.rows.len() - self.failed(), self.good, self.failed());
+        let [good, failed, excluded, not_run] = self.counts();
+        let others = [(excluded, "excluded"), (not_run, "NOT RUN")];
+        let others = others.iter().filter(|(count, _)| *count > 0);
+        let others: String =
+            others.fold(String::new(), |text, (count, word)| text + &format!("; {count} {word}"));
+        println!("\n{good} {}, {failed} failed{others}", self.good);
     }
 
     pub(crate) fn json(&self) -> Value {
-        let rows = self.rows.iter().map(|Row { subject, clause, case, failure, note }| {
+        let rows = self.rows.iter().map(|Row { subject, clause, case, verdict, note }| {
+            let (word, why) = match verdict {
+                Verdict::Good => (self.good, None),
+                Verdict::Failed(failure) => ("failed", Some(&**failure)),
+                Verdict::Excluded(why) => ("excluded", Some(*why)),
+                Verdict::NotRun(why) => ("not run", Some(&**why)),
+            };
             json!({
                 "subject": subject, "clause": clause.to_string(), "case": case,
-                "passed": failure.is_none(), "failure": failure, "note": note,
+                "verdict": word, "why": why, "note": note,
             })
         });
-        json!({ "passed": self.rows.len() - self.failed(), "failed": self.failed(), "rows": rows.collect::<Vec<_>>() })
+        let [good, failed, excluded, not_run] = self.counts();
+        json!({
+            (self.good): good, "failed": failed, "excluded": excluded, "not run": not_run,
+            "rows": rows.collect::<Vec<_>>(),
+        })
     }
 }

@@ -28,7 +28,7 @@ const STEPS: &[Step] = &[
     }),
     ("rust versions: dependencies", rust_versions),
     ("test", tasks::test),
-    ("conformance", || conformance("")),
+    ("conformance", || conformance("--require-all")),
     ("conformance: clauses", || conformance("--clauses")),
     ("conformance: broken", || conformance("--broken")),
     ("unused dependencies", || {

@@ -61,7 +61,7 @@ fn answered(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String
             NotApplied,
             hint(
                 "check name and region, or create it: \
-                 aws secretsmanager create-secret --name ksm-config --secret-string '{}'",
+                 aws secretsmanager create-secret --name NAME --region REGION --secret-string '{}'",
             ),
         ),
         "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => (
