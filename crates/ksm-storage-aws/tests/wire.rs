@@ -1,0 +1,194 @@
+//! The storage as a program has it, with the real SDK over HTTP: what is created, what is retried, what is refused.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+#[path = "fixture/config.rs"]
+mod config;
+
+use std::sync::Arc;
+
+use config::sdk_config;
+use ksm_storage_aws::{
+    AwsSecretStorage, AwsStorageBuilder, Concurrency,
+    emulator::{Action, Break, Emulator, Fault, Server, Value},
+};
+use ksm_storage_core::{ConfigKey, ErrorKind, Outcome, Payload};
+
+/// Not `ksm-config`: that could be a name with a suffix, and is asked for twice before it counts as missing.
+const NAME: &str = "team/ksm";
+
+async fn serve() -> Server {
+    Server::start(Emulator::new("us-east-1")).await.unwrap()
+}
+
+async fn serve_with(value: &str) -> Server {
+    let server = serve().await;
+    server.emulator().secret(NAME).overwrite(Value::Text(value.into()));
+    server
+}
+
+fn builder(server: &Server) -> AwsStorageBuilder {
+    AwsSecretStorage::from_sdk_config(NAME, &sdk_config(&server.url()))
+}
+
+fn stored(server: &Server) -> String {
+    let value = server.emulator().secret(NAME).value("AWSCURRENT").unwrap();
+    std::str::from_utf8(value.as_bytes()).unwrap().trim_end().to_owned()
+}
+
+/// Gets, puts and creates.
+fn calls(server: &Server) -> [usize; 3] {
+    [Action::GetSecretValue, Action::PutSecretValue, Action::CreateSecret]
+        .map(|action| server.emulator().calls(action))
+}
+
+#[tokio::test]
+async fn nothing_is_created_unasked() {
+    let server = serve().await;
+    let error = builder(&server).open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("aws secretsmanager create-secret"), "{error}");
+    assert_eq!(calls(&server), [1, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_created_if_asked_and_then_opened() {
+    let server = serve().await;
+    let storage = builder(&server).create_if_missing().kms_key_id("alias/ksm").open().await.unwrap();
+    assert!(storage.is_empty());
+    assert_eq!((stored(&server).as_str(), calls(&server)), ("{}", [2, 0, 1]));
+    storage.set(ConfigKey::Url, "x").await.unwrap();
+    builder(&server).create_if_missing().open().await.unwrap();
+    assert_eq!(server.emulator().calls(Action::CreateSecret), 1);
+}
+
+#[tokio::test]
+async fn no_other_failure_of_a_read_creates_anything() {
+    for code in ["AccessDeniedException", "DecryptionFailure", "InvalidParameterException"] {
+        let server = serve().await;
+        server.emulator().deny(Action::GetSecretValue, code);
+        let error = builder(&server).create_if_missing().open().await.unwrap_err();
+        assert_ne!(error.kind(), ErrorKind::NotFound);
+        assert_eq!(server.emulator().calls(Action::CreateSecret), 0, "{code}");
+    }
+    let server = serve_with("{}").await;
+    server.emulator().secret(NAME).mark_for_deletion();
+    let error = builder(&server).create_if_missing().open().await.unwrap_err();
+    assert!(error.to_string().contains("aws secretsmanager restore-secret"), "{error}");
+    assert_eq!(server.emulator().calls(Action::CreateSecret), 0);
+}
+
+#[tokio::test]
+async fn a_refused_creation_says_what_to_grant() {
+    let server = serve().await;
+    server.emulator().deny(Action::CreateSecret, "AccessDeniedException");
+    let error = builder(&server).create_if_missing().open().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::AccessDenied, Outcome::NotApplied));
+    assert!(error.to_string().contains("secretsmanager:CreateSecret"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_that_create_at_once_open_one_secret() {
+    let server = Arc::new(serve().await);
+    let opening: Vec<_> = (0..8)
+        .map(|_| {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move { builder(&server).create_if_missing().open().await.unwrap() })
+        })
+        .collect();
+    for storage in opening {
+        assert!(storage.await.unwrap().is_empty());
+    }
+    assert_eq!(server.emulator().secret(NAME).versions().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_reply_to_a_creation_is_no_failure() {
+    let server = serve().await;
+    server.emulator().fail(Action::CreateSecret, [Fault::After(Break::Reset)]);
+    assert!(builder(&server).create_if_missing().open().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_empty_secret_is_initialised_once_by_two() {
+    let server = serve().await;
+    server.emulator().secret(NAME).create();
+    let (one, other) = tokio::join!(
+        builder(&server).create_if_missing().open(),
+        builder(&server).create_if_missing().open()
+    );
+    assert!(one.unwrap().is_empty() && other.unwrap().is_empty());
+    assert_eq!((stored(&server).as_str(), server.emulator().secret(NAME).versions().len()), ("{}", 1));
+}
+
+#[tokio::test]
+async fn the_version_quota_is_not_tried_again() {
+    let server = serve_with("{}").await;
+    let storage = builder(&server).open().await.unwrap();
+    server.emulator().deny(Action::PutSecretValue, "LimitExceededException");
+    let error = storage.set(ConfigKey::Url, "x").await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Throttled, Outcome::NotApplied));
+    assert!(error.to_string().contains("24 hours"), "{error}");
+    assert_eq!(server.emulator().calls(Action::PutSecretValue), 1);
+}
+
+#[tokio::test]
+async fn a_failing_service_is_tried_again() {
+    let server = serve_with("{}").await;
+    server.emulator().fail(Action::GetSecretValue, [Fault::Before(Break::Status(503)); 1]);
+    let storage = builder(&server).open().await.unwrap();
+    assert_eq!(server.emulator().calls(Action::GetSecretValue), 2);
+    server.emulator().fail(Action::PutSecretValue, [Fault::Before(Break::Status(500))]);
+    storage.set(ConfigKey::Url, "x").await.unwrap();
+    assert_eq!(storage.get(ConfigKey::Url).unwrap().expose_secret(), "x");
+}
+
+#[tokio::test]
+async fn a_binary_value_is_read_and_text_is_written() {
+    let server = serve().await;
+    let binary = Value::Binary(Payload::from(r#"{"hostname": "h"}"#));
+    server.emulator().secret(NAME).overwrite(binary);
+    let storage = builder(&server).open().await.unwrap();
+    assert_eq!(storage.get(ConfigKey::Hostname).unwrap().expose_secret(), "h");
+    storage.set(ConfigKey::Url, "x").await.unwrap();
+    let read = aws_sdk_secretsmanager::Client::new(&sdk_config(&server.url()));
+    let read = read.get_secret_value().secret_id(NAME).send().await.unwrap();
+    assert!(read.secret_binary().is_none() && read.secret_string().unwrap().contains("hostname"));
+}
+
+#[tokio::test]
+async fn what_the_service_would_refuse_as_too_large_is_not_sent() {
+    for concurrency in [Concurrency::Optimistic, Concurrency::Strict] {
+        let server = serve_with("{}").await;
+        let storage = builder(&server).concurrency(concurrency).open().await.unwrap();
+        let error = storage.set(ConfigKey::Url, "x".repeat(65_536)).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotApplied));
+        assert_eq!(server.emulator().calls(Action::PutSecretValue), 0);
+        // What is as large as it may be, with the nonce, is accepted.
+        let limit = storage.capabilities().max_payload.unwrap();
+        let around = r#"{"url": ""}"#.len() + "\n    \n".len();
+        storage.set(ConfigKey::Url, "x".repeat(limit - around)).await.unwrap();
+        let whole = server.emulator().secret(NAME).value("AWSCURRENT").unwrap();
+        assert!(whole.as_bytes().len() <= 65_536 && whole.as_bytes().len() > 65_500);
+    }
+}
+
+#[tokio::test]
+async fn a_verification_that_is_refused_is_no_failure() {
+    let server = serve_with("{}").await;
+    let storage = builder(&server).open().await.unwrap();
+    // The load is served, the read after the put is not.
+    let refuse = Fault::Refuse("AccessDeniedException");
+    server.emulator().fail(Action::GetSecretValue, [Fault::Delay(std::time::Duration::ZERO), refuse]);
+    storage.set(ConfigKey::Url, "x").await.unwrap();
+    assert_eq!(calls(&server), [3, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_replica_names_its_primary_region() {
+    let server = serve_with("{}").await;
+    server.emulator().secret(NAME).replicate_from("eu-west-1");
+    let storage = builder(&server).open().await.unwrap();
+    let error = storage.set(ConfigKey::Url, "x").await.unwrap_err();
+    assert!(error.to_string().contains("eu-west-1"), "{error}");
+    assert_eq!(error.outcome(), Outcome::NotApplied);
+}
