@@ -1,0 +1,147 @@
+//! What stands between a host and AWS in many a company: a certificate authority of its own, and a proxy.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    net::SocketAddr,
+    process::Output,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use ksm_storage::aws::emulator::{Emulator, Server, Value};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    process::Command,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer},
+};
+
+/// The emulator behind TLS, with a certificate that no authority of the host knows.
+struct Secured {
+    _server: Server,
+    address: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Secured {
+    async fn new() -> Self {
+        let emulator = Emulator::new("us-east-1");
+        emulator.secret("ksm-config").overwrite(Value::Text(r#"{"hostname":"keepersecurity.com"}"#.into()));
+        let server = Server::start(emulator).await.unwrap();
+        let behind = server.url().trim_start_matches("http://").to_owned();
+
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        let tls = TlsAcceptor::from(Arc::new(config));
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (tls, behind) = (tls.clone(), behind.clone());
+                tokio::spawn(async move {
+                    // A client that does not like the certificate goes away.
+                    let Ok(mut stream) = tls.accept(stream).await else { return };
+                    let mut emulator = TcpStream::connect(behind).await.unwrap();
+                    let _ = copy_bidirectional(&mut stream, &mut emulator).await;
+                });
+            }
+        });
+        Self { _server: server, address, folder }
+    }
+
+    /// Opens the secret in a process with these variables alone.
+    async fn open(&self, endpoint: &str, variables: &[(&str, &str)]) -> Output {
+        Command::new(common::binary("aws_custom"))
+            .args(["ksm-config", "AKIA", "key", "us-east-1", endpoint])
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .envs(variables.iter().copied())
+            .current_dir(self.folder.path())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .unwrap()
+    }
+
+    fn ca(&self) -> String {
+        self.folder.path().join("ca.pem").display().to_string()
+    }
+}
+
+#[track_caller]
+fn assert_opened(output: &Output, opened: bool) {
+    let text =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat();
+    assert_eq!(output.status.success(), opened, "{text}");
+    assert_eq!(text.contains("hostname keepersecurity.com"), opened, "{text}");
+}
+
+#[tokio::test]
+async fn a_certificate_authority_is_named_by_a_variable() {
+    let secured = Secured::new().await;
+    let endpoint = format!("https://{}", secured.address);
+    assert_opened(&secured.open(&endpoint, &[("SSL_CERT_FILE", &secured.ca())]).await, true);
+    assert_opened(&secured.open(&endpoint, &[]).await, false);
+}
+
+/// A proxy that opens tunnels; returns its address and the number of tunnels.
+async fn proxy() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let tunnels = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tunnels);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(tunnel(stream, Arc::clone(&counted)));
+        }
+    });
+    (address, tunnels)
+}
+
+async fn tunnel(mut client: TcpStream, tunnels: Arc<AtomicUsize>) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let target = head.strip_prefix("CONNECT ")?.split(' ').next()?;
+    let mut server = TcpStream::connect(target).await.ok()?;
+    tunnels.fetch_add(1, Ordering::Relaxed);
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok()?;
+    copy_bidirectional(&mut client, &mut server).await.ok()?;
+    Some(())
+}
+
+#[tokio::test]
+async fn a_proxy_is_named_by_a_variable_and_passed_by_by_another() {
+    let secured = Secured::new().await;
+    let (endpoint, ca) = (format!("https://{}", secured.address), secured.ca());
+    let (proxy, tunnels) = proxy().await;
+    let variables = [("SSL_CERT_FILE", &*ca), ("HTTPS_PROXY", &*proxy)];
+    assert_opened(&secured.open(&endpoint, &variables).await, true);
+    assert_eq!(tunnels.load(Ordering::Relaxed), 1);
+
+    let [ca, proxy] = variables;
+    assert_opened(&secured.open(&endpoint, &[ca, proxy, ("NO_PROXY", "127.0.0.1")]).await, true);
+    assert_eq!(tunnels.load(Ordering::Relaxed), 1);
+    // The control: it is that variable.
+    assert_opened(&secured.open(&endpoint, &[ca, ("HTTPS_PROXY", "http://127.0.0.1:9")]).await, false);
+}
