@@ -104,3 +104,51 @@ impl KeyValueStorage for KeyValueAdapter {
         Ok(self.storage.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keeper_secrets_manager_core::InMemoryKeyValueStorage;
+    use ksm_storage_memory::MemoryBackend;
+
+    use super::*;
+
+    /// What code that is generic over the trait sees.
+    fn used(config: &mut impl KeyValueStorage) -> Result<Vec<String>, KSMRError> {
+        let sorted = |values: HashMap<ConfigKeys, String>| {
+            let mut values: Vec<_> =
+                values.into_iter().map(|(key, value)| format!("{}={value}", key.value())).collect();
+            values.sort();
+            values.join(" ")
+        };
+        let (id, host) = (ConfigKeys::KeyClientId, ConfigKeys::KeyHostname);
+        config.create_config_file_if_missing()?;
+        let saved = HashMap::from([(id.clone(), "saved".to_owned()), (host.clone(), "h".to_owned())]);
+        Ok(vec![
+            config.is_empty()?.to_string(),
+            format!("{:?}", config.get(id.clone())?),
+            sorted(config.set(id.clone(), "one".to_owned())?),
+            config.contains(id.clone())?.to_string(),
+            config.save_storage(saved)?.to_string(),
+            sorted(config.read_storage()?),
+            sorted(config.delete(host)?),
+            sorted(config.delete_all()?),
+            config.is_empty()?.to_string(),
+        ])
+    }
+
+    #[test]
+    fn it_behaves_as_the_sdk_s_own_storage() {
+        let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).unwrap();
+        let ours = used(&mut KeyValueAdapter::new(storage)).unwrap();
+        assert_eq!(ours, used(&mut InMemoryKeyValueStorage::new(None).unwrap()).unwrap());
+    }
+
+    #[test]
+    fn a_refused_write_is_an_error() {
+        let opening =
+            ksm_storage_core::ConfigStorage::builder(MemoryBackend::from_config("{}")).read_only().open();
+        let mut config = KeyValueAdapter::new(ConfigStorage::open_with(opening).unwrap());
+        let error = config.set(ConfigKeys::KeyClientId, "s3cret".to_owned()).unwrap_err();
+        assert!(error.to_string().contains("read-only") && !error.to_string().contains("s3cret"), "{error}");
+    }
+}
