@@ -137,7 +137,8 @@ fn token(request: &Json) -> Result<&str, Refusal> {
     text(request, "ClientRequestToken").ok_or_else(|| Refusal::new("InvalidRequestException", missing))
 }
 
-/// Exactly one of the two, or none.
+/// Exactly one of the two, or none:
+/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html>
 fn value(request: &Json) -> Result<Option<Value>, Refusal> {
     match (text(request, "SecretString"), text(request, "SecretBinary")) {
         (Some(text), None) => Ok(Some(Value::Text(text.into()))),

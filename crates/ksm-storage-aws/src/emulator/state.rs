@@ -265,6 +265,8 @@ pub(crate) enum Deletion {
 }
 
 impl Record {
+    /// Until it is restored:
+    /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html>
     fn usable(&self) -> Result<(), Refusal> {
         if self.marked_for_deletion {
             let message =
@@ -274,6 +276,8 @@ impl Record {
         Ok(())
     }
 
+    /// A replica can be read, and is changed by its primary only:
+    /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/replicate-secrets.html>
     fn writable(&self) -> Result<(), Refusal> {
         if self.primary_region.is_some() {
             let message =
@@ -285,7 +289,8 @@ impl Record {
 }
 
 impl State {
-    /// By name, full ARN, or ARN without the suffix.
+    /// By name, full ARN, or ARN without the suffix:
+    /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html#ARN_secretnamehyphen>
     fn position(&self, id: &str) -> Result<usize, Refusal> {
         let is = |secret: &Record| {
             secret.name == id
@@ -321,6 +326,8 @@ impl State {
     }
 }
 
+/// "Length Constraints: Minimum length of 32. Maximum length of 64.", and no pattern:
+/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html>
 fn check_token(token: &str) -> Result<(), Refusal> {
     if (32..=64).contains(&token.len()) {
         return Ok(());
@@ -329,6 +336,7 @@ fn check_token(token: &str) -> Result<(), Refusal> {
     Err(Refusal::new("InvalidParameterException", message))
 }
 
+/// From 1 to 65,536 bytes (same page).
 fn check_value(value: &Value) -> Result<(), Refusal> {
     if (1..=MAX_VALUE).contains(&value.payload().len()) {
         return Ok(());

@@ -1,0 +1,190 @@
+//! The emulator itself, asked by the real SDK: what AWS documents.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+#[path = "fixture/config.rs"]
+mod config;
+
+use std::{net::SocketAddr, time::Duration};
+
+use aws_sdk_secretsmanager::{
+    Client, error::ProvideErrorMetadata, operation::put_secret_value::builders::PutSecretValueFluentBuilder,
+};
+use config::sdk_config;
+use ksm_storage_aws::emulator::{Action, Emulator, Server};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const NAME: &str = "secret";
+const FORBIDDEN_PORT: u16 = 9;
+
+struct World {
+    server: Server,
+    client: Client,
+}
+
+impl World {
+    async fn new() -> Self {
+        let server = Server::start(Emulator::new("us-east-1")).await.unwrap();
+        let client = Client::new(&sdk_config(&server.url()));
+        client.create_secret().name(NAME).secret_string("first").send().await.unwrap();
+        Self { server, client }
+    }
+
+    fn put(&self, token: &str, value: &str) -> PutSecretValueFluentBuilder {
+        self.client.put_secret_value().secret_id(NAME).client_request_token(token).secret_string(value)
+    }
+
+    /// The value with a label, or the code of the refusal.
+    async fn get(&self, label: &str) -> Result<String, String> {
+        let got = self.client.get_secret_value().secret_id(NAME).version_stage(label).send().await;
+        got.map(|got| got.secret_string().unwrap().to_owned())
+            .map_err(|error| error.code().unwrap().to_owned())
+    }
+}
+
+async fn refused(put: PutSecretValueFluentBuilder) -> String {
+    put.send().await.unwrap_err().code().unwrap().to_owned()
+}
+
+fn token(number: usize) -> String {
+    format!("token-{number:030}")
+}
+
+#[tokio::test]
+async fn a_token_takes_one_content() {
+    let world = World::new().await;
+    let put = world.put(&token(1), "second").send().await.unwrap();
+    assert_eq!((put.version_id(), put.version_stages()), (Some(&*token(1)), &["AWSCURRENT".to_owned()][..]));
+    // Repeated, it does nothing, and tells the labels of now.
+    world.put(&token(2), "third").send().await.unwrap();
+    let repeated = world.put(&token(1), "second").send().await.unwrap();
+    assert_eq!(repeated.version_stages(), ["AWSPREVIOUS"]);
+    assert_eq!(world.get("AWSCURRENT").await.unwrap(), "third");
+    assert_eq!(refused(world.put(&token(1), "other")).await, "ResourceExistsException");
+    for bad in ["x".repeat(31), "x".repeat(65)] {
+        assert_eq!(refused(world.put(&bad, "v")).await, "InvalidParameterException");
+    }
+}
+
+#[tokio::test]
+async fn labels_move_and_are_at_most_twenty() {
+    let world = World::new().await;
+    world.put(&token(1), "second").version_stages("mine").send().await.unwrap();
+    assert_eq!(world.get("AWSCURRENT").await.unwrap(), "first");
+    assert_eq!(world.get("mine").await.unwrap(), "second");
+    let first = world.client.get_secret_value().secret_id(NAME).send().await.unwrap();
+    let move_to = |from: Option<&str>| {
+        let request = world.client.update_secret_version_stage().secret_id(NAME).version_stage("AWSCURRENT");
+        request.move_to_version_id(token(1)).set_remove_from_version_id(from.map(str::to_owned)).send()
+    };
+    let mismatch = move_to(Some(&token(7))).await.unwrap_err();
+    assert_eq!(mismatch.code(), Some("InvalidParameterException"));
+    move_to(first.version_id()).await.unwrap();
+    assert_eq!(world.get("AWSCURRENT").await.unwrap(), "second");
+    assert_eq!(world.get("AWSPREVIOUS").await.unwrap(), "first");
+
+    // With `mine`, `AWSCURRENT` and `AWSPREVIOUS`: seventeen more.
+    for number in 0..17 {
+        let put = world.put(&token(100 + number), "v").version_stages(format!("label-{number}"));
+        put.send().await.unwrap();
+    }
+    assert_eq!(
+        refused(world.put(&token(200), "v").version_stages("label-17")).await,
+        "LimitExceededException"
+    );
+}
+
+#[tokio::test]
+async fn young_versions_are_kept_up_to_a_quota_and_old_ones_make_room() {
+    let world = World::new().await;
+    for number in 1..100 {
+        world.put(&token(number), &number.to_string()).send().await.unwrap();
+    }
+    assert_eq!(refused(world.put(&token(100), "v")).await, "LimitExceededException");
+    world.server.emulator().advance(Duration::from_hours(24));
+    world.put(&token(100), "v").send().await.unwrap();
+    assert_eq!(world.server.emulator().secret(NAME).versions().len(), 100);
+    // The next makes room where the first token was, which is free again then.
+    world.put(&token(101), "v").send().await.unwrap();
+    world.put(&token(1), "another").send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_value_is_text_or_bytes_of_some_length() {
+    let world = World::new().await;
+    assert_eq!(refused(world.put(&token(1), &"x".repeat(65_537))).await, "InvalidParameterException");
+    world.put(&token(1), &"x".repeat(65_536)).send().await.unwrap();
+    assert_eq!(refused(world.put(&token(2), "")).await, "InvalidParameterException");
+    let both = world.put(&token(2), "text").secret_binary(b"bytes".to_vec().into());
+    assert_eq!(refused(both).await, "InvalidParameterException");
+    let neither = world.client.put_secret_value().secret_id(NAME).client_request_token(token(2));
+    assert_eq!(refused(neither).await, "InvalidRequestException");
+}
+
+#[tokio::test]
+async fn a_secret_has_names_ends_and_begins_anew() {
+    let world = World::new().await;
+    let arn = world.server.emulator().secret(NAME).arn().unwrap();
+    for id in [NAME, &arn, &arn[..arn.len() - 7]] {
+        assert!(world.client.get_secret_value().secret_id(id).send().await.is_ok(), "{id}");
+    }
+    for id in ["other", &*arn.replace("us-east-1", "us-east-2"), &arn[arn.len() - 13..]] {
+        assert!(world.client.get_secret_value().secret_id(id).send().await.is_err(), "{id}");
+    }
+    world.client.delete_secret().secret_id(NAME).send().await.unwrap();
+    assert_eq!(world.get("AWSCURRENT").await, Err("InvalidRequestException".to_owned()));
+    assert_eq!(refused(world.put(&token(1), "v")).await, "InvalidRequestException");
+    world.client.restore_secret().secret_id(NAME).send().await.unwrap();
+    assert_eq!(world.get("AWSCURRENT").await.unwrap(), "first");
+    world.client.delete_secret().secret_id(NAME).force_delete_without_recovery(true).send().await.unwrap();
+    assert_eq!(world.get("AWSCURRENT").await, Err("ResourceNotFoundException".to_owned()));
+    world.client.create_secret().name(NAME).send().await.unwrap();
+    assert_ne!(world.server.emulator().secret(NAME).arn().unwrap(), arn);
+    assert_eq!(world.get("AWSCURRENT").await, Err("ResourceNotFoundException".to_owned()));
+    // The first version is current, whatever label it is given.
+    world.put(&token(1), "again").version_stages("mine").send().await.unwrap();
+    assert_eq!(world.get("AWSCURRENT").await.unwrap(), "again");
+}
+
+#[tokio::test]
+async fn what_is_denied_is_denied_for_that_action() {
+    let world = World::new().await;
+    world.server.emulator().deny(Action::PutSecretValue, "AccessDeniedException");
+    assert_eq!(refused(world.put(&token(1), "v")).await, "AccessDeniedException");
+    assert_eq!(world.get("AWSCURRENT").await.unwrap(), "first");
+}
+
+/// The status of a plain request.
+async fn status(server: &Server, request: &str) -> u16 {
+    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).await.unwrap();
+    let end = "\r\nHost: 169.254.169.254\r\nConnection: close\r\n\r\n";
+    stream.write_all(format!("{request}{end}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn metadata_needs_a_token_that_lives_for_a_while() {
+    let server = Server::start(Emulator::new("us-east-1")).await.unwrap();
+    server.metadata().set_token("t0ken");
+    let put =
+        |ttl: &str| format!("PUT /latest/api/token HTTP/1.1\r\nx-aws-ec2-metadata-token-ttl-seconds: {ttl}");
+    for (ttl, answered) in [("1", 200), ("21600", 200), ("0", 400), ("21601", 400), ("soon", 400)] {
+        assert_eq!(status(&server, &put(ttl)).await, answered, "{ttl}");
+    }
+    assert_eq!(status(&server, "PUT /latest/api/token HTTP/1.1").await, 400);
+    let region = "GET /latest/meta-data/placement/region HTTP/1.1";
+    assert_eq!(status(&server, region).await, 401);
+    assert_eq!(status(&server, &format!("{region}\r\nx-aws-ec2-metadata-token: other")).await, 401);
+    assert_eq!(status(&server, &format!("{region}\r\nx-aws-ec2-metadata-token: t0ken")).await, 200);
+}
+
+#[tokio::test]
+async fn it_listens_on_loopback_only() {
+    let address = SocketAddr::from(([0, 0, 0, 0], FORBIDDEN_PORT));
+    let error = Server::bind(Emulator::new("us-east-1"), address).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+}
