@@ -71,9 +71,9 @@ fn run_steps(steps: &[Step]) -> Result<()> {
 
 /// Every set of features that changes what is compiled, and everything at once.
 fn clippy() -> Result<()> {
-    let aws = ["--no-default-features --features aws-minimal", "--no-default-features --features aws"];
-    let others = ["--no-default-features", "--no-default-features --features memory", "--all-features"];
-    for features in others.into_iter().chain(aws) {
+    let single = ["memory", "aws-minimal", "aws", "sdk"]
+        .map(|name| format!("--no-default-features --features {name}"));
+    for features in ["--no-default-features", "--all-features"].map(str::to_owned).iter().chain(&single) {
         run(&mut cargo(&format!("clippy --package ksm-storage {features} -- -D warnings")))?;
     }
     run(&mut cargo("clippy --workspace --all-targets --all-features -- -D warnings"))
