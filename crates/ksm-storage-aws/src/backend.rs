@@ -365,3 +365,7 @@ impl fmt::Debug for AwsSecretBackend {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "backend_tests.rs"]
+mod tests;

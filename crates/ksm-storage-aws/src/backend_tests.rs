@@ -1,0 +1,173 @@
+//! The backend over a mocked seam: answers that no service should give, and how often it is asked.
+
+use std::sync::Arc;
+
+use ksm_storage_core::{Displaced, ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Version};
+use mockall::{Sequence, predicate::function};
+
+use super::{AwsSecretBackend, Concurrency};
+use crate::{
+    client::{
+        CURRENT, CallError, Failure, MAX_VALUE, MockSecretsClient, PREVIOUS, Put, PutReply, SecretVersion,
+        Select,
+    },
+    slot,
+};
+
+const ARN: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm-aBcDeF";
+
+fn backend(client: MockSecretsClient, concurrency: Concurrency) -> AwsSecretBackend {
+    AwsSecretBackend::new(Arc::new(client), "ksm".parse().unwrap(), "us-east-1", concurrency)
+}
+
+fn version(id: &str, labels: &[&str]) -> SecretVersion {
+    SecretVersion {
+        arn: ARN.to_owned(),
+        id: id.to_owned(),
+        labels: labels.iter().map(|&label| label.to_owned()).collect(),
+        value: Payload::from("{}"),
+    }
+}
+
+fn acknowledged(put: &Put) -> PutReply {
+    PutReply { id: put.token.clone(), labels: vec![CURRENT.to_owned()] }
+}
+
+async fn store(client: MockSecretsClient) -> ksm_storage_core::Result<StoreOutcome> {
+    let backend = backend(client, Concurrency::Optimistic);
+    backend.store(&Version::new("v1"), &Payload::from("{}")).await
+}
+
+#[tokio::test]
+async fn a_version_under_another_id_than_the_one_given_is_not_taken_for_ours() {
+    let mut client = MockSecretsClient::new();
+    client
+        .expect_put()
+        .once()
+        .returning(|_| Ok(PutReply { id: "another".to_owned(), labels: vec![CURRENT.to_owned()] }));
+    let error = store(client).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unexpected, Outcome::Unknown));
+}
+
+#[tokio::test]
+async fn the_first_put_goes_to_the_slot_of_the_version_with_a_nonce_and_no_label() {
+    let mut client = MockSecretsClient::new();
+    let expected = |put: &Put| {
+        let slot = slot::id(&Version::new("v1"), 1);
+        put.token == slot && put.label.is_none() && put.value.len() == "{}".len() + slot::FRAME
+    };
+    client.expect_put().with(function(expected)).once().returning(|put| Ok(acknowledged(put)));
+    client.expect_get().once().returning(|_, _| Ok(version("v1", &[PREVIOUS])));
+    let committed = store(client).await.unwrap();
+    assert!(
+        matches!(committed, StoreOutcome::Committed { displaced: Displaced::Nothing, .. }),
+        "{committed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_quota_is_asked_once() {
+    let mut client = MockSecretsClient::new();
+    client.expect_put().once().returning(|_| Err(CallError::answered(400, "LimitExceededException")));
+    let error = store(client).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Throttled, Outcome::NotApplied));
+}
+
+#[tokio::test]
+async fn a_verification_that_fails_leaves_the_write_committed_and_unrepeated() {
+    let refused = CallError::answered(400, "AccessDeniedException");
+    for error in [refused, CallError::new(Failure::TimedOut), CallError::new(Failure::Unreadable)] {
+        let mut client = MockSecretsClient::new();
+        client.expect_put().once().returning(|put| Ok(acknowledged(put)));
+        client.expect_get().once().returning(move |_, _| Err(error.clone()));
+        let committed = store(client).await.unwrap();
+        assert!(
+            matches!(committed, StoreOutcome::Committed { displaced: Displaced::Unverified, .. }),
+            "{committed:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn after_a_lost_reply_the_slot_tells_what_became_of_it() {
+    // Nothing there yet: it may still arrive.
+    let mut client = MockSecretsClient::new();
+    client.expect_put().once().returning(|_| Err(CallError::new(Failure::Disconnected)));
+    let missing = || Err(CallError::answered(400, "ResourceNotFoundException"));
+    client.expect_get().once().returning(move |_, _| missing());
+    assert_eq!(store(client).await.unwrap_err().outcome(), Outcome::Unknown);
+
+    // Another's bytes, which are current.
+    let mut client = MockSecretsClient::new();
+    let mut order = Sequence::new();
+    let slot = slot::id(&Version::new("v1"), 1);
+    client.expect_put().once().returning(|_| Err(CallError::new(Failure::Disconnected)));
+    let theirs = version(&slot, &[CURRENT]);
+    let current = theirs.clone();
+    client
+        .expect_get()
+        .withf(|_, select| matches!(select, Select::Id(_)))
+        .once()
+        .in_sequence(&mut order)
+        .returning(move |_, _| Ok(theirs.clone()));
+    client
+        .expect_get()
+        .withf(|_, select| *select == Select::Current)
+        .once()
+        .in_sequence(&mut order)
+        .returning(move |_, _| Ok(current.clone()));
+    let conflict = store(client).await.unwrap();
+    let StoreOutcome::Conflict { current: Some(current) } = conflict else { panic!("{conflict:?}") };
+    assert_eq!(current.version, Version::new(slot));
+}
+
+#[tokio::test]
+async fn what_is_too_large_with_its_nonce_is_not_put() {
+    let backend = backend(MockSecretsClient::new(), Concurrency::Strict);
+    let limit = backend.capabilities().max_payload.unwrap();
+    assert_eq!(limit, MAX_VALUE - slot::FRAME);
+    let payload = Payload::from("x".repeat(limit + 1));
+    let error = backend.store(&Version::new("v1"), &payload).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotApplied));
+}
+
+#[tokio::test]
+async fn a_strict_write_is_staged_and_moved_once() {
+    for refused in [false, true] {
+        let mut client = MockSecretsClient::new();
+        client
+            .expect_put()
+            .withf(|put| put.label.is_some())
+            .once()
+            .returning(|put| Ok(PutReply { id: put.token.clone(), labels: vec!["staged".to_owned()] }));
+        let moved = move |_: &_| {
+            if refused { Err(CallError::answered(400, "InvalidParameterException")) } else { Ok(()) }
+        };
+        client
+            .expect_move_current()
+            .withf(|request| request.from == "v1" && request.to == slot::id(&Version::new("v1"), 1))
+            .once()
+            .returning(moved);
+        client.expect_get().times(usize::from(refused)).returning(|_, _| Ok(version("v2", &[CURRENT])));
+        let backend = backend(client, Concurrency::Strict);
+        let stored = backend.store(&Version::new("v1"), &Payload::from("{}")).await.unwrap();
+        assert_eq!(matches!(stored, StoreOutcome::Conflict { .. }), refused, "{stored:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_full_arn_is_used_once_it_is_known() {
+    let mut client = MockSecretsClient::new();
+    let mut order = Sequence::new();
+    for name in ["ksm", ARN] {
+        client
+            .expect_get()
+            .withf(move |secret, _| secret == name)
+            .once()
+            .in_sequence(&mut order)
+            .returning(|_, _| Ok(version("v1", &[CURRENT])));
+    }
+    let backend = backend(client, Concurrency::Optimistic);
+    backend.load().await.unwrap();
+    backend.load().await.unwrap();
+}
