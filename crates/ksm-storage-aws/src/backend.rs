@@ -181,11 +181,19 @@ impl Inner {
                             displaced: self.displaced(expected, &token).await,
                             version: Version::new(token),
                         }),
+                        // A first value is current at once, and is, or was, without a move.
+                        Concurrency::Strict if is_promoted(&labels) => {
+                            Ok(StoreOutcome::committed(Version::new(token)))
+                        }
+                        Concurrency::Strict if expected.as_str() == NO_VALUE => Err(self
+                            .error(ErrorKind::Conflict, "another program gave the secret its first value")
+                            // Or two others have followed this one, before its labels were read.
+                            .with_outcome(Outcome::Unknown)),
                         // Others may soon take a stager as slow as this for a crashed one, and this slot for burnt.
                         Concurrency::Strict if self.clock.now().saturating_sub(start) >= BURNT_AFTER / 2 => {
                             Ok(StoreOutcome::Conflict { current: None })
                         }
-                        Concurrency::Strict => self.promote(expected, token, &labels).await,
+                        Concurrency::Strict => self.promote(expected, token).await,
                     };
                 }
                 Placed::Taken => match self.taken(expected, number).await? {
@@ -327,16 +335,8 @@ impl Inner {
     }
 
     /// Makes the staged version the current one, if `expected` still is.
-    async fn promote(&self, expected: &Version, token: String, labels: &[String]) -> Result<StoreOutcome> {
-        let promoted = |labels: &[String]| labels.iter().any(|label| label == CURRENT || label == PREVIOUS);
+    async fn promote(&self, expected: &Version, token: String) -> Result<StoreOutcome> {
         let committed = |token| Ok(StoreOutcome::committed(Version::new(token)));
-        if promoted(labels) {
-            return committed(token);
-        }
-        if expected.as_str() == NO_VALUE {
-            // It did not become current, so it was not the first value.
-            return Ok(StoreOutcome::Conflict { current: None });
-        }
         let request = MoveCurrent {
             secret: self.secret().to_owned(),
             to: token.clone(),
@@ -349,12 +349,17 @@ impl Inner {
         }
         if classify(Call::Move, &error).1 == Outcome::Unknown
             && let Ok(found) = self.get(Select::Id(token.clone())).await
-            && promoted(&found.labels)
+            && is_promoted(&found.labels)
         {
             return committed(token);
         }
         Err(self.failed(Call::Move, error))
     }
+}
+
+/// Whether a version with these labels is current, or was until the last move.
+fn is_promoted(labels: &[String]) -> bool {
+    labels.iter().any(|label| label == CURRENT || label == PREVIOUS)
 }
 
 impl fmt::Debug for AwsSecretBackend {

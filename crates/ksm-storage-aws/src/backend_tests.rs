@@ -1,11 +1,19 @@
 //! The backend over a mocked seam: answers that no service should give, and how often it is asked.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use ksm_storage_core::{Displaced, ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Version};
+use ksm_storage_core::{
+    Clock, Displaced, ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Version,
+};
 use mockall::{Sequence, predicate::function};
 
-use super::{AwsSecretBackend, Concurrency};
+use super::{AwsSecretBackend, Concurrency, NO_VALUE};
 use crate::{
     client::{
         CURRENT, CallError, Failure, MAX_VALUE, MockSecretsClient, PREVIOUS, Put, PutReply, SecretVersion,
@@ -170,4 +178,54 @@ async fn the_full_arn_is_used_once_it_is_known() {
     let backend = backend(client, Concurrency::Optimistic);
     backend.load().await.unwrap();
     backend.load().await.unwrap();
+}
+
+/// A strict put that starts the secret, whose answer shows these labels.
+async fn first_value(
+    labels: &'static [&'static str],
+    took: Duration,
+) -> ksm_storage_core::Result<StoreOutcome> {
+    let mut client = MockSecretsClient::new();
+    let clock = Arc::new(Later::default());
+    let late = Arc::clone(&clock);
+    client.expect_put().once().returning(move |put| {
+        late.0.fetch_add(u64::try_from(took.as_millis()).unwrap(), Ordering::Relaxed);
+        Ok(PutReply { id: put.token.clone(), labels: labels.iter().map(|&label| label.to_owned()).collect() })
+    });
+    let id = "ksm".parse().unwrap();
+    let backend = AwsSecretBackend::with_clock(Arc::new(client), id, "us-east-1", Concurrency::Strict, clock);
+    backend.store(&Version::new(NO_VALUE), &Payload::from("{}")).await
+}
+
+/// A clock that stands still until it is put on.
+#[derive(Debug, Default)]
+struct Later(AtomicU64);
+
+#[async_trait::async_trait]
+impl Clock for Later {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    async fn sleep(&self, _: Duration) {}
+
+    async fn alarm(&self, _: Duration) {}
+
+    fn random(&self) -> u64 {
+        0
+    }
+}
+
+#[tokio::test]
+async fn a_first_value_is_current_at_once_however_long_its_put_took() {
+    for took in [Duration::ZERO, Duration::from_secs(10)] {
+        let stored = first_value(&[CURRENT, "staged"], took).await.unwrap();
+        assert!(matches!(stored, StoreOutcome::Committed { .. }), "{stored:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_first_value_that_shows_no_label_may_have_been_current() {
+    let error = first_value(&[], Duration::ZERO).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Conflict, Outcome::Unknown));
 }
