@@ -70,7 +70,8 @@ impl AwsSecretStorage {
     }
 
     /// Everything else. The configuration is used as given; only retries, timeouts and the app name are filled in where
-    /// it sets none. Storages opened from one configuration share its connections and credentials.
+    /// it sets none. Storages opened from one configuration share its credentials, and its connections if it names an
+    /// HTTP client.
     pub fn from_sdk_config(key: impl Into<String>, config: &SdkConfig) -> AwsStorageBuilder {
         AwsStorageBuilder::new(key.into(), Mode::Sdk(Box::new(config.clone())))
     }

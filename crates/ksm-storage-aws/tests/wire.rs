@@ -4,14 +4,26 @@
 #[path = "fixture/config.rs"]
 mod config;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, future},
+};
 use config::sdk_config;
 use ksm_storage_aws::{
     AwsSecretStorage, AwsStorageBuilder, Concurrency,
     emulator::{Action, Break, Emulator, Fault, Server, Value},
 };
 use ksm_storage_core::{ConfigKey, ErrorKind, Outcome, Payload};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
 
 /// Not `ksm-config`: that could be a name with a suffix, and is asked for twice before it counts as missing.
 const NAME: &str = "team/ksm";
@@ -191,4 +203,60 @@ async fn a_replica_names_its_primary_region() {
     let error = storage.set(ConfigKey::Url, "x").await.unwrap_err();
     assert!(error.to_string().contains("eu-west-1"), "{error}");
     assert_eq!(error.outcome(), Outcome::NotApplied);
+}
+
+/// Credentials that count how often they are asked for.
+#[derive(Clone, Debug, Default)]
+struct Counting(Arc<AtomicUsize>);
+
+impl ProvideCredentials for Counting {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let soon = std::time::SystemTime::now() + std::time::Duration::from_hours(1);
+        future::ProvideCredentials::ready(Ok(Credentials::new("AKIA", "key", None, Some(soon), "test")))
+    }
+}
+
+/// Passes connections on, and counts them.
+async fn counted(server: &Server) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let behind = server.url().trim_start_matches("http://").to_owned();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, Ordering::Relaxed);
+            let behind = behind.clone();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(behind).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (url, connections)
+}
+
+#[tokio::test]
+async fn storages_of_one_sdk_config_share_its_connections_and_credentials() {
+    let server = serve_with("{}").await;
+    let (url, connections) = counted(&server).await;
+    let credentials = Counting::default();
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(credentials.clone())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .endpoint_url(&url)
+        .load()
+        .await;
+    for _ in 0..10 {
+        AwsSecretStorage::from_sdk_config(NAME, &config).open().await.unwrap();
+    }
+    assert_eq!(server.emulator().calls(Action::GetSecretValue), 10);
+    assert_eq!(credentials.0.load(Ordering::Relaxed), 1);
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
