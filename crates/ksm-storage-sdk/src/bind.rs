@@ -98,7 +98,9 @@ fn next(
         if stored == Stored::Keep {
             return error(ErrorKind::TokenMismatch);
         }
-        return Ok(Step::Begin(ConfigDocument::new(), token.clone()));
+        // Another host has another server key.
+        let seed = if token.names_host() { ConfigDocument::new() } else { without_credentials(found) };
+        return Ok(Step::Begin(seed, token.clone()));
     }
     if found.bind_state() == BindState::Bound {
         return Ok(Step::Start);
@@ -119,6 +121,12 @@ fn next(
             Err(why) => Err(Error::invalid_token(storage.location(), why)),
         },
     }
+}
+
+fn without_credentials(found: &ConfigDocument) -> ConfigDocument {
+    let mut rest = ConfigDocument::new();
+    copy(&mut rest, found, &[ConfigKey::Hostname, ConfigKey::ServerPublicKey, ConfigKey::ServerPublicKeyId]);
+    rest
 }
 
 /// Whether the key pair is stored; not so if anything that concerns a client has changed since `found`.

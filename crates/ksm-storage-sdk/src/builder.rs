@@ -97,10 +97,15 @@ impl KeeperClientBuilder {
     }
 
     fn parse(&self, storage: &ConfigStorage) -> Result<Option<Token>> {
-        let given = self.token.as_ref().filter(|token| !token.expose_secret().trim().is_empty());
-        given
-            .map(|token| Token::parse(token).map_err(|why| Error::invalid_token(storage.location(), why)))
-            .transpose()
+        let Some(given) = self.token.as_ref().filter(|token| !token.expose_secret().trim().is_empty()) else {
+            return Ok(None);
+        };
+        let invalid = |why| Error::invalid_token(storage.location(), why);
+        let token = Token::parse(given).map_err(invalid)?;
+        if !token.names_host() && self.settings.hostname.is_none() && !storage.contains(ConfigKey::Hostname) {
+            return Err(invalid("it names no host; put its region in front, or give the builder a hostname"));
+        }
+        Ok(Some(token))
     }
 }
 

@@ -153,6 +153,10 @@ async fn a_wrong_or_missing_token_is_told_before_anything_is_sent_or_written() {
     assert_eq!(malformed.kind(), ErrorKind::InvalidToken);
     assert!(!format!("{malformed}{malformed:?}").contains("s3cret"));
     assert_eq!(world.open("  ").await.unwrap_err().kind(), ErrorKind::Unbound);
+    let bare = KeeperClient::builder().token(world.keeper.issue_token());
+    let hostless = bare.open(world.storage().await).await.unwrap_err();
+    assert_eq!(hostless.kind(), ErrorKind::InvalidToken);
+    assert!(hostless.to_string().contains("hostname"), "{hostless}");
 
     world.open(&world.keeper.issue_token()).await.unwrap();
     world.keeper.forget();
@@ -197,6 +201,12 @@ async fn rebind_replaces_a_binding_and_keeps_other_keys() {
     world.calls();
     world.builder().token(token).rebind(world.storage().await).await.unwrap();
     assert_eq!(world.calls(), [1, 0]);
+
+    // The host and its key stay where the token names none.
+    let token = world.keeper.issue_token();
+    let alone = KeeperClient::builder().insecure_skip_verify().token(token);
+    let client = alone.rebind(world.storage().await).await.unwrap();
+    assert_eq!(titles(&client).await, TITLES);
 }
 
 #[tokio::test]
