@@ -68,6 +68,8 @@ async fn a_missing_secret_is_created_if_asked_and_then_opened() {
     let storage = builder(&server).create_if_missing().kms_key_id("alias/ksm").open().await.unwrap();
     assert!(storage.is_empty());
     assert_eq!((stored(&server).as_str(), calls(&server)), ("{}", [2, 0, 1]));
+    let described = aws_sdk_secretsmanager::Client::new(&sdk_config(&server.url())).describe_secret();
+    assert_eq!(described.secret_id(NAME).send().await.unwrap().kms_key_id(), Some("alias/ksm"));
     storage.set(ConfigKey::Url, "x").await.unwrap();
     builder(&server).create_if_missing().open().await.unwrap();
     assert_eq!(server.emulator().calls(Action::CreateSecret), 1);

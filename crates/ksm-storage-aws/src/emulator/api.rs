@@ -65,7 +65,8 @@ impl Emulator {
             }
             Action::CreateSecret => {
                 let name = required(request, "Name")?;
-                let (arn, version) = self.create(name, token(request)?, value(request)?)?;
+                let (arn, version) =
+                    self.create(name, token(request)?, value(request)?, text(request, "KmsKeyId"))?;
                 let mut answer = json!({ "ARN": arn, "Name": name });
                 if let Some(version) = version {
                     answer["VersionId"] = version.into();
@@ -87,6 +88,9 @@ impl Emulator {
                     .collect();
                 let mut answer =
                     json!({ "ARN": record.arn, "Name": record.name, "VersionIdsToStages": stages });
+                if let Some(key) = record.kms_key_id {
+                    answer["KmsKeyId"] = key.into();
+                }
                 if let Some(region) = record.primary_region {
                     answer["PrimaryRegion"] = region.into();
                 }

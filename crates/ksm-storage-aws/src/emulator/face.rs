@@ -68,7 +68,10 @@ impl SecretsClient for Emulator {
 
     async fn create(&self, create: &Create) -> Result<(), CallError> {
         let value = Some(Value::Text(create.value.clone()));
-        self.call(Action::CreateSecret, || self.create(&create.name, &create.token, value)).await?;
+        self.call(Action::CreateSecret, || {
+            self.create(&create.name, &create.token, value, create.kms_key_id.as_deref())
+        })
+        .await?;
         Ok(())
     }
 

@@ -60,13 +60,21 @@ pub(crate) struct Record {
     pub(crate) versions: Vec<Version>,
     pub(crate) marked_for_deletion: bool,
     pub(crate) primary_region: Option<String>,
+    pub(crate) kms_key_id: Option<String>,
 }
 
 impl Record {
     /// With nothing in it.
     pub(crate) fn new(name: &str, arn: String) -> Self {
         let name = name.to_owned();
-        Self { name, arn, versions: Vec::new(), marked_for_deletion: false, primary_region: None }
+        Self {
+            name,
+            arn,
+            versions: Vec::new(),
+            marked_for_deletion: false,
+            primary_region: None,
+            kms_key_id: None,
+        }
     }
 
     pub(crate) fn version(&self, id: &str) -> Option<&Version> {

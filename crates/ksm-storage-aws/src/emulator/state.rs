@@ -187,6 +187,7 @@ impl Emulator {
         name: &str,
         token: &str,
         value: Option<Value>,
+        kms_key_id: Option<&str>,
     ) -> Result<(String, Option<String>), Refusal> {
         check_token(token)?;
         if let Some(value) = &value {
@@ -208,6 +209,7 @@ impl Emulator {
         }
         let arn = state.new_arn(&self.region, name);
         let mut secret = Record::new(name, arn.clone());
+        secret.kms_key_id = kms_key_id.map(str::to_owned);
         let id = match value {
             Some(value) => {
                 secret.put(token, value, &[], state.now, false)?;
