@@ -56,10 +56,11 @@ mod case;
 mod cases;
 mod clause;
 mod clock;
+mod faulty;
 mod fixture;
+mod histories;
 pub mod history;
 mod probe;
-mod program;
 mod subject;
 
 #[doc(hidden)]
@@ -67,6 +68,8 @@ pub use case::check;
 pub use case::{Case, Failure, Level, Report, cases, run_all};
 pub use clause::Clause;
 pub use clock::TestClock;
+pub use faulty::{FaultRates, FaultyBackend};
 pub use fixture::{Fixture, Limits, Store};
+pub use histories::{Mode, Tally, check_histories};
 pub use probe::{Gate, LoadFault, Probe, StoreFault};
 pub use subject::{AsyncCore, BlockingCore, Change, Core, Handle, Settings, Subject};

@@ -1,0 +1,197 @@
+//! Programs that run at the same time on one store, and the judgement of what they returned.
+
+pub(crate) mod program;
+pub(crate) mod record;
+mod witness;
+
+use std::{
+    env, fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ksm_storage_core::{Error, ErrorKind};
+use proptest::{
+    strategy::Strategy,
+    test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
+};
+use tokio::runtime::Handle as Runtime;
+
+use crate::{
+    Failure, FaultRates, Settings, Subject,
+    case::{Checked, ensure},
+    history::{Event, State, Timeline, Verdict, judge, shortest},
+};
+
+/// What the programs meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Each other.
+    Plain,
+    /// Each other, and the faults of a [`FaultyBackend`](crate::FaultyBackend).
+    Faults,
+    /// Each other, and a writer that knows nothing of this project.
+    Foreign,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Faults, Self::Foreign];
+
+    fn rates(self) -> FaultRates {
+        match self {
+            Self::Faults => FaultRates::MANY,
+            _ => FaultRates::NONE,
+        }
+    }
+
+    /// Without faults, as many attempts as it takes: pauses cost nothing, so that contention is fierce.
+    fn settings(self) -> Settings {
+        match self {
+            Self::Faults => Settings::default(),
+            _ => Settings { attempts: 100_000, deadline: Duration::MAX, ..Settings::default() },
+        }
+    }
+
+    /// Whether a call may fail so, without effect.
+    fn allows(self, error: &Error) -> bool {
+        self == Self::Faults
+            && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Plain => "plain",
+            Self::Faults => "faults",
+            Self::Foreign => "foreign writer",
+        })
+    }
+}
+
+/// What became of a number of histories.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Histories in all.
+    pub histories: usize,
+    /// Those that could not be judged within the steps allowed. They are no pass.
+    pub inconclusive: usize,
+    /// Those that are not linearizable while the backend has said that it displaced a foreign write, or could not tell:
+    /// what the contract allows with cooperative writes only.
+    pub displaced: usize,
+    /// Those in which calls of different clients overlapped.
+    pub overlapping: usize,
+    /// Calls in all.
+    pub calls: usize,
+    /// Calls of unknown outcome.
+    pub unknown: usize,
+    /// Faults injected.
+    pub injected: usize,
+}
+
+/// Calls a client makes at most.
+const CALLS: usize = 6;
+/// What a foreign writer stores at most.
+const FOREIGN: usize = 4;
+const STEPS: usize = 200_000;
+
+/// Runs this many random programs on the subject, each on a store of its own, and judges what they returned.
+///
+/// The seed is that of the environment variable `KSM_TESTKIT_SEED`, or else a new one. It fixes the programs and the
+/// faults that they meet; the order in which threads run is the system's.
+///
+/// It must be called within a Tokio runtime; more than one worker thread makes it a better test.
+///
+/// # Errors
+/// The shortest history found that is not linearizable, or what else was wrong, and the seed. Also if no two calls
+/// overlapped, or if one history in a hundred could not be judged: then it shows nothing.
+pub async fn check_histories(subject: &Subject, mode: Mode, histories: u32) -> Result<Tally, Failure> {
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let sum = Arc::clone(&tally);
+    let subject = subject.clone();
+    let foreign = if mode == Mode::Foreign { FOREIGN } else { 0 };
+    property(histories, program::program(CALLS, foreign), move |program| {
+        let (subject, sum) = (subject.clone(), Arc::clone(&sum));
+        async move {
+            let recorded = record::record(&subject, mode, program).await?;
+            let events = recorded.events;
+            let verdict = judge(&State::new(), &events, STEPS);
+            {
+                let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+                sum.histories += 1;
+                sum.inconclusive += usize::from(verdict == Verdict::Inconclusive);
+                sum.overlapping += usize::from(overlap(&events));
+                sum.calls += events.len();
+                sum.unknown += events.iter().filter(|event| event.returned.is_none()).count();
+                sum.injected += recorded.injected;
+                if verdict == Verdict::Violation && recorded.displaced {
+                    sum.displaced += 1;
+                    return Ok(());
+                }
+            }
+            if verdict == Verdict::Violation {
+                let short = shortest(&State::new(), &events, STEPS);
+                return Err(format!(
+                    "no order of these calls explains what they returned:\n{}",
+                    Timeline(&short)
+                )
+                .into());
+            }
+            Ok(())
+        }
+    })
+    .await?;
+    let tally = *tally.lock().unwrap_or_else(PoisonError::into_inner);
+    ensure!(tally.overlapping > 0, "no two calls overlapped in any history, so this shows nothing");
+    ensure!(
+        tally.inconclusive * 100 < tally.histories.max(100),
+        "{} of {} histories could not be judged",
+        tally.inconclusive,
+        tally.histories
+    );
+    Ok(tally)
+}
+
+fn overlap(events: &[Event]) -> bool {
+    events.iter().any(|one| {
+        events.iter().any(|other| {
+            one.client != other.client
+                && one.invoked < other.invoked
+                && one.returned.as_ref().is_none_or(|(at, _)| *at > other.invoked)
+        })
+    })
+}
+
+/// The name of the environment variable with the seed of random programs, a number.
+const SEED: &str = "KSM_TESTKIT_SEED";
+
+/// Checks the property for random inputs; a failure names the smallest input found that fails, and the seed.
+pub(crate) async fn property<S, F>(
+    cases: u32,
+    strategy: S,
+    check: impl Fn(S::Value) -> F + Send + 'static,
+) -> Checked
+where
+    S: Strategy + Send + 'static,
+    F: Future<Output = Checked>,
+{
+    let seed = match env::var(SEED) {
+        Ok(seed) => seed.parse().map_err(|_| format!("{SEED} is {seed:?}, and not a number"))?,
+        Err(_) => fastrand::u64(..),
+    };
+    let runtime = Runtime::current();
+    let run = move || {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+        let result = TestRunner::new_with_rng(config, random).run(&strategy, |input| {
+            runtime.block_on(check(input)).map_err(|failure| TestCaseError::fail(failure.to_string()))
+        });
+        result.map_err(|error| Failure::from(format!("{error}\nto run the same again: {SEED}={seed}")))
+    };
+    tokio::task::spawn_blocking(run).await.map_err(|error| error.to_string())?
+}

@@ -1,0 +1,83 @@
+//! Random programs.
+
+use proptest::prelude::*;
+
+use crate::history::{Call, State};
+
+/// The keys that programs work on.
+pub(crate) const KEYS: [&str; 3] = ["hostname", "serverPublicKeyId", "url"];
+
+/// A step of a program.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// A call, waited for.
+    Make(Call),
+    /// Reads a snapshot and saves it with this key set, in another step of the same client's.
+    Save(&'static str, String),
+    /// Opens another handle, and goes on with that.
+    Reopen,
+    /// A call that is dropped when it has been polled this often, if it has not ended by then.
+    Drop(Call, u8),
+}
+
+/// What the clients do at the same time, the seed of the faults that they meet, and what a foreign writer stores.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub(crate) clients: Vec<Vec<Step>>,
+    pub(crate) foreign: Vec<State>,
+    pub(crate) seed: u64,
+}
+
+fn key() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(KEYS.as_slice())
+}
+
+/// So few that equal values from different clients and sets that change nothing are frequent.
+fn value() -> impl Strategy<Value = String> {
+    (0..3_u8).prop_map(|value| value.to_string())
+}
+
+fn document() -> impl Strategy<Value = State> {
+    prop::collection::btree_map(key(), value(), 0..=2)
+}
+
+/// Calls that get in each other's way.
+fn write() -> impl Strategy<Value = Call> {
+    prop_oneof![
+        6 => key().prop_map(Call::Increment),
+        2 => (key(), key()).prop_filter("two keys", |(one, other)| one != other)
+            .prop_map(|(one, other)| Call::Swap(one, other)),
+        3 => (key(), value()).prop_map(|(key, value)| Call::Set(key, value)),
+        2 => key().prop_map(Call::Delete),
+        1 => Just(Call::DeleteAll),
+        1 => document().prop_map(Call::Replace),
+        1 => key().prop_map(Call::Refuse),
+        1 => key().prop_map(Call::Panic),
+    ]
+}
+
+/// Every call that needs nothing but a handle.
+fn call() -> impl Strategy<Value = Call> {
+    prop_oneof![5 => write(), 1 => Just(Call::Refresh), 2 => Just(Call::Get)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        14 => call().prop_map(Step::Make),
+        1 => (key(), value()).prop_map(|(key, value)| Step::Save(key, value)),
+        1 => Just(Step::Reopen),
+        1 => (write(), 0..12_u8).prop_map(|(call, polls)| Step::Drop(call, polls)),
+    ]
+}
+
+/// What one client does, each call waited for.
+pub(crate) fn calls(most: usize) -> impl Strategy<Value = Vec<Call>> {
+    prop::collection::vec(call(), 1..=most)
+}
+
+/// What two to four clients do at the same time, and a foreign writer with them, if there is to be one.
+pub(crate) fn program(most: usize, foreign: usize) -> impl Strategy<Value = Program> {
+    let clients = prop::collection::vec(prop::collection::vec(step(), 1..=most), 2..=4);
+    let foreign = prop::collection::vec(document(), foreign.min(1)..=foreign);
+    (clients, foreign, any::<u64>()).prop_map(|(clients, foreign, seed)| Program { clients, foreign, seed })
+}

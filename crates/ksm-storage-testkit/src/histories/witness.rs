@@ -1,0 +1,93 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use ksm_storage_core::{
+    Capabilities, Displaced, Location, Payload, Result, Snapshot, StorageBackend, StoreOutcome, Stored,
+    Version,
+};
+
+use crate::{Failure, case::ensure};
+
+/// A backend around another one that writes down what came of each load and store.
+#[derive(Debug)]
+pub(super) struct Witness {
+    pub(super) inner: Arc<dyn StorageBackend>,
+    pub(super) ledger: Arc<Ledger>,
+}
+
+/// What the witnesses of one store have seen.
+#[derive(Debug, Default)]
+pub(super) struct Ledger(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    payloads: HashMap<Version, Payload>,
+    displaced: bool,
+}
+
+impl Ledger {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, version: &Version, payload: Option<&Payload>) {
+        if let Some(payload) = payload {
+            self.entries().payloads.insert(version.clone(), payload.clone());
+        }
+    }
+
+    /// Whether a backend has said that a foreign version was displaced, or that it could not tell.
+    pub(super) fn has_displaced(&self) -> bool {
+        self.entries().displaced
+    }
+
+    /// The snapshot is what a load or a commit has produced under that version (C2).
+    pub(super) fn check(&self, snapshot: &Snapshot) -> std::result::Result<(), Failure> {
+        let version = snapshot.version();
+        let payload = self.entries().payloads.get(version).cloned();
+        let payload = payload.ok_or_else(|| {
+            Failure::from(format!("a snapshot has version {version}, which no load or commit has shown"))
+        })?;
+        let produced = ksm_storage_core::ConfigDocument::parse(payload.as_bytes())?;
+        ensure!(
+            produced == *snapshot.document(),
+            "the snapshot of version {version} is not what a load or commit has shown under it"
+        );
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl StorageBackend for Witness {
+    fn location(&self) -> Location {
+        self.inner.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        let stored = self.inner.load().await?;
+        self.ledger.add(&stored.version, stored.payload.as_ref());
+        Ok(stored)
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        let outcome = self.inner.store(expected, payload).await?;
+        match &outcome {
+            StoreOutcome::Committed { version, displaced } => {
+                self.ledger.add(version, Some(payload));
+                self.ledger.entries().displaced |= *displaced != Displaced::Nothing;
+            }
+            StoreOutcome::Conflict { current: Some(current) } => {
+                self.ledger.add(&current.version, current.payload.as_ref());
+            }
+            StoreOutcome::Conflict { current: None } => {}
+        }
+        Ok(outcome)
+    }
+}
