@@ -121,6 +121,15 @@ impl Call {
         }
     }
 
+    /// Whether the call, with this answer, leaves every document as it is.
+    fn only_reads(&self, answer: &Answer) -> bool {
+        match self {
+            Self::Refuse(_) | Self::Panic(_) | Self::Refresh | Self::Open | Self::Get => true,
+            Self::Save { .. } => *answer == Answer::Conflict,
+            _ => false,
+        }
+    }
+
     /// Makes the call on `state` and returns what is stored then, if it can have returned `answer`.
     fn explains(&self, state: &State, answer: Option<&Answer>) -> Option<State> {
         // A save tells versions apart, and equal content may come back under another one: it may fail anywhere.
