@@ -6,7 +6,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use ksm_storage_core::{Payload, StorageBackend};
 use ksm_storage_memory::MemoryBackend;
-use ksm_storage_testkit::{AsyncCore, Fixture, Level, Store, Subject, broken::Fault, cases, run_all};
+use ksm_storage_testkit::{
+    AsyncCore, Fixture, Level, Store, Subject, broken::Fault, cases, check_histories, run_all,
+};
 
 struct Memory;
 
@@ -57,6 +59,24 @@ fn every_fault_is_caught_by_a_case_of_its_clause() {
         .map(|fault| fault.to_string())
         .collect();
     assert_eq!(uncaught, [""; 0]);
+}
+
+#[test]
+fn every_fault_of_concurrent_calls_is_found_by_random_programs() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    let mut missed = Vec::new();
+    let faults = Fault::all();
+    let concurrent: Vec<_> = faults.iter().filter_map(|fault| Some((fault, fault.found_by()?))).collect();
+    assert!(concurrent.len() > 10);
+    for (fault, mode) in concurrent {
+        let broken = fault.plant(&subject());
+        let search = async move { check_histories(&broken, mode, 1_000).await };
+        match runtime.block_on(runtime.spawn(search)).unwrap() {
+            Ok(tally) => missed.push(format!("{fault}: {tally:?}")),
+            Err(failure) => println!("{fault}: {failure}\n"),
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
 #[test]

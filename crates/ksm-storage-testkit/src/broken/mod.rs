@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Case, Clause, Failure, Subject, cases};
+use crate::{Case, Clause, Failure, Mode, Subject, cases};
 
 pub use backends::BackendFault;
 pub use cores::CoreFault;
@@ -44,6 +44,36 @@ impl Fault {
         match self {
             Self::Backend(fault) => fault.clause(),
             Self::Core(fault) => fault.clause(),
+        }
+    }
+
+    /// What random programs must meet to find it, if it shows in what concurrent calls return.
+    pub fn found_by(self) -> Option<Mode> {
+        use BackendFault as B;
+        use CoreFault as C;
+        match self {
+            Self::Backend(
+                B::AcknowledgesUnstored
+                | B::LosesEverySecond
+                | B::LoadsLag
+                | B::ConditionDropped
+                | B::EqualPayloadsWin
+                | B::CheckThenStore,
+            )
+            | Self::Core(
+                C::RefreshJoins
+                | C::KeepsHalf
+                | C::SkipsTheLoad
+                | C::AppliesTwice
+                | C::RetriesSave
+                | C::ResurrectsKeys
+                | C::NoOpFromSnapshot,
+            ) => Some(Mode::Plain),
+            Self::Backend(B::RefusesApplied) | Self::Core(C::SwallowsErrors | C::RetriesUnknown) => {
+                Some(Mode::Faults)
+            }
+            Self::Backend(B::ForeignOverlooked) => Some(Mode::Foreign),
+            _ => None,
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) enum Step {
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) clients: Vec<Vec<Step>>,
+    /// Whether the second client begins on a clone of the first one's handle.
+    pub(crate) shared: bool,
     pub(crate) foreign: Vec<State>,
     pub(crate) seed: u64,
 }
@@ -79,5 +81,10 @@ pub(crate) fn calls(most: usize) -> impl Strategy<Value = Vec<Call>> {
 pub(crate) fn program(most: usize, foreign: usize) -> impl Strategy<Value = Program> {
     let clients = prop::collection::vec(prop::collection::vec(step(), 1..=most), 2..=4);
     let foreign = prop::collection::vec(document(), foreign.min(1)..=foreign);
-    (clients, foreign, any::<u64>()).prop_map(|(clients, foreign, seed)| Program { clients, foreign, seed })
+    (clients, any::<bool>(), foreign, any::<u64>()).prop_map(|(clients, shared, foreign, seed)| Program {
+        clients,
+        shared,
+        foreign,
+        seed,
+    })
 }

@@ -38,12 +38,13 @@ struct Run {
     seed: AtomicU64,
     time: AtomicU64,
     handles: AtomicUsize,
-    injected: AtomicUsize,
+    backends: Mutex<Vec<FaultyBackend>>,
     ledger: Arc<Ledger>,
     start: Barrier,
 }
 
 /// A handle with its number and its faults.
+#[derive(Clone)]
 struct Open {
     number: usize,
     handle: Arc<dyn Handle>,
@@ -61,7 +62,7 @@ pub(super) async fn record(subject: &Subject, mode: Mode, program: Program) -> R
         seed: AtomicU64::new(program.seed),
         time: AtomicU64::new(0),
         handles: AtomicUsize::new(0),
-        injected: AtomicUsize::new(0),
+        backends: Mutex::default(),
         ledger: Arc::default(),
         start: Barrier::new(program.clients.len() + usize::from(!program.foreign.is_empty())),
     });
@@ -69,14 +70,24 @@ pub(super) async fn record(subject: &Subject, mode: Mode, program: Program) -> R
     if !program.foreign.is_empty() {
         tasks.push(tokio::spawn(foreign(Arc::clone(&run), program.clients.len(), program.foreign)));
     }
+    let mut first = None;
     for (client, steps) in program.clients.into_iter().enumerate() {
-        tasks.push(tokio::spawn(self::client(Arc::clone(&run), client, steps)));
+        let open = match &first {
+            Some(Open { number, handle, backend }) if client == 1 && program.shared => {
+                Open { number: *number, handle: handle.another(), backend: backend.clone() }
+            }
+            _ => run.open().await?,
+        };
+        tasks.push(tokio::spawn(self::client(Arc::clone(&run), client, open.clone(), steps)));
+        first.get_or_insert(open);
     }
+    drop(first);
     let mut events = Vec::new();
     for task in tasks {
         events.extend(task.await.map_err(|error| error.to_string())??);
     }
-    let injected = run.injected.load(Ordering::Relaxed);
+    let backends = run.backends.lock().unwrap_or_else(PoisonError::into_inner);
+    let injected = backends.iter().map(FaultyBackend::injected).sum();
     Ok(Recorded { events, injected, displaced: run.ledger.has_displaced() })
 }
 
@@ -94,10 +105,14 @@ async fn foreign(run: Arc<Run>, client: usize, documents: Vec<State>) -> Result<
     Ok(events)
 }
 
-async fn client(run: Arc<Run>, client: usize, steps: Vec<Step>) -> Result<Vec<Event>, Failure> {
-    // Faults begin when there is a handle to meet them.
-    let mut open = run.open().await?;
+async fn client(
+    run: Arc<Run>,
+    client: usize,
+    mut open: Open,
+    steps: Vec<Step>,
+) -> Result<Vec<Event>, Failure> {
     run.start.wait().await;
+    // Faults begin when there is a handle to meet them.
     open.backend.set_rates(run.mode.rates());
     let mut events = Vec::new();
     for step in steps {
@@ -126,7 +141,6 @@ async fn client(run: Arc<Run>, client: usize, steps: Vec<Step>) -> Result<Vec<Ev
             }
             Step::Reopen => match run.open().await {
                 Ok(opened) => {
-                    run.injected.fetch_add(open.backend.injected(), Ordering::Relaxed);
                     open = opened;
                     open.backend.set_rates(run.mode.rates());
                     handle = open.number;
@@ -154,7 +168,6 @@ async fn client(run: Arc<Run>, client: usize, steps: Vec<Step>) -> Result<Vec<Ev
         };
         events.push(Event { client, handle, call, invoked, returned });
     }
-    run.injected.fetch_add(open.backend.injected(), Ordering::Relaxed);
     Ok(events)
 }
 
@@ -182,6 +195,7 @@ impl Run {
         let settings = Settings { clock: Some(clock.clone()), ..self.mode.settings() };
         let backend = self.store.open().await;
         let backend = FaultyBackend::new(backend, Arc::new(clock), crate::FaultRates::NONE, seed);
+        self.backends.lock().unwrap_or_else(PoisonError::into_inner).push(backend.clone());
         let witness = Witness { inner: Arc::new(backend.clone()), ledger: Arc::clone(&self.ledger) };
         let handle = self.core.open(Arc::new(witness), settings).await?;
         Ok(Open { number: self.handles.fetch_add(1, Ordering::Relaxed), handle, backend })
