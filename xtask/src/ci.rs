@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     metadata::Metadata,
+    new_backend_check,
     run::{cargo, output, run, run_and_keep, say},
     source, tasks, tools,
 };
@@ -27,6 +28,7 @@ const STEPS: &[Step] = &[
         run(&mut cargo("clippy --workspace --all-features -- -D clippy::incompatible_msrv"))
     }),
     ("rust versions: dependencies", rust_versions),
+    ("new backend", new_backend_check::check),
     ("test", tasks::test),
     ("conformance", || conformance("--require-all")),
     ("conformance: clauses", || conformance("--clauses")),
