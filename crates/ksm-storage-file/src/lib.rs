@@ -50,11 +50,12 @@ mod lock;
 mod os;
 mod place;
 mod read;
+mod step;
 mod store;
 mod version;
 
 #[cfg(all(test, unix))]
-mod crash_tests;
+mod store_tests;
 
 pub use backend::FileBackend;
 pub use builder::{Durability, FileBuilder};

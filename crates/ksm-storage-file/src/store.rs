@@ -15,26 +15,9 @@ use crate::{
     os::{self, Placed},
     place::Place,
     read::{self, Content, MAX_PAYLOAD},
+    step::{Step, reached},
     version::{self, of_file},
 };
-
-/// Where a process may end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    Locked,
-    Begun,
-    Created,
-    Written,
-    Synced,
-    Placed,
-    Removed,
-    FolderSynced,
-}
-
-#[cfg(not(all(test, unix)))]
-fn reached(_: Step) {}
-#[cfg(all(test, unix))]
-use crate::crash_tests::reached;
 
 const CONFLICT: StoreOutcome = StoreOutcome::Conflict { current: None };
 
