@@ -4,6 +4,8 @@ pub use ksm_storage_core::*;
 
 #[cfg(feature = "aws-minimal")]
 pub use ksm_storage_aws as aws;
+#[cfg(feature = "file")]
+pub use ksm_storage_file as file;
 #[cfg(feature = "memory")]
 pub use ksm_storage_memory as memory;
 #[cfg(feature = "sdk")]

@@ -2,6 +2,8 @@
 
 #[path = "../../crates/ksm-storage-aws/tests/fixture/mod.rs"]
 pub(crate) mod aws;
+#[path = "../../crates/ksm-storage-file/tests/fixture/mod.rs"]
+mod file;
 
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use async_trait::async_trait;
 use aws::{Aws, Door};
 use ksm_storage_aws::Concurrency;
 use ksm_storage_core::{Payload, StorageBackend};
+use ksm_storage_file::Durability;
 use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{Fixture, Store};
 
@@ -17,8 +20,10 @@ use crate::{outside::Outside, python::Program};
 /// Makes it, or says why it cannot be had here.
 type Make = fn() -> Result<Arc<dyn Fixture>, String>;
 
-pub(crate) const ALL: [(&str, Make); 7] = [
+pub(crate) const ALL: [(&str, Make); 8] = [
     ("memory", || Ok(Arc::new(Memory))),
+    // Histories write thousands of times; the backend's own tests run the other cases with syncs, too.
+    ("file", || Ok(Arc::new(file::File(Durability::Relaxed)))),
     ("aws-emulator", || Ok(Arc::new(Aws(Concurrency::Optimistic, Door::InProcess)))),
     ("aws-emulator-strict", || Ok(Arc::new(Aws(Concurrency::Strict, Door::InProcess)))),
     ("aws-emulator-http", || Ok(Arc::new(Aws(Concurrency::Optimistic, Door::Http)))),

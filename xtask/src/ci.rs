@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     metadata::Metadata,
+    new_backend_check,
     run::{cargo, output, run, run_and_keep, say},
     source, tasks, tools,
 };
@@ -27,6 +28,7 @@ const STEPS: &[Step] = &[
         run(&mut cargo("clippy --workspace --all-features -- -D clippy::incompatible_msrv"))
     }),
     ("rust versions: dependencies", rust_versions),
+    ("new backend", new_backend_check::check),
     ("test", tasks::test),
     ("conformance", || conformance("--require-all")),
     ("conformance: clauses", || conformance("--clauses")),
@@ -71,7 +73,7 @@ fn run_steps(steps: &[Step]) -> Result<()> {
 
 /// Every set of features that changes what is compiled, and everything at once.
 fn clippy() -> Result<()> {
-    let single = ["memory", "aws-minimal", "aws", "sdk"]
+    let single = ["memory", "file", "aws-minimal", "aws", "sdk"]
         .map(|name| format!("--no-default-features --features {name}"));
     for features in ["--no-default-features", "--all-features"].map(str::to_owned).iter().chain(&single) {
         run(&mut cargo(&format!("clippy --package ksm-storage {features} -- -D warnings")))?;
@@ -91,9 +93,13 @@ const HEAVY: &[&str] =
     &["aws-", "h2", "hyper", "mio", "native-tls", "openssl", "quinn", "reqwest", "ring", "rustls", "socket2"];
 const MOST_CRATES: usize = 40;
 
-/// A build with nothing but memory has no network, TLS or AWS in it, and stays small; core likewise.
+/// A build with nothing but memory or a file has no network, TLS or AWS in it, and stays small; core likewise.
 fn dependency_tree() -> Result<()> {
-    for package in ["ksm-storage --no-default-features --features memory", "ksm-storage-core"] {
+    for package in [
+        "ksm-storage --no-default-features --features memory",
+        "ksm-storage --no-default-features --features file",
+        "ksm-storage-core",
+    ] {
         let crates = tree(&format!("{package} --edges normal"))?;
         say(&format!("{package}: {} crates", crates.len()));
         ensure!(crates.len() > 1, "the tree of {package} could not be read");

@@ -5,6 +5,8 @@
 
 mod ci;
 mod metadata;
+mod new_backend;
+mod new_backend_check;
 mod run;
 mod source;
 mod tasks;
@@ -49,6 +51,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Create the crate of a new backend, registered in the workspace, with the conformance suite in place
+    ///
+    /// The crate compiles; its conformance tests fail until `load` and `store` are implemented. CONTRIBUTING.md says how
+    /// to go on.
+    NewBackend {
+        /// What follows `ksm-storage-` in the crate's name, in lower case: `file`, `gcp-secret`
+        name: String,
+    },
     /// Run every check there is, and list the failed ones at the end
     Ci,
 }
@@ -62,6 +72,7 @@ fn main() -> ExitCode {
         Task::Conformance { args } => tasks::conformance(&args),
         // As they were typed: a leading `--`, which the parser takes away, has a meaning for `cargo bench`.
         Task::Bench { .. } => tasks::bench(&std::env::args_os().skip(2).collect::<Vec<_>>()),
+        Task::NewBackend { name } => new_backend::new_backend(&name),
         Task::Ci => ci::ci(),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

@@ -1,0 +1,87 @@
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use ksm_storage_core::{
+    Capabilities, Error, ErrorKind, Location, Outcome, Payload, Result, StorageBackend, StoreOutcome, Stored,
+    Version, Writes,
+};
+use tokio::runtime::Handle;
+
+use crate::{
+    Durability, FileBuilder,
+    place::Place,
+    read::{self, MAX_PAYLOAD},
+    store,
+};
+
+/// A configuration in one JSON file. Clones share it, and so does every other backend on the same file.
+///
+/// I/O is done on the threads that Tokio keeps for what blocks. A store whose future is dropped goes on there: it
+/// takes effect once or never.
+#[derive(Clone, Debug)]
+pub struct FileBackend {
+    path: Arc<PathBuf>,
+    durability: Durability,
+}
+
+impl FileBackend {
+    /// The file at `path`. Nothing is read or created before it is opened.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::builder(path).build()
+    }
+
+    /// The same, with settings.
+    pub fn builder(path: impl Into<PathBuf>) -> FileBuilder {
+        FileBuilder::new(path.into())
+    }
+
+    pub(crate) fn from_parts(path: PathBuf, durability: Durability) -> Self {
+        Self { path: Arc::new(path), durability }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let result = match Handle::try_current() {
+            Ok(runtime) => runtime.spawn_blocking(work).await,
+            Err(_) => return Err(runtime_error("there is no Tokio runtime here")),
+        };
+        result
+            .unwrap_or_else(|error| {
+                if error.is_cancelled() {
+                    // It had not begun.
+                    return Err(runtime_error("the Tokio runtime has ended"));
+                }
+                // Whatever the panic said, it may quote what it was about.
+                Err(Error::new(ErrorKind::Unexpected, "the file backend panicked"))
+            })
+            .map_err(|error| error.with_location(self.location()))
+    }
+}
+
+fn runtime_error(message: &'static str) -> Error {
+    Error::new(ErrorKind::Runtime, message).with_outcome(Outcome::NotApplied)
+}
+
+#[async_trait]
+impl StorageBackend for FileBackend {
+    fn location(&self) -> Location {
+        Location::new("file", self.path.to_string_lossy())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Writes::Cooperative).max_payload(MAX_PAYLOAD)
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        let path = Arc::clone(&self.path);
+        self.blocking(move || Ok(read::current(&Place::of(&path)?)?.stored)).await
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        let (path, durability) = (Arc::clone(&self.path), self.durability);
+        let (expected, payload) = (expected.clone(), payload.clone());
+        self.blocking(move || store::store(&path, durability, &expected, &payload)).await
+    }
+}

@@ -1,0 +1,41 @@
+//! One mapping from what a call came to, to what the caller is told. Nothing here may hold a byte of a payload.
+
+use std::{borrow::Cow, io, path::Path};
+
+use ksm_storage_core::{Error, ErrorKind, Outcome};
+
+/// An error before anything was changed.
+pub(crate) fn refused(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(kind, message).with_outcome(Outcome::NotApplied)
+}
+
+/// What the system said when asked to do `doing` with `path`, before anything was changed.
+pub(crate) fn failed(doing: &str, path: &Path, error: io::Error) -> Error {
+    let path = path.display();
+    let (kind, hint) = match error.kind() {
+        io::ErrorKind::NotFound => (ErrorKind::NotFound, None),
+        io::ErrorKind::PermissionDenied => {
+            (ErrorKind::AccessDenied, Some("look at owner and permissions of the file and its folders"))
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            (ErrorKind::ReadOnly, Some("the file system is mounted read-only; open the storage read-only"))
+        }
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename | io::ErrorKind::NotADirectory => {
+            (ErrorKind::InvalidArgument, Some("correct the path"))
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (ErrorKind::Unavailable, Some("make room on the file system"))
+        }
+        _ => (ErrorKind::Unavailable, None),
+    };
+    let told = refused(kind, format!("cannot {doing} {path}: {error}")).with_source(error);
+    match hint {
+        Some(hint) => told.with_hint(hint),
+        None => told,
+    }
+}
+
+/// `path` as one word of a shell command.
+pub(crate) fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}

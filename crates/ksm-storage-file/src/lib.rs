@@ -1,0 +1,61 @@
+//! A configuration in a JSON file that only its owner can read.
+//!
+//! ```
+//! use ksm_storage_core::{ConfigKey, ConfigStorage, Error};
+//! use ksm_storage_file::FileBackend;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("ksm.json");
+//! // Creates the file if there is none; `open` does not.
+//! let storage = ConfigStorage::open_or_create(FileBackend::new(path)).await?;
+//! storage.set(ConfigKey::Hostname, "keepersecurity.com").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The file
+//! It holds JSON, as every Keeper SDK reads and writes it. A write adds a line break and 64 blanks and tabs after the
+//! JSON, which are unlike those of any other write and mean nothing to a parser.
+//!
+//! - **Private.** It is created with the mode 0600. One that its group or others may read, write or execute is refused,
+//!   with the `chmod` that helps. What is not a regular file is refused too.
+//! - **Replaced, never overwritten.** A write goes to a new file in the same folder, which then takes the old one's place
+//!   in one step: at any moment a reader, or whoever comes after a crash, finds the old content or the new. File and folder
+//!   are synced before a write is acknowledged (see [`Durability`]). The owner of the file stays the same.
+//! - **Links are followed.** The file that a symbolic link leads to is read and replaced; the link stays. A link that leads
+//!   nowhere is an error. Kubernetes mounts a secret as links; give it `defaultMode: 0400` and open it read-only.
+//!
+//! # Writers
+//! [`Writes::Cooperative`](ksm_storage_core::Writes::Cooperative): writers of this crate exclude each other, in threads and
+//! processes, by an advisory lock on `NAME.lock` beside the file. **Do not delete that file**, nor share the folder with
+//! users who are not trusted: whoever can rename in it can replace the configuration.
+//!
+//! Other programs do not ask for the lock. What they write before the check is found and respected. What lands between
+//! the check and the replacement, which is a matter of microseconds, is found afterwards, kept as
+//! `NAME.displaced-NUMBER`, and reported as [`Displaced`](ksm_storage_core::ErrorKind::Displaced). Where the file system
+//! cannot exchange two files in one step, that cannot be told, and a warning is logged instead. A program that writes the
+//! file in place can be read half-way, as by any other reader.
+//!
+//! # Platforms
+//! Verified on Linux with local file systems. On macOS and the BSDs the same steps are taken where the system has them;
+//! on Windows there is no check of permissions and no sync of the folder. **None of these is verified**, and neither are
+//! network file systems, whose locks are worth what their server makes of them.
+
+mod backend;
+mod builder;
+mod error;
+mod lock;
+mod os;
+mod place;
+mod read;
+mod step;
+mod store;
+mod version;
+
+#[cfg(all(test, unix))]
+mod store_tests;
+
+pub use backend::FileBackend;
+pub use builder::{Durability, FileBuilder};

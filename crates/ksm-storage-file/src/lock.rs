@@ -1,0 +1,100 @@
+//! The file that writers lock. It is never deleted, and holds the nonce of the last writer that began to write: by it
+//! the next one finds what a killed one left behind, and one absence of the file is told from another.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use ksm_storage_core::{ErrorKind, Result};
+
+use crate::{
+    error::{failed, refused},
+    os,
+    place::Place,
+};
+
+/// How long a writer waits. Others hold the lock for as long as two syncs take.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);
+
+/// The lock, held until this is dropped or the process ends.
+pub(crate) struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Waits for the lock, for a while.
+    pub(crate) fn acquire(place: &Place) -> Result<Self> {
+        Self::acquire_within(PATIENCE, place)
+    }
+
+    pub(crate) fn acquire_within(patience: Duration, place: &Place) -> Result<Self> {
+        let path = place.lock();
+        let start = Instant::now();
+        let mut pause = Duration::from_micros(500);
+        loop {
+            let mut options = OpenOptions::new();
+            os::without_waiting(options.read(true).write(true).create(true).truncate(false));
+            os::private(&mut options);
+            let file = options.open(&path).map_err(|error| failed("open the lock file", &path, error))?;
+            match file.try_lock() {
+                // One that is no longer there excludes nobody who comes later.
+                Ok(()) if is_there(&file, &path) => return Ok(Self { file, path }),
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(failed("lock", &path, error)),
+            }
+            if start.elapsed() >= patience {
+                let message = format!("another process has held {} for {patience:?}", path.display());
+                return Err(refused(ErrorKind::Timeout, message)
+                    .with_hint("find out which one (fuser, lsof), and whether it hangs"));
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The nonce of the writer before this one, if there was one.
+    pub(crate) fn last_writer(&mut self) -> Result<Option<u64>> {
+        nonce(&mut self.file).map_err(|error| failed("read", &self.path, error))
+    }
+
+    /// Names the writer that begins to write.
+    pub(crate) fn begin(&mut self, nonce: u64) -> Result<()> {
+        self.file
+            .rewind()
+            .and_then(|()| self.file.write_all(format!("{nonce:016x}\n").as_bytes()))
+            .map_err(|error| failed("write", &self.path, error))
+    }
+}
+
+/// The nonce of the last writer, for somebody who does not hold the lock. Nothing is created.
+pub(crate) fn last_writer(place: &Place) -> Result<Option<u64>> {
+    let path = place.lock();
+    let mut options = OpenOptions::new();
+    os::without_waiting(options.read(true));
+    match options.open(&path).and_then(|mut file| nonce(&mut file)) {
+        Ok(last) => Ok(last),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", &path, error)),
+    }
+}
+
+fn nonce(file: &mut File) -> io::Result<Option<u64>> {
+    let mut digits = Vec::new();
+    file.rewind()?;
+    file.take(16).read_to_end(&mut digits)?;
+    let digits = std::str::from_utf8(&digits).ok().filter(|digits| digits.len() == 16);
+    Ok(digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()))
+}
+
+fn is_there(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(own), Ok(there)) => os::is_same(&own, &there),
+        _ => false,
+    }
+}

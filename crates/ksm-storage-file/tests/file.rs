@@ -1,0 +1,180 @@
+//! What the backend makes of the file system: permissions, links, and what is no file.
+#![allow(missing_docs, clippy::unwrap_used)]
+#![cfg(unix)]
+
+use std::{
+    fs,
+    future::Future,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown, symlink},
+        net::UnixListener,
+    },
+    path::{Path, PathBuf},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use ksm_storage_core::{
+    ConfigKey, ConfigStorage, Error, ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Version,
+};
+use ksm_storage_file::FileBackend;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use tempfile::TempDir;
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ksm.json");
+    (folder, path)
+}
+
+fn put(path: &Path, content: &str, mode: u32) {
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+async fn refused(path: &Path) -> Error {
+    ConfigStorage::open(FileBackend::new(path)).await.err().unwrap()
+}
+
+async fn set(path: &Path, value: &str) -> Result<(), Error> {
+    ConfigStorage::open(FileBackend::new(path)).await?.set(ConfigKey::Url, value).await
+}
+
+#[tokio::test]
+async fn what_is_created_is_its_owners_alone() {
+    let (folder, path) = folder();
+    let storage = ConfigStorage::open_or_create(FileBackend::new(&path)).await.unwrap();
+    storage.set(ConfigKey::Url, "u").await.unwrap();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        assert_eq!(mode(&entry.unwrap().path()), 0o600);
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.trim_end_matches([' ', '\t']), "{\n    \"url\": \"u\"\n}\n");
+}
+
+#[tokio::test]
+async fn a_file_open_to_others_is_refused_with_the_command_that_helps() {
+    let (_folder, path) = folder();
+    for bits in [0o640, 0o620, 0o610, 0o604, 0o602, 0o601, 0o666] {
+        put(&path, r#"{"url":"s3cret"}"#, bits);
+        let error = refused(&path).await;
+        assert_eq!(error.kind(), ErrorKind::AccessDenied, "{bits:o}");
+        let told = error.to_string();
+        assert!(told.ends_with(&format!("chmod 600 '{}'", path.display())), "{told}");
+        assert!(told.contains(&format!("{bits:04o}")) && !told.contains("s3cret"), "{told}");
+    }
+    put(&path, "{}", 0o600);
+    let storage = ConfigStorage::open(FileBackend::new(&path)).await.unwrap();
+    put(&path, "{}", 0o644);
+    let error = storage.set(ConfigKey::Url, "u").await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::AccessDenied, Outcome::NotApplied));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
+}
+
+#[tokio::test]
+async fn a_write_protected_file_is_read_and_not_written() {
+    let (_folder, path) = folder();
+    put(&path, "{}", 0o400);
+    let error = set(&path, "u").await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::AccessDenied, Outcome::NotApplied));
+    assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("{}", 0o400));
+}
+
+#[tokio::test]
+async fn what_is_no_regular_file_is_refused_at_once() {
+    let (folder, path) = folder();
+    fs::create_dir(&path).unwrap();
+    assert_eq!(refused(&path).await.kind(), ErrorKind::InvalidArgument);
+    let pipe = folder.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    assert_eq!(refused(&pipe).await.kind(), ErrorKind::InvalidArgument);
+    let socket = folder.path().join("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    assert_eq!(refused(&socket).await.kind(), ErrorKind::Unavailable);
+    assert_eq!(refused(Path::new("/")).await.kind(), ErrorKind::InvalidArgument);
+    assert_eq!(refused(Path::new("")).await.kind(), ErrorKind::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_file_too_large_to_be_a_configuration_is_not_read() {
+    let (_folder, path) = folder();
+    let largest = format!("{{}}{}", " ".repeat(65_536 - 2));
+    put(&path, &largest, 0o600);
+    assert!(ConfigStorage::open(FileBackend::new(&path)).await.is_ok());
+    put(&path, &largest.repeat(2), 0o600);
+    assert_eq!(refused(&path).await.kind(), ErrorKind::InvalidConfig);
+    let backend = FileBackend::new(&path);
+    let too_large = Payload::from(largest + " ");
+    let error = backend.store(&Version::new("any"), &too_large).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotApplied));
+}
+
+#[tokio::test]
+async fn links_are_followed_and_stay() {
+    let (folder, path) = folder();
+    put(&path, "{}", 0o600);
+    let (inner, outer) = (folder.path().join("inner"), tempfile::tempdir().unwrap());
+    symlink("ksm.json", &inner).unwrap();
+    let link = outer.path().join("link.json");
+    symlink(&inner, &link).unwrap();
+    set(&link, "through the link").await.unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
+    assert!(fs::read_to_string(&path).unwrap().contains("through the link"));
+    assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1, "something was made beside the link");
+
+    // By whatever name, it is one store.
+    let (one, other) = (FileBackend::new(&link), FileBackend::new(&path));
+    let expected = one.load().await.unwrap().version;
+    assert!(matches!(one.store(&expected, &"{}".into()).await, Ok(StoreOutcome::Committed { .. })));
+    assert!(matches!(other.store(&expected, &"{}".into()).await, Ok(StoreOutcome::Conflict { .. })));
+}
+
+#[tokio::test]
+async fn a_link_that_leads_nowhere_and_a_missing_folder_are_errors_that_create_nothing() {
+    let (folder, path) = folder();
+    symlink("nowhere", &path).unwrap();
+    let error = ConfigStorage::open_or_create(FileBackend::new(&path)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let missing = folder.path().join("missing/ksm.json");
+    let error = ConfigStorage::open_or_create(FileBackend::new(&missing)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("mkdir"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn the_owner_of_the_file_stays() {
+    const OWNER: u32 = 4_711;
+    let (_folder, path) = folder();
+    put(&path, "{}", 0o600);
+    if chown(&path, Some(OWNER), Some(OWNER)).is_err() {
+        // Only root can give a file away; nobody else can read one that belongs to another.
+        return;
+    }
+    set(&path, "u").await.unwrap();
+    let metadata = fs::metadata(&path).unwrap();
+    assert_eq!((metadata.uid(), metadata.gid()), (OWNER, OWNER));
+}
+
+#[test]
+fn without_a_runtime_it_is_an_error() {
+    let (_folder, path) = folder();
+    let backend = FileBackend::new(&path);
+    let load = pin!(backend.load());
+    let Poll::Ready(Err(error)) = load.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("it is no error")
+    };
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Runtime, Outcome::NotApplied));
+}
+
+#[test]
+fn a_relative_path_is_made_absolute_when_the_backend_is_built() {
+    let location = FileBackend::new("ksm.json").location();
+    assert!(Path::new(location.address()).is_absolute(), "{location}");
+    assert!(location.address().ends_with("ksm.json"), "{location}");
+}

@@ -1,0 +1,17 @@
+//! A configuration in a file: `cargo run --features file --example file`.
+#![allow(clippy::print_stdout, reason = "it is an example")]
+
+use ksm_storage::{ConfigKey, ConfigStorage, Error, file::FileBackend};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let path = std::env::temp_dir().join(format!("ksm-storage-example-{}.json", std::process::id()));
+    // Creates the file, with the mode 0600, if there is none. `open` would not.
+    let storage = ConfigStorage::open_or_create(FileBackend::new(&path)).await?;
+    storage.set(ConfigKey::Hostname, "keepersecurity.com").await?;
+    println!("{storage:?}");
+    for left in [&path, &path.with_extension("json.lock")] {
+        std::fs::remove_file(left).unwrap_or_else(|error| println!("{}: {error}", left.display()));
+    }
+    Ok(())
+}
