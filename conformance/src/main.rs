@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "telling is what it does")]
 
 mod backends;
+mod histories;
 mod outside;
 mod peers;
 mod python;
@@ -39,6 +40,10 @@ struct Cli {
     /// Fail if a backend cannot be had here, such as an emulator without python3
     #[arg(long)]
     require_all: bool,
+    /// Run about this many random programs, shared out among the backends that are quick enough, with and without
+    /// faults and a foreign writer, and judge what they return; `cargo xtask conformance --release` makes it faster
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["peers", "broken", "clauses"])]
+    histories: Option<u32>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -53,6 +58,9 @@ fn main() -> ExitCode {
         let Err(error) = peers::child(&cli.child) else { return ExitCode::SUCCESS };
         eprintln!("error: {error}");
         return ExitCode::FAILURE;
+    }
+    if let Some(total) = cli.histories {
+        return run_histories(&cli.backend, total, cli.json);
     }
     let with_peers = cli.peers || (cli.backend.is_empty() && !cli.broken);
     let names = match (cli.backend.is_empty(), cli.broken) {
@@ -85,6 +93,22 @@ fn main() -> ExitCode {
         table.print(stdout().is_terminal());
     }
     if table.passed(cli.require_all) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run_histories(backends: &[String], total: u32, json: bool) -> ExitCode {
+    let rows = match histories::run(backends, total) {
+        Ok(rows) => rows,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if json {
+        println!("{:#}", histories::json(&rows));
+    } else {
+        histories::print(&rows);
+    }
+    if rows.iter().all(histories::Row::passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Every clause with the number of its cases, and with what proves that they can fail.

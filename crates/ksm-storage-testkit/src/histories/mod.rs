@@ -92,6 +92,18 @@ pub struct Tally {
     pub injected: usize,
 }
 
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.histories += other.histories;
+        self.inconclusive += other.inconclusive;
+        self.displaced += other.displaced;
+        self.overlapping += other.overlapping;
+        self.calls += other.calls;
+        self.unknown += other.unknown;
+        self.injected += other.injected;
+    }
+}
+
 /// Calls a client makes at most.
 const CALLS: usize = 6;
 /// What a foreign writer stores at most.
@@ -120,15 +132,17 @@ pub async fn check_histories(subject: &Subject, mode: Mode, histories: u32) -> R
             let events = recorded.events;
             let verdict = judge(&State::new(), &events, STEPS);
             {
-                let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-                sum.histories += 1;
-                sum.inconclusive += usize::from(verdict == Verdict::Inconclusive);
-                sum.overlapping += usize::from(overlap(&events));
-                sum.calls += events.len();
-                sum.unknown += events.iter().filter(|event| event.returned.is_none()).count();
-                sum.injected += recorded.injected;
-                if verdict == Verdict::Violation && recorded.displaced {
-                    sum.displaced += 1;
+                let excused = verdict == Verdict::Violation && recorded.displaced;
+                *sum.lock().unwrap_or_else(PoisonError::into_inner) += Tally {
+                    histories: 1,
+                    inconclusive: usize::from(verdict == Verdict::Inconclusive),
+                    displaced: usize::from(excused),
+                    overlapping: usize::from(overlap(&events)),
+                    calls: events.len(),
+                    unknown: events.iter().filter(|event| event.returned.is_none()).count(),
+                    injected: recorded.injected,
+                };
+                if excused {
                     return Ok(());
                 }
             }
