@@ -16,7 +16,7 @@ use std::{
 
 use clap::Parser;
 use ksm_storage_testkit::{
-    AsyncCore, BlockingCore, Case, Clause, Core, Fixture, Level, Subject, broken::Fault, cases,
+    AsyncCore, BlockingCore, Case, Clause, Core, Delayed, Fixture, Level, Subject, broken::Fault, cases,
 };
 use report::{Row, Table, Verdict};
 
@@ -173,13 +173,17 @@ fn not_run(table: &mut Table, name: &str, why: &str) {
 }
 
 fn good(table: &mut Table, backend: &str, fixture: &Arc<dyn Fixture>) {
-    let cores: [(&str, Arc<dyn Core>); 2] =
-        [("async", Arc::new(AsyncCore)), ("blocking", Arc::new(BlockingCore))];
-    for (core_name, core) in cores {
+    let delayed: Arc<dyn Fixture> = Arc::new(Delayed::new(Arc::clone(fixture)));
+    let subjects: [(&str, Arc<dyn Core>, &Arc<dyn Fixture>); 3] = [
+        ("async", Arc::new(AsyncCore), fixture),
+        ("blocking", Arc::new(BlockingCore), fixture),
+        ("async", Arc::new(AsyncCore), &delayed),
+    ];
+    for (core_name, core, fixture) in subjects {
         let subject = Subject { fixture: Arc::clone(fixture), core };
         for case in cases() {
             // What concerns the backend alone is the same below every core.
-            if case.level() == Level::Backend && core_name != "async" {
+            if case.level() == Level::Backend && core_name == "blocking" {
                 continue;
             }
             let name = match case.level() {

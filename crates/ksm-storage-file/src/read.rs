@@ -2,6 +2,8 @@ use std::{
     fs::{File, Metadata, OpenOptions},
     io::{self, Read},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use ksm_storage_core::{ConfigDocument, ErrorKind, Payload, Result, Stored};
@@ -16,8 +18,9 @@ use crate::{
 /// The largest document there is.
 pub(crate) const MAX_PAYLOAD: usize = ConfigDocument::MAX_LEN;
 const MAX_FILE: usize = MAX_PAYLOAD + FRAME;
-/// How often a file is read that changes while it is.
-const ATTEMPTS: u32 = 3;
+/// How often a file is read that changes while it is, and the pause between: who writes in place is done soon.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What stands in a place.
 pub(crate) struct Current {
@@ -58,6 +61,7 @@ pub(crate) fn current(place: &Place) -> Result<Current> {
         if let Some(content) = content(&mut file, metadata).map_err(|error| failed("read", &path, error))? {
             return Ok(Current { stored: content.stored(), file: Some(content) });
         }
+        thread::sleep(PAUSE);
     }
     let message = format!("{} kept changing while it was read", path.display());
     Err(refused(ErrorKind::Unavailable, message))

@@ -76,6 +76,20 @@ async fn a_file_open_to_others_is_refused_with_the_command_that_helps() {
 }
 
 #[tokio::test]
+async fn what_an_editor_writes_in_place_is_seen_and_not_lost() {
+    let (_folder, path) = folder();
+    put(&path, r#"{"url":"1"}"#, 0o600);
+    let backend = FileBackend::new(&path);
+    let loaded = backend.load().await.unwrap();
+    // As long as before, in the same file, and perhaps within one tick of the file system's clock.
+    fs::write(&path, r#"{"url":"2"}"#).unwrap();
+    assert_ne!(backend.load().await.unwrap().version, loaded.version);
+    let stored = backend.store(&loaded.version, &Payload::from(r#"{"url":"3"}"#)).await.unwrap();
+    assert!(matches!(stored, StoreOutcome::Conflict { .. }), "{stored:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), r#"{"url":"2"}"#);
+}
+
+#[tokio::test]
 async fn a_write_protected_file_is_read_and_not_written() {
     let (_folder, path) = folder();
     put(&path, "{}", 0o400);

@@ -229,8 +229,9 @@ pub fn run_all(subject: &Subject) -> Report {
 /// Registers every case as a test of its own: `conformance_tests!(FIXTURE)`, where `FIXTURE` is an expression that makes
 /// a [`Fixture`](crate::Fixture).
 ///
-/// The tests stand in two modules: `on_async_core`, with all cases, and `on_blocking_core`, with those of core clauses. A case that the
-/// kit gains is registered without a change here.
+/// The tests stand in three modules: `on_async_core`, with all cases, `on_blocking_core`, with those of core clauses, and
+/// `with_delays`, with all cases on a backend that is slow at random. A case that the kit gains is registered without a
+/// change here.
 #[macro_export]
 macro_rules! conformance_tests {
     ($fixture:expr) => {
@@ -244,6 +245,12 @@ macro_rules! conformance_tests {
             #[allow(unused_imports)]
             use super::*;
             $crate::core_cases!($crate::case_tests, ($fixture, $crate::BlockingCore));
+        }
+        mod with_delays {
+            #[allow(unused_imports)]
+            use super::*;
+            $crate::backend_cases!($crate::case_tests, ($crate::Delayed::new($fixture), $crate::AsyncCore));
+            $crate::core_cases!($crate::case_tests, ($crate::Delayed::new($fixture), $crate::AsyncCore));
         }
     };
 }

@@ -3,6 +3,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use ksm_storage_core::{Payload, StorageBackend};
 
+use crate::{FaultRates, FaultyBackend, TestClock};
+
 /// A kind of backend, as the suite wants to have it.
 #[async_trait]
 pub trait Fixture: Send + Sync + 'static {
@@ -44,5 +46,59 @@ impl Default for Limits {
     /// Five seconds a call, and fresh reads.
     fn default() -> Self {
         Self { call: Duration::from_secs(5), staleness: Duration::ZERO }
+    }
+}
+
+/// A fixture whose backends are slow at random, before they have an effect and after it: no case may notice.
+pub struct Delayed(Arc<dyn Fixture>);
+
+impl Delayed {
+    /// The same stores, through a [`FaultyBackend`] with [`FaultRates::DELAYS`].
+    pub fn new(fixture: impl Fixture) -> Self {
+        Self(Arc::new(fixture))
+    }
+}
+
+#[async_trait]
+impl Fixture for Delayed {
+    fn name(&self) -> String {
+        format!("{}, with delays", self.0.name())
+    }
+
+    async fn fresh(&self) -> Box<dyn Store> {
+        Box::new(DelayedStore(self.0.fresh().await))
+    }
+}
+
+struct DelayedStore(Box<dyn Store>);
+
+#[async_trait]
+impl Store for DelayedStore {
+    async fn open(&self) -> Arc<dyn StorageBackend> {
+        let clock = Arc::new(TestClock::new());
+        Arc::new(FaultyBackend::new(self.0.open().await, clock, FaultRates::DELAYS, fastrand::u64(..)))
+    }
+
+    async fn write(&self, payload: Option<Payload>) {
+        self.0.write(payload).await;
+    }
+
+    async fn read(&self) -> Option<Payload> {
+        self.0.read().await
+    }
+
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+}
+
+#[async_trait]
+impl Fixture for Arc<dyn Fixture> {
+    fn name(&self) -> String {
+        (**self).name()
+    }
+
+    async fn fresh(&self) -> Box<dyn Store> {
+        (**self).fresh().await
     }
 }

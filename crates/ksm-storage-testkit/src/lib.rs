@@ -69,7 +69,7 @@ pub use case::{Case, Failure, Level, Report, cases, run_all};
 pub use clause::Clause;
 pub use clock::TestClock;
 pub use faulty::{FaultRates, FaultyBackend};
-pub use fixture::{Fixture, Limits, Store};
+pub use fixture::{Delayed, Fixture, Limits, Store};
 pub use histories::{Mode, Tally, check_histories};
 pub use probe::{Gate, LoadFault, Probe, StoreFault};
 pub use subject::{AsyncCore, BlockingCore, Change, Core, Handle, Settings, Subject};
