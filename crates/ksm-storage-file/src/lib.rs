@@ -33,10 +33,10 @@
 //! users who are not trusted: whoever can rename in it can replace the configuration.
 //!
 //! Other programs do not ask for the lock. What they write before the check is found and respected. What lands between
-//! the check and the replacement, which is a matter of microseconds, is found afterwards, kept as
+//! the check and the replacement, which is as long as a sync takes, is found afterwards, kept as
 //! `NAME.displaced-NUMBER`, and reported as [`Displaced`](ksm_storage_core::ErrorKind::Displaced). Where the file system
-//! cannot exchange two files in one step, that cannot be told, and a warning is logged instead. A program that writes the
-//! file in place can be read half-way, as by any other reader.
+//! cannot exchange two files in one step, that cannot be told, and a warning is logged instead. A program that writes in
+//! place can be read half-way, as by any other reader, and what it writes after the replacement is lost with the old file.
 //!
 //! # Platforms
 //! Verified on Linux with local file systems. On macOS and the BSDs the same steps are taken where the system has them;

@@ -2,9 +2,9 @@
 //! the next one finds what a killed one left behind, and one absence of the file is told from another.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -43,9 +43,8 @@ impl Lock {
             os::private(&mut options);
             let file = options.open(&path).map_err(|error| failed("open the lock file", &path, error))?;
             match file.try_lock() {
-                // One that is no longer there excludes nobody who comes later.
-                Ok(()) if is_there(&file, &path) => return Ok(Self { file, path }),
-                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                Ok(()) => return Ok(Self { file, path }),
+                Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(failed("lock", &path, error)),
             }
             if start.elapsed() >= patience {
@@ -90,11 +89,4 @@ fn nonce(file: &mut File) -> io::Result<Option<u64>> {
     file.take(16).read_to_end(&mut digits)?;
     let digits = std::str::from_utf8(&digits).ok().filter(|digits| digits.len() == 16);
     Ok(digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()))
-}
-
-fn is_there(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(own), Ok(there)) => os::is_same(&own, &there),
-        _ => false,
-    }
 }

@@ -8,6 +8,10 @@ pub(crate) use other::*;
 
 /// What a file that took its place in one step did to the one that was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android", target_vendor = "apple")),
+    expect(dead_code, reason = "elsewhere a file can only be replaced unseen")
+)]
 pub(crate) enum Placed {
     /// The two have changed places: the old one has the new one's former name.
     Exchanged,
@@ -73,10 +77,6 @@ mod unix {
         in_one_step(new, path, Step::KeepWhatIsThere)
     }
 
-    #[cfg_attr(
-        not(any(target_os = "linux", target_os = "android", target_vendor = "apple")),
-        expect(dead_code, reason = "these systems have neither step")
-    )]
     #[derive(Clone, Copy)]
     enum Step {
         Exchange,

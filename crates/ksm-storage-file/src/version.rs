@@ -70,6 +70,17 @@ mod tests {
         assert_eq!(framed.as_bytes(), format!("{{}}\n\t \t{}\t", " ".repeat(60)).as_bytes());
     }
 
+    /// As after a write in place within one tick of the file system's clock.
+    #[test]
+    fn other_content_has_another_version_whatever_the_times_say() {
+        let metadata = std::fs::metadata(env!("CARGO_MANIFEST_DIR")).unwrap();
+        for nonce in [None, Some(7)] {
+            let [one, other] = ["one", "two"].map(|content| of_file(&content.into(), nonce, &metadata));
+            assert_ne!(one, other);
+            assert_eq!(one, of_file(&"one".into(), nonce, &metadata));
+        }
+    }
+
     #[test]
     fn a_frame_is_taken_away_and_nothing_else() {
         for nonce in [0, 1, u64::MAX, 0x0123_4567_89ab_cdef] {
