@@ -3,10 +3,12 @@
 
 mod backends;
 mod histories;
+mod matrix;
 mod outside;
 mod peers;
 mod python;
 mod report;
+mod sections;
 
 use std::{
     io::{IsTerminal, stdout},
@@ -44,6 +46,12 @@ struct Cli {
     /// faults and a foreign writer, and judge what they return; `cargo xtask conformance --release` makes it faster
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["peers", "broken", "clauses"])]
     histories: Option<u32>,
+    /// Write what came out into README.md and docs/conformance.md, and all of it into docs/conformance.json
+    #[arg(long, conflicts_with_all = ["clauses", "check_report"])]
+    report: bool,
+    /// Fail if that is stale
+    #[arg(long, conflicts_with_all = ["clauses", "histories"])]
+    check_report: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -60,9 +68,18 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if let Some(total) = cli.histories {
-        return run_histories(&cli.backend, total, cli.json);
+        return run_histories(&cli, total);
     }
     let with_peers = cli.peers || (cli.backend.is_empty() && !cli.broken);
+    let report = match (cli.report, cli.check_report) {
+        (true, _) => Some(sections::Mode::Write),
+        (_, true) => Some(sections::Mode::Check),
+        _ => None,
+    };
+    if report.is_some() && !cli.backend.is_empty() {
+        eprintln!("error: a report is about all backends");
+        return ExitCode::from(2);
+    }
     let names = match (cli.backend.is_empty(), cli.broken) {
         (true, false) if cli.peers => Vec::new(),
         (true, false) => backends::ALL.map(|(name, _)| name.to_owned()).to_vec(),
@@ -92,23 +109,53 @@ fn main() -> ExitCode {
     } else {
         table.print(stdout().is_terminal());
     }
+    if let Some(mode) = report
+        && let Err(error) = self::report(mode, &table, cli.broken)
+    {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
     if table.passed(cli.require_all) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run_histories(backends: &[String], total: u32, json: bool) -> ExitCode {
-    let rows = match histories::run(backends, total) {
+fn run_histories(cli: &Cli, total: u32) -> ExitCode {
+    let rows = match histories::run(&cli.backend, total) {
         Ok(rows) => rows,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::FAILURE;
         }
     };
-    if json {
+    if cli.json {
         println!("{:#}", histories::json(&rows));
     } else {
         histories::print(&rows);
     }
+    if cli.report
+        && let Err(error) = sections::put_histories(&rows)
+    {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
     if rows.iter().all(histories::Row::passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The parts of the documents that the table makes.
+fn report(mode: sections::Mode, table: &Table, broken: bool) -> Result<(), String> {
+    const DOCUMENT: &str = "docs/conformance.md";
+    if broken {
+        return sections::put(mode, DOCUMENT, "broken", &matrix::broken(&table.rows));
+    }
+    if mode == sections::Mode::Write {
+        sections::write("docs/conformance.json", &format!("{:#}\n", table.json()))?;
+    }
+    sections::put(mode, DOCUMENT, "matrix", &matrix::matrix(&table.rows))?;
+    // One of each kind: what they say does not depend on the way to the service.
+    let kinds = ["memory", "file", "aws-emulator", "aws-emulator-strict"];
+    let kinds = backends::ALL.iter().filter(|(name, _)| kinds.contains(name));
+    let kinds = kinds.map(|(name, make)| Ok((name.trim_end_matches("-emulator"), make()?)));
+    let kinds = kinds.collect::<Result<Vec<_>, String>>()?;
+    sections::put(mode, "README.md", "capabilities", &matrix::capabilities(&kinds)?)
 }
 
 /// Every clause with the number of its cases, and with what proves that they can fail.
@@ -125,6 +172,7 @@ fn clauses() -> Table {
         // Each level that has cases must have something that they catch, and the other way round.
         let proven = (backend == 0) == backends.is_empty() && (core == 0) == cores.is_empty();
         table.push(Row {
+            backend: String::new(),
             subject: "the contract".to_owned(),
             clause,
             case: clause.title().to_owned(),
@@ -147,17 +195,18 @@ fn clauses() -> Table {
     table
 }
 
+const PEERS: &str = "aws, beside other programs";
+
 /// The AWS backend beside others.
 fn peers(table: &mut Table) {
-    const SUBJECT: &str = "aws, beside other programs";
     if let Err(why) = python::install() {
-        return not_run(table, SUBJECT, &why);
+        return not_run(table, PEERS, &why);
     }
     for (clause, case, check) in peers::ALL {
         eprint!(".");
         let verdict = Verdict::of(check());
-        let (subject, case) = (SUBJECT.to_owned(), case.to_owned());
-        table.push(Row { subject, clause, case, verdict, note: String::new() });
+        let (subject, case) = (PEERS.to_owned(), case.to_owned());
+        table.push(Row { backend: PEERS.to_owned(), subject, clause, case, verdict, note: String::new() });
     }
     eprintln!();
 }
@@ -168,7 +217,8 @@ fn not_run(table: &mut Table, name: &str, why: &str) {
     for &clause in Clause::ALL {
         let verdict = Verdict::NotRun(why.to_owned());
         let case = clause.title().to_owned();
-        table.push(Row { subject: name.to_owned(), clause, case, verdict, note: String::new() });
+        let (backend, subject) = (name.to_owned(), name.to_owned());
+        table.push(Row { backend, subject, clause, case, verdict, note: String::new() });
     }
 }
 
@@ -192,6 +242,7 @@ fn good(table: &mut Table, backend: &str, fixture: &Arc<dyn Fixture>) {
             };
             eprint!(".");
             table.push(Row {
+                backend: backend.to_owned(),
                 subject: name,
                 clause: case.clause(),
                 case: case.name().to_owned(),
@@ -218,6 +269,7 @@ fn broken(table: &mut Table, fixture: Arc<dyn Fixture>) {
             caught.iter().map(|(case, _)| case).partition(|case| case.clause() == fault.clause());
         let own: Vec<_> = own.iter().map(|case| case.name()).collect();
         table.push(Row {
+            backend: String::new(),
             subject: subject.fixture.name(),
             clause: fault.clause(),
             case: fault.to_string(),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 /// One case on one subject.
 pub(crate) struct Row {
+    pub(crate) backend: String,
     pub(crate) subject: String,
     pub(crate) clause: Clause,
     pub(crate) case: String,
@@ -31,7 +32,7 @@ impl Verdict {
 }
 
 pub(crate) struct Table {
-    rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// What a row is called that did not fail.
     good: &'static str,
 }
@@ -97,7 +98,7 @@ impl Table {
     }
 
     pub(crate) fn json(&self) -> Value {
-        let rows = self.rows.iter().map(|Row { subject, clause, case, verdict, note }| {
+        let rows = self.rows.iter().map(|Row { backend, subject, clause, case, verdict, note }| {
             let (word, why) = match verdict {
                 Verdict::Good => (self.good, None),
                 Verdict::Failed(failure) => ("failed", Some(&**failure)),
@@ -105,7 +106,7 @@ impl Table {
                 Verdict::NotRun(why) => ("not run", Some(&**why)),
             };
             json!({
-                "subject": subject, "clause": clause.to_string(), "case": case,
+                "backend": backend, "subject": subject, "clause": clause.to_string(), "case": case,
                 "verdict": word, "why": why, "note": note,
             })
         });

@@ -161,8 +161,8 @@ async fn client(
             Err(Ended::Error(error)) => match error.outcome() {
                 Outcome::Applied => Some((run.now(), Answer::Applied)),
                 Outcome::Unknown => None,
-                _ if run.mode.allows(&error) => continue,
-                _ => return Err(error.into()),
+                Outcome::NotApplied if run.mode.allows(&error) => continue,
+                Outcome::NotApplied => return Err(error.into()),
             },
             Err(Ended::Wrong(failure)) => return Err(failure),
         };

@@ -29,7 +29,7 @@ pub fn judge(state: &State, events: &[Event], steps: usize) -> Verdict {
         return Verdict::Inconclusive;
     }
     let mut search = Search { events, seen: HashSet::new(), steps };
-    match search.explain(0, state.clone()) {
+    match search.explain(0, state) {
         Some(true) => Verdict::Linearizable,
         Some(false) => Verdict::Violation,
         None => Verdict::Inconclusive,
@@ -44,15 +44,14 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Whether the calls outside the set `done` can follow on `state`. `None` if that took too long to tell.
-    fn explain(&mut self, mut done: u128, state: State) -> Option<bool> {
+    fn explain(&mut self, mut done: u128, state: &State) -> Option<bool> {
         // A call that only reads can come at once if it can come here at all: it would only get in the way later.
         let mut next = loop {
             let Some(next) = self.next(done) else { return Some(true) };
             let harmless = next.iter().copied().find(|&index| {
                 let Event { call, returned, .. } = &self.events[index];
                 let answer = returned.as_ref().map(|(_, answer)| answer);
-                answer.is_some_and(|answer| call.only_reads(answer))
-                    && call.explains(&state, answer).is_some()
+                answer.is_some_and(|answer| call.only_reads(answer)) && call.explains(state, answer).is_some()
             });
             match harmless {
                 Some(index) => done |= 1 << index,
@@ -68,11 +67,11 @@ impl Search<'_> {
         for index in next {
             let Event { call, returned, .. } = &self.events[index];
             let answer = returned.as_ref().map(|(_, answer)| answer);
-            let Some(after) = call.explains(&state, answer) else { continue };
-            if returned.is_none() && after == state {
+            let Some(after) = call.explains(state, answer) else { continue };
+            if returned.is_none() && after == *state {
                 continue;
             }
-            if self.explain(done | 1 << index, after)? {
+            if self.explain(done | 1 << index, &after)? {
                 return Some(true);
             }
         }

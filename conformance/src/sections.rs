@@ -1,0 +1,62 @@
+//! The parts of committed documents that are made from results.
+
+use std::{fs, path::PathBuf};
+
+use crate::histories;
+
+/// What is done with a part: written, or compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Write,
+    Check,
+}
+
+/// Puts `text` between the marks of the part `name` in the document, or checks that it stands there.
+pub(crate) fn put(mode: Mode, document: &str, name: &str, text: &str) -> Result<(), String> {
+    let path = root().join(document);
+    let old = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let new = replaced(&old, name, text).ok_or_else(|| format!("{document} has no part {name}"))?;
+    match mode {
+        Mode::Check if new == old => Ok(()),
+        Mode::Check => Err(format!(
+            "the part {name} of {document} is stale: run `cargo xtask conformance --report`, and look at what changes"
+        )),
+        Mode::Write => fs::write(&path, new).map_err(|error| format!("{}: {error}", path.display())),
+    }
+}
+
+/// Writes a document that is generated as a whole.
+pub(crate) fn write(document: &str, text: &str) -> Result<(), String> {
+    let path = root().join(document);
+    fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The figures of the histories, with how they were had.
+pub(crate) fn put_histories(rows: &[histories::Row]) -> Result<(), String> {
+    put(Mode::Write, "docs/conformance.md", "histories", &histories::markdown(rows))
+}
+
+fn root() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), ".."].iter().collect()
+}
+
+fn replaced(document: &str, name: &str, text: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
+    let (before, rest) = document.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}{}\n{end}{after}", text.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::replaced;
+
+    #[test]
+    fn only_what_stands_between_the_marks_is_replaced() {
+        let document = "a\n<!-- begin x -->\nold\n<!-- end x -->\nb\n";
+        let expected = "a\n<!-- begin x -->\nnew\n<!-- end x -->\nb\n";
+        assert_eq!(replaced(document, "x", "new\n").as_deref(), Some(expected));
+        assert_eq!(replaced(expected, "x", "new\n").as_deref(), Some(expected));
+        assert_eq!(replaced(document, "y", "new"), None);
+    }
+}
