@@ -224,13 +224,14 @@ fn not_run(table: &mut Table, name: &str, why: &str) {
 
 fn good(table: &mut Table, backend: &str, fixture: &Arc<dyn Fixture>) {
     let delayed: Arc<dyn Fixture> = Arc::new(Delayed::new(Arc::clone(fixture)));
-    let subjects: [(&str, Arc<dyn Core>, &Arc<dyn Fixture>); 3] = [
-        ("async", Arc::new(AsyncCore), fixture),
-        ("blocking", Arc::new(BlockingCore), fixture),
-        ("async", Arc::new(AsyncCore), &delayed),
+    let on = |fixture: &Arc<dyn Fixture>, core: Arc<dyn Core>| Subject { fixture: Arc::clone(fixture), core };
+    let subjects = [
+        ("async", on(fixture, Arc::new(AsyncCore))),
+        ("blocking", on(fixture, Arc::new(BlockingCore))),
+        ("async", on(&delayed, Arc::new(AsyncCore))),
     ];
-    for (core_name, core, fixture) in subjects {
-        let subject = Subject { fixture: Arc::clone(fixture), core };
+    for (core_name, subject) in subjects {
+        let fixture = &subject.fixture;
         for case in cases() {
             // What concerns the backend alone is the same below every core.
             if case.level() == Level::Backend && core_name == "blocking" {

@@ -10,7 +10,9 @@ use crate::report::{Row, Verdict};
 /// What each backend of the table can do, in the order of `rows`.
 pub(crate) fn matrix(rows: &[Row]) -> String {
     let mut text = String::from("| backend |");
-    Clause::ALL.iter().for_each(|clause| text += &format!(" {clause} |"));
+    for clause in Clause::ALL {
+        let _ = write!(text, " {clause} |");
+    }
     text += " cases |\n|---|";
     text += &"--:|".repeat(Clause::ALL.len() + 1);
     text.push('\n');
@@ -31,13 +33,13 @@ pub(crate) fn matrix(rows: &[Row]) -> String {
             };
             cells.entry(row.clause).or_default()[kind] += 1;
         }
-        text += &format!("| {backend} |");
+        let _ = write!(text, "| {backend} |");
         for clause in Clause::ALL {
-            text += &match cells.get(clause) {
-                None => " |".to_owned(),
-                Some(&[good, 0, 0]) => format!(" {good} |"),
-                Some(&[good, left_out, 0]) => format!(" {good} of {} |", good + left_out),
-                Some(&[_, _, failed]) => format!(" **{failed} failed** |"),
+            let _ = match cells.get(clause) {
+                None => write!(text, " |"),
+                Some(&[good, 0, 0]) => write!(text, " {good} |"),
+                Some(&[good, left_out, 0]) => write!(text, " {good} of {} |", good + left_out),
+                Some(&[_, _, failed]) => write!(text, " **{failed} failed** |"),
             };
         }
         let good = own.iter().filter(|row| matches!(row.verdict, Verdict::Good)).count();
