@@ -1,5 +1,5 @@
 //! The checker of histories agrees with one that was written elsewhere, and with trying every order.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use fastrand::Rng;
 use ksm_storage_testkit::history::{Answer, Call, Event, State, Verdict, judge, shortest};

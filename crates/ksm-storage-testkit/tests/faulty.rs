@@ -1,5 +1,5 @@
 //! The faults of [`FaultyBackend`] are what they are said to be.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::sync::Arc;
 
@@ -27,35 +27,35 @@ async fn stores(rates: FaultRates, seed: u64) -> Seen {
     let inner = MemoryBackend::from_config("{}");
     let clock = TestClock::new();
     let backend = FaultyBackend::new(Arc::new(inner.clone()), Arc::new(clock), rates, seed);
-    let mut seen = Seen::default();
+    let mut found = Seen::default();
     for number in 0..CALLS {
         let before = inner.load().await.unwrap();
         let payload = Payload::from(format!("{{\"url\":\"{number}\"}}"));
         let stored = ended(backend.store(&before.version, &payload)).await;
         let applied = inner.load().await.unwrap().payload.as_ref() == Some(&payload);
         match stored {
-            None => seen.hung += 1,
+            None => found.hung += 1,
             Some(Ok(StoreOutcome::Committed { .. })) => {
                 assert!(applied, "acknowledged, and not stored");
-                seen.good += 1;
+                found.good += 1;
             }
             Some(Ok(StoreOutcome::Conflict { .. })) => {
                 assert!(!applied, "a conflict, and stored");
-                seen.conflicts += 1;
+                found.conflicts += 1;
             }
             Some(Err(error)) if error.outcome() == Outcome::NotApplied => {
                 assert!(!applied, "said not to be applied, and stored");
-                seen.refused += 1;
+                found.refused += 1;
             }
             Some(Err(error)) => {
                 assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));
-                seen.lost += 1;
-                seen.applied += usize::from(applied);
+                found.lost += 1;
+                found.applied += usize::from(applied);
             }
         }
     }
-    seen.injected = backend.injected();
-    seen
+    found.injected = backend.injected();
+    found
 }
 
 /// The output of a future that needs no time but the clock's, or `None` if it hangs.
