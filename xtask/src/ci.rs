@@ -33,6 +33,7 @@ const STEPS: &[Step] = &[
     ("conformance", || conformance("--require-all")),
     ("conformance: clauses", || conformance("--clauses")),
     ("conformance: broken", || conformance("--broken")),
+    ("conformance: histories", || conformance("--histories 2000")),
     ("unused dependencies", || {
         tools::MACHETE.install()?;
         run(&mut cargo("machete"))
