@@ -1,14 +1,16 @@
 //! Opening, loading and storing, dropped wherever they wait.
-#![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
 #[path = "fixture/config.rs"]
 mod config;
 
 use std::{
+    env,
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -20,7 +22,7 @@ use ksm_storage_aws::{
 };
 use ksm_storage_core::{ConfigKey, Payload, StorageBackend, StoreOutcome, Version};
 use ksm_storage_testkit::TestClock;
-use tokio::task::yield_now;
+use tokio::{process::Command, task::yield_now, time::timeout};
 
 const NAME: &str = "ksm-config";
 const BOTH: [Concurrency; 2] = [Concurrency::Optimistic, Concurrency::Strict];
@@ -212,18 +214,45 @@ async fn a_dropped_opening_of_what_is_there_changes_nothing() {
     }
 }
 
-/// With the default chain's search for a region in it: it is asked of the instance.
+/// What the child process does, which has the address of the metadata in its environment: region and credentials are
+/// asked of the instance.
+#[tokio::test]
+#[ignore = "run as a child process by the other tests"]
+async fn child() {
+    let builder =
+        || AwsSecretStorage::from_ec2_instance_config(NAME).endpoint_url(env::var("CHILD_URL").unwrap());
+    let mut polls = 0;
+    loop {
+        let Some(backend) = drop_after(polls, builder().open_backend()).await else {
+            polls += 1;
+            continue;
+        };
+        // That was without a look at the secret.
+        backend.unwrap().load().await.unwrap();
+        break;
+    }
+    assert!(polls >= 2 * 2, "{polls}: two calls, of some polls each");
+    works(builder()).await;
+    println!("child has ended");
+}
+
 #[tokio::test]
 async fn a_dropped_opening_of_the_backend_leaves_nothing_behind() {
     let server = Server::start(Emulator::new("us-east-1")).await.unwrap();
     server.emulator().secret(NAME).overwrite(Value::Text("{}".into()));
-    let builder = || AwsSecretStorage::from_sdk_config(NAME, &sdk_config(&server.url()));
-    let mut polls = 0;
-    while drop_after(polls, builder().open_backend()).await.is_none() {
-        polls += 1;
-    }
-    assert_eq!(server.emulator().calls(Action::GetSecretValue), 0);
-    works(builder()).await;
+    server.metadata().set_role(Some(["AKIA", "key", "token"]));
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "child", "--nocapture"])
+        .env_clear()
+        .env("CHILD_URL", server.url())
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.url())
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(Duration::from_mins(1), child).await.unwrap().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("child has ended"), "{output:?}");
+    // One load of the child's own, one of opening, and those of a write and a refresh, the last by optimistic writers.
+    assert_eq!(server.emulator().calls(Action::GetSecretValue), 1 + 1 + 2 + 1);
 }
 
 async fn works(builder: AwsStorageBuilder) {

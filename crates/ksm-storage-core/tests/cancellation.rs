@@ -1,11 +1,12 @@
 //! Every asynchronous method, dropped wherever it or the work that it began waits.
-#![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ use ksm_storage_core::{
 };
 use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{Probe, StoreFault, TestClock};
-use tokio::{runtime, task::yield_now};
+use tokio::{runtime, task::yield_now, time::timeout};
 
 const BEFORE: &str = r#"{"clientId": "id", "other": [1], "url": "old"}"#;
 /// How often each call of the backend gives way before it acts, and after.
@@ -97,10 +98,16 @@ impl World {
 
     /// What a dropped call left is all of `after` or nothing, and the storage works on. True if it left `after`.
     async fn check(&self, after: &ConfigDocument) -> bool {
+        let left = timeout(Duration::from_secs(10), self.left(after)).await;
+        left.expect("a later call hangs")
+    }
+
+    async fn left(&self, after: &ConfigDocument) -> bool {
         let begun = self.probe.calls().1 > 0;
         let before = ConfigDocument::parse(BEFORE.as_bytes()).unwrap();
         let read = self.storage.snapshot();
         assert!([&before, after].contains(&read.document()), "half of the change is read");
+        assert!(*read.document() == before || self.stored() == *after, "read before it was stored");
 
         let refreshed = self.storage.refresh().await.unwrap();
         let stored = self.stored();
