@@ -1,5 +1,5 @@
 //! Opening, loading and storing, dropped wherever they wait.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "these are tests")]
 
 #[path = "fixture/config.rs"]
 mod config;
@@ -175,7 +175,7 @@ async fn a_dropped_opening_creates_an_empty_secret_or_nothing() {
         let server = Server::start(Emulator::new("us-east-1")).await.unwrap();
         let builder =
             || AwsSecretStorage::from_sdk_config(NAME, &sdk_config(&server.url())).create_if_missing();
-        let ended = drop_after(polls, builder().open()).await;
+        let ended = drop_after(polls, Box::pin(builder().open())).await;
         let value = server.emulator().secret(NAME).value("AWSCURRENT");
         assert!(value.is_none_or(|value| value.as_bytes().starts_with(b"{}")));
         works(builder()).await;
@@ -201,7 +201,7 @@ async fn a_dropped_opening_of_what_is_there_changes_nothing() {
                 let builder = AwsSecretStorage::from_sdk_config(NAME, &sdk_config(&server.url()));
                 if create { builder.create_if_missing() } else { builder }
             };
-            let ended = drop_after(polls, builder().open()).await.is_some();
+            let ended = drop_after(polls, Box::pin(builder().open())).await.is_some();
             assert_eq!(secret.versions().len(), 1);
             assert_eq!(server.emulator().calls(Action::PutSecretValue), 0);
             works(builder()).await;
@@ -223,7 +223,7 @@ async fn child() {
         || AwsSecretStorage::from_ec2_instance_config(NAME).endpoint_url(env::var("CHILD_URL").unwrap());
     let mut polls = 0;
     loop {
-        let Some(backend) = drop_after(polls, builder().open_backend()).await else {
+        let Some(backend) = drop_after(polls, Box::pin(builder().open_backend())).await else {
             polls += 1;
             continue;
         };

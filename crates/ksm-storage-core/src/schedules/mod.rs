@@ -21,7 +21,7 @@ use shuttle::{
 };
 
 /// Schedules of either kind for each program.
-const SCHEDULES: usize = 2_000;
+const SCHEDULES: usize = 5_000;
 const SEED: u64 = 1;
 /// How many steps have to fall in just one order for a schedule of the second kind to find what is wrong.
 const DEPTH: usize = 3;
