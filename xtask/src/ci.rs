@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     ("conformance: clauses", || conformance("--clauses")),
     ("conformance: broken", || conformance("--broken")),
     ("conformance: histories", || conformance("--histories 2000")),
+    ("schedules", || tasks::schedules(&[])),
     ("unused dependencies", || {
         tools::MACHETE.install()?;
         run(&mut cargo("machete"))
@@ -79,7 +80,9 @@ fn clippy() -> Result<()> {
     for features in ["--no-default-features", "--all-features"].map(str::to_owned).iter().chain(&single) {
         run(&mut cargo(&format!("clippy --package ksm-storage {features} -- -D warnings")))?;
     }
-    run(&mut cargo("clippy --workspace --all-targets --all-features -- -D warnings"))
+    run(&mut cargo("clippy --workspace --all-targets --all-features -- -D warnings"))?;
+    let mut schedules = tasks::explored("clippy --package ksm-storage-core --all-targets");
+    run(schedules.args(["--", "-D", "warnings"]))
 }
 
 /// The runner succeeds, and says what it looked at: one that does nothing succeeds too.

@@ -44,6 +44,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Run core's races under thousands of schedules, and see that planted ones are found
+    Schedules {
+        /// Passed on to the tests: names, as a rule
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Run the benches
     #[command(disable_help_flag = true)]
     Bench {
@@ -70,6 +76,7 @@ fn main() -> ExitCode {
         Task::Demo { args } => tasks::demo(&args),
         Task::Test => tasks::test(),
         Task::Conformance { args } => tasks::conformance(&args),
+        Task::Schedules { args } => tasks::schedules(&args),
         // As they were typed: a leading `--`, which the parser takes away, has a meaning for `cargo bench`.
         Task::Bench { .. } => tasks::bench(&std::env::args_os().skip(2).collect::<Vec<_>>()),
         Task::NewBackend { name } => new_backend::new_backend(&name),

@@ -35,6 +35,8 @@ mod clock;
 mod document;
 mod error;
 mod key;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod snapshot;
 mod storage;
 mod sync;

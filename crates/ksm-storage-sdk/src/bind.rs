@@ -15,7 +15,7 @@ use crate::{
     builder::Settings,
     config::{copy, differing, text},
     post::Reply,
-    session::{Ended, Purpose, Session, blocking},
+    session::{Ended, Purpose, Session, blocking, to_the_end},
     token::Token,
 };
 
@@ -74,8 +74,9 @@ pub(crate) async fn open(
                 session
             }
         };
-        match ask(session, &storage).await? {
-            Some(bound) => return store_app_key(storage, settings, bound).await,
+        let bind = bind(session, storage.clone(), Arc::clone(&settings));
+        match to_the_end(&location, bind).await? {
+            Some(client) => return Ok(client),
             None => wait_for_another(&storage, &location).await?,
         }
     }
@@ -144,6 +145,18 @@ async fn store_key_pair(
         Ok::<_, StorageError>(unchanged)
     });
     stored.await.map_err(|error| Error::storage(error, storage.location()))
+}
+
+/// Between Keeper's answer and its being stored the application key is nowhere else, so that this is not to be dropped.
+async fn bind(
+    session: Session,
+    storage: ConfigStorage,
+    settings: Arc<Settings>,
+) -> Result<Option<KeeperClient>> {
+    match ask(session, &storage).await? {
+        Some(bound) => store_app_key(storage, settings, bound).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The session with the application key; none if Keeper does not give it to this client.

@@ -68,7 +68,7 @@ impl KeeperClientBuilder {
     /// Binds what is stored, if it is not bound yet, else just starts: nothing is sent then, and nothing written.
     ///
     /// A bind writes twice and sends one request. What it began is gone on with by the next call, in this process or
-    /// another.
+    /// another. Dropped while Keeper is asked, it runs on until the answer is stored.
     ///
     /// # Errors
     /// - [`ErrorKind::InvalidToken`], [`ErrorKind::TokenMismatch`], [`ErrorKind::Unbound`]: before anything is sent.

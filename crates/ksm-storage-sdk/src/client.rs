@@ -5,17 +5,14 @@ use ksm_storage_core::{
     BindState, ConfigDocument, ConfigKey, ConfigStorage, Error as StorageError,
     ErrorKind as StorageErrorKind, Location, Outcome,
 };
-use tokio::{
-    runtime::Handle,
-    sync::{Mutex, OwnedMutexGuard},
-};
-use tracing::{instrument::WithSubscriber, warn};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tracing::warn;
 
 use crate::{
     Error, ErrorKind, KeeperClientBuilder, Result,
     builder::Settings,
     config::{copy, differing, text},
-    session::{Ended, Purpose, Session, blocking},
+    session::{Ended, Purpose, Session, blocking, to_the_end},
 };
 
 /// The Keeper SDK on a stored configuration.
@@ -89,12 +86,9 @@ impl KeeperClient {
         F: FnOnce(&mut SecretsManager) -> Result<T, KSMRError> + Send + 'static,
         T: Send + 'static,
     {
-        let ended = || Error::new(ErrorKind::Runtime, self.location());
-        let runtime = Handle::try_current().map_err(|_| ended())?;
         let held = self.hold().await;
         let client = self.clone();
-        let to_the_end = async move { client.run(held, call).await };
-        runtime.spawn(to_the_end.with_current_subscriber()).await.unwrap_or_else(|_| Err(ended()))
+        to_the_end(&self.location(), async move { client.run(held, call).await }).await
     }
 
     /// The records with these identifiers; all that the application may read, if there are none.

@@ -7,7 +7,8 @@ use std::{
 
 use keeper_secrets_manager_core::{KSMRError, SecretsManager};
 use ksm_storage_core::{ConfigDocument, Location};
-use tokio::task::spawn_blocking;
+use tokio::{runtime::Handle, task::spawn_blocking};
+use tracing::instrument::WithSubscriber;
 
 use crate::{
     Error, ErrorKind, Result,
@@ -96,13 +97,23 @@ impl Drop for Session {
     }
 }
 
+/// Waits for the future, which goes on if the caller does not wait any more.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    location: &Location,
+    future: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let ended = || Error::new(ErrorKind::Runtime, location.clone());
+    let runtime = Handle::try_current().map_err(|_| ended())?;
+    runtime.spawn(future.with_current_subscriber()).await.unwrap_or_else(|_| Err(ended()))
+}
+
 /// Runs what may block. The SDK's HTTP client cannot even be made where that is not allowed.
 pub(crate) async fn blocking<T: Send + 'static>(
     location: &Location,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
     let ended = || Error::new(ErrorKind::Runtime, location.clone());
-    if tokio::runtime::Handle::try_current().is_err() {
+    if Handle::try_current().is_err() {
         return Err(ended());
     }
     spawn_blocking(run).await.map_err(|_| ended())

@@ -10,6 +10,8 @@ use super::{
     change::{Base, Entry},
     reader::{self, timeout},
 };
+#[cfg(all(test, shuttle))]
+use crate::schedules::Fault;
 use crate::{
     ConfigDocument, Displaced, Error, ErrorKind, Outcome, Result, Snapshot, StoreOutcome, Stored, Version,
     clock::within,
@@ -58,6 +60,11 @@ impl Committer {
         let mut queue = lock(&self.shared.queue);
         self.batch = mem::take(&mut queue.waiting);
         self.finished = self.batch.is_empty();
+        #[cfg(all(test, shuttle))]
+        if Fault::LateHandOver.is_planted() {
+            drop(queue);
+            queue = lock(&self.shared.queue);
+        }
         queue.running = !self.finished;
         queue.running
     }
@@ -90,6 +97,10 @@ impl Committer {
             _ => reader::load(&*shared.backend, &*shared.clock, &shared.history, deadline).await?,
         };
         let before = reader::parse(&*shared.backend, &loaded)?;
+        #[cfg(all(test, shuttle))]
+        if Fault::LateJoin.is_planted() {
+            self.batch.append(&mut lock(&shared.queue).waiting);
+        }
         let after = loop {
             let after = self.apply(&loaded.version, &before);
             if after == before {
@@ -104,6 +115,10 @@ impl Committer {
                 break after;
             }
         };
+        #[cfg(all(test, shuttle))]
+        if Fault::EarlyInstall.is_planted() {
+            shared.install(&loaded.version, after.clone());
+        }
         let payload = after.to_payload();
         let started = shared.clock.now();
         let span = debug_span!("store", location = %shared.location(), attempt);
@@ -229,6 +244,10 @@ impl Drop for Committer {
             let mut queue = lock(&self.shared.queue);
             abandoned.append(&mut queue.waiting);
             queue.running = false;
+            #[cfg(all(test, shuttle))]
+            if Fault::LeftRunning.is_planted() {
+                queue.running = true;
+            }
         }
         for entry in abandoned {
             let outcome = if entry.claim.is_storing() { Outcome::Unknown } else { Outcome::NotApplied };

@@ -13,7 +13,6 @@ mod shared;
 use std::{fmt, panic, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::runtime::Handle;
 use tracing::{debug, instrument::WithSubscriber};
 
 pub use builder::Builder;
@@ -30,7 +29,7 @@ use crate::{
     BindState, Capabilities, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation, Outcome,
     Result, SecretRef, Snapshot, StorageBackend,
     clock::within,
-    sync::{Arc, lock, oneshot},
+    sync::{Arc, Handle, lock, oneshot},
 };
 
 /// A configuration in a backend: read from memory, written safely against every other writer.

@@ -4,6 +4,7 @@
 
 mod bind;
 mod calls;
+mod dropped;
 mod operations;
 mod orders;
 mod support;
