@@ -2,7 +2,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -12,6 +12,7 @@ use ksm_storage_core::{
     Capabilities, ConfigDocument, ConfigKey, Displaced, Error, ErrorKind, ExposeSecret, Location, Outcome,
     Payload, Result, Snapshot, StorageBackend, StoreOutcome, Stored, Version,
 };
+use tokio::sync::OnceCell;
 
 use super::faults;
 use crate::{Change, Core, Handle, Settings};
@@ -141,7 +142,7 @@ impl StorageBackend for Between {
             }
             // A name of its own for every load: none ever looks like an earlier one.
             CoreFault::BelievesStaleLoads => {
-                let load = self.renamed.fetch_add(1, Ordering::SeqCst);
+                let load = self.renamed.fetch_add(1, SeqCst);
                 stored.version = Version::new(format!("{}#{load}", stored.version));
             }
             CoreFault::DropsUnknownKeys => {
@@ -204,7 +205,8 @@ struct BrokenHandle {
 #[derive(Default)]
 struct Shared {
     writing: AtomicBool,
-    refreshing: AtomicUsize,
+    /// What the refresh under way, if there is one, will return.
+    refreshing: Mutex<Arc<OnceCell<Result<Snapshot>>>>,
     forgotten: AtomicBool,
 }
 
@@ -214,16 +216,29 @@ impl BrokenHandle {
             return;
         }
         for _ in 0..150 {
-            if !self.shared.writing.load(Ordering::SeqCst) {
+            if !self.shared.writing.load(SeqCst) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
+    /// One refresh for all that call while it lasts, those included that call when it has read already.
+    async fn refresh_together(&self) -> Result<Snapshot> {
+        let refresh = async {
+            let result = self.inner.refresh().await;
+            // The way back takes its time, so that there is something to join.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            *self.shared.refreshing.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+            result
+        };
+        let joined = Arc::clone(&self.shared.refreshing.lock().unwrap_or_else(PoisonError::into_inner));
+        joined.get_or_init(|| refresh).await.clone()
+    }
+
     /// What every write goes through.
     fn done<T: Default>(&self, result: Result<T>) -> Result<T> {
-        self.shared.writing.store(false, Ordering::SeqCst);
+        self.shared.writing.store(false, SeqCst);
         match (self.fault, result) {
             (CoreFault::SwallowsErrors, Err(error)) if error.kind() == ErrorKind::Unavailable => {
                 Ok(T::default())
@@ -249,14 +264,14 @@ impl Handle for BrokenHandle {
 
     fn get(&self, key: ConfigKey) -> Option<String> {
         self.wait_for_writer();
-        if self.shared.forgotten.load(Ordering::SeqCst) {
+        if self.shared.forgotten.load(SeqCst) {
             return None;
         }
         self.inner.get(key)
     }
 
     async fn set(&self, key: ConfigKey, value: &str) -> Result<()> {
-        self.shared.writing.store(true, Ordering::SeqCst);
+        self.shared.writing.store(true, SeqCst);
         let same = self.inner.get(key).as_deref() == Some(value);
         let result = match self.fault {
             CoreFault::NoOpFromSnapshot if same => Ok(()),
@@ -362,17 +377,12 @@ impl Handle for BrokenHandle {
     }
 
     async fn refresh(&self) -> Result<Snapshot> {
-        if self.fault == CoreFault::RefreshJoins && self.shared.refreshing.load(Ordering::SeqCst) > 0 {
-            while self.shared.refreshing.load(Ordering::SeqCst) > 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            return Ok(self.inner.snapshot());
+        if self.fault == CoreFault::RefreshJoins {
+            return self.refresh_together().await;
         }
-        self.shared.refreshing.fetch_add(1, Ordering::SeqCst);
         let result = self.inner.refresh().await;
-        self.shared.refreshing.fetch_sub(1, Ordering::SeqCst);
         if self.fault == CoreFault::ForgetsOnFailure && result.is_err() {
-            self.shared.forgotten.store(true, Ordering::SeqCst);
+            self.shared.forgotten.store(true, SeqCst);
         }
         result
     }

@@ -60,7 +60,7 @@ fn write() -> impl Strategy<Value = Call> {
 
 /// Every call that needs nothing but a handle.
 fn call() -> impl Strategy<Value = Call> {
-    prop_oneof![5 => write(), 1 => Just(Call::Refresh), 2 => Just(Call::Get)]
+    prop_oneof![5 => write(), 2 => Just(Call::Refresh), 2 => Just(Call::Get)]
 }
 
 fn step() -> impl Strategy<Value = Step> {

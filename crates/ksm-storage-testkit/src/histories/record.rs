@@ -196,7 +196,7 @@ impl Run {
         let backend = self.store.open().await;
         let backend = FaultyBackend::new(backend, Arc::new(clock), crate::FaultRates::NONE, seed);
         self.backends.lock().unwrap_or_else(PoisonError::into_inner).push(backend.clone());
-        let witness = Witness { inner: Arc::new(backend.clone()), ledger: Arc::clone(&self.ledger) };
+        let witness = Witness::new(Arc::new(backend.clone()), Arc::clone(&self.ledger), seed);
         let handle = self.core.open(Arc::new(witness), settings).await?;
         Ok(Open { number: self.handles.fetch_add(1, Ordering::Relaxed), handle, backend })
     }

@@ -11,11 +11,26 @@ use ksm_storage_core::{
 
 use crate::{Failure, case::ensure};
 
-/// A backend around another one that writes down what came of each load and store.
+/// A backend around another one that writes down what came of each load and store, and gives way to others before and
+/// after each, as a network does: on a store that answers at once, clients would seldom meet.
 #[derive(Debug)]
 pub(super) struct Witness {
-    pub(super) inner: Arc<dyn StorageBackend>,
-    pub(super) ledger: Arc<Ledger>,
+    inner: Arc<dyn StorageBackend>,
+    ledger: Arc<Ledger>,
+    random: Mutex<fastrand::Rng>,
+}
+
+impl Witness {
+    pub(super) fn new(inner: Arc<dyn StorageBackend>, ledger: Arc<Ledger>, seed: u64) -> Self {
+        Self { inner, ledger, random: Mutex::new(fastrand::Rng::with_seed(seed)) }
+    }
+
+    async fn give_way(&self) {
+        let turns = self.random.lock().unwrap_or_else(PoisonError::into_inner).u8(0..=3);
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// What the witnesses of one store have seen.
@@ -71,13 +86,17 @@ impl StorageBackend for Witness {
     }
 
     async fn load(&self) -> Result<Stored> {
+        self.give_way().await;
         let stored = self.inner.load().await?;
+        self.give_way().await;
         self.ledger.add(&stored.version, stored.payload.as_ref());
         Ok(stored)
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        self.give_way().await;
         let outcome = self.inner.store(expected, payload).await?;
+        self.give_way().await;
         match &outcome {
             StoreOutcome::Committed { version, displaced } => {
                 self.ledger.add(version, Some(payload));
