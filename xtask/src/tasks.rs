@@ -28,8 +28,12 @@ pub(crate) fn test() -> Result<()> {
     Ok(())
 }
 
+/// `--release` is for cargo, the rest for the runner.
 pub(crate) fn conformance(args: &[OsString]) -> Result<()> {
-    run(cargo("run --quiet --package conformance --").args(args))
+    let (optimised, args): (Vec<_>, Vec<_>) = args.iter().partition(|arg| *arg == "--release");
+    let mut runner = cargo("run --quiet --package conformance");
+    runner.args(optimised).arg("--").args(args);
+    run(&mut runner)
 }
 
 /// Core's races under a scheduler explorer, with a budget and a seed that are fixed. `args` are names of tests.
