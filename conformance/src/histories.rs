@@ -55,17 +55,29 @@ pub(crate) fn run(names: &[String], total: u32) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
+/// Looks for what is wrong with the subject, in as many histories as it may take.
+pub(crate) fn find(broken: &Subject, mode: Mode) -> Result<(), &'static str> {
+    let runtime = runtime().map_err(|_| "no runtime")?;
+    let broken = broken.clone();
+    let checked = runtime.block_on(runtime.spawn(async move { check_histories(&broken, mode, 1_000).await }));
+    match checked {
+        Ok(Err(_)) => Ok(()),
+        Ok(Ok(_)) => Err("1,000 random programs do not find it"),
+        Err(_) => Err("the search panicked"),
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()
+}
+
 fn pair(
     backend: &'static str,
     fixture: &Arc<dyn Fixture>,
     mode: Mode,
     histories: u32,
 ) -> Result<Row, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("no runtime: {error}"))?;
+    let runtime = runtime().map_err(|error| format!("no runtime: {error}"))?;
     let subject = Subject { fixture: Arc::clone(fixture), core: Arc::new(AsyncCore) };
     let start = Instant::now();
     let mut row = Row { backend, mode, tally: Tally::default(), time: Duration::ZERO, failure: None };

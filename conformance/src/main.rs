@@ -46,10 +46,10 @@ struct Cli {
     /// faults and a foreign writer, and judge what they return; `cargo xtask conformance --release` makes it faster
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["peers", "broken", "clauses"])]
     histories: Option<u32>,
-    /// Write what came out into README.md and docs/conformance.md, and all of it into docs/conformance.json
+    /// Write what came out into README.md, docs/conformance.md and docs/conformance.json
     #[arg(long, conflicts_with_all = ["clauses", "check_report"])]
     report: bool,
-    /// Fail if that is stale
+    /// Fail if what stands there is stale
     #[arg(long, conflicts_with_all = ["clauses", "histories"])]
     check_report: bool,
     /// Print JSON
@@ -132,7 +132,7 @@ fn run_histories(cli: &Cli, total: u32) -> ExitCode {
         histories::print(&rows);
     }
     if cli.report
-        && let Err(error) = sections::put_histories(&rows)
+        && let Err(error) = report_histories(&rows)
     {
         eprintln!("error: {error}");
         return ExitCode::FAILURE;
@@ -140,22 +140,27 @@ fn run_histories(cli: &Cli, total: u32) -> ExitCode {
     if rows.iter().all(histories::Row::passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+const DOCUMENT: &str = "docs/conformance.md";
+
 /// The parts of the documents that the table makes.
 fn report(mode: sections::Mode, table: &Table, broken: bool) -> Result<(), String> {
-    const DOCUMENT: &str = "docs/conformance.md";
     if broken {
+        sections::put_json(mode, "broken", matrix::broken_json(&table.rows))?;
         return sections::put(mode, DOCUMENT, "broken", &matrix::broken(&table.rows));
     }
-    if mode == sections::Mode::Write {
-        sections::write("docs/conformance.json", &format!("{:#}\n", table.json()))?;
-    }
+    sections::put_json(mode, "matrix", matrix::json(&table.rows))?;
     sections::put(mode, DOCUMENT, "matrix", &matrix::matrix(&table.rows))?;
     // One of each kind: what they say does not depend on the way to the service.
-    let kinds = ["memory", "file", "aws-emulator", "aws-emulator-strict"];
-    let kinds = backends::ALL.iter().filter(|(name, _)| kinds.contains(name));
-    let kinds = kinds.map(|(name, make)| Ok((name.trim_end_matches("-emulator"), make()?)));
+    let kinds = backends::ALL.iter().filter(|(name, _)| histories::BACKENDS.contains(name));
+    let kinds = kinds.map(|(name, make)| Ok((name.replace("-emulator", ""), make()?)));
     let kinds = kinds.collect::<Result<Vec<_>, String>>()?;
     sections::put(mode, "README.md", "capabilities", &matrix::capabilities(&kinds)?)
+}
+
+/// Figures of another run differ: they are written, and not compared.
+fn report_histories(rows: &[histories::Row]) -> Result<(), String> {
+    sections::put_json(sections::Mode::Write, "histories", histories::json(rows))?;
+    sections::put(sections::Mode::Write, DOCUMENT, "histories", &histories::markdown(rows))
 }
 
 /// Every clause with the number of its cases, and with what proves that they can fail.
@@ -258,29 +263,35 @@ fn good(table: &mut Table, backend: &str, fixture: &Arc<dyn Fixture>) {
     eprintln!();
 }
 
-/// Every wrong subject, with the cases of its clause that catch it, and the number of others that do.
+/// Every wrong subject, with the cases of its clause that catch it, and the number of others that do; and those whose
+/// fault shows in what concurrent calls return once more, with random programs.
 fn broken(table: &mut Table, fixture: Arc<dyn Fixture>) {
     let subject = Subject { fixture, core: Arc::new(AsyncCore) };
+    let name = subject.fixture.name();
     // The failures that are wanted are no news.
     std::panic::set_hook(Box::new(|_| ()));
     for fault in Fault::all() {
         eprint!(".");
+        let row = |by: &str, subject, found: Result<(), &str>, note| Row {
+            backend: by.to_owned(),
+            subject,
+            clause: fault.clause(),
+            case: fault.to_string(),
+            verdict: Verdict::of(found),
+            note,
+        };
         let caught = fault.caught_by(&subject);
         let (own, others): (Vec<&Case>, Vec<&Case>) =
             caught.iter().map(|(case, _)| case).partition(|case| case.clause() == fault.clause());
         let own: Vec<_> = own.iter().map(|case| case.name()).collect();
-        table.push(Row {
-            backend: String::new(),
-            subject: subject.fixture.name(),
-            clause: fault.clause(),
-            case: fault.to_string(),
-            verdict: Verdict::of(if own.is_empty() {
-                Err("no case of its clause catches it")
-            } else {
-                Ok(())
-            }),
-            note: format!("{} (and {} of other clauses)", own.join(", "), others.len()),
-        });
+        let note = format!("{} (and {} of other clauses)", own.join(", "), others.len());
+        let found = if own.is_empty() { Err("no case of its clause catches it") } else { Ok(()) };
+        table.push(row(matrix::BY_CASES, name.clone(), found, note));
+        if let Some(mode) = fault.found_by() {
+            let found = histories::find(&fault.plant(&subject), mode);
+            let subject = format!("{name}, random programs");
+            table.push(row(&mode.to_string(), subject, found, format!("against: {mode}")));
+        }
     }
     let _ = std::panic::take_hook();
     eprintln!();

@@ -1,8 +1,8 @@
 //! The parts of committed documents that are made from results.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::ErrorKind, path::PathBuf};
 
-use crate::histories;
+use serde_json::Value;
 
 /// What is done with a part: written, or compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,22 +18,37 @@ pub(crate) fn put(mode: Mode, document: &str, name: &str, text: &str) -> Result<
     let new = replaced(&old, name, text).ok_or_else(|| format!("{document} has no part {name}"))?;
     match mode {
         Mode::Check if new == old => Ok(()),
-        Mode::Check => Err(format!(
-            "the part {name} of {document} is stale: run `cargo xtask conformance --report`, and look at what changes"
-        )),
+        Mode::Check => Err(stale(name, document)),
         Mode::Write => fs::write(&path, new).map_err(|error| format!("{}: {error}", path.display())),
     }
 }
 
-/// Writes a document that is generated as a whole.
-pub(crate) fn write(document: &str, text: &str) -> Result<(), String> {
-    let path = root().join(document);
-    fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
+/// Puts `value` under `name` into the report in JSON, or checks that it stands there.
+pub(crate) fn put_json(mode: Mode, name: &str, value: Value) -> Result<(), String> {
+    const REPORT: &str = "docs/conformance.json";
+    let path = root().join(REPORT);
+    let describe = |error: &dyn std::fmt::Display| format!("{REPORT}: {error}");
+    let old = match fs::read(&path) {
+        Ok(old) => serde_json::from_slice(&old).map_err(|error| describe(&error))?,
+        Err(error) if error.kind() == ErrorKind::NotFound && mode == Mode::Write => Value::Null,
+        Err(error) => return Err(describe(&error)),
+    };
+    match mode {
+        Mode::Check if old[name] == value => Ok(()),
+        Mode::Check => Err(stale(name, REPORT)),
+        Mode::Write => {
+            let mut new = old;
+            new[name] = value;
+            fs::write(&path, format!("{new:#}\n")).map_err(|error| describe(&error))
+        }
+    }
 }
 
-/// The figures of the histories, with how they were had.
-pub(crate) fn put_histories(rows: &[histories::Row]) -> Result<(), String> {
-    put(Mode::Write, "docs/conformance.md", "histories", &histories::markdown(rows))
+fn stale(name: &str, document: &str) -> String {
+    format!(
+        "the part {name} of {document} is stale: run `cargo xtask conformance` with the same flags and --report in place \
+         of --check-report, and look at what changes"
+    )
 }
 
 fn root() -> PathBuf {

@@ -30,9 +30,9 @@ const STEPS: &[Step] = &[
     ("rust versions: dependencies", rust_versions),
     ("new backend", new_backend_check::check),
     ("test", tasks::test),
-    ("conformance", || conformance("--require-all")),
+    ("conformance", || conformance("--require-all --check-report")),
     ("conformance: clauses", || conformance("--clauses")),
-    ("conformance: broken", || conformance("--broken")),
+    ("conformance: broken", || conformance("--broken --check-report")),
     ("conformance: histories", || conformance("--histories 2000")),
     ("schedules", || tasks::schedules(&[])),
     ("unused dependencies", || {

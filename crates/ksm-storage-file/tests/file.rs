@@ -192,3 +192,39 @@ fn a_relative_path_is_made_absolute_when_the_backend_is_built() {
     assert!(Path::new(location.address()).is_absolute(), "{location}");
     assert!(location.address().ends_with("ksm.json"), "{location}");
 }
+
+/// A load and a store wait in one place each, for the thread that works: dropped before it, nothing has happened;
+/// dropped there, the work goes on, and another store finds either all of it or nothing.
+#[tokio::test]
+async fn a_dropped_call_takes_effect_once_or_never() {
+    let (_folder, path) = folder();
+    let backend = FileBackend::new(&path);
+    ConfigStorage::open_or_create(backend.clone()).await.unwrap();
+    let mut stored = 0;
+    for (round, polls) in [0, 1, 0, 1, 1, 1, 0, 1].into_iter().enumerate() {
+        let before = backend.load().await.unwrap();
+        let payload = Payload::from(format!("{{\"round\": {round}}}"));
+        for _ in 0..polls {
+            let load = pin!(backend.load()).poll(&mut Context::from_waker(Waker::noop()));
+            let store =
+                pin!(backend.store(&before.version, &payload)).poll(&mut Context::from_waker(Waker::noop()));
+            assert!(load.is_pending() && store.is_pending(), "they wait for a thread");
+        }
+        drop((backend.load(), backend.store(&before.version, &payload)));
+        // Whoever is first, this store or the dropped one: the other one's condition no longer holds.
+        let own = backend.store(&before.version, &"{}".into()).await.unwrap();
+        let after = backend.load().await.unwrap();
+        let mut expected = Payload::from("{}");
+        if let StoreOutcome::Conflict { .. } = own {
+            assert_eq!(polls, 1, "what was never polled has stored");
+            stored += 1;
+            expected = payload;
+        }
+        assert_eq!(after.payload, Some(expected));
+        // A dropped store that came too late changes nothing any more.
+        let after = backend.load().await.unwrap();
+        let outcome = backend.store(&after.version, &"{}".into()).await.unwrap();
+        assert!(matches!(outcome, StoreOutcome::Committed { .. }), "{outcome:?}");
+    }
+    assert!(stored > 0, "no dropped store took effect, so this shows little");
+}
