@@ -11,7 +11,7 @@ use ksm_storage_core::{ConfigDocument, ConfigKey, Error, ErrorKind, Outcome, Sto
 use crate::{Clause, Core, Fixture, Settings, Subject};
 
 /// How long a case may take. One that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Why a case failed.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ impl Case {
         self.level
     }
 
-    /// Runs the case on a thread and runtime of its own, for a minute at the most.
+    /// Runs the case on a thread and runtime of its own, for three minutes at the most.
     ///
     /// On a backend that cannot write safely, a case that writes checks instead that every write is refused.
     ///
