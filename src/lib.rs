@@ -1,3 +1,6 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// What a label leads to within this documentation comes first, and so counts; elsewhere it leads to the file.
+#![doc = include_str!("links.md")]
 #![doc = include_str!("../README.md")]
 
 pub use ksm_storage_core::*;
@@ -11,7 +14,42 @@ pub use ksm_storage_memory as memory;
 #[cfg(feature = "sdk")]
 pub use ksm_storage_sdk as keeper;
 
-/// Compiles the code in the pages of `docs/`.
-#[cfg(all(doctest, feature = "sdk"))]
-#[doc = include_str!("../docs/keeper-sdk.md")]
-struct KeeperSdkPage;
+/// The pages beside the README. They are documentation alone: nothing of this module is compiled into a program.
+#[cfg(doc)]
+pub mod guide {
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/conformance.md")]
+    pub mod conformance {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/contract.md")]
+    pub mod contract {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../CONTRIBUTING.md")]
+    pub mod contributing {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/keeper-sdk.md")]
+    pub mod keeper_sdk {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/operations.md")]
+    pub mod operations {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/reference.md")]
+    pub mod reference {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../SECURITY.md")]
+    pub mod security {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/specification.md")]
+    pub mod specification {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/threat-model.md")]
+    pub mod threat_model {}
+}

@@ -3,6 +3,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsString,
     path::PathBuf,
     process::Output,
     time::{Duration, Instant},
@@ -40,6 +42,12 @@ impl World {
         self.server.emulator().secret("ksm-config").arn().unwrap()
     }
 
+    fn files(&self) -> BTreeSet<OsString> {
+        let entries = std::fs::read_dir(self.home.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    /// Runs an example, which must leave no file behind.
     async fn run<'a>(
         &self,
         example: &str,
@@ -56,9 +64,11 @@ impl World {
             .current_dir(self.home.path())
             .kill_on_drop(true)
             .output();
-        let start = Instant::now();
+        let (before, start) = (self.files(), Instant::now());
         let output = tokio::time::timeout(Duration::from_secs(30), output).await.unwrap().unwrap();
-        Run { output, took: start.elapsed() }
+        let took = start.elapsed();
+        assert_eq!(self.files(), before);
+        Run { output, took }
     }
 }
 

@@ -118,6 +118,11 @@ async fn on_stand_ins_it_shows_the_whole_job_in_plain_text() {
     ];
     assert_says(&output, true, &words);
     assert!(!text(&output).contains('\x1b'));
+    // It is what the README shows, but for the ports.
+    let readme = include_str!("../README.md");
+    for line in text(&output).lines().filter(|line| !line.contains("127.0.0.1")) {
+        assert!(readme.contains(&format!("{line}\n")), "the README does not show: {line}");
+    }
     assert_eq!(world.aws.emulator().calls(Action::GetSecretValue), 0);
 }
 

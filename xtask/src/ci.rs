@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
+    documents, infrastructure,
     metadata::Metadata,
     new_backend_check,
     run::{cargo, output, run, run_and_keep, say},
@@ -19,6 +20,8 @@ type Step = (&'static str, fn() -> Result<()>);
 const STEPS: &[Step] = &[
     ("lock file", || Metadata::load().map(drop)),
     ("source", source::check),
+    ("documents", documents::check),
+    ("infrastructure", infrastructure::check),
     ("fmt", || run(&mut cargo("fmt --all -- --check"))),
     ("clippy", clippy),
     ("rustdoc", || run(cargo("doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings"))),

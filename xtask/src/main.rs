@@ -4,6 +4,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "telling is what a task runner does")]
 
 mod ci;
+mod documents;
+mod infrastructure;
 mod metadata;
 mod new_backend;
 mod new_backend_check;

@@ -1,6 +1,6 @@
 //! What must not stand in the tree.
 
-use std::{fs, io::ErrorKind, process::Command};
+use std::{fs, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
@@ -24,14 +24,10 @@ const WITHOUT_DEBUG: &str = "crates/ksm-storage-aws/src/sdk.rs";
 
 /// No unfinished code, no skipped test, no code block that is not compiled.
 pub(crate) fn check() -> Result<()> {
-    let files = output(Command::new("git").current_dir(root()).args(["ls-files", "-z", "*.rs", "*.md"]))?;
     let mut found = 0;
     let mut read = 0;
-    for file in files.split_terminator('\0') {
-        let text = match fs::read_to_string(root().join(file)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue, // deleted, and not yet committed
-            text => text.with_context(|| format!("{file} cannot be read"))?,
-        };
+    for file in &tracked(&["*.rs", "*.md"])? {
+        let text = fs::read_to_string(root().join(file)).with_context(|| format!("{file} cannot be read"))?;
         read += 1;
         let forbidden = |line: &str| is_forbidden(line) || (file == WITHOUT_DEBUG && shows_debug(line));
         for (number, line) in text.lines().enumerate().filter(|(_, line)| forbidden(line)) {
@@ -42,6 +38,13 @@ pub(crate) fn check() -> Result<()> {
     ensure!(read > 0, "no file was found to look at");
     ensure!(found == 0, "{found} lines hold what must not be there");
     Ok(())
+}
+
+/// The files that git knows, but for those that are deleted and not yet committed.
+pub(crate) fn tracked(patterns: &[&str]) -> Result<Vec<String>> {
+    let files = output(Command::new("git").current_dir(root()).args(["ls-files", "-z"]).args(patterns))?;
+    let files = files.split_terminator('\0').filter(|file| root().join(file).exists());
+    Ok(files.map(str::to_owned).collect())
 }
 
 fn shows_debug(line: &str) -> bool {

@@ -78,6 +78,20 @@ impl AwsSecretStorage {
 }
 
 /// Settings of a storage that is about to be opened. They are looked at when it is.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use ksm_storage_aws::{AwsSecretStorage, Error};
+/// # async fn open() -> Result<(), Error> {
+/// let replica = AwsSecretStorage::from_profile_config("ksm-config", "ops")
+///     .region("eu-west-1")
+///     .read_only()
+///     .deadline(Duration::from_secs(5))
+///     .open()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a builder does nothing until it is opened"]
 pub struct AwsStorageBuilder {
     key: String,

@@ -18,6 +18,15 @@
 //! Opening reads the secret once; a write reads it, puts it if nobody else has meanwhile, and looks whether a program that
 //! knows nothing of this project was displaced. [`Concurrency`] says how that is done, and what it needs.
 //!
+//! # Map
+//! | for | there is |
+//! |---|---|
+//! | opening a storage, with credentials and region found | [`AwsSecretStorage`], then [`AwsStorageBuilder`] |
+//! | naming a secret | [`SecretId`] |
+//! | choosing how writers exclude each other | [`Concurrency`] |
+//! | a client of your own below the backend | [`AwsSecretBackend::new`], [`SecretsClient`], [`SdkClient`] |
+//! | tests without AWS | `emulator`, with the feature of that name |
+//!
 //! # Features
 //! - `sso`, `credentials-process` (both on by default): profiles that sign in through IAM Identity Center, or name an
 //!   external program. Without them such a profile is an error.
@@ -25,8 +34,10 @@
 //!
 //! # Events
 //! This crate and core log with `tracing`: `fallback` (a warning) when EC2 mode goes on to the default chain, `created`
-//! when a secret was created. The SDK's own events are kept from the subscriber during a call, because on a malformed reply
+//! when a secret was created; the page `docs/reference.md` of the project has all of them. The SDK's own events are kept from the subscriber during a call, because on a malformed reply
 //! they show all of it.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod builder;

@@ -21,7 +21,7 @@ use ksm_storage_aws::{
 };
 use ksm_storage_core::{ConfigKey, ErrorKind, Outcome, Payload};
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
 };
 
@@ -51,6 +51,26 @@ fn stored(server: &Server) -> String {
 fn calls(server: &Server) -> [usize; 3] {
     [Action::GetSecretValue, Action::PutSecretValue, Action::CreateSecret]
         .map(|action| server.emulator().calls(action))
+}
+
+#[tokio::test]
+async fn calls_can_be_told_from_those_of_others() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let opening = tokio::spawn(AwsSecretStorage::from_sdk_config(NAME, &sdk_config(&url)).open());
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    opening.abort();
+    let agent = String::from_utf8(head)
+        .unwrap()
+        .lines()
+        .find(|line| line.starts_with("user-agent:"))
+        .unwrap()
+        .to_owned();
+    assert!(agent.contains(" app/ksm-storage"), "{agent}");
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ impl fmt::Debug for Payload {
 /// What a load found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// The store event that put it there.
+    /// The store event that put it there, or the fact that nothing is there.
     pub version: Version,
     /// The stored bytes. `None` means that nothing is there: a store on this version creates it.
     pub payload: Option<Payload>,
@@ -249,6 +249,42 @@ impl Capabilities {
 /// - **Secret.** No error, `Debug`, log event or panic holds a byte of a payload.
 ///
 /// The crate `ksm-storage-testkit` checks all of this for any implementation.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use ksm_storage_core::{
+///     BindState, Capabilities, ConfigStorage, ErrorKind, Location, Payload, Result, StorageBackend, StoreOutcome,
+///     Stored, Version, Writes,
+/// };
+///
+/// /// A configuration that is part of the program.
+/// #[derive(Debug)]
+/// struct BuiltIn(&'static str);
+///
+/// #[async_trait]
+/// impl StorageBackend for BuiltIn {
+///     fn location(&self) -> Location {
+///         Location::new("built-in", "")
+///     }
+///     fn capabilities(&self) -> Capabilities {
+///         Capabilities::new(Writes::ReadOnly)
+///     }
+///     async fn load(&self) -> Result<Stored> {
+///         Ok(Stored { version: Version::new("1"), payload: Some(Payload::from(self.0)) })
+///     }
+///     async fn store(&self, _: &Version, _: &Payload) -> Result<StoreOutcome> {
+///         unreachable!("core refuses to write on what is read-only")
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let storage = ConfigStorage::open(BuiltIn("{}")).await?;
+/// assert_eq!(storage.bind_state(), BindState::Empty);
+/// assert_eq!(storage.delete_all().await.unwrap_err().kind(), ErrorKind::ReadOnly);
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait StorageBackend: fmt::Debug + Send + Sync + 'static {
     /// Where the document lives.

@@ -6,6 +6,22 @@ use crate::{Location, Version};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, by what the caller can do about it.
+///
+/// ```
+/// use ksm_storage_core::{ConfigStorage, ErrorKind};
+/// # use ksm_storage_memory::MemoryBackend;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let backend = MemoryBackend::new();
+/// let error = ConfigStorage::open(backend).await.unwrap_err();
+/// let advice = match error.kind() {
+///     ErrorKind::NotFound => "create it",
+///     _ if error.is_retryable() => "try again later",
+///     _ => "see the message",
+/// };
+/// assert_eq!(advice, "create it");
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

@@ -7,7 +7,8 @@
 //!   one load, read from memory without I/O or lock, and written with one conditional store per change.
 //! - A place to keep the document implements [`StorageBackend`]: a load and a conditional store.
 //!
-//! No backend is in here; the crate has no network and no TLS in its tree.
+//! No backend is in here; the crate has no network and no TLS in its tree. Programs depend on `ksm-storage`, which has
+//! everything of this crate and the backends; a crate that adds a backend depends on this one.
 //!
 //! ```
 //! use ksm_storage_core::{ConfigKey, ConfigStorage, Error};
@@ -23,11 +24,29 @@
 //! # }
 //! ```
 //!
+//! # Map
+//! | for | there is |
+//! |---|---|
+//! | opening | [`ConfigStorage::open`], [`ConfigStorage::open_or_create`], and [`Builder`] for attempts, deadline, read-only |
+//! | reading | [`ConfigStorage::get`] for one key, a [`Snapshot`] for keys that belong together |
+//! | writing | [`ConfigStorage::set`], [`update`](ConfigStorage::update), [`save`](ConfigStorage::save), [`replace`](ConfigStorage::replace) |
+//! | the content | [`ConfigDocument`], [`ConfigKey`], [`BindState`] |
+//! | failures | [`Error`] with its [`ErrorKind`] and, for writes, its [`Outcome`] |
+//! | a backend | [`StorageBackend`] with [`Stored`], [`StoreOutcome`], [`Version`], [`Payload`], [`Capabilities`] |
+//! | no async runtime | [`blocking`] |
+//! | tests that never wait | [`Clock`] |
+//!
 //! # The contract
-//! What a storage promises over any backend is numbered C1 to C15; the project's README has the table, and the
-//! crate `ksm-storage-testkit` a case for each clause.
+//! What a storage promises over any backend is numbered C1 to C15: the page `docs/contract.md` of the project has the
+//! clauses, and the crate `ksm-storage-testkit` a case for each.
+//!
+//! # Events
+//! Loads, stores, conflicts and retries are `tracing` events and spans at `debug`, what deserves attention is a warning.
+//! The page `docs/reference.md` has all of them.
 //!
 //! [ksm]: https://docs.keeper.io/secrets-manager/
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 pub mod blocking;

@@ -89,6 +89,18 @@ impl fmt::Debug for Snapshot {
 ///
 /// It is a guard into the snapshot: nothing was copied, and nothing is locked. Keep it short and do not hold it
 /// across an `await`: the snapshot cannot be zeroized before it is gone. [`Snapshot`] is the thing to keep.
+///
+/// ```
+/// # use ksm_storage_core::{ConfigKey, ConfigStorage};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), ksm_storage_core::Error> {
+/// # let backend = ksm_storage_memory::MemoryBackend::from_config(r#"{"hostname": "keepersecurity.com"}"#);
+/// # let storage = ConfigStorage::open(backend).await?;
+/// let length = storage.get(ConfigKey::Hostname).map_or(0, |value| value.expose_secret().len());
+/// assert_eq!(length, 18);
+/// # Ok(())
+/// # }
+/// ```
 pub struct SecretRef {
     content: Guard<Arc<Content>>,
     key: ConfigKey,

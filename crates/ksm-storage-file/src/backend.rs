@@ -18,6 +18,21 @@ use crate::{
 ///
 /// I/O is done on the threads that Tokio keeps for what blocks. A store whose future is dropped goes on there: it
 /// takes effect once or never.
+///
+/// ```
+/// # use ksm_storage_core::{ConfigStorage, Error, ErrorKind};
+/// # use ksm_storage_file::FileBackend;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("ksm.json");
+/// let backend = FileBackend::new(path);
+/// assert_eq!(ConfigStorage::open(backend.clone()).await.unwrap_err().kind(), ErrorKind::NotFound);
+/// let storage = ConfigStorage::open_or_create(backend).await?;
+/// assert!(storage.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct FileBackend {
     path: Arc<PathBuf>,

@@ -15,6 +15,8 @@
 //! # }
 //! ```
 //!
+//! [`FileBackend`] is the backend, [`FileBuilder`] its settings, of which there is one: [`Durability`].
+//!
 //! # The file
 //! It holds JSON, as every Keeper SDK reads and writes it. A write adds a line break and 64 blanks and tabs after the
 //! JSON, which are unlike those of any other write and mean nothing to a parser.
@@ -42,6 +44,8 @@
 //! Verified on Linux with local file systems. On macOS and the BSDs the same steps are taken where the system has them;
 //! on Windows there is no check of permissions and no sync of the folder. **None of these is verified**, and neither are
 //! network file systems, whose locks are worth what their server makes of them.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod builder;

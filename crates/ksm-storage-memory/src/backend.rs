@@ -16,6 +16,13 @@ static NEXT_STORE: AtomicU64 = AtomicU64::new(1);
 /// A store in this process's memory. Clones share it; nothing else does.
 ///
 /// Its writes are [`Writes::Exact`] and its reads are fresh.
+///
+/// ```
+/// # use ksm_storage_memory::MemoryBackend;
+/// let backend = MemoryBackend::from_config("{}");
+/// assert_eq!(backend.clone().read().unwrap().as_bytes(), b"{}");
+/// assert!(MemoryBackend::new().read().is_none());
+/// ```
 #[derive(Clone)]
 pub struct MemoryBackend {
     number: u64,

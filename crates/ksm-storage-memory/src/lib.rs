@@ -17,6 +17,11 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`MemoryBackend`] is all there is. Nothing outlives the process; the values are zeroized with the last clone and the
+//! last storage on it.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 

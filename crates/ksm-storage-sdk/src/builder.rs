@@ -9,6 +9,21 @@ use crate::{Error, ErrorKind, KeeperClient, Result, bind, config, token::Token};
 /// Settings of a client that is about to be opened.
 ///
 /// Setters never fail; opening does.
+///
+/// ```
+/// use ksm_storage_core::ConfigStorage;
+/// use ksm_storage_sdk::{ErrorKind, KeeperClient};
+/// # use ksm_storage_memory::MemoryBackend;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), ksm_storage_core::Error> {
+/// # let backend = MemoryBackend::from_config("{}");
+/// let storage = ConfigStorage::open(backend).await?;
+/// let refused = KeeperClient::builder().token("US:cut-off").open(storage).await.unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::InvalidToken);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Default)]
 #[must_use = "a builder does nothing until it is opened"]
 pub struct KeeperClientBuilder {

@@ -46,6 +46,18 @@ pub enum ErrorKind {
 ///
 /// `Display` is one line for a log, with what to do about it. Neither it nor `Debug` shows a configuration value, a
 /// token, or what the SDK or Keeper's service said in free text: both quote identifiers and replies.
+///
+/// ```
+/// use ksm_storage_sdk::{Error, ErrorKind};
+///
+/// fn advice(error: &Error) -> String {
+///     match (error.kind(), error.storage_error()) {
+///         (ErrorKind::Unreachable | ErrorKind::Throttled, _) => "try again later".to_owned(),
+///         (_, Some(storage)) => format!("see to the storage: {:?}", storage.kind()),
+///         _ => error.to_string(),
+///     }
+/// }
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {

@@ -21,6 +21,18 @@
 //! # }
 //! ```
 //!
+//! # Map
+//! | for | there is |
+//! |---|---|
+//! | starting, and binding the first time | [`KeeperClient::builder`], then [`KeeperClientBuilder::open`] |
+//! | binding anew | [`KeeperClientBuilder::rebind`] |
+//! | any call of the SDK | [`KeeperClient::call`], [`KeeperClient::get_secrets`] |
+//! | a configuration that somebody replaced | [`KeeperClient::reload`] |
+//! | no async runtime | [`blocking`] |
+//! | code that is generic over the SDK's storage trait | [`KeyValueAdapter`] |
+//! | the SDK's own types | [`sdk`] |
+//! | tests without Keeper | `fake`, with the feature of that name |
+//!
 //! # What a bind survives
 //! A one-time token binds one key pair, once. The key pair is therefore stored before the first request, and the
 //! application key as soon as the first reply has it, before any other request: two writes. A program that is killed in
@@ -38,6 +50,8 @@
 //!
 //! [sdk]: https://docs.rs/keeper-secrets-manager-core
 //! [`ConfigStorage`]: ksm_storage_core::ConfigStorage
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bind;
 pub mod blocking;

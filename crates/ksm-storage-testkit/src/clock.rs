@@ -12,6 +12,20 @@ use tokio::sync::watch;
 
 /// Virtual time: a pause is over at once, and a deadline comes when enough pauses or [`advance`](Self::advance) have
 /// passed. Clones are the same clock. Its random numbers are the same in every run.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ksm_storage_core::Clock;
+/// use ksm_storage_testkit::TestClock;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let clock = TestClock::new();
+/// clock.sleep(Duration::from_secs(3600)).await;
+/// assert_eq!(clock.now(), Duration::from_secs(3600));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct TestClock {
     now: Arc<watch::Sender<Duration>>,

@@ -48,8 +48,20 @@
 //! # }
 //! ```
 //!
+//! # Map
+//! | for | there is |
+//! |---|---|
+//! | telling the suite about a store | [`Fixture`], [`Store`], and [`Limits`] of what it can do |
+//! | running the cases | [`conformance_tests!`], [`run_all`], [`cases`](fn@cases) |
+//! | running random programs, and judging what they return | [`check_histories`], [`history`] |
+//! | failing on demand, or by a seed | [`Probe`], [`FaultyBackend`] |
+//! | time that does not pass by itself | [`TestClock`] |
+//! | a core of your own below the cases | [`Core`], [`Handle`] |
+//!
 //! That the cases can fail is proven by [`broken`]: wrappers that make a good backend, or core itself, wrong in one way
 //! each, and the case that catches each of them.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod broken;
 mod case;

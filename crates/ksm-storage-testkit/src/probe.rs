@@ -14,6 +14,25 @@ use ksm_storage_core::{
 use tokio::sync::watch;
 
 /// A backend around another one that counts its calls, holds them up, and lets them fail on demand.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use ksm_storage_core::{ConfigKey, ConfigStorage, Error, ErrorKind, Outcome};
+/// use ksm_storage_memory::MemoryBackend;
+/// use ksm_storage_testkit::{Probe, StoreFault};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let probe = Probe::new(Arc::new(MemoryBackend::from_config("{}")));
+/// let storage = ConfigStorage::open(probe.clone()).await?;
+/// probe.fail_stores([StoreFault::ReplyLost(Error::new(ErrorKind::Unavailable, "the line is dead"))]);
+/// let error = storage.set(ConfigKey::Hostname, "keepersecurity.com").await.unwrap_err();
+/// assert_eq!(error.outcome(), Outcome::Unknown);
+/// assert_eq!(probe.calls(), (2, 1), "loads and stores");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Probe {
     inner: Arc<dyn StorageBackend>,

@@ -3,6 +3,25 @@
 //! [`Emulator`] is a state machine that behaves as the service documents it, and sometimes, on demand, as a network does.
 //! It is itself a [`SecretsClient`](crate::SecretsClient); [`Server`] serves it over HTTP, together with an instance
 //! metadata service.
+//!
+//! ```
+//! use ksm_storage_aws::{AwsSecretStorage, ErrorKind, emulator::{Action, Emulator, Server, Value}};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::start(Emulator::new("us-east-1")).await?;
+//! let emulator = server.emulator();
+//! emulator.secret("ksm-config").overwrite(Value::Text("{}".into()));
+//!
+//! let open = || AwsSecretStorage::from_custom_config("ksm-config", "AKIA", "key", "us-east-1").endpoint_url(server.url());
+//! let storage = open().open().await?;
+//! assert_eq!(emulator.calls(Action::GetSecretValue), 1);
+//!
+//! emulator.deny(Action::GetSecretValue, "AccessDeniedException");
+//! assert_eq!(open().open().await.unwrap_err().kind(), ErrorKind::AccessDenied);
+//! # Ok(())
+//! # }
+//! ```
 
 mod api;
 mod face;

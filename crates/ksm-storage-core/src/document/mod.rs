@@ -10,6 +10,16 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{ConfigKey, Payload, Result};
 
 /// How far the client that a document describes has got.
+///
+/// ```
+/// use ksm_storage_core::{BindState, ConfigDocument, ConfigKey};
+///
+/// let mut document = ConfigDocument::new();
+/// document.set(ConfigKey::Hostname, "keepersecurity.com");
+/// assert_eq!(document.bind_state(), BindState::Empty);
+/// document.set(ConfigKey::ClientId, "abc");
+/// assert_eq!(document.bind_state(), BindState::Unbound);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BindState {
     /// No credentials at all.

@@ -208,6 +208,21 @@ impl ConfigStorage {
     /// and never merged. Keys unknown to this crate are part of the document; start from a clone of the base's. The base
     /// must come from a handle on the same store: versions of different stores mean nothing to each other.
     ///
+    /// ```
+    /// # use ksm_storage_core::{ConfigKey, ConfigStorage, Error, ErrorKind};
+    /// # use ksm_storage_memory::MemoryBackend;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await?;
+    /// let base = storage.snapshot();
+    /// let mut document = base.document().clone();
+    /// document.set(ConfigKey::Hostname, "keepersecurity.com");
+    /// storage.save(&base, document.clone()).await?;
+    /// assert_eq!(storage.save(&base, document).await.unwrap_err().kind(), ErrorKind::Conflict);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Conflict`] if something else is stored by now, and those of [`update`](Self::update).
     pub async fn save(&self, base: &Snapshot, document: ConfigDocument) -> Result<()> {

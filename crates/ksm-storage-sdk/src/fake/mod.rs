@@ -4,6 +4,22 @@
 //! makes when it starts: one application that shares two records, one with a file. What is here was read off the SDK's
 //! source and its behaviour; what Keeper's service does where the SDK does not show it is not known, first of all
 //! whether it gives the application key once or until the client has shown that it has it: hence [`AppKeyPolicy`].
+//!
+//! ```
+//! use ksm_storage_core::{BindState, ConfigStorage};
+//! use ksm_storage_sdk::{KeeperClient, fake::{AppKeyPolicy, FakeKeeper}};
+//! # use ksm_storage_memory::MemoryBackend;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let service = FakeKeeper::start(AppKeyPolicy::Once)?;
+//! let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await?;
+//! let keeper = service.configure(KeeperClient::builder()).token(service.issue_token()).open(storage).await?;
+//! assert_eq!(keeper.bind_state(), BindState::Bound);
+//! assert_eq!(keeper.get_secrets(&[]).await?.len(), 2);
+//! # Ok(())
+//! # }
+//! ```
 
 mod cipher;
 mod http;

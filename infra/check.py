@@ -1,0 +1,103 @@
+"""Checks the files of this folder without an account: `cargo xtask ci` runs it, with what requirements.txt names.
+
+- The policies in iam/ are checked by parliament: actions, ARNs and conditions that IAM knows.
+- cloudformation.yaml is checked by cfn-lint.
+- terraform/main.tf is parsed.
+- The roles in both allow what the policies say, and nothing else.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cfnlint.decode
+import hcl2
+import parliament
+
+HERE = Path(__file__).parent
+TEMPLATE = HERE / "cloudformation.yaml"
+MODULE = HERE / "terraform" / "main.tf"
+# What each role is allowed.
+ROLES = {"reader": ("read", "kms-read"), "writer": ("write", "kms-write")}
+PLACEHOLDERS = {
+    "REGION": "us-east-1",
+    "ACCOUNT": "111122223333",
+    "KEY-ID": "1234abcd-12ab-34cd-56ef-1234567890ab",
+}
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def summary(sid, actions, conditions):
+    return sid, tuple(sorted(actions)), tuple(sorted(conditions))
+
+
+def of_json(document):
+    """What the statements of a policy allow, but for the resource, which is spelled otherwise everywhere."""
+    for statement in document["Statement"]:
+        if statement["Effect"] != "Allow":
+            raise ValueError(f"{statement['Sid']} does not allow")
+        tests = statement.get("Condition", {})
+        keys = [(test, key) for test, keys in tests.items() for key in keys]
+        yield summary(statement["Sid"], as_list(statement["Action"]), keys)
+
+
+def of_terraform(blocks):
+    text = lambda quoted: quoted.strip('"')
+    for statement in blocks:
+        keys = [(text(block["test"]), text(block["variable"])) for block in statement.get("condition", [])]
+        yield summary(text(statement["sid"]), map(text, statement["actions"]), keys)
+
+
+def policies(problems):
+    """The statements of each file in iam/, which are linted on the way."""
+    found = {}
+    for path in sorted((HERE / "iam").glob("*.json")):
+        text = path.read_text()
+        found[path.stem] = list(of_json(json.loads(text)))
+        for placeholder, value in PLACEHOLDERS.items():
+            text = text.replace(placeholder, value)
+        findings = parliament.analyze_policy_string(text).findings
+        problems += [f"iam/{path.name}: {finding}" for finding in findings]
+    print(f"parliament: {len(found)} policies")
+    return found
+
+
+def main():
+    problems = []
+    wanted = policies(problems)
+
+    linted = subprocess.run([Path(sys.executable).with_name("cfn-lint"), TEMPLATE], check=False)
+    print(f"cfn-lint: {TEMPLATE.name}")
+    if linted.returncode != 0:
+        problems.append(f"{TEMPLATE.name}: cfn-lint has findings")
+
+    with MODULE.open() as file:
+        blocks = hcl2.load(file)
+    print(f"hcl2: {MODULE.name}")
+    documents = {
+        name.strip('"'): block["statement"]
+        for data in blocks["data"]
+        for name, block in data.get('"aws_iam_policy_document"', {}).items()
+    }
+    resources = cfnlint.decode.decode(TEMPLATE)[0]["Resources"]
+    for role, names in ROLES.items():
+        allowed = sorted(statement for name in names for statement in wanted[name])
+        of_role = resources[f"{role.title()}Role"]["Properties"]["Policies"]
+        in_template = sorted(entry for policy in of_role for entry in of_json(policy["PolicyDocument"]))
+        in_module = sorted(of_terraform(documents[role]))
+        for file, found in ((TEMPLATE, in_template), (MODULE, in_module)):
+            if found != allowed:
+                problems.append(f"{file.name}: the {role} is allowed {found}, and iam/ says {allowed}")
+    print(f"{len(ROLES)} roles compared")
+
+    for problem in problems:
+        print(f"error: {problem}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

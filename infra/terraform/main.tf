@@ -1,0 +1,139 @@
+# A secret for a Keeper Secrets Manager configuration, its KMS key, and a role that reads it and one that writes it.
+#
+# The secret gets no value here, on purpose: an `aws_secretsmanager_secret_version` is one version, and once the service
+# has dropped that (it keeps about 100), `terraform apply` would store the first value over the configuration. Once:
+#
+#   aws secretsmanager put-secret-value --secret-id ksm-config --secret-string '{}'
+
+terraform {
+  required_version = ">= 1.3"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.0"
+    }
+  }
+}
+
+variable "secret_name" {
+  type    = string
+  default = "ksm-config"
+}
+
+variable "trusted_service" {
+  description = "What runs the programs: ec2.amazonaws.com, ecs-tasks.amazonaws.com, lambda.amazonaws.com. For EKS Pod Identity the trust policy also needs sts:TagSession."
+  type        = string
+  default     = "lambda.amazonaws.com"
+}
+
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
+resource "aws_kms_key" "config" {
+  description         = "Encrypts the secret ${var.secret_name}"
+  enable_key_rotation = true
+
+  lifecycle {
+    # A secret whose key is deleted cannot be read any more.
+    prevent_destroy = true
+  }
+}
+
+resource "aws_secretsmanager_secret" "config" {
+  name       = var.secret_name
+  kms_key_id = aws_kms_key.config.arn
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = [var.trusted_service]
+    }
+  }
+}
+
+locals {
+  via_service = "secretsmanager.${data.aws_region.current.id}.${data.aws_partition.current.dns_suffix}"
+}
+
+# For programs that only read, opened with read_only().
+data "aws_iam_policy_document" "reader" {
+  statement {
+    sid       = "ReadKsmConfig"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [aws_secretsmanager_secret.config.arn]
+  }
+
+  statement {
+    sid       = "DecryptKsmConfig"
+    actions   = ["kms:Decrypt"]
+    resources = [aws_kms_key.config.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = [local.via_service]
+    }
+  }
+}
+
+resource "aws_iam_role" "reader" {
+  name_prefix        = "ksm-config-reader-"
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+}
+
+resource "aws_iam_role_policy" "reader" {
+  role   = aws_iam_role.reader.id
+  policy = data.aws_iam_policy_document.reader.json
+}
+
+# For programs that bind, and whatever else writes.
+data "aws_iam_policy_document" "writer" {
+  statement {
+    sid       = "ReadAndWriteKsmConfig"
+    actions   = ["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
+    resources = [aws_secretsmanager_secret.config.arn]
+  }
+
+  statement {
+    sid       = "EncryptKsmConfig"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [aws_kms_key.config.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = [local.via_service]
+    }
+  }
+}
+
+resource "aws_iam_role" "writer" {
+  name_prefix        = "ksm-config-writer-"
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+}
+
+resource "aws_iam_role_policy" "writer" {
+  role   = aws_iam_role.writer.id
+  policy = data.aws_iam_policy_document.writer.json
+}
+
+output "secret_arn" {
+  description = "What the programs are given as the secret's id; in KSM_AWS_SECRET, for example"
+  value       = aws_secretsmanager_secret.config.arn
+}
+
+output "reader_role_arn" {
+  value = aws_iam_role.reader.arn
+}
+
+output "writer_role_arn" {
+  value = aws_iam_role.writer.arn
+}

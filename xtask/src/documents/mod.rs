@@ -1,0 +1,200 @@
+//! What the documents say, compared with what they speak of.
+
+mod events;
+mod links;
+
+use std::{collections::BTreeSet, fs};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    run::{root, say},
+    source::tracked,
+};
+
+const OPERATIONS: &str = "docs/operations.md";
+const REFERENCE: &str = "docs/reference.md";
+/// Where the pages become part of the crate's documentation, in which their code is compiled.
+const INCLUDED: &str = "src/lib.rs";
+/// Names in the documents that are those of other software.
+const OF_OTHERS: [&str; 2] = ["fallback_to_default_profile", "set_custom_sleep_function"];
+
+pub(crate) fn check() -> Result<()> {
+    let mut problems = Vec::new();
+    links::check(&mut problems)?;
+    events::check(&mut problems)?;
+    pages(&mut problems)?;
+    policies(&mut problems)?;
+    defaults(&mut problems)?;
+    kinds("kinds", "crates/ksm-storage-core/src/error.rs", &mut problems)?;
+    kinds("keeper kinds", "crates/ksm-storage-sdk/src/error.rs", &mut problems)?;
+    docs_rs(&mut problems)?;
+    names(&mut problems)?;
+    for problem in &problems {
+        say(problem);
+    }
+    ensure!(problems.is_empty(), "{} statements of the documents do not hold", problems.len());
+    Ok(())
+}
+
+fn read(file: &str) -> Result<String> {
+    fs::read_to_string(root().join(file)).with_context(|| format!("{file} cannot be read"))
+}
+
+/// Every page is part of the facade's documentation: only there is its code compiled.
+fn pages(problems: &mut Vec<String>) -> Result<()> {
+    let included = read(INCLUDED)?;
+    let pages = tracked(&["docs/*.md", "README.md"])?;
+    ensure!(pages.len() > 1, "no page was found");
+    for page in pages.iter().filter(|page| !included.contains(&format!("include_str!(\"../{page}\")"))) {
+        problems.push(format!("{page}: {INCLUDED} does not include it, so that its code is not compiled"));
+    }
+    Ok(())
+}
+
+/// The policies that the README shows are those in `infra/iam`.
+fn policies(problems: &mut Vec<String>) -> Result<()> {
+    let files = tracked(&["infra/iam/*.json"])?;
+    let files = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
+    let readme = read("README.md")?;
+    let shown: Vec<_> = readme
+        .split("```json\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(code, _)| code))
+        .collect();
+    ensure!(!shown.is_empty(), "the README shows no policy");
+    for policy in shown.iter().filter(|policy| !files.iter().any(|file| file == *policy)) {
+        let sid = policy.lines().find(|line| line.contains("Sid")).unwrap_or_default().trim();
+        problems.push(format!("README.md: the policy with {sid} is none of the files in infra/iam"));
+    }
+    Ok(())
+}
+
+/// What the table of defaults quotes stands in the file that it names.
+fn defaults(problems: &mut Vec<String>) -> Result<()> {
+    for row in rows(part(&read(REFERENCE)?, "defaults")?)? {
+        let set = row.last().context("a row without cells")?;
+        let quoted: Vec<_> = set.split('`').skip(1).step_by(2).collect();
+        let [file, code] = quoted[..] else {
+            problems.push(format!("{REFERENCE}: no file and code in `{set}`"));
+            continue;
+        };
+        if !read(file)?.contains(code) {
+            problems.push(format!("{REFERENCE}: {file} does not hold {code}"));
+        }
+    }
+    Ok(())
+}
+
+/// Every kind of error has its entry, and every entry is one.
+fn kinds(name: &str, source: &str, problems: &mut Vec<String>) -> Result<()> {
+    let source_text = read(source)?;
+    let kinds = variants(&source_text).with_context(|| format!("{source} has no ErrorKind"))?;
+    let operations = read(OPERATIONS)?;
+    let entries: BTreeSet<_> = part(&operations, name)?
+        .lines()
+        .filter_map(|line| line.strip_prefix("### `").or_else(|| line.strip_prefix("| `")))
+        .filter_map(|line| line.split('`').next())
+        .collect();
+    ensure!(!kinds.is_empty(), "{source} has no kind of error");
+    for kind in kinds.symmetric_difference(&entries) {
+        problems.push(format!("{OPERATIONS}: the {name} and {source} do not agree on {kind}"));
+    }
+    Ok(())
+}
+
+/// The variants of `ErrorKind`.
+fn variants(source: &str) -> Option<BTreeSet<&str>> {
+    let (_, rest) = source.split_once("pub enum ErrorKind {")?;
+    let (body, _) = rest.split_once("\n}")?;
+    Some(body.lines().filter_map(|line| line.trim().strip_suffix(',')).filter(|line| is_word(line)).collect())
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Every published crate is documented with all features, and with what each item needs.
+fn docs_rs(problems: &mut Vec<String>) -> Result<()> {
+    let manifests = tracked(&["Cargo.toml", "crates/*/Cargo.toml"])?;
+    ensure!(manifests.len() > 1, "no manifest was found");
+    for manifest in &manifests {
+        let folder = manifest.trim_end_matches("Cargo.toml");
+        let lib = format!("{folder}src/lib.rs");
+        for (file, line) in [
+            (
+                manifest,
+                "[package.metadata.docs.rs]\nall-features = true\nrustdoc-args = [\"--cfg\", \"docsrs\"]\n",
+            ),
+            (&lib, "#![cfg_attr(docsrs, feature(doc_cfg))]\n"),
+        ] {
+            if !read(file)?.contains(line) {
+                problems.push(format!("{file}: {} is missing", line.trim_end().replace('\n', " ")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Functions and tests that the documents name are in the sources. Only a name of many words is taken for one.
+fn names(problems: &mut Vec<String>) -> Result<()> {
+    let sources = tracked(&["*.rs", "*.toml"])?.iter().map(|file| read(file)).collect::<Result<String>>()?;
+    let mut found = 0;
+    for file in tracked(&["*.md"])? {
+        for name in long_names(&read(&file)?) {
+            found += 1;
+            if !sources.contains(&name) && !OF_OTHERS.contains(&&*name) {
+                problems.push(format!("{file}: nothing is called {name}"));
+            }
+        }
+    }
+    ensure!(found > 0, "no name was found");
+    Ok(())
+}
+
+fn long_names(text: &str) -> BTreeSet<String> {
+    let words = text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+    let is_name = |word: &&str| {
+        word.matches('_').count() >= 3 && !word.starts_with('_') && !word.chars().any(char::is_uppercase)
+    };
+    words.filter(is_name).map(str::to_owned).collect()
+}
+
+/// What stands between the marks of the part `name`.
+fn part<'a>(text: &'a str, name: &str) -> Result<&'a str> {
+    let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
+    let between = text.split_once(&begin).and_then(|(_, rest)| rest.split_once(&end));
+    between.map(|(part, _)| part).with_context(|| format!("there is no part {name}"))
+}
+
+/// The cells of a table's rows, without those of its head.
+fn rows(table: &str) -> Result<Vec<Vec<&str>>> {
+    let lines = table.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|')).skip(2);
+    let rows: Vec<Vec<_>> = lines.map(|line| line.split('|').map(str::trim).collect()).collect();
+    ensure!(!rows.is_empty(), "a table without rows");
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_and_its_rows_are_found() {
+        let text = "x\n<!-- begin a -->\n\n| h | i |\n|---|--:|\n| 1 | `2` |\n<!-- end a -->\n| 3 | 4 |\n";
+        assert_eq!(rows(part(text, "a").unwrap()).unwrap(), [["1", "`2`"]]);
+        assert!(part(text, "b").is_err() && rows("| h |\n|---|\n").is_err());
+    }
+
+    #[test]
+    fn names_of_many_words_are_taken_for_functions() {
+        let text = "`aws.rs`: `a_test_of_it`, `bind::one_two_three_four`, A_B_C_D and a_b_c";
+        assert_eq!(long_names(text), ["a_test_of_it", "one_two_three_four"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn variants_are_told_from_their_documentation() {
+        let source = "/// X.\npub enum ErrorKind {\n    /// One,\n    One,\n    Two,\n}\nenum Other {\n    Three,\n}\n";
+        assert_eq!(variants(source).unwrap(), ["One", "Two"].into());
+    }
+}
