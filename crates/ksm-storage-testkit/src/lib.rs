@@ -52,6 +52,7 @@
 //! each, and the case that catches each of them.
 
 pub mod broken;
+pub mod canary;
 mod case;
 mod cases;
 mod clause;
@@ -60,6 +61,8 @@ mod faulty;
 mod fixture;
 mod histories;
 pub mod history;
+#[cfg(target_os = "linux")]
+pub mod memory;
 mod probe;
 mod subject;
 
