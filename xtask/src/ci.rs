@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
+    fuzz,
     metadata::Metadata,
     new_backend_check,
     run::{cargo, output, run, run_and_keep, say},
@@ -19,7 +20,10 @@ type Step = (&'static str, fn() -> Result<()>);
 const STEPS: &[Step] = &[
     ("lock file", || Metadata::load().map(drop)),
     ("source", source::check),
-    ("fmt", || run(&mut cargo("fmt --all -- --check"))),
+    ("fmt", || {
+        run(&mut cargo("fmt --all -- --check"))?;
+        run(&mut cargo("fmt --manifest-path fuzz/Cargo.toml -- --check"))
+    }),
     ("clippy", clippy),
     ("rustdoc", || run(cargo("doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings"))),
     ("dependency tree", dependency_tree),
@@ -35,6 +39,7 @@ const STEPS: &[Step] = &[
     ("conformance: broken", || conformance("--broken")),
     ("conformance: histories", || conformance("--histories 2000")),
     ("schedules", || tasks::schedules(&[])),
+    ("fuzz", || fuzz::fuzz(&fuzz::Options { seconds: 10, target: None })),
     ("unused dependencies", || {
         tools::MACHETE.install()?;
         run(&mut cargo("machete"))
