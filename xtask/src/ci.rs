@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    documents, infrastructure,
+    documents, fuzz, infrastructure,
     metadata::Metadata,
     new_backend_check,
     run::{cargo, output, run, run_and_keep, say},
@@ -22,7 +22,10 @@ const STEPS: &[Step] = &[
     ("source", source::check),
     ("documents", documents::check),
     ("infrastructure", infrastructure::check),
-    ("fmt", || run(&mut cargo("fmt --all -- --check"))),
+    ("fmt", || {
+        run(&mut cargo("fmt --all -- --check"))?;
+        run(&mut cargo("fmt --manifest-path fuzz/Cargo.toml -- --check"))
+    }),
     ("clippy", clippy),
     ("rustdoc", || run(cargo("doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings"))),
     ("dependency tree", dependency_tree),
@@ -38,6 +41,7 @@ const STEPS: &[Step] = &[
     ("conformance: broken", || conformance("--broken --check-report")),
     ("conformance: histories", || conformance("--histories 2000")),
     ("schedules", || tasks::schedules(&[])),
+    ("fuzz", || fuzz::fuzz(&fuzz::Options { seconds: 10, target: None })),
     ("unused dependencies", || {
         tools::MACHETE.install()?;
         run(&mut cargo("machete"))

@@ -5,6 +5,7 @@
 
 mod ci;
 mod documents;
+mod fuzz;
 mod infrastructure;
 mod metadata;
 mod new_backend;
@@ -52,6 +53,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Feed arbitrary input to what reads it: documents, secret ids, framed payloads, requests
+    Fuzz(fuzz::Options),
     /// Run the benches
     #[command(disable_help_flag = true)]
     Bench {
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Task::Test => tasks::test(),
         Task::Conformance { args } => tasks::conformance(&args),
         Task::Schedules { args } => tasks::schedules(&args),
+        Task::Fuzz(options) => fuzz::fuzz(&options),
         // As they were typed: a leading `--`, which the parser takes away, has a meaning for `cargo bench`.
         Task::Bench { .. } => tasks::bench(&std::env::args_os().skip(2).collect::<Vec<_>>()),
         Task::NewBackend { name } => new_backend::new_backend(&name),

@@ -3,7 +3,9 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_types::region::Region;
-use ksm_storage_core::{ConfigStorage, Error, ErrorKind, Payload, Result, StorageBackend, Version};
+use ksm_storage_core::{
+    ConfigStorage, Error, ErrorKind, ExposeSecret, Payload, Result, SecretString, StorageBackend, Version,
+};
 use tracing::info;
 
 use crate::{
@@ -97,7 +99,7 @@ pub struct AwsStorageBuilder {
     key: String,
     mode: Mode,
     common: Common,
-    session_token: Option<String>,
+    session_token: Option<SecretString>,
     concurrency: Concurrency,
     create: bool,
     kms_key_id: Option<String>,
@@ -142,7 +144,7 @@ impl AwsStorageBuilder {
 
     /// The session token of temporary credentials; for
     /// [`from_custom_config`](AwsSecretStorage::from_custom_config) alone.
-    pub fn session_token(mut self, token: impl Into<String>) -> Self {
+    pub fn session_token(mut self, token: impl Into<SecretString>) -> Self {
         self.session_token = Some(token.into());
         self
     }
@@ -259,7 +261,7 @@ impl AwsStorageBuilder {
             *credentials = Credentials::new(
                 credentials.access_key_id(),
                 credentials.secret_access_key(),
-                Some(token),
+                Some(token.expose_secret().to_owned()),
                 None,
                 "ksm-storage",
             );

@@ -1,43 +1,24 @@
 //! Nothing secret is shown, with every log event on and every fault that the emulator knows.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
-use std::{env, num::NonZeroU32, time::Duration};
+use std::{env, num::NonZeroU32, sync::Arc, time::Duration};
 
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
 use ksm_storage_aws::{
-    AwsSecretStorage,
+    AwsSecretBackend, AwsSecretStorage, Concurrency, Create, MoveCurrent, Put, SdkClient, SecretsClient,
+    Select,
     emulator::{Action, Break, Emulator, Fault, Server, Value},
 };
-use ksm_storage_core::ConfigKey::{self, Url};
-use tokio::process::Command;
-
-/// Never a whole one in this file, so that a search finds what leaked and nothing else.
-const START: &str = "cAnArY";
-
-fn canary(number: u32) -> String {
-    format!("{START}-{number}-9f8e7d6c5b4a")
-}
-
-fn hex(text: &str) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap();
-    text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-/// In clear, in hex, and in base64 at each of the three offsets that bytes may have there.
-fn is_shown(text: &str) -> bool {
-    // "cAnArY" within base64, less what its neighbours change.
-    let base64 = ["Y0FuQXJZ", "NBbkFyW", "jQW5Bcl"];
-    let lower = text.to_lowercase();
-    text.contains(START) || lower.contains(&hex(START)) || base64.iter().any(|part| text.contains(part))
-}
-
-#[test]
-fn the_search_finds_what_it_looks_for() {
-    assert!(is_shown(&canary(1)) && is_shown(&hex(&canary(1)).to_uppercase()));
-    for text in ["Y0FuQXJZLTE=", "eGNBbkFyWS0x", "eHhjQW5BclktMQ=="] {
-        assert!(is_shown(text), "{text}");
-    }
-    assert!(!is_shown("nothing here"));
-}
+use ksm_storage_core::{
+    ConfigKey::{self, Url},
+    ConfigStorage, Payload, StorageBackend, Version,
+};
+use ksm_storage_testkit::canary::{canary, is_shown};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    process::Command,
+};
 
 /// What the child process does: everything, with every event printed.
 #[tokio::test]
@@ -65,12 +46,16 @@ async fn child() {
 }
 
 async fn run_child(server: &Server) -> String {
+    run_test("child", &server.url()).await
+}
+
+async fn run_test(child: &str, url: &str) -> String {
     let output = Command::new(env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "child", "--nocapture"])
+        .args(["--ignored", "--exact", child, "--nocapture"])
         .env_clear()
-        .env("CHILD_URL", server.url())
+        .env("CHILD_URL", url)
         .env("CHILD_KEY", "ksm-config")
-        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.url())
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
         .env("RUST_BACKTRACE", "full")
         .kill_on_drop(true)
         .output();
@@ -126,4 +111,95 @@ async fn no_fault_shows_a_canary() {
         }
     }
     assert!(shown.is_empty(), "{shown:#?}");
+}
+
+/// Every error code that the crate knows, as its source lists them, and one that it does not.
+fn codes() -> Vec<&'static str> {
+    let source = include_str!("../src/error.rs");
+    let (_, mapping) = source.split_once("fn answered(").unwrap();
+    let (mapping, _) = mapping.split_once("\n}").unwrap();
+    let quoted = mapping.split('"').skip(1).step_by(2);
+    let is_code = |text: &&str| {
+        text.starts_with(char::is_uppercase) && text.len() > 5 && text.chars().all(char::is_alphabetic)
+    };
+    let codes: Vec<_> = quoted.filter(is_code).chain(["NeverHeardOf"]).collect();
+    assert!(codes.len() > 30 && codes.contains(&"SlowDown"), "{codes:?}");
+    codes
+}
+
+/// A service that refuses every request with the code that the secret is called by, and quotes a canary.
+async fn refusing() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                while !request.ends_with(b"}") {
+                    let mut chunk = [0; 4096];
+                    let Ok(count @ 1..) = stream.read(&mut chunk).await else { return };
+                    request.extend_from_slice(&chunk[..count]);
+                }
+                let request = String::from_utf8(request).unwrap();
+                let named = codes().into_iter().find(|code| request.contains(&format!("\"{code}\"")));
+                let (code, text) = (named.unwrap(), canary("quoted"));
+                let body = format!(r#"{{"__type":"{code}","Message":"{text}","message":"{text}"}}"#);
+                let head = "HTTP/1.1 400 Bad Request\r\nx-amzn-requestid: req-1\r\nconnection: close";
+                let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+            });
+        }
+    });
+    url
+}
+
+/// Every call of the seam, and of the storage, refused with every code.
+#[tokio::test]
+#[ignore = "run as a child process by the other tests"]
+async fn refused_child() {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::stdout).init();
+    let url = env::var("CHILD_URL").unwrap();
+    let config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(Credentials::new("AKID", canary("key"), Some(canary("token")), None, "test"))
+        .region(Region::new("us-east-1"))
+        .retry_config(RetryConfig::disabled())
+        .endpoint_url(&url);
+    let client = Arc::new(SdkClient::new(config));
+    for code in codes() {
+        let (name, value) = (code.to_owned(), Payload::from(canary("value")));
+        let token = "00000000-0000-0000-0000-000000000000".to_owned();
+        let put = Put { secret: name.clone(), token: token.clone(), value: value.clone(), label: None };
+        let create =
+            Create { name: name.clone(), token: token.clone(), value: value.clone(), kms_key_id: None };
+        let to_move = MoveCurrent { secret: name.clone(), to: token.clone(), from: token };
+        let errors = [
+            client.get(&name, &Select::Current).await.unwrap_err(),
+            client.put(&put).await.unwrap_err(),
+            client.create(&create).await.unwrap_err(),
+            client.move_current(&to_move).await.unwrap_err(),
+            client.primary_region(&name).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.code.as_deref(), Some(code));
+            println!("{error} {error:?} {error:#?}");
+        }
+        for concurrency in [Concurrency::Optimistic, Concurrency::Strict] {
+            let id = code.parse().unwrap();
+            let backend = AwsSecretBackend::new(client.clone(), id, "us-east-1", concurrency);
+            println!("{:?} {:#?}", backend.load().await, backend.store(&Version::new("v"), &value).await);
+            println!("{:?}", ConfigStorage::open(backend).await.unwrap_err());
+        }
+    }
+    println!("child has ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_refusal_is_quoted_whatever_its_code() {
+    let text = run_test("refused_child", &refusing().await).await;
+    for code in codes() {
+        assert!(text.contains(&format!("code: Some(\"{code}\")")), "{code} was not met");
+    }
+    let shown = text.lines().find(|line| is_shown(line));
+    assert!(shown.is_none(), "{shown:?}");
 }

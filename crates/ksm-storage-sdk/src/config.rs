@@ -12,12 +12,10 @@ pub(crate) fn sdk_key(key: ConfigKey) -> Option<ConfigKeys> {
 
 /// What the SDK is started from: the values of the known keys, as strings. It refuses anything else.
 pub(crate) fn seed(document: &ConfigDocument) -> Result<KvStoreType, KSMRError> {
+    let value = |&key| Some((sdk_key(key)?, document.get(key)?.expose_secret().to_owned()));
     let mut config = InMemoryKeyValueStorage::new(None)?;
-    for &key in ConfigKey::ALL {
-        if let (Some(name), Some(value)) = (sdk_key(key), document.get(key)) {
-            config.set(name, value.expose_secret().to_owned())?;
-        }
-    }
+    // All at once: it answers each single change with a copy of everything.
+    config.save_storage(ConfigKey::ALL.iter().filter_map(value).collect())?;
     Ok(KvStoreType::InMemory(config))
 }
 

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keeper_secrets_manager_core::{
-    ClientOptions, KSMRError, SecretsManager,
+    ClientOptions, KSMRError, KvStoreType, SecretsManager,
     dto::{EncryptedPayload, KsmHttpResponse, TransmissionKey},
 };
+use zeroize::Zeroize;
 
 /// How often in a row a server may ask for another public key. The SDK itself would go on for ever where the
 /// configuration names a key of its own (17.3.0).
@@ -53,9 +54,13 @@ impl Post {
         options.set_custom_post_function(move |url, key, payload| post.send(url, key, payload));
     }
 
-    /// Names the client whose HTTP client, proxy and TLS settings are used.
+    /// Names the client whose HTTP client, proxy and TLS settings are used. Its secrets are not: each request would leave a
+    /// copy of them in memory.
     pub(crate) fn connect(&self, sender: &SecretsManager) {
-        self.state().sender = Some(sender.clone());
+        let mut sender = sender.clone();
+        sender.token.zeroize();
+        sender.config = KvStoreType::None;
+        self.state().sender = Some(sender);
     }
 
     /// Lets go of that client, which holds this in turn.

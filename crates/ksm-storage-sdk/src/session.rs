@@ -9,6 +9,7 @@ use keeper_secrets_manager_core::{KSMRError, SecretsManager};
 use ksm_storage_core::{ConfigDocument, Location};
 use tokio::{runtime::Handle, task::spawn_blocking};
 use tracing::instrument::WithSubscriber;
+use zeroize::Zeroize;
 
 use crate::{
     Error, ErrorKind, Result,
@@ -94,6 +95,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.post.disconnect();
+        self.manager.token.zeroize();
     }
 }
 

@@ -3,11 +3,13 @@
 use base64::{
     Engine,
     alphabet::URL_SAFE,
+    decoded_len_estimate,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use ksm_storage_core::{ExposeSecret, SecretString};
 use sha2::Sha512;
+use zeroize::Zeroizing;
 
 const KEY: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
@@ -22,7 +24,7 @@ const KEY_LEN: usize = 32;
 pub(crate) struct Token {
     text: SecretString,
     key: SecretString,
-    client_id: String,
+    client_id: SecretString,
     names_host: bool,
 }
 
@@ -41,16 +43,18 @@ impl Token {
             }
             _ => return Err("it has the form of none: KEY, REGION:KEY or HOST:KEY"),
         };
-        let bytes = KEY.decode(key).map_err(|_| "its key is not URL-safe base64")?;
+        let mut bytes = Zeroizing::new(vec![0; decoded_len_estimate(key.len())]);
+        let len = KEY.decode_slice(key, &mut bytes).map_err(|_| "its key is not URL-safe base64")?;
+        let bytes = &bytes[..len];
         if bytes.len() != KEY_LEN {
             return Err("its key does not have 32 bytes; it may have been cut");
         }
-        let mut mac = Hmac::<Sha512>::new_from_slice(&bytes).map_err(|_| "its key cannot be used")?;
+        let mut mac = Hmac::<Sha512>::new_from_slice(bytes).map_err(|_| "its key cannot be used")?;
         mac.update(b"KEEPER_SECRETS_MANAGER_CLIENT_ID");
         Ok(Self {
             text: text.into(),
             key: key.into(),
-            client_id: STANDARD.encode(mac.finalize().into_bytes()),
+            client_id: STANDARD.encode(mac.finalize().into_bytes()).into(),
             names_host: parts.len() > 1,
         })
     }
@@ -67,7 +71,7 @@ impl Token {
 
     /// The client that the token makes.
     pub(crate) fn client_id(&self) -> &str {
-        &self.client_id
+        self.client_id.expose_secret()
     }
 
     /// Whether it says which host it is for.

@@ -64,6 +64,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod broken;
+pub mod canary;
 mod case;
 mod cases;
 mod clause;
@@ -72,6 +73,8 @@ mod faulty;
 mod fixture;
 mod histories;
 pub mod history;
+#[cfg(target_os = "linux")]
+pub mod memory;
 mod probe;
 mod subject;
 

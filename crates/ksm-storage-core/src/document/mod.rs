@@ -1,9 +1,10 @@
 //! The configuration document: what it holds, how it is read ([`parse`]) and written ([`write`]).
 
+mod escape;
 mod parse;
 mod write;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, fmt, sync::Arc};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -33,8 +34,8 @@ pub enum BindState {
 /// A Keeper Secrets Manager client configuration: a JSON object.
 ///
 /// The eleven keys of [`ConfigKey`] can be read and changed. Every other key is kept as it is, byte for byte, and so is
-/// a value of a known key that is not a string. Values live in buffers that are zeroized when the last document that
-/// shares them is dropped; a clone copies none.
+/// a value of a known key that is not a string. Names and values live in buffers that are zeroized when the last document
+/// that shares them is dropped; a clone copies none.
 ///
 /// ```
 /// use ksm_storage_core::{ConfigDocument, ConfigKey, Error, ExposeSecret};
@@ -61,8 +62,12 @@ pub enum BindState {
 pub struct ConfigDocument {
     /// At the index of the key in [`ConfigKey::ALL`].
     known: [Option<Value>; ConfigKey::ALL.len()],
-    other: BTreeMap<Box<str>, Value>,
+    other: BTreeMap<Name, Value>,
 }
+
+/// The name of an unknown key. It is shown, but zeroized like a value: who knows what a person puts there.
+#[derive(Clone)]
+struct Name(Arc<SecretString>);
 
 /// A value of the object.
 #[derive(Clone)]
@@ -166,7 +171,7 @@ impl ConfigDocument {
             .iter()
             .zip(&self.known)
             .filter_map(|(key, value)| Some((key.as_str(), value.as_ref()?)));
-        let mut other = self.other.iter().map(|(name, value)| (&**name, value));
+        let mut other = self.other.iter().map(|(name, value)| (name.as_str(), value));
         let (mut next_known, mut next_other) = (known.next(), other.next());
         std::iter::from_fn(move || match (next_known, next_other) {
             (Some((name, _)), Some((unknown, _))) if name > unknown => {
@@ -177,6 +182,32 @@ impl ConfigDocument {
         })
     }
 }
+
+impl Name {
+    fn as_str(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Name {}
 
 impl Value {
     #[inline]

@@ -3,12 +3,12 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{error::Category, value::RawValue};
 use zeroize::Zeroizing;
 
-use super::{ConfigDocument, Value};
+use super::{ConfigDocument, Name, Value, escape::unescape};
 use crate::{ConfigKey, Error, ErrorKind, Outcome, Result};
 
 pub(super) fn parse(stored: &[u8]) -> Result<ConfigDocument> {
@@ -111,35 +111,44 @@ fn parse_object(text: &Text<'_>) -> Result<ConfigDocument> {
         })?;
     let mut document = ConfigDocument::new();
     for (name, raw) in entries {
-        let raw = raw.get();
-        match (ConfigKey::from_name(&name), raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))) {
+        let unescape = |escaped: &str| {
+            unescape(escaped).map_err(|at| {
+                text.invalid_at(
+                    text.offset_of(escaped) + at,
+                    "the second half of a surrogate pair was expected, as \\uDC00 to \\uDFFF",
+                )
+            })
+        };
+        let (name, raw) = (quoted(name.get()).unwrap_or_default(), raw.get());
+        let unescaped = name.contains('\\').then(|| unescape(name)).transpose()?;
+        let name = unescaped.as_ref().map_or(name, ExposeSecret::expose_secret);
+        match (ConfigKey::from_name(name), quoted(raw)) {
             (Some(key), Some(escaped)) => {
-                let value = unescape(escaped).map_err(|at| {
-                    text.invalid_at(
-                        text.offset_of(escaped) + at,
-                        "the second half of a surrogate pair was expected, as \\uDC00 to \\uDFFF",
-                    )
-                })?;
-                document.known[key as usize] = Some(Value::Text(Arc::new(value)));
+                document.known[key as usize] = Some(Value::Text(Arc::new(unescape(escaped)?)));
             }
             (Some(key), None) => document.known[key as usize] = Some(json_value(raw)),
             (None, _) => {
-                document.other.insert(name.into(), json_value(raw));
+                document.other.insert(Name(Arc::new(name.into())), json_value(raw));
             }
         }
     }
     Ok(document)
 }
 
+/// The inside of a JSON string.
+fn quoted(raw: &str) -> Option<&str> {
+    raw.strip_prefix('"')?.strip_suffix('"')
+}
+
 fn json_value(raw: &str) -> Value {
     Value::Json(Arc::new(SecretString::from(raw)))
 }
 
-/// The names and values of an object, in their order.
+/// The names and values of an object, in their order. Names are not unescaped either: the parser would leave a copy.
 struct Entries;
 
 impl<'de> Visitor<'de> for Entries {
-    type Value = Vec<(String, &'de RawValue)>;
+    type Value = Vec<(&'de RawValue, &'de RawValue)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
@@ -187,48 +196,6 @@ fn too_deep(json: &str) -> Option<usize> {
     None
 }
 
-/// The string that a JSON string's inside stands for, or where a lone surrogate is. The parser has checked all else.
-fn unescape(escaped: &str) -> Result<SecretString, usize> {
-    if !escaped.contains('\\') {
-        return Ok(SecretString::from(escaped));
-    }
-    // An escape is never shorter than what it stands for, so this buffer does not grow.
-    let mut text = Zeroizing::new(String::with_capacity(escaped.len()));
-    let mut rest = escaped;
-    while let Some(at) = rest.find('\\') {
-        text.push_str(&rest[..at]);
-        let offset = escaped.len() - rest.len() + at;
-        let (character, len) = match rest.as_bytes().get(at + 1) {
-            Some(b'b') => ('\u{8}', 2),
-            Some(b'f') => ('\u{c}', 2),
-            Some(b'n') => ('\n', 2),
-            Some(b'r') => ('\r', 2),
-            Some(b't') => ('\t', 2),
-            Some(b'u') => unicode_escape(&rest[at..]).ok_or(offset)?,
-            Some(&same) => (char::from(same), 2),
-            None => return Err(offset),
-        };
-        text.push(character);
-        rest = &rest[at + len..];
-    }
-    text.push_str(rest);
-    Ok(SecretString::from(text.as_str()))
-}
-
-/// The character at the start of `rest`, which begins with `\u`, and the length of its escape.
-fn unicode_escape(rest: &str) -> Option<(char, usize)> {
-    let unit = |at: usize| {
-        let digits = rest.get(at..at + 6)?.strip_prefix("\\u")?;
-        u16::from_str_radix(digits, 16).ok()
-    };
-    let first = unit(0)?;
-    if let Some(character) = char::from_u32(first.into()) {
-        return Some((character, 6));
-    }
-    let pair = char::decode_utf16([first, unit(6)?]).next()?.ok()?;
-    Some((pair, 12))
-}
-
 fn decode_base64(text: &Text<'_>) -> Result<Zeroizing<Vec<u8>>> {
     let encoded = text.trimmed();
     let mut standard = Zeroizing::new(Vec::with_capacity(encoded.len()));
@@ -272,7 +239,6 @@ fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
 mod tests {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
     use proptest::prelude::*;
-    use secrecy::ExposeSecret;
 
     use super::*;
 
@@ -310,6 +276,7 @@ mod tests {
     fn escapes_stand_for_what_json_says() {
         let stored = br#"{"url":"\"\\\/\b\f\n\r\t\u0041\ud83d\ude00"}"#;
         assert_eq!(value(stored), "\"\\/\u{8}\u{c}\n\r\tA\u{1f600}");
+        assert_eq!(value(br#"{"\u0075rl":"escapes in a name"}"#), "escapes in a name");
     }
 
     #[test]
@@ -343,6 +310,7 @@ mod tests {
             (b"{\n  \"url\": \"cAnaRy\"", "EOF"),
             (b"{\"url\": \"cAnaRy\"} cAnaRy", "trailing characters"),
             (b"{\"url\": \"cAnaRy\\ud83d.\"}", "line 1, column 16"),
+            (b"{\"cAnaRy\\udc00\": 1}", "line 1, column 9"),
             (b"{cAnaRy: 1}", "key must be a string"),
             (b"{\"url\": \"cAnaRy\", }", "trailing comma"),
             (deep.as_bytes(), "nested more than 128"),

@@ -5,6 +5,7 @@
 mod bind;
 mod calls;
 mod dropped;
+mod leaks;
 mod operations;
 mod orders;
 mod support;

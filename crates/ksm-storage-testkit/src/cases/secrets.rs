@@ -10,20 +10,13 @@ use tracing::instrument::WithSubscriber;
 
 use crate::{
     LoadFault, Settings, StoreFault, Subject,
+    canary::{canary, is_shown},
     case::{Checked, ensure},
 };
 
-/// What must be seen nowhere, and how it looks in base64 and in hexadecimal digits.
-const CANARY: &str = "cAnaRy-7f3d";
-const FORMS: [&str; 4] = [CANARY, "Y0FuYVJ5LTdmM2", "63416e6152792d37663364", "63416E6152792D37663364"];
-
-fn shows(text: &str) -> bool {
-    FORMS.iter().any(|form| text.contains(form))
-}
-
 pub(super) async fn c13_the_backend_shows_no_payload(subject: Subject) -> Checked {
     let store = subject.fixture.fresh().await;
-    store.write(Some(format!(r#"{{"url":"{CANARY}"}}"#).into())).await;
+    store.write(Some(format!(r#"{{"url":"{}"}}"#, canary("url")).into())).await;
     let backend = store.open().await;
     let stored = backend.load().await?;
     for text in [
@@ -32,7 +25,7 @@ pub(super) async fn c13_the_backend_shows_no_payload(subject: Subject) -> Checke
         format!("{stored:?}"),
         backend.location().to_string(),
     ] {
-        ensure!(!shows(&text), "a payload is shown: {text}");
+        ensure!(!is_shown(&text), "a payload is shown: {text}");
     }
     Ok(())
 }
@@ -76,7 +69,7 @@ pub(super) async fn c13_nothing_shows_a_value(subject: Subject) -> Checked {
         let logged =
             String::from_utf8_lossy(&log.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
         for text in seen.lines().chain(logged.lines()) {
-            ensure!(!shows(text), "a value is shown: {text}");
+            ensure!(!is_shown(text), "a value is shown: {text}");
         }
         missing = EVENTS.into_iter().find(|event| !logged.contains(event));
         if missing.is_none() {
@@ -89,8 +82,8 @@ pub(super) async fn c13_nothing_shows_a_value(subject: Subject) -> Checked {
 
 async fn everything(subject: Subject) -> Result<String, crate::Failure> {
     let mut seen = Vec::new();
-    let entries: Vec<_> = ConfigKey::ALL.iter().map(|key| format!(r#""{key}":"{CANARY}{key}""#)).collect();
-    let json = format!(r#"{{{},"unknown":["{CANARY}"]}}"#, entries.join(","));
+    let entries: Vec<_> = ConfigKey::ALL.iter().map(|key| format!(r#""{key}":"{}""#, canary(key))).collect();
+    let json = format!(r#"{{{},"unknown":["{}"]}}"#, entries.join(","), canary("unknown"));
     let bench = subject.bench_with(&json, Settings { attempts: 3, ..Settings::default() }).await?;
     let handle = &bench.handle;
     let first = bench.probe.load().await?;
@@ -106,7 +99,7 @@ async fn everything(subject: Subject) -> Result<String, crate::Failure> {
         StoreFault::Conflict,
     ]);
     for round in 0..6 {
-        let result = handle.set(ConfigKey::Url, &format!("{CANARY}{round}")).await;
+        let result = handle.set(ConfigKey::Url, &canary(round)).await;
         seen.push(format!("{result:?} {result:#?}"));
         seen.extend(result.err().map(|error| error.to_string()));
     }
@@ -115,16 +108,16 @@ async fn everything(subject: Subject) -> Result<String, crate::Failure> {
     seen.push(format!("{:?}", handle.refresh().await));
     seen.push(format!("{:?}", handle.save(&base, ConfigDocument::new()).await));
     let refuse = |document: &mut ConfigDocument| {
-        document.set(ConfigKey::Url, CANARY);
+        document.set(ConfigKey::Url, canary("refused"));
         Err(Error::refused("on second thoughts"))
     };
     seen.push(format!("{:?}", handle.update(Box::new(refuse)).await));
-    seen.push(format!("{:?}", handle.set(ConfigKey::Url, &CANARY.repeat(10_000)).await));
-    bench.store.write(Some(Payload::from(format!(r#"{{"url": {CANARY}}}"#)))).await;
+    seen.push(format!("{:?}", handle.set(ConfigKey::Url, &canary("long").repeat(10_000)).await));
+    bench.store.write(Some(Payload::from(format!(r#"{{"url": {}}}"#, canary("bare"))))).await;
     seen.push(format!("{:?}", handle.refresh().await));
     let (snapshot, document) = (handle.snapshot(), handle.snapshot().document().clone());
     seen.push(format!("{handle:?} {handle:#?} {snapshot:?} {document:?} {document:#?}"));
-    seen.push(format!("{:?}", Payload::from(CANARY)));
+    seen.push(format!("{:?}", Payload::from(canary("payload"))));
     if seen.iter().all(|text| !text.contains("url")) {
         return Err("no `Debug` names the keys, which an operator needs".into());
     }

@@ -1,0 +1,303 @@
+//! Copies of a value in this process's own memory, by what Linux shows of it.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    fs::{self, File},
+    io,
+    ops::Range,
+    os::unix::fs::FileExt,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use ksm_storage_core::SecretString;
+
+/// No memory but that of the value's copies holds it in clear.
+const MASK: u8 = 0xa5;
+/// A copy is known by a piece of this length: its start is soon written over when it is freed.
+const PIECE: usize = 16;
+const PAGE: usize = 4096;
+const CHUNK: usize = 256 * PAGE;
+/// Secondary arenas of the GNU C library's allocator begin at a multiple of this.
+const ARENA: usize = 64 << 20;
+
+/// A value to look for. It is kept masked, so that the search does not find what it looks for.
+#[derive(Clone)]
+pub struct Wanted {
+    /// In clear, and in base64 at the three offsets that bytes may have there.
+    masked: Vec<Vec<u8>>,
+}
+
+/// A copy that was found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// Where it lies.
+    pub place: Place,
+    /// What it is part of, by what stands before it.
+    pub part_of: PartOf,
+    address: usize,
+}
+
+/// What kind of memory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// What an allocator hands out, freed or not.
+    Heap,
+    /// The stack of the thread whose address was given to the search, or of the first one.
+    Stack,
+    /// Anonymous memory of another kind, such as stacks of other threads.
+    Anonymous,
+    /// A mapped file.
+    File(String),
+}
+
+/// What a copy is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PartOf {
+    /// It stands alone.
+    Value,
+    /// A JSON document.
+    Document,
+    /// A JSON document in a string of another one, as in a request or a reply.
+    Message,
+    /// Base64.
+    Base64,
+}
+
+impl Wanted {
+    /// The value, of at least 32 bytes, that [`masked`](Self::masked) gave in another process.
+    pub fn from_masked(hex: &str) -> Self {
+        let digits: Vec<_> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
+        let masked: Vec<_> =
+            digits.chunks_exact(2).filter_map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok()).collect();
+        // Three bytes at a time, so that the whole value is not in this process even now.
+        let base64 = (0..3).map(|offset| {
+            let aligned = &masked[(3 - offset) % 3..];
+            aligned.chunks_exact(3).flat_map(|group| {
+                let group = [group[0] ^ MASK, group[1] ^ MASK, group[2] ^ MASK];
+                let mut encoded = [0; 4];
+                let _ = STANDARD_NO_PAD.encode_slice(group, &mut encoded);
+                encoded.map(|byte| byte ^ MASK)
+            })
+        });
+        let base64: Vec<Vec<u8>> = base64.map(Iterator::collect).collect();
+        Self { masked: [vec![masked], base64].concat() }
+    }
+
+    /// How a process is told what to look for, without having it in its arguments or environment.
+    pub fn masked(value: &str) -> String {
+        value.bytes().map(|byte| format!("{:02x}", byte ^ MASK)).collect()
+    }
+
+    /// The value, in memory that is zeroized.
+    pub fn reveal(&self) -> SecretString {
+        let mut text = String::with_capacity(self.masked[0].len());
+        text.extend(self.masked[0].iter().map(|byte| char::from(byte ^ MASK)));
+        SecretString::from(text)
+    }
+
+    /// Whether that is the value.
+    pub fn is(&self, text: &str) -> bool {
+        text.bytes().map(|byte| byte ^ MASK).eq(self.masked[0].iter().copied())
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.masked.iter().enumerate().flat_map(|(form, masked)| {
+            let pieces = masked.chunks_exact(PIECE).enumerate();
+            pieces.map(move |(number, masked)| Piece { form, offset: number * PIECE, masked })
+        })
+    }
+}
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wanted")
+    }
+}
+
+struct Piece<'a> {
+    form: usize,
+    offset: usize,
+    masked: &'a [u8],
+}
+
+impl Piece<'_> {
+    fn is_at(&self, memory: &[u8]) -> bool {
+        self.masked.iter().zip(memory).all(|(masked, byte)| masked ^ MASK == *byte)
+    }
+}
+
+/// Looks through the memory of this process.
+pub struct Search {
+    memory: File,
+    /// The only place that memory is copied to; what is found there is not counted.
+    buffer: Vec<u8>,
+    stack: usize,
+}
+
+impl Search {
+    /// A search that calls the stack around the address `stack` by its name.
+    ///
+    /// # Errors
+    /// If `/proc/self/mem` cannot be opened.
+    pub fn new(stack: usize) -> io::Result<Self> {
+        Ok(Self { memory: File::open("/proc/self/mem")?, buffer: vec![0; CHUNK + PAGE], stack })
+    }
+
+    /// Every copy in memory that was ever writable. Where only pieces of a copy are left it counts as one.
+    ///
+    /// # Errors
+    /// If `/proc/self/maps` cannot be read.
+    pub fn copies(&mut self, wanted: &Wanted) -> io::Result<Vec<Found>> {
+        let mut found = BTreeSet::new();
+        for (range, place) in self.regions()? {
+            for start in range.clone().step_by(CHUNK) {
+                // The next page too, for what lies across the border.
+                let len = (CHUNK + PAGE).min(range.end - start);
+                // What cannot be read (a guard page, or what another thread has just unmapped) holds no copy.
+                if self.memory.read_exact_at(&mut self.buffer[..len], start as u64).is_ok() {
+                    self.find(wanted, start, len, &place, &mut found);
+                }
+            }
+        }
+        self.buffer.fill(0);
+        Ok(found.into_iter().collect())
+    }
+
+    fn find(&self, wanted: &Wanted, start: usize, len: usize, place: &Place, found: &mut BTreeSet<Found>) {
+        let pieces: Vec<_> = wanted.pieces().collect();
+        let mut first = [false; 256];
+        for piece in &pieces {
+            first[usize::from(piece.masked[0] ^ MASK)] = true;
+        }
+        let own = self.buffer.as_ptr_range();
+        let own = own.start.addr()..own.end.addr();
+        let memory = &self.buffer[..len];
+        for page in (0..len.min(CHUNK)).step_by(PAGE) {
+            let end = (page + PAGE).min(len);
+            if memory[page..end] == [0; PAGE][..end - page] || own.contains(&(start + page)) {
+                continue;
+            }
+            for at in page..end {
+                if !first[usize::from(memory[at])] || own.contains(&(start + at)) {
+                    continue;
+                }
+                for piece in
+                    pieces.iter().filter(|piece| memory.len() >= at + PIECE && piece.is_at(&memory[at..]))
+                {
+                    let address = (start + at).wrapping_sub(piece.offset);
+                    let part_of = match piece.form {
+                        0 => self.part_of(address),
+                        _ => PartOf::Base64,
+                    };
+                    found.insert(Found { place: place.clone(), part_of, address });
+                }
+            }
+        }
+    }
+
+    fn part_of(&self, address: usize) -> PartOf {
+        let mut before = [0; 4];
+        let read = self.memory.read_exact_at(&mut before, address.wrapping_sub(4) as u64);
+        match before {
+            _ if read.is_err() => PartOf::Value,
+            [.., b'\\', b'"'] => PartOf::Message,
+            [.., b':' | b' ' | b',' | b'[' | b'{', b'"'] => PartOf::Document,
+            _ => PartOf::Value,
+        }
+    }
+
+    /// What may have been written to, as `/proc/self/maps` lists it.
+    fn regions(&self) -> io::Result<Vec<(Range<usize>, Place)>> {
+        let maps = fs::read_to_string("/proc/self/maps")?;
+        Ok(maps.lines().filter_map(|line| self.region(line)).collect())
+    }
+
+    fn region(&self, line: &str) -> Option<(Range<usize>, Place)> {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let range = usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?;
+        let access = words.next()?;
+        let name = words.nth(3).unwrap_or_default();
+        let is_file = name.starts_with('/');
+        if !access.starts_with('r') || (is_file && !access.starts_with("rw")) || name.starts_with("[v") {
+            return None;
+        }
+        let place = match name {
+            "[stack]" => Place::Stack,
+            "[heap]" => Place::Heap,
+            _ if is_file => Place::File(name.to_owned()),
+            _ if range.contains(&self.stack) => Place::Stack,
+            _ if range.start.is_multiple_of(ARENA) => Place::Heap,
+            _ => Place::Anonymous,
+        };
+        Some((range, place))
+    }
+}
+
+impl fmt::Debug for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Search").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ksm_storage_core::ExposeSecret;
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    /// Another one for each test: they share the memory.
+    fn wanted() -> Wanted {
+        let masked: String = (0..48)
+            .map(|_| format!("{:02x}", u8::try_from(fastrand::alphanumeric()).unwrap() ^ MASK))
+            .collect();
+        let wanted = Wanted::from_masked(&masked);
+        assert_eq!(Wanted::masked(wanted.reveal().expose_secret()), masked);
+        wanted
+    }
+
+    fn found(wanted: &Wanted) -> Vec<PartOf> {
+        Search::new(0).unwrap().copies(wanted).unwrap().into_iter().map(|found| found.part_of).collect()
+    }
+
+    #[test]
+    fn a_copy_is_found_as_long_as_it_is_there() {
+        let wanted = wanted();
+        assert_eq!(found(&wanted), []);
+        let value = wanted.reveal();
+        assert!(wanted.is(value.expose_secret()));
+        assert_eq!(found(&wanted), [PartOf::Value]);
+        drop(value);
+        assert_eq!(found(&wanted), []);
+    }
+
+    #[test]
+    fn copies_in_documents_messages_and_base64_are_told_apart() {
+        let wanted = wanted();
+        let value = wanted.reveal();
+        for (before, part_of) in [("{\"url\": \"", PartOf::Document), ("{\\\"url\\\": \\\"", PartOf::Message)]
+        {
+            let mut text = Zeroizing::new(String::with_capacity(100));
+            text.extend([before, value.expose_secret()]);
+            let mut expected = [PartOf::Value, part_of];
+            expected.sort();
+            assert_eq!(found(&wanted), expected);
+        }
+        for offset in 0..3 {
+            let mut text = Zeroizing::new(String::with_capacity(100));
+            text.extend([&"  "[..offset], value.expose_secret()]);
+            let mut encoded = Zeroizing::new(vec![0; 100]);
+            STANDARD_NO_PAD.encode_slice(text.as_bytes(), &mut encoded).unwrap();
+            assert_eq!(found(&wanted), [PartOf::Value, PartOf::Value, PartOf::Base64], "{offset}");
+        }
+    }
+
+    #[test]
+    fn a_string_that_was_freed_is_found() {
+        let wanted = wanted();
+        drop(wanted.reveal().expose_secret().to_owned());
+        assert_eq!(found(&wanted), [PartOf::Value]);
+    }
+}

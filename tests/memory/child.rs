@@ -1,0 +1,87 @@
+//! The process that uses the value, and looks through its own memory after each step.
+
+use std::{env, future::Future, sync::mpsc, thread};
+
+use ksm_storage_testkit::memory::{Found, Place, Search, Wanted};
+
+use crate::{keeper, report::MARK, storage};
+
+#[test]
+#[ignore = "run as a child process by the other tests"]
+fn child() {
+    let wanted = Wanted::from_masked(&variable("MASKED"));
+    let (used, steps) = mpsc::channel();
+    let (go_on, waiting) = mpsc::channel();
+    // On a thread of its own, whose stack stays as the step left it while the memory is looked through.
+    let user = thread::spawn({
+        let wanted = wanted.clone();
+        move || {
+            let here = 0_u8;
+            let stack = std::ptr::from_ref(&here).addr();
+            scenario(&variable("SCENARIO"), &Steps { wanted, stack, used, waiting });
+        }
+    });
+    let mut search = None;
+    for (step, stack) in steps {
+        let search = search.get_or_insert_with(|| Search::new(stack).unwrap());
+        let found = search.copies(&wanted).unwrap();
+        let on_stack = found.iter().filter(|found| found.place == Place::Stack).count();
+        println!("{MARK}{step}\t{}\t{on_stack}\t{}", found.len(), summary(&found));
+        go_on.send(()).unwrap();
+    }
+    user.join().unwrap();
+}
+
+fn summary(found: &[Found]) -> String {
+    let kinds: Vec<_> = found.iter().map(|found| format!("{:?}/{:?}", found.place, found.part_of)).collect();
+    let same = kinds.chunk_by(|one, other| one == other);
+    same.map(|same| format!("{} {}", same.len(), same[0])).collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
+}
+
+/// What a scenario is given.
+pub(crate) struct Steps {
+    pub(crate) wanted: Wanted,
+    stack: usize,
+    used: mpsc::Sender<(&'static str, usize)>,
+    waiting: mpsc::Receiver<()>,
+}
+
+impl Steps {
+    /// Waits until the memory was looked through.
+    pub(crate) fn after(&self, step: &'static str) {
+        self.used.send((step, self.stack)).unwrap();
+        self.waiting.recv().unwrap();
+    }
+
+    /// Drives the future on a runtime of its own, which ends with it.
+    pub(crate) fn drive(&self, future: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            future.await;
+            // What the future has left to other tasks.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            self.after("dropped");
+        });
+        drop(runtime);
+        self.after("runtime ended");
+    }
+}
+
+fn scenario(name: &str, steps: &Steps) {
+    match name {
+        "control" => {
+            let value = ksm_storage::ExposeSecret::expose_secret(&steps.wanted.reveal()).to_owned();
+            steps.after("held");
+            drop(value);
+            steps.after("dropped");
+        }
+        _ if name.starts_with("keeper") => keeper::scenario(name, steps),
+        _ => storage::scenario(name, steps),
+    }
+}
