@@ -52,4 +52,8 @@ pub mod guide {
     #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/threat-model.md")]
     pub mod threat_model {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/zeroize.md")]
+    pub mod zeroize {}
 }
