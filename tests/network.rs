@@ -2,6 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "common/watch.rs"]
+mod watch;
 
 use std::{
     net::SocketAddr,
@@ -27,6 +30,7 @@ use tokio_rustls::{
 struct Secured {
     _server: Server,
     address: SocketAddr,
+    connections: Arc<AtomicUsize>,
     folder: tempfile::TempDir,
 }
 
@@ -51,9 +55,12 @@ impl Secured {
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
                 let (tls, behind) = (tls.clone(), behind.clone());
                 tokio::spawn(async move {
                     // A client that does not like the certificate goes away.
@@ -63,7 +70,7 @@ impl Secured {
                 });
             }
         });
-        Self { _server: server, address, folder }
+        Self { _server: server, address, connections, folder }
     }
 
     /// Opens the secret in a process with these variables alone.
@@ -97,7 +104,12 @@ fn assert_opened(output: &Output, opened: bool) {
 async fn a_certificate_authority_is_named_by_a_variable() {
     let secured = Secured::new().await;
     let endpoint = format!("https://{}", secured.address);
+    #[cfg(target_os = "linux")]
+    let roots = watch::Watch::new([secured.ca()]);
     assert_opened(&secured.open(&endpoint, &[("SSL_CERT_FILE", &secured.ca())]).await, true);
+    assert_eq!(secured.connections.load(Ordering::Relaxed), 1);
+    #[cfg(target_os = "linux")]
+    assert_eq!(roots.opened(), [1]);
     assert_opened(&secured.open(&endpoint, &[]).await, false);
 }
 
