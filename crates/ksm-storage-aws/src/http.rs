@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder};
+use aws_smithy_http_client::Builder;
 use aws_smithy_runtime_api::client::{
     connector_metadata::ConnectorMetadata,
     http::{
@@ -79,6 +79,7 @@ impl fmt::Debug for ByScheme {
 #[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
 fn secured() -> SharedHttpClient {
     use aws_smithy_http_client::{
+        Connector, ConnectorBuilder,
         proxy::ProxyConfig,
         tls::{Provider, rustls_provider::CryptoMode},
     };
