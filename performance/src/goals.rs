@@ -10,7 +10,7 @@ use crate::{
 
 pub(crate) struct Goal {
     pub(crate) what: String,
-    pub(crate) goal: String,
+    pub(crate) reach: String,
     pub(crate) figure: String,
     /// `None` if it was not measured.
     pub(crate) met: Option<bool>,
@@ -20,16 +20,16 @@ impl Goal {
     fn at_most(what: impl Into<String>, goal: f64, figure: Option<f64>) -> Self {
         let text = figure.map_or_else(|| "not run".to_owned(), ratio_text);
         let met = figure.map(|figure| figure <= goal);
-        Self { what: what.into(), goal: format!("at most {goal} ×"), figure: text, met }
+        Self { what: what.into(), reach: format!("at most {goal} ×"), figure: text, met }
     }
 
     fn at_least(what: impl Into<String>, goal: f64, figure: Option<f64>) -> Self {
         let met = figure.map(|figure| figure >= goal);
-        Self { goal: format!("at least {goal} ×"), met, ..Self::at_most(what, goal, figure) }
+        Self { reach: format!("at least {goal} ×"), met, ..Self::at_most(what, goal, figure) }
     }
 
-    fn count(what: impl Into<String>, goal: String, figure: String, met: bool) -> Self {
-        Self { what: what.into(), goal, figure, met: Some(met) }
+    fn count(what: impl Into<String>, reach: String, figure: String, met: bool) -> Self {
+        Self { what: what.into(), reach, figure, met: Some(met) }
     }
 }
 
@@ -121,6 +121,6 @@ mod tests {
         assert_eq!(Goal::at_least("", 1.0, Some(0.9)).met, Some(false));
         assert_eq!(Goal::at_least("", 1.0, Some(f64::NAN)).met, Some(false));
         let not_run = Goal::at_least("", 1.0, None);
-        assert_eq!((not_run.met, &*not_run.figure, &*not_run.goal), (None, "not run", "at least 1 ×"));
+        assert_eq!((not_run.met, &*not_run.figure, &*not_run.reach), (None, "not run", "at least 1 ×"));
     }
 }

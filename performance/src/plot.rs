@@ -26,8 +26,8 @@ pub(crate) fn draw(file: &Path, starts: &Starts, queue: &Queue) -> Result<()> {
 
 /// Medians of ratios, one bar each, on a logarithmic axis.
 fn bars(area: &Area<'_>, title: &str, table: &Table) -> Result<()> {
-    let bare = table.get(BARE_DEFAULT).ok_or("there is nothing to compare with")?;
-    let bars: Vec<_> = table.iter().map(|(name, samples)| (name, samples.by(bare).median())).collect();
+    let unit = table.get(BARE_DEFAULT).ok_or("there is nothing to compare with")?;
+    let bars: Vec<_> = table.iter().map(|(name, samples)| (name, samples.by(unit).median())).collect();
     let places = 0..bars.len();
     let least = bars.iter().map(|(_, ratio)| *ratio).fold(1.0, f64::min) / 2.0;
     let most = bars.iter().map(|(_, ratio)| *ratio).fold(1.0, f64::max) * 2.0;
@@ -83,4 +83,30 @@ fn distributions(area: &Area<'_>, queue: &Queue) -> Result<()> {
     }
     chart.configure_series_labels().position(SeriesLabelPosition::LowerRight).draw()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_was_measured_is_in_the_picture() {
+        let times = |names: &[&str]| -> Table {
+            names.iter().map(|name| ((*name).to_owned(), Samples(vec![1.0, 3.0, 2.0]))).collect()
+        };
+        let starts = Starts {
+            http: times(&[BARE_DEFAULT, "one"]),
+            https: times(&[BARE_DEFAULT, "other"]),
+            ..Starts::default()
+        };
+        let queue = Queue { one: Samples(vec![1.0, 2.0]), many: Samples(vec![2.0, 4.0]), ..Queue::default() };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        draw(file.path(), &starts, &queue).unwrap();
+        let drawn = std::fs::read_to_string(file.path()).unwrap();
+        for text in [BARE_DEFAULT, "one", "other", "one writer", "64 writers"] {
+            assert!(drawn.contains(text), "{text} is not in {drawn}");
+        }
+        assert!(drawn.trim_end().ends_with("</svg>"), "{drawn}");
+        assert!(draw(file.path(), &Starts::default(), &queue).is_err());
+    }
 }

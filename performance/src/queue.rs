@@ -18,6 +18,7 @@ use crate::{
 pub(crate) const BURST: usize = 1_000;
 pub(crate) const WRITERS: usize = 64;
 
+#[derive(Default)]
 pub(crate) struct Queue {
     /// Put calls for a burst of [`BURST`] concurrent calls of `set`.
     pub(crate) puts: usize,
@@ -29,7 +30,7 @@ pub(crate) struct Queue {
     pub(crate) speed_up: f64,
 }
 
-pub(crate) async fn measure(writes: usize) -> Result<Queue> {
+pub(crate) async fn measure(times: usize) -> Result<Queue> {
     let server = Server::start(service::emulator("{}")).await?;
     let storage = open(&server.url()).await?;
 
@@ -44,8 +45,8 @@ pub(crate) async fn measure(writes: usize) -> Result<Queue> {
     }
     let puts = server.emulator().calls(Action::PutSecretValue) - before;
 
-    let (one, alone) = write(&storage, 1, writes).await?;
-    let (many, together) = write(&storage, WRITERS, writes).await?;
+    let (one, alone) = write(&storage, 1, times).await?;
+    let (many, together) = write(&storage, WRITERS, times).await?;
     Ok(Queue { puts, one, many, speed_up: together / alone })
 }
 
@@ -55,14 +56,14 @@ pub(crate) async fn open(url: &str) -> Result<ConfigStorage> {
 }
 
 /// So many writes of each of so many writers: how long they took, and how many there were in a second.
-async fn write(storage: &ConfigStorage, writers: usize, writes: usize) -> Result<(Samples, f64)> {
+async fn write(storage: &ConfigStorage, writers: usize, each: usize) -> Result<(Samples, f64)> {
     let start = Instant::now();
     let mut running = JoinSet::new();
     for writer in 0..writers {
         let storage = storage.clone();
         running.spawn(async move {
-            let mut times = Vec::with_capacity(writes);
-            for number in 0..writes {
+            let mut times = Vec::with_capacity(each);
+            for number in 0..each {
                 let start = Instant::now();
                 storage.set(ConfigKey::Url, format!("{writer} {number}")).await?;
                 times.push(start.elapsed().as_secs_f64() * 1e3);

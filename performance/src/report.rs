@@ -1,4 +1,5 @@
 //! docs/performance.md.
+#![expect(clippy::format_push_string, reason = "a page is short")]
 
 use crate::{
     goals::{self, Goal},
@@ -164,23 +165,23 @@ impl Report {
     }
 
     fn repeating(&self) -> String {
-        let machine: String = self.machine.iter().map(|line| format!("- {line}\n")).collect();
+        let machine = self.machine.join("\n- ");
         format!(
             "## Repeat it\n\n```text\ncargo xtask bench\n```\n\nIt needs the Rust toolchain, `python3` for Keeper's package and \
              `valgrind` for the instructions; what is missing is left out, and the report says so. Leave the machine alone \
-             meanwhile. `cargo xtask bench --quick` measures a few times and prints the report.\n\nMeasured with:\n\n{machine}"
+             meanwhile. `cargo xtask bench --quick` measures a few times and prints the report.\n\nMeasured with:\n\n- {machine}\n"
         )
     }
 }
 
 fn goals(goals: &[Goal]) -> String {
-    let rows = goals.iter().map(|Goal { what, goal, figure, met }| {
+    let rows = goals.iter().map(|Goal { what, reach, figure, met }| {
         let verdict = match met {
             Some(true) => "met",
             Some(false) => "**missed**",
             None => "not run",
         };
-        vec![what.clone(), goal.clone(), figure.clone(), verdict.to_owned()]
+        vec![what.clone(), reach.clone(), figure.clone(), verdict.to_owned()]
     });
     "## Goals\n\n".to_owned() + &table(&["", "goal", "measured", ""], &rows.collect::<Vec<_>>())
 }

@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn percentiles_are_figures_that_were_measured() {
         let samples = Samples(vec![4.0, 1.0, 3.0, 2.0]);
-        assert_eq!([0.0, 25.0, 50.0, 51.0, 100.0].map(|p| samples.percentile(p)), [1.0, 1.0, 2.0, 3.0, 4.0]);
+        let percentiles = [0.0, 25.0, 50.0, 51.0, 100.0].map(|percent| samples.percentile(percent));
+        assert_eq!(percentiles.to_vec(), [1.0, 1.0, 2.0, 3.0, 4.0]);
         assert!(Samples::default().median().is_nan());
     }
 

@@ -25,6 +25,7 @@ pub(crate) const PYTHON: &str = "python";
 pub(crate) const PROGRAMS: [&str; 4] = [BARE_DEFAULT, BARE, OURS, OURS_MINIMAL];
 
 /// Times are in milliseconds.
+#[derive(Default)]
 pub(crate) struct Starts {
     pub(crate) http: Table,
     pub(crate) https: Table,

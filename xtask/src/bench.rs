@@ -1,6 +1,6 @@
 //! Everything that is measured, built and run: the report is docs/performance.md.
 
-use std::{fs, path::Path, process::Command, time::Instant};
+use std::{fs, io::ErrorKind, path::Path, process::Command, time::Instant};
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
@@ -49,6 +49,8 @@ pub(crate) fn bench(length: Length) -> Result<()> {
     fs::write(target.join("startup/noted.json"), Value::Object(noted).to_string())?;
     run(&mut build("benches/reads/Cargo.toml", "reads", &target.join("reads")))?;
 
+    // What criterion has estimated of other benches, some time or other, is no part of the report.
+    remove(&target.join("criterion"))?;
     let mut criterion = cargo("bench --package performance --bench storage --");
     if length == Length::Quick {
         criterion.arg("--quick");
@@ -70,9 +72,7 @@ fn build(manifest: &str, package: &str, target: &Path) -> Command {
 
 /// How many seconds of processor time it takes to build this from nothing; of time, where that cannot be told.
 fn clean_build(manifest: &str, package: &str, target: &Path) -> Result<f64> {
-    if target.exists() {
-        fs::remove_dir_all(target).with_context(|| format!("{} cannot be removed", target.display()))?;
-    }
+    remove(target)?;
     say(&format!("{package}, from nothing"));
     let (start, before) = (Instant::now(), processor_time());
     run(&mut build(manifest, package, target))?;
@@ -80,8 +80,17 @@ fn clean_build(manifest: &str, package: &str, target: &Path) -> Result<f64> {
         (Some(before), Some(after)) => after - before,
         _ => start.elapsed().as_secs_f64(),
     };
-    fs::remove_dir_all(target)?;
+    remove(target)?;
     Ok(seconds)
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", folder.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What all processes that this one has waited for have used, in seconds:
