@@ -2,9 +2,13 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
+#[path = "common/tls.rs"]
+mod tls;
+#[cfg(target_os = "linux")]
+#[path = "common/watch.rs"]
+mod watch;
 
 use std::{
-    net::SocketAddr,
     process::Output,
     sync::{
         Arc,
@@ -18,15 +22,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
     process::Command,
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer},
-};
 
-/// The emulator behind TLS, with a certificate that no authority of the host knows.
+/// The emulator behind TLS.
 struct Secured {
     _server: Server,
-    address: SocketAddr,
+    front: tls::Front,
     folder: tempfile::TempDir,
 }
 
@@ -35,35 +35,10 @@ impl Secured {
         let emulator = Emulator::new("us-east-1");
         emulator.secret("ksm-config").overwrite(Value::Text(r#"{"hostname":"keepersecurity.com"}"#.into()));
         let server = Server::start(emulator).await.unwrap();
-        let behind = server.url().trim_start_matches("http://").to_owned();
-
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let front = tls::front(&server.url()).await;
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
-            .unwrap();
-        let tls = TlsAcceptor::from(Arc::new(config));
-
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let (tls, behind) = (tls.clone(), behind.clone());
-                tokio::spawn(async move {
-                    // A client that does not like the certificate goes away.
-                    let Ok(mut stream) = tls.accept(stream).await else { return };
-                    let mut emulator = TcpStream::connect(behind).await.unwrap();
-                    let _ = copy_bidirectional(&mut stream, &mut emulator).await;
-                });
-            }
-        });
-        Self { _server: server, address, folder }
+        std::fs::write(folder.path().join("ca.pem"), &front.certificate).unwrap();
+        Self { _server: server, front, folder }
     }
 
     /// Opens the secret in a process with these variables alone.
@@ -96,8 +71,13 @@ fn assert_opened(output: &Output, opened: bool) {
 #[tokio::test]
 async fn a_certificate_authority_is_named_by_a_variable() {
     let secured = Secured::new().await;
-    let endpoint = format!("https://{}", secured.address);
+    let endpoint = format!("https://{}", secured.front.address);
+    #[cfg(target_os = "linux")]
+    let roots = watch::Watch::new([secured.ca()]);
     assert_opened(&secured.open(&endpoint, &[("SSL_CERT_FILE", &secured.ca())]).await, true);
+    assert_eq!(secured.front.connections.load(Ordering::Relaxed), 1);
+    #[cfg(target_os = "linux")]
+    assert_eq!(roots.opened(), [1]);
     assert_opened(&secured.open(&endpoint, &[]).await, false);
 }
 
@@ -133,7 +113,7 @@ async fn tunnel(mut client: TcpStream, tunnels: Arc<AtomicUsize>) -> Option<()> 
 #[tokio::test]
 async fn a_proxy_is_named_by_a_variable_and_passed_by_by_another() {
     let secured = Secured::new().await;
-    let (endpoint, ca) = (format!("https://{}", secured.address), secured.ca());
+    let (endpoint, ca) = (format!("https://{}", secured.front.address), secured.ca());
     let (proxy, tunnels) = proxy().await;
     let variables = [("SSL_CERT_FILE", &*ca), ("HTTPS_PROXY", &*proxy)];
     assert_opened(&secured.open(&endpoint, &variables).await, true);

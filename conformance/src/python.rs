@@ -1,16 +1,18 @@
-//! Programs in Python: emulators written by others. They are installed below `target/`, once, in the versions that
-//! `conformance/python/requirements.txt` names.
+//! Programs in Python: emulators written by others.
+
+mod install;
 
 use std::{
-    env, fs, io,
+    env,
     net::{Ipv4Addr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
-const REQUIREMENTS: &str = include_str!("../python/requirements.txt");
+pub(crate) use install::install;
+
 /// How long a server may take to answer after its start.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -91,42 +93,4 @@ impl Drop for Server {
 /// A script of this package.
 pub(crate) fn script(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "python", name].iter().collect()
-}
-
-/// The interpreter of an environment with all requirements in it.
-pub(crate) fn install() -> Result<PathBuf, String> {
-    let folder = folder().map_err(|error| format!("no folder for Python's packages: {error}"))?;
-    let python = folder.join("bin/python");
-    let stamp = folder.join("requirements.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
-        return Ok(python);
-    }
-    eprintln!("installing the emulators from PyPI into {}, once", folder.display());
-    let list = folder.with_extension("txt");
-    let write =
-        |path: &Path| fs::write(path, REQUIREMENTS).map_err(|error| format!("{}: {error}", path.display()));
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    write(&list)?;
-    let pip =
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"];
-    run(Command::new(&python).args(pip).arg(&list))?;
-    write(&stamp)?;
-    Ok(python)
-}
-
-/// `target/python`, wherever `target` is: two levels above this program.
-fn folder() -> io::Result<PathBuf> {
-    let program = env::current_exe()?;
-    let target = program.ancestors().nth(2).ok_or(io::ErrorKind::NotFound)?;
-    Ok(target.join("python"))
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let name = command.get_program().display().to_string();
-    let status = command.stdin(Stdio::null()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{name} failed: {status}")),
-        Err(error) => Err(format!("{name} cannot be started: {error}")),
-    }
 }

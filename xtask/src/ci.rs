@@ -1,15 +1,15 @@
 //! Every check there is.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     documents, fuzz, infrastructure,
-    metadata::Metadata,
+    metadata::{Metadata, tree},
     new_backend_check,
     run::{cargo, output, run, run_and_keep, say},
     source, tasks, tools,
@@ -30,12 +30,14 @@ const STEPS: &[Step] = &[
     ("rustdoc", || run(cargo("doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings"))),
     ("dependency tree", dependency_tree),
     ("dependency tree: aws", aws_tree),
+    ("programs that are measured", programs),
     ("rust versions: code", || {
         run(&mut cargo("clippy --workspace --all-features -- -D clippy::incompatible_msrv"))
     }),
     ("rust versions: dependencies", rust_versions),
     ("new backend", new_backend_check::check),
     ("test", tasks::test),
+    ("test: ring", ring),
     ("conformance", || conformance("--require-all --check-report")),
     ("conformance: clauses", || conformance("--clauses")),
     ("conformance: broken", || conformance("--broken --check-report")),
@@ -82,7 +84,7 @@ fn run_steps(steps: &[Step]) -> Result<()> {
 
 /// Every set of features that changes what is compiled, and everything at once.
 fn clippy() -> Result<()> {
-    let single = ["memory", "file", "aws-minimal", "aws", "sdk"]
+    let single = ["memory", "file", "aws-minimal", "aws-minimal,tls-ring", "aws", "sdk"]
         .map(|name| format!("--no-default-features --features {name}"));
     for features in ["--no-default-features", "--all-features"].map(str::to_owned).iter().chain(&single) {
         run(&mut cargo(&format!("clippy --package ksm-storage {features} -- -D warnings")))?;
@@ -128,13 +130,26 @@ fn dependency_tree() -> Result<()> {
 /// The old HTTP and TLS stack of the AWS SDK, which its default features bring with them.
 const UNWANTED_WITH_AWS: &[(&str, &str)] = &[("hyper", "0.14."), ("h2", "0.3."), ("rustls", "0.21.")];
 
+/// How many crates a program that opens a secret may have in it, this workspace's included, and which of the two TLS
+/// libraries it must not have.
+const AWS: &[(&str, usize, &str)] = &[("aws", 160, "ring"), ("aws-minimal,tls-ring", 150, "aws-lc-")];
+
 fn aws_tree() -> Result<()> {
-    let features = tree("ksm-storage --no-default-features --features aws --edges normal")?;
-    say(&format!("ksm-storage with aws: {} crates", features.len()));
-    ensure!(features.iter().any(|(name, _)| name == "aws-sdk-secretsmanager"), "the tree could not be read");
-    for (name, version) in UNWANTED_WITH_AWS {
-        let found = features.iter().find(|(found, has)| found == name && has.starts_with(version));
-        ensure!(found.is_none(), "the feature aws brings {name} {version}x");
+    for (features, most, other) in AWS {
+        let crates =
+            tree(&format!("ksm-storage --no-default-features --features {features} --edges normal"))?;
+        say(&format!("ksm-storage with {features}: {} crates", crates.len()));
+        ensure!(
+            crates.iter().any(|(name, _)| name == "aws-sdk-secretsmanager"),
+            "the tree could not be read"
+        );
+        ensure!(crates.len() <= *most, "{features} has {} crates, and may have {most}", crates.len());
+        for (name, version) in UNWANTED_WITH_AWS {
+            let found = crates.iter().find(|(found, has)| found == name && has.starts_with(version));
+            ensure!(found.is_none(), "{features} brings {name} {version}x");
+        }
+        let found = crates.iter().find(|(name, _)| name.starts_with(other));
+        ensure!(found.is_none(), "{features} brings {found:?}, which is for another feature");
     }
     // A server needs hyper's `server` feature, which nothing else asks for.
     let edges = "tree --locked --prefix none --package ksm-storage --no-default-features --features aws --edges features,normal";
@@ -144,28 +159,32 @@ fn aws_tree() -> Result<()> {
     Ok(())
 }
 
-/// Names and versions of what `cargo tree` shows for the package (and further arguments), itself included.
-fn tree(package: &str) -> Result<BTreeSet<(String, String)>> {
-    let tree =
-        output(&mut cargo(&format!("tree --locked --prefix none --format {{p}} --package {package}")))?;
-    let mut crates = BTreeSet::new();
-    for line in tree.lines().filter(|line| !line.is_empty()) {
-        let mut words = line.split_whitespace();
-        let (Some(name), Some(version)) =
-            (words.next(), words.next().and_then(|word| word.strip_prefix('v')))
-        else {
-            bail!("`cargo tree` printed a line without name and version: {line}");
-        };
-        crates.insert((name.to_owned(), version.to_owned()));
-    }
-    Ok(crates)
-}
-
 fn is_heavy(name: &str) -> bool {
     HEAVY.iter().any(|heavy| {
         name.strip_prefix(heavy)
             .is_some_and(|rest| heavy.ends_with('-') || rest.is_empty() || rest.starts_with('-'))
     })
+}
+
+/// What `cargo xtask bench` builds is no part of this workspace: here it is looked at without being built.
+fn programs() -> Result<()> {
+    for folder in ["benches/startup", "benches/reads"] {
+        let manifest = format!("--manifest-path {folder}/Cargo.toml");
+        run(&mut cargo(&format!("fmt --all {manifest} -- --check")))?;
+        let metadata = output(&mut cargo(&format!("metadata --format-version 1 --locked {manifest}")))?;
+        ensure!(!metadata.is_empty(), "the lock file of {folder} could not be read");
+    }
+    Ok(())
+}
+
+/// Certificate authorities and proxies once more, in a program that uses ring. It has the name of the one that uses aws-lc,
+/// and is in a folder of its own for that.
+fn ring() -> Result<()> {
+    let features = "--no-default-features --features aws-minimal,tls-ring --target-dir target/ring";
+    run(&mut cargo(&format!("build --package ksm-storage {features} --example aws_custom")))?;
+    let tests = run_and_keep(&mut cargo(&format!("test --package ksm-storage {features} --test network")))?;
+    ensure!(tasks::passed(&tests) > 0, "no test was found");
+    Ok(())
 }
 
 /// No published crate depends on what states a newer Rust than it does; what only its tests need does not count.
@@ -194,6 +213,8 @@ fn rust_versions() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::bail;
+
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 //! Nothing here depends on a crate of the workspace: tasks run `cargo`, so that this compiles in seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "telling is what a task runner does")]
 
+mod bench;
 mod ci;
 mod documents;
 mod fuzz;
@@ -19,7 +20,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::run::Failed;
+use crate::{bench::Length, run::Failed};
 
 /// Tasks of this workspace.
 #[derive(Parser)]
@@ -55,12 +56,14 @@ enum Task {
     },
     /// Feed arbitrary input to what reads it: documents, secret ids, framed payloads, requests
     Fuzz(fuzz::Options),
-    /// Run the benches
-    #[command(disable_help_flag = true)]
+    /// Measure everything beside its peers, and write docs/performance.md
+    ///
+    /// Builds what is compared, with the release profile that the README recommends, installs Keeper's Python package
+    /// below `target/`, and measures for some minutes. Nothing else should run on the machine meanwhile.
     Bench {
-        /// Passed on to `cargo bench`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
+        /// Measure a few times only, and print the report instead of writing it
+        #[arg(long)]
+        quick: bool,
     },
     /// Create the crate of a new backend, registered in the workspace, with the conformance suite in place
     ///
@@ -76,15 +79,14 @@ enum Task {
 
 fn main() -> ExitCode {
     let task = Cli::parse().task;
-    let passes_args = matches!(task, Task::Demo { .. } | Task::Conformance { .. } | Task::Bench { .. });
+    let passes_args = matches!(task, Task::Demo { .. } | Task::Conformance { .. });
     let result = match task {
         Task::Demo { args } => tasks::demo(&args),
         Task::Test => tasks::test(),
         Task::Conformance { args } => tasks::conformance(&args),
         Task::Schedules { args } => tasks::schedules(&args),
         Task::Fuzz(options) => fuzz::fuzz(&options),
-        // As they were typed: a leading `--`, which the parser takes away, has a meaning for `cargo bench`.
-        Task::Bench { .. } => tasks::bench(&std::env::args_os().skip(2).collect::<Vec<_>>()),
+        Task::Bench { quick } => bench::bench(if quick { Length::Quick } else { Length::Report }),
         Task::NewBackend { name } => new_backend::new_backend(&name),
         Task::Ci => ci::ci(),
     };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::run::{cargo, output};
@@ -58,6 +58,23 @@ impl Metadata {
         }
         examples
     }
+}
+
+/// Names and versions of what `cargo tree` shows for the package (and further arguments), itself included.
+pub(crate) fn tree(package: &str) -> Result<BTreeSet<(String, String)>> {
+    let tree =
+        output(&mut cargo(&format!("tree --locked --prefix none --format {{p}} --package {package}")))?;
+    let mut crates = BTreeSet::new();
+    for line in tree.lines().filter(|line| !line.is_empty()) {
+        let mut words = line.split_whitespace();
+        let (Some(name), Some(version)) =
+            (words.next(), words.next().and_then(|word| word.strip_prefix('v')))
+        else {
+            bail!("`cargo tree` printed a line without name and version: {line}");
+        };
+        crates.insert((name.to_owned(), version.to_owned()));
+    }
+    Ok(crates)
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

@@ -60,10 +60,6 @@ pub(crate) fn explored(words: &str) -> Command {
     command
 }
 
-pub(crate) fn bench(args: &[OsString]) -> Result<()> {
-    run(cargo("bench --package ksm-storage --all-features").args(args))
-}
-
 pub(crate) fn demo(args: &[OsString]) -> Result<()> {
     let mut demo = cargo("run --quiet --package ksm-storage --features aws,sdk --example demo --");
     if args.is_empty() {
@@ -75,7 +71,7 @@ pub(crate) fn demo(args: &[OsString]) -> Result<()> {
 }
 
 /// How many tests passed, by the closing lines of `cargo test`: `test result: ok. 3 passed; ...`.
-fn passed(output: &str) -> u64 {
+pub(crate) fn passed(output: &str) -> u64 {
     let closing = output.lines().filter_map(|line| line.strip_prefix("test result: "));
     let counts =
         closing.filter_map(|line| line.split_once(" passed")?.0.rsplit(' ').next()?.parse::<u64>().ok());

@@ -60,7 +60,7 @@ impl AwsSecretStorage {
         AwsStorageBuilder::new(key.into(), Mode::Profile(profile.into()))
     }
 
-    /// Credentials from elsewhere. With an ARN the region may be empty.
+    /// Credentials from elsewhere. With an ARN the region may be empty. No file is read, but for root certificates.
     pub fn from_custom_config(
         key: impl Into<String>,
         access_key_id: impl Into<String>,

@@ -19,17 +19,20 @@ use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
 };
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::{
     os_shim_internal::{Env, Fs},
     region::Region,
 };
+use futures_util::{FutureExt, future::try_join};
 use ksm_storage_core::{Error, ErrorKind, Result};
 use tracing::{debug, warn};
 
 use crate::{
     SecretId,
     error::not_applied,
-    region,
+    http, region,
     sdk::{quietly, why},
 };
 
@@ -67,23 +70,29 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
         return Err(contradiction(id, wanted));
     }
     let region = id.region().or(common.region.as_ref()).cloned();
+    let http = http::client();
     let config = match mode {
         Mode::Sdk(config) => return as_given(&config, common, region),
         Mode::Ec2 { fallback } => {
-            let client = region::metadata_client(PATIENCE);
-            let region = match region {
-                Some(region) => region,
-                None => region::of_instance(&client, variable).await?,
+            let client = region::metadata_client(&http, PATIENCE);
+            let provider = ImdsCredentialsProvider::builder().imds_client(client.clone()).build();
+            let region = async {
+                match region {
+                    Some(region) => Ok(region),
+                    None => region::of_instance(&client, variable).await,
+                }
             };
-            let provider = ImdsCredentialsProvider::builder().imds_client(client).build();
-            let provider = match obtain(&provider).await {
+            // Together. Without a region, credentials are not waited for.
+            let (region, first) = try_join(region, obtain(&provider).map(Ok)).await?;
+            let provider = match first {
                 Ok(first) => Primed::new(first, provider),
                 Err(error) if fallback => {
                     let reason = why(&error);
                     warn!(reason, "fallback: the instance has no credentials, the default chain is asked");
                     let chain = DefaultCredentialsChain::builder()
+                        .configure(ProviderConfig::without_region().with_http_client(http.clone()))
                         .region(region.clone())
-                        .imds_client(region::metadata_client(SECOND_TRY))
+                        .imds_client(region::metadata_client(&http, SECOND_TRY))
                         .build()
                         .await;
                     let first = obtain(&chain).await.map_err(|error| {
@@ -94,26 +103,36 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
                 }
                 Err(error) => return Err(no_credentials("the instance role gives none", &error)),
             };
-            loader(common).region(region).credentials_provider(provider)
+            loader(common, http).region(region).credentials_provider(provider)
         }
         Mode::Default => match region {
-            Some(region) => loader(common).region(region),
-            None => loader(common),
+            Some(region) => loader(common, http).region(region),
+            None => loader(common, http),
         },
         Mode::Profile(name) => {
-            let region = of_profile(&name, region).await?;
-            let config = ProviderConfig::without_region().with_region(Some(region.clone()));
+            // Whether it exists is looked at where it makes a difference: the provider below reads the files too.
+            let region = match region.or_else(of_variable) {
+                Some(region) => region,
+                None => of_profile(&name).await?.ok_or_else(|| no_region_in_profile(&name))?,
+            };
+            let config = ProviderConfig::without_region()
+                .with_region(Some(region.clone()))
+                .with_http_client(http.clone());
             let provider =
                 ProfileFileCredentialsProvider::builder().profile_name(&name).configure(&config).build();
-            let first = obtain(&provider).await.map_err(|error| {
-                let what = format!("the profile {name:?} gives none");
-                let hint = format!(
-                    "correct it in {}; SSO and credential_process need the crate features of that name",
-                    files()
-                );
-                no_credentials(&what, &error).with_hint(hint)
-            })?;
-            loader(common)
+            let first = match obtain(&provider).await {
+                Ok(first) => first,
+                Err(error) => {
+                    of_profile(&name).await?;
+                    let what = format!("the profile {name:?} gives none");
+                    let hint = format!(
+                        "correct it in {}; SSO and credential_process need the crate features of that name",
+                        files()
+                    );
+                    return Err(no_credentials(&what, &error).with_hint(hint));
+                }
+            };
+            loader(common, http)
                 .profile_name(name)
                 .region(region)
                 .credentials_provider(Primed::new(first, provider))
@@ -125,7 +144,7 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
                 (Some(region), _) | (None, Some(region)) => region,
                 (None, None) => return Err(no_region("no region was given")),
             };
-            loader(common).region(region).credentials_provider(credentials)
+            loader(common, http).region(region).credentials_provider(credentials).profile_files(no_files())
         }
     };
     let config = quietly(config.load()).await;
@@ -136,8 +155,9 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
     Ok(config)
 }
 
-fn loader(common: &Common) -> ConfigLoader {
+fn loader(common: &Common, http: SharedHttpClient) -> ConfigLoader {
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http)
         .retry_config(retries(common))
         .timeout_config(timeouts(common));
     let loader = match app_name() {
@@ -195,35 +215,43 @@ fn timeouts(common: &Common) -> TimeoutConfig {
         .build()
 }
 
+/// Instead of the files of profiles: an empty one.
+fn no_files() -> EnvConfigFiles {
+    EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, "").build()
+}
+
 async fn obtain(provider: &impl ProvideCredentials) -> Result<Credentials, CredentialsError> {
     quietly(provider.provide_credentials()).await
 }
 
-/// The region of a profile that exists.
-async fn of_profile(name: &str, region: Option<Region>) -> Result<Region> {
-    let invalid =
-        |what: &str| not_applied(ErrorKind::InvalidArgument, format!("the profile {name:?} {what}"));
-    #[expect(clippy::default_trait_access, reason = "the type has no name here that is not deprecated")]
-    let (fs, env, everywhere) = (Fs::real(), Env::real(), Default::default());
+/// The region in a profile, which must exist.
+async fn of_profile(name: &str) -> Result<Option<Region>> {
+    let (fs, env, everywhere) = (Fs::real(), Env::real(), EnvConfigFiles::default());
     let load = profile::load(&fs, &env, &everywhere, Some(name.to_owned().into()));
     let profiles = quietly(load).await.map_err(|_| {
-        invalid("cannot be read: a file is missing, or has a line that cannot be understood")
-            .with_hint(format!("look at {}", files()))
+        let what = "cannot be read: a file is missing, or has a line that cannot be understood";
+        unusable(name, what).with_hint(format!("look at {}", files()))
     })?;
     let profile = profiles
         .get_profile(name)
-        .ok_or_else(|| invalid("does not exist").with_hint(format!("looked for in {}", files())))?;
-    let of_variable = || {
-        variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).filter(|region| !region.is_empty())
-    };
-    region
-        .or_else(|| of_variable().or_else(|| profile.get("region").map(str::to_owned)).map(Region::new))
-        .ok_or_else(|| {
-            invalid("has no region").with_hint(format!(
-                "add a line `region = ...` to it in {}, give the full ARN, or set AWS_REGION",
-                files()
-            ))
-        })
+        .ok_or_else(|| unusable(name, "does not exist").with_hint(format!("looked for in {}", files())))?;
+    Ok(profile.get("region").map(|region| Region::new(region.to_owned())))
+}
+
+fn of_variable() -> Option<Region> {
+    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    region.filter(|region| !region.is_empty()).map(Region::new)
+}
+
+fn no_region_in_profile(name: &str) -> Error {
+    unusable(name, "has no region").with_hint(format!(
+        "add a line `region = ...` to it in {}, give the full ARN, or set AWS_REGION",
+        files()
+    ))
+}
+
+fn unusable(profile: &str, what: &str) -> Error {
+    not_applied(ErrorKind::InvalidArgument, format!("the profile {profile:?} {what}"))
 }
 
 /// The files that profiles are read from, as the SDK finds them.

@@ -28,8 +28,12 @@
 //! | tests without AWS | `emulator`, with the feature of that name |
 //!
 //! # Features
-//! - `sso`, `credentials-process` (both on by default): profiles that sign in through IAM Identity Center, or name an
+//! - `sso`, `credentials-process` (on by default): profiles that sign in through IAM Identity Center, or name an
 //!   external program. Without them such a profile is an error.
+//! - `tls-aws-lc` (on by default), `tls-ring`: which library encrypts the connection. Both read `HTTPS_PROXY`, `NO_PROXY`,
+//!   `SSL_CERT_FILE` and `SSL_CERT_DIR`. `ring` starts sooner and compiles faster; `aws-lc` has post-quantum key exchange.
+//!   If both are on, because two users of this crate ask for one each, `aws-lc` is used. Without either, https is an
+//!   error, unless [`from_sdk_config`](AwsSecretStorage::from_sdk_config) brings an HTTP client.
 //! - `emulator`: a stand-in for the service, in process and over HTTP.
 //!
 //! # Events
@@ -46,6 +50,7 @@ mod credentials;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
+mod http;
 mod region;
 mod sdk;
 mod secret_id;

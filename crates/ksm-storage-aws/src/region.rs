@@ -6,7 +6,7 @@ use aws_config::{
     imds::{self, client::error::ImdsError},
     provider_config::ProviderConfig,
 };
-use aws_smithy_http_client::Builder as HttpClient;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::region::Region;
 use ksm_storage_core::{Error, ErrorKind, Result};
 use serde_json::Value;
@@ -16,9 +16,9 @@ use crate::{error::not_applied, sdk::quietly};
 /// The words of the specification.
 const FAILED: &str = "Failed to determine AWS region for EC2 instance.";
 
-/// A client of the instance metadata service that gives up soon: one attempt of `patience`. It uses no proxy.
-pub(crate) fn metadata_client(patience: Duration) -> imds::Client {
-    let config = ProviderConfig::without_region().with_http_client(HttpClient::new().build_http());
+/// A client of the instance metadata service that gives up soon: one attempt of `patience`.
+pub(crate) fn metadata_client(http: &SharedHttpClient, patience: Duration) -> imds::Client {
+    let config = ProviderConfig::without_region().with_http_client(http.clone());
     imds::Client::builder()
         .configure(&config)
         .max_attempts(1)

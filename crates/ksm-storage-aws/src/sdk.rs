@@ -32,9 +32,12 @@ use tracing::{
     subscriber::NoSubscriber,
 };
 
-use crate::client::{
-    CURRENT, CallError, Create, Failure, MoveCurrent, PREVIOUS, Put, PutReply, SecretVersion, SecretsClient,
-    Select,
+use crate::{
+    client::{
+        CURRENT, CallError, Create, Failure, MoveCurrent, PREVIOUS, Put, PutReply, SecretVersion,
+        SecretsClient, Select,
+    },
+    http,
 };
 
 /// [`SecretsClient`] over the AWS SDK.
@@ -44,11 +47,16 @@ use crate::client::{
 pub struct SdkClient(Client);
 
 impl SdkClient {
-    /// A client of this configuration. Two things are added to it: a version quota that is used up is not retried, and a
-    /// plain-http endpoint is refused unless it is on loopback.
+    /// A client of this configuration. Three things are added to it: a version quota that is used up is not retried, a
+    /// plain-http endpoint is refused unless it is on loopback, and if it names no HTTP client, it gets one with the TLS
+    /// that the features of this crate say, and the proxy that the environment names.
     pub fn new(config: impl Into<aws_sdk_secretsmanager::config::Builder>) -> Self {
         let config: Config =
             config.into().retry_classifier(NoRetryOfQuota).interceptor(PlainHttpOnLoopback).build();
+        let config = match config.http_client() {
+            Some(_) => config,
+            None => config.to_builder().http_client(http::client()).build(),
+        };
         Self(Client::from_conf(config))
     }
 }
@@ -172,8 +180,8 @@ fn not_sent(error: &dyn error::Error) -> Option<Failure> {
         if let Some(error) = source.downcast_ref::<CredentialsError>() {
             return Some(Failure::NoCredentials(why(error)));
         }
-        if source.is::<PlainHttp>() {
-            return Some(Failure::NotBuilt(PlainHttp::TEXT));
+        if let Some(Unbuilt(reason)) = source.downcast_ref() {
+            return Some(Failure::NotBuilt(reason));
         }
         next = source.source();
     }
@@ -216,24 +224,20 @@ impl ClassifyRetry for NoRetryOfQuota {
     }
 }
 
+/// A request that is not sent, and why.
 #[derive(Debug)]
-struct PlainHttpOnLoopback;
+pub(crate) struct Unbuilt(pub(crate) &'static str);
 
-#[derive(Debug)]
-struct PlainHttp;
-
-impl PlainHttp {
-    const TEXT: &'static str =
-        "the endpoint is plain http and not on loopback, so that anybody could read along";
-}
-
-impl fmt::Display for PlainHttp {
+impl fmt::Display for Unbuilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::TEXT)
+        f.write_str(self.0)
     }
 }
 
-impl error::Error for PlainHttp {}
+impl error::Error for Unbuilt {}
+
+#[derive(Debug)]
+struct PlainHttpOnLoopback;
 
 #[dyn_dispatch_hint]
 impl Intercept for PlainHttpOnLoopback {
@@ -247,7 +251,11 @@ impl Intercept for PlainHttpOnLoopback {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if is_plain_http_elsewhere(context.request().uri()) { Err(PlainHttp.into()) } else { Ok(()) }
+        if is_plain_http_elsewhere(context.request().uri()) {
+            let why = "the endpoint is plain http and not on loopback, so that anybody could read along";
+            return Err(Unbuilt(why).into());
+        }
+        Ok(())
     }
 }
 

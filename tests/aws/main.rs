@@ -13,7 +13,13 @@ use std::{
 use ksm_storage::aws::emulator::{Action, Break, Emulator, Server, Value};
 use tokio::process::Command;
 
+#[path = "../common/mod.rs"]
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "../common/watch.rs"]
+mod watch;
+#[cfg(target_os = "linux")]
+mod work;
 
 use common::binary;
 

@@ -1,0 +1,118 @@
+//! The HTTP client of every call that this crate makes.
+
+use std::{fmt, sync::Arc};
+
+use aws_smithy_http_client::Builder;
+use aws_smithy_runtime_api::client::{
+    connector_metadata::ConnectorMetadata,
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+        SharedHttpConnector,
+    },
+    orchestrator::HttpRequest,
+    runtime_components::RuntimeComponents,
+};
+
+/// A client that gets TLS ready, root certificates included, for the first https request and not before.
+///
+/// Plain http goes by no proxy: but for emulators, what is asked in that way is the metadata service of the instance or
+/// the container.
+pub(crate) fn client() -> SharedHttpClient {
+    SharedHttpClient::new(Client(Arc::new(Clients {
+        plain: Builder::new().build_http(),
+        secured: secured(),
+    })))
+}
+
+struct Client(Arc<Clients>);
+
+struct Clients {
+    plain: SharedHttpClient,
+    secured: SharedHttpClient,
+}
+
+impl HttpClient for Client {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(ByScheme {
+            clients: Arc::clone(&self.0),
+            settings: settings.clone(),
+            components: components.clone(),
+        })
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.plain.connector_metadata()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// The connector of one request. Those behind it, with their connections, are kept by the two clients.
+struct ByScheme {
+    clients: Arc<Clients>,
+    settings: HttpConnectorSettings,
+    components: RuntimeComponents,
+}
+
+impl HttpConnector for ByScheme {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Clients { plain, secured } = &*self.clients;
+        let client = if request.uri().starts_with("http://") { plain } else { secured };
+        client.http_connector(&self.settings, &self.components).call(request)
+    }
+}
+
+impl fmt::Debug for ByScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByScheme").finish_non_exhaustive()
+    }
+}
+
+#[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
+fn secured() -> SharedHttpClient {
+    use aws_smithy_http_client::{
+        Connector, ConnectorBuilder,
+        proxy::ProxyConfig,
+        tls::{Provider, rustls_provider::CryptoMode},
+    };
+
+    // What is on is what one of the users in a program asked for. The one that has more wins, so that a user more takes
+    // nothing away.
+    #[cfg(feature = "tls-aws-lc")]
+    let crypto = CryptoMode::AwsLc;
+    #[cfg(not(feature = "tls-aws-lc"))]
+    let crypto = CryptoMode::Ring;
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut builder: ConnectorBuilder = Connector::builder().proxy_config(ProxyConfig::from_env());
+        builder.set_connector_settings(settings.cloned());
+        builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        builder.tls_provider(Provider::Rustls(crypto.clone())).build()
+    })
+}
+
+#[cfg(not(any(feature = "tls-aws-lc", feature = "tls-ring")))]
+fn secured() -> SharedHttpClient {
+    use aws_smithy_runtime_api::client::{http::http_client_fn, result::ConnectorError};
+
+    use crate::sdk::Unbuilt;
+
+    #[derive(Debug)]
+    struct WithoutTls;
+
+    impl HttpConnector for WithoutTls {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let why = "this program was built without TLS: turn on the feature tls-aws-lc or tls-ring";
+            HttpConnectorFuture::ready(Err(ConnectorError::user(Unbuilt(why).into())))
+        }
+    }
+
+    http_client_fn(|_, _| SharedHttpConnector::new(WithoutTls))
+}

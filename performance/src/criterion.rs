@@ -1,0 +1,28 @@
+//! What criterion has estimated.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{Result, target};
+
+/// Names of benches and the medians of their times, in nanoseconds.
+pub(crate) fn read() -> Result<Vec<(String, f64)>> {
+    let mut found = Vec::new();
+    for group in fs::read_dir(target().join("criterion"))? {
+        let group = group?;
+        if !group.file_type()?.is_dir() {
+            continue;
+        }
+        for bench in fs::read_dir(group.path())? {
+            let bench = bench?;
+            let Ok(text) = fs::read_to_string(bench.path().join("new/estimates.json")) else { continue };
+            let estimates: Value = serde_json::from_str(&text)?;
+            let median = estimates["median"]["point_estimate"].as_f64().ok_or("criterion wrote no median")?;
+            let name = [group.file_name(), bench.file_name()].map(|name| name.display().to_string());
+            found.push((name.join("/"), median));
+        }
+    }
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(found)
+}

@@ -1,0 +1,97 @@
+//! What was measured again and again.
+
+use std::collections::BTreeMap;
+
+use crate::Result;
+
+/// How often each subject runs before it counts.
+const WARM_UP: usize = 2;
+
+/// Figures in the order in which they were measured.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Samples(pub(crate) Vec<f64>);
+
+impl Samples {
+    pub(crate) fn median(&self) -> f64 {
+        self.percentile(50.0)
+    }
+
+    /// The least figure that this percentage of all does not exceed; not a number if there is none.
+    pub(crate) fn percentile(&self, percent: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let rank = (percent / 100.0 * float(sorted.len())).ceil();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank is small")]
+        let index = (rank as usize).saturating_sub(1);
+        sorted.get(index).copied().unwrap_or(f64::NAN)
+    }
+
+    /// Each figure by the one of `other` that was measured beside it.
+    pub(crate) fn by(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nothing here is counted up to 2^53")]
+pub(crate) fn float(count: usize) -> f64 {
+    count as f64
+}
+
+/// Figures by what they are of.
+pub(crate) type Table = BTreeMap<String, Samples>;
+
+/// Something to be measured: its name, and what returns a figure.
+pub(crate) type Subject<'a> = (&'a str, Box<dyn FnMut() -> Result<f64> + 'a>);
+
+/// Measures one after the other, each first in turn, so that what passes by on the machine meets all of them.
+pub(crate) fn interleaved(rounds: usize, subjects: &mut [Subject<'_>]) -> Result<Table> {
+    let mut table = Table::new();
+    for round in 0..WARM_UP + rounds {
+        for place in 0..subjects.len() {
+            let place = (round + place) % subjects.len();
+            let (name, measure) = &mut subjects[place];
+            let figure = measure()?;
+            if round >= WARM_UP {
+                table.entry((*name).to_owned()).or_default().0.push(figure);
+            }
+        }
+    }
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_figures_that_were_measured() {
+        let samples = Samples(vec![4.0, 1.0, 3.0, 2.0]);
+        let percentiles = [0.0, 25.0, 50.0, 51.0, 100.0].map(|percent| samples.percentile(percent));
+        assert_eq!(percentiles.to_vec(), [1.0, 1.0, 2.0, 3.0, 4.0]);
+        assert!(Samples::default().median().is_nan());
+    }
+
+    #[test]
+    fn ratios_are_of_neighbours() {
+        let ratio = Samples(vec![2.0, 9.0]).by(&Samples(vec![1.0, 3.0]));
+        assert_eq!(ratio.0, [2.0, 3.0]);
+    }
+
+    #[test]
+    fn each_subject_is_measured_once_a_round_and_not_always_in_the_same_order() {
+        let order = std::cell::RefCell::new(String::new());
+        let subject = |name: &'static str| -> Subject<'_> {
+            let order = &order;
+            (
+                name,
+                Box::new(move || {
+                    order.borrow_mut().push_str(name);
+                    Ok(1.0)
+                }),
+            )
+        };
+        let table = interleaved(2, &mut [subject("a"), subject("b")]).unwrap();
+        assert_eq!(order.into_inner(), "abbaabba");
+        assert_eq!(table["a"].0.len(), 2);
+    }
+}

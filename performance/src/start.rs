@@ -1,0 +1,136 @@
+//! From the start of a process to a configuration in its hands.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use ksm_storage_aws::emulator::Break;
+
+use crate::{
+    Result,
+    install::install,
+    root,
+    samples::{Subject, Table, interleaved},
+    service::{Calls, Service},
+    target,
+};
+
+pub(crate) const BARE_DEFAULT: &str = "bare-default";
+pub(crate) const BARE: &str = "bare-trimmed";
+pub(crate) const OURS: &str = "ours";
+pub(crate) const OURS_MINIMAL: &str = "ours-minimal";
+pub(crate) const PYTHON: &str = "python";
+pub(crate) const PROGRAMS: [&str; 4] = [BARE_DEFAULT, BARE, OURS, OURS_MINIMAL];
+
+/// Times are in milliseconds.
+#[derive(Default)]
+pub(crate) struct Starts {
+    pub(crate) http: Table,
+    pub(crate) https: Table,
+    /// Of [`OURS_MINIMAL`] by mode over http, and of [`BARE`] where the instance has the credentials.
+    pub(crate) modes: Table,
+    /// Until the error, on a host that is no instance.
+    pub(crate) off_ec2: Table,
+    /// In KiB, over https.
+    pub(crate) peak: Table,
+    /// What one start of a mode asks for.
+    pub(crate) calls: Vec<(&'static str, Calls)>,
+    pub(crate) roots: usize,
+    /// Why the program in Python was not run.
+    pub(crate) without_python: Option<String>,
+}
+
+pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
+    let python = install();
+    let program = |name: &str| target().join("startup/release").join(name);
+    let with_keys = |mut command: Command| {
+        command.envs([("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "key")]);
+        // The second name is Python's.
+        command.envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")]);
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        command
+    };
+    let arn = service.server.emulator().secret("ksm-config").arn().ok_or("the secret has no ARN")?;
+    let python_program = |https| -> Option<Command> {
+        let python: &PathBuf = python.as_ref().ok()?;
+        let mut command = with_keys(service.command(python, https));
+        command.arg(root().join("benches/startup/peer.py")).arg(&arn);
+        Some(command)
+    };
+    let all = |https: bool| -> Vec<(&'static str, Command)> {
+        let rust = PROGRAMS.map(|name| (name, with_keys(service.command(&program(name), https))));
+        rust.into_iter().chain(python_program(https).map(|command| (PYTHON, command))).collect()
+    };
+
+    let http = interleaved(rounds, &mut all(false).into_iter().map(timed).collect::<Vec<_>>())?;
+    let https = interleaved(rounds, &mut all(true).into_iter().map(timed).collect::<Vec<_>>())?;
+    let peak = interleaved(3, &mut all(true).into_iter().map(peak).collect::<Vec<_>>())?;
+
+    // Off an instance there are no keys in the environment either.
+    let in_mode = |mode: &str| {
+        let mut command = service.command(&program(OURS_MINIMAL), false);
+        command.arg(mode);
+        command
+    };
+    let modes = || {
+        [
+            ("custom", with_keys(in_mode("custom"))),
+            ("default", with_keys(in_mode("default"))),
+            ("ec2", in_mode("ec2")),
+            (BARE, service.command(&program(BARE), false)),
+        ]
+    };
+    let mut calls = Vec::new();
+    for (name, mut command) in modes() {
+        let before = service.calls();
+        run(&mut command)?;
+        let after = service.calls();
+        calls.push((name, std::array::from_fn(|kind| after[kind] - before[kind])));
+    }
+    let modes = interleaved(rounds, &mut modes().into_iter().map(timed).collect::<Vec<_>>())?;
+
+    service.server.metadata().break_off(Some(Break::Hang));
+    let off_ec2 = [(OURS_MINIMAL, in_mode("ec2")), (BARE, service.command(&program(BARE), false))];
+    let off_ec2 = interleaved(3, &mut off_ec2.into_iter().map(until_error).collect::<Vec<_>>())?;
+    service.server.metadata().break_off(None);
+
+    let without_python = python.err();
+    Ok(Starts { http, https, modes, off_ec2, peak, calls, roots: service.roots, without_python })
+}
+
+/// Runs it to its successful end.
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if !output.status.success() {
+        let error = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{} failed: {error}", command.get_program().display()).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn timed((name, mut command): (&'static str, Command)) -> Subject<'static> {
+    let measure = move || {
+        let start = Instant::now();
+        run(&mut command)?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    };
+    (name, Box::new(measure))
+}
+
+fn peak((name, mut command): (&'static str, Command)) -> Subject<'static> {
+    command.arg("--peak");
+    (name, Box::new(move || Ok(run(&mut command)?.trim().parse()?)))
+}
+
+fn until_error((name, mut command): (&'static str, Command)) -> Subject<'static> {
+    let measure = move || {
+        let start = Instant::now();
+        if command.stdin(Stdio::null()).output()?.status.success() {
+            return Err(format!("{name} opened something off EC2").into());
+        }
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    };
+    (name, Box::new(measure))
+}

@@ -1,0 +1,124 @@
+//! What opening costs in each mode, counted: files, requests and connections.
+
+use std::sync::Arc;
+
+use ksm_storage::aws::emulator::Action;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, tcp},
+    sync::watch::{self, Sender},
+};
+
+use crate::{KEYS, World, watch::Watch};
+
+const REGION: (&str, &str) = ("AWS_REGION", "us-east-1");
+
+/// A world with files of its own, and how often they are opened: config, credentials, root certificates.
+struct Counted {
+    world: World,
+    watch: Watch,
+    files: [(&'static str, String); 3],
+}
+
+impl Counted {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let keys = "[ksm]\naws_access_key_id = AKIA\naws_secret_access_key = key\n";
+        let files = [
+            ("AWS_CONFIG_FILE", world.file("config", "[profile ksm]\nregion = us-east-1\n")),
+            ("AWS_SHARED_CREDENTIALS_FILE", world.file("credentials", keys)),
+            ("SSL_CERT_FILE", world.file("roots.pem", "")),
+        ];
+        let watch = Watch::new(files.iter().map(|(_, file)| file));
+        Self { world, watch, files: files.map(|(name, file)| (name, file.to_str().unwrap().to_owned())) }
+    }
+
+    /// Opens the storage, and returns how often each file was opened, and how many metadata requests came.
+    async fn open(&self, example: &str, args: &[&str], variables: &[(&str, &str)]) -> ([usize; 3], usize) {
+        let server = &self.world.server;
+        let before = (server.metadata().calls(), server.emulator().calls(Action::GetSecretValue));
+        let url = server.url();
+        let files = self.files.iter().map(|(name, file)| (*name, &**file));
+        let args: Vec<_> = args.iter().copied().chain([&*url]).collect();
+        self.world.run(example, &args, files.chain(variables.iter().copied())).await.opened();
+        assert_eq!(server.emulator().calls(Action::GetSecretValue) - before.1, 1);
+        (self.watch.opened().try_into().unwrap(), server.metadata().calls() - before.0)
+    }
+}
+
+#[tokio::test]
+async fn no_mode_does_what_it_does_not_need() {
+    let counted = Counted::new().await;
+    let given = counted.open("aws_custom", &["ksm-config", "AKIA", "key", "us-east-1"], &[]).await;
+    assert_eq!(given, ([0, 0, 0], 0));
+
+    let [id, key] = KEYS;
+    let variables = counted.open("aws_default", &["ksm-config"], &[id, key, REGION]).await;
+    assert_eq!(variables, ([1, 1, 0], 0));
+
+    // The SDK reads them once for the credentials and once for everything else, and a region is looked for before.
+    let profile = counted.open("aws_profile", &["ksm-config", "ksm"], &[REGION]).await;
+    assert_eq!(profile, ([2, 2, 0], 0));
+    let profile = counted.open("aws_profile", &["ksm-config", "ksm"], &[]).await;
+    assert_eq!(profile, ([3, 3, 0], 0));
+
+    // A token, the region, the name of the role, its credentials. The SDK's client of the metadata service reads the files
+    // by itself: they may say where that service is.
+    assert_eq!(counted.open("aws_ec2", &["ksm-config"], &[]).await, ([2, 2, 0], 4));
+    // With an ARN the region is known.
+    assert_eq!(counted.open("aws_ec2", &[&counted.world.arn()], &[]).await, ([2, 2, 0], 3));
+}
+
+#[tokio::test]
+async fn metadata_goes_by_no_proxy() {
+    let world = World::new().await;
+    let proxy = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:9"));
+    let url = world.server.url();
+    world.run("aws_default", &["ksm-config", &url], proxy.into_iter().chain([REGION])).await.opened();
+    assert_eq!(world.server.metadata().calls(), 3);
+    world.run("aws_ec2", &["ksm-config", &url], proxy).await.opened();
+    assert_eq!(world.server.metadata().calls(), 7);
+}
+
+/// Passes requests on, but one for the region only after one for the role's name has come.
+async fn region_after_role(server: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked_for_role = Arc::new(watch::channel(false).0);
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let server = TcpStream::connect(server.trim_start_matches("http://")).await.unwrap();
+            let ((requests, mut replies), (mut answered, passed)) =
+                (client.into_split(), server.into_split());
+            tokio::spawn(pass(requests, passed, Arc::clone(&asked_for_role)));
+            tokio::spawn(async move { tokio::io::copy(&mut answered, &mut replies).await });
+        }
+    });
+    url
+}
+
+async fn pass(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, asked_for_role: Arc<Sender<bool>>) {
+    let mut request = [0; 4096];
+    while let Ok(length @ 1..) = from.read(&mut request).await {
+        let text = String::from_utf8_lossy(&request[..length]);
+        if text.contains("security-credentials") {
+            asked_for_role.send_replace(true);
+        }
+        if text.contains("placement/region") {
+            asked_for_role.subscribe().wait_for(|asked| *asked).await.unwrap();
+        }
+        if to.write_all(&request[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn region_and_credentials_are_asked_for_together() {
+    let world = World::new().await;
+    let metadata = region_after_role(world.server.url()).await;
+    let metadata = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*metadata);
+    world.run("aws_ec2", &["ksm-config", &world.server.url()], [metadata]).await.opened();
+    assert_eq!(world.server.metadata().calls(), 4);
+}

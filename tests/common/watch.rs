@@ -1,0 +1,33 @@
+//! How often files are opened, by whatever process.
+
+use std::path::Path;
+
+use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
+
+/// Looks at files from now on.
+pub(crate) struct Watch {
+    kernel: std::os::fd::OwnedFd,
+    files: Vec<i32>,
+}
+
+impl Watch {
+    pub(crate) fn new<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -> Self {
+        let kernel = init(CreateFlags::NONBLOCK).unwrap();
+        let watch = |file: P| add_watch(&kernel, file.as_ref(), WatchFlags::OPEN).unwrap();
+        let files = files.into_iter().map(watch).collect();
+        Self { kernel, files }
+    }
+
+    /// How often each file was opened since the last call.
+    pub(crate) fn opened(&self) -> Vec<usize> {
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+        let mut reader = Reader::new(&self.kernel, &mut buffer);
+        let mut counts = vec![0; self.files.len()];
+        // Until there is no more, which is an error.
+        while let Ok(event) = reader.next() {
+            let file = self.files.iter().position(|file| *file == event.wd()).unwrap();
+            counts[file] += 1;
+        }
+        counts
+    }
+}
