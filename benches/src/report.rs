@@ -113,7 +113,7 @@ impl Report {
         let rows = self.benches.iter().map(|(name, median)| {
             vec![format!("`{name}`"), format!("{median:.1} ns"), ratio_text(median / unit)]
         });
-        text += "\nWhat criterion says of `performance/benches/storage.rs`, on one thread:\n\n";
+        text += "\nWhat criterion says of `benches/storage.rs`, on one thread:\n\n";
         text + &table(&["", "median", "by `arc_swap_load_index`"], &rows.collect::<Vec<_>>())
     }
 

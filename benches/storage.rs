@@ -12,7 +12,7 @@ use ksm_storage::{
 };
 
 /// A bound configuration with values as long as real ones.
-const CONFIGURATION: &str = include_str!("../../benches/configuration.json");
+const CONFIGURATION: &str = include_str!("configuration.json");
 
 fn open() -> ConfigStorage {
     runtime()

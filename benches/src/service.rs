@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A bound configuration with values as long as real ones.
-pub(crate) const CONFIGURATION: &str = include_str!("../../benches/configuration.json");
+pub(crate) const CONFIGURATION: &str = include_str!("../configuration.json");
 
 /// An emulator without a version quota, with a secret called `ksm-config` in it.
 pub(crate) fn emulator(value: impl Into<Payload>) -> Emulator {
