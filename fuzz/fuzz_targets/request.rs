@@ -100,8 +100,9 @@ impl World {
         let (status, again) = self.ask("GetSecretValue", again.as_bytes());
         assert_eq!(status, 200, "{again}");
         let stored = if operation == "GetSecretValue" { answer } else { request };
-        let text = |value: &Json| value["SecretString"].as_str().map(str::to_owned);
-        assert_eq!(text(&again), text(stored));
+        let value =
+            |of: &Json| ["SecretString", "SecretBinary"].map(|name| of[name].as_str().map(str::to_owned));
+        assert_eq!(value(&again), value(stored));
         if operation == "CreateSecret" {
             // The next input may create it, too.
             self.server.emulator().secret(request["Name"].as_str().expect("it was created")).remove();
