@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fmt,
+    fmt::Write as _,
     fs::{self, File},
     io,
     ops::Range,
@@ -86,7 +87,11 @@ impl Wanted {
 
     /// How a process is told what to look for, without having it in its arguments or environment.
     pub fn masked(value: &str) -> String {
-        value.bytes().map(|byte| format!("{:02x}", byte ^ MASK)).collect()
+        value.bytes().fold(String::new(), |mut hex, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(hex, "{:02x}", byte ^ MASK);
+            hex
+        })
     }
 
     /// The value, in memory that is zeroized.
@@ -250,9 +255,8 @@ mod tests {
 
     /// Another one for each test: they share the memory.
     fn wanted() -> Wanted {
-        let masked: String = (0..48)
-            .map(|_| format!("{:02x}", u8::try_from(fastrand::alphanumeric()).unwrap() ^ MASK))
-            .collect();
+        let byte = |_| format!("{:02x}", u8::try_from(fastrand::alphanumeric()).unwrap() ^ MASK);
+        let masked = (0..48).map(byte).collect::<Vec<_>>().concat();
         let wanted = Wanted::from_masked(&masked);
         assert_eq!(Wanted::masked(wanted.reveal().expose_secret()), masked);
         wanted
