@@ -18,7 +18,7 @@ mod tools;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 
 use crate::{bench::Length, run::Failed};
 
@@ -74,7 +74,11 @@ enum Task {
         name: String,
     },
     /// Run every check there is, and list the failed ones at the end
-    Ci,
+    Ci {
+        /// Run these checks only
+        #[arg(value_name = "CHECK", value_parser = PossibleValuesParser::new(ci::names()))]
+        only: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -88,7 +92,7 @@ fn main() -> ExitCode {
         Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Bench { quick } => bench::bench(if quick { Length::Quick } else { Length::Report }),
         Task::NewBackend { name } => new_backend::new_backend(&name),
-        Task::Ci => ci::ci(),
+        Task::Ci { only } => ci::ci(&only),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");
