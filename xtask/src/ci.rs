@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     metadata::Metadata,
-    new_backend_check,
+    mutants, new_backend_check,
     run::{cargo, output, run, run_and_keep, say},
     source, tasks, tools,
 };
@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
     ("conformance: broken", || conformance("--broken")),
     ("conformance: histories", || conformance("--histories 2000")),
     ("schedules", || tasks::schedules(&[])),
+    ("mutants of the last change", mutants::last_change),
     ("unused dependencies", || {
         tools::MACHETE.install()?;
         run(&mut cargo("machete"))

@@ -5,6 +5,7 @@
 
 mod ci;
 mod metadata;
+mod mutants;
 mod new_backend;
 mod new_backend_check;
 mod run;
@@ -50,6 +51,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Make the code wrong in one place at a time, and see that a test fails (try `cargo xtask mutants --help`)
+    Mutants(mutants::Args),
     /// Run the benches
     #[command(disable_help_flag = true)]
     Bench {
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Task::Test => tasks::test(),
         Task::Conformance { args } => tasks::conformance(&args),
         Task::Schedules { args } => tasks::schedules(&args),
+        Task::Mutants(args) => mutants::mutants(&args),
         // As they were typed: a leading `--`, which the parser takes away, has a meaning for `cargo bench`.
         Task::Bench { .. } => tasks::bench(&std::env::args_os().skip(2).collect::<Vec<_>>()),
         Task::NewBackend { name } => new_backend::new_backend(&name),
