@@ -34,7 +34,7 @@ const TARGETS: &[Target] = &[
         name: "core",
         files: &["**"],
         without: &["schedules/**"],
-        tests: "--package ksm-storage-memory --lib --test queue --test cancellation --test conformance",
+        tests: "--package ksm-storage-memory --lib --test handle --test queue --test cancellation --test conformance",
         skip: &["through_dyn_pointers::", "unconditional::"],
     },
     Target { name: "memory", files: &["**"], without: &[], tests: "--lib --test conformance", skip: &[] },

@@ -20,7 +20,7 @@ pub(super) struct Mutant {
     /// Without line and column, so that it outlives a change elsewhere in the file: `FILE: WHAT`, and ` #2` if it is the
     /// second one in the file that is called so.
     pub(super) key: String,
-    /// Of the file as it is now.
+    /// Of the file as it is now, without its unit tests.
     pub(super) hash: u64,
 }
 
@@ -79,10 +79,15 @@ fn without_place(file: &str, name: &str) -> Option<String> {
 }
 
 fn hash_of(file: &str) -> Result<u64> {
-    let content = fs::read(root().join(file)).with_context(|| format!("{file} cannot be read"))?;
+    let content = fs::read_to_string(root().join(file)).with_context(|| format!("{file} cannot be read"))?;
     let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
+    without_tests(&content).hash(&mut hasher);
     Ok(hasher.finish())
+}
+
+/// Unit tests stand last in a file. They may become better, which changes no mutant.
+fn without_tests(content: &str) -> &str {
+    content.rsplit_once("\n#[cfg(test)]\nmod tests {\n").map_or(content, |(code, _)| code).trim_end()
 }
 
 /// The same ones for the same list, count and seed, in their old order.
@@ -118,6 +123,13 @@ pub(super) mod tests {
         assert_eq!(mutants[1].key, "xtask/src/main.rs: replace a::b with () #2");
         assert_eq!(mutants[1].name, "xtask/src/main.rs:9:1: replace a::b with ()");
         assert!(parse("[{}]").is_err() && parse("").is_err());
+    }
+
+    #[test]
+    fn a_better_unit_test_makes_no_other_file_of_it() {
+        let code = "fn a() {}\n#[cfg(test)]\nmod fault;\nfn b() {}\n";
+        assert_eq!(without_tests(code), code.trim_end());
+        assert_eq!(without_tests(&format!("{code}\n#[cfg(test)]\nmod tests {{\n}}\n")), code.trim_end());
     }
 
     #[test]

@@ -17,20 +17,26 @@ use super::{
     list::{self, Mutant},
     outcomes::{self, Found, Outcome, read_if_there},
 };
+use crate::run::root;
 
 /// How much longer than without a mutant the tests may take, and in seconds the least that they may: the machine may
 /// have more to do by then.
 const TIMEOUT: [&str; 4] = ["--timeout-multiplier", "5", "--minimum-test-timeout", "90"];
 
 /// Where a run leaves what it needs and finds. Runs at the same time need folders of their own.
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder {
+    path: PathBuf,
+    /// What cargo builds, for all targets: their dependencies are the same. It is kept, so that these are compiled once;
+    /// of the tree a new copy is made every time, which is newer than anything here.
+    build: PathBuf,
+}
 
 impl Folder {
     pub(super) fn new(target: &Target, shard: Option<(usize, usize)>) -> Result<Self> {
         let name = shard.map_or_else(|| "all".to_owned(), |(k, n)| format!("{k}-of-{n}"));
-        let path = outcomes::folder(target).join(name);
+        let path = outcomes::folder(target).join(&name);
         fs::create_dir_all(&path).with_context(|| format!("{} cannot be created", path.display()))?;
-        Ok(Self(path))
+        Ok(Self { path, build: root().join("target/mutants/build").join(name) })
     }
 
     /// What the last run found, whether or not it came to its end, and clears it away.
@@ -43,7 +49,8 @@ impl Folder {
             .collect();
         let mut found = Vec::new();
         for outcome in Outcome::ALL {
-            let names = read_if_there(&self.0.join("mutants.out").join(format!("{}.txt", outcome.word())))?;
+            let names =
+                read_if_there(&self.path.join("mutants.out").join(format!("{}.txt", outcome.word())))?;
             // A name that was not asked for has been written half when the run was interrupted.
             let known = names.lines().filter_map(|name| Some((name, hashes.get(name)?.parse().ok()?)));
             found.extend(known.map(|(name, hash)| ((hash, name.to_owned()), outcome)));
@@ -53,11 +60,11 @@ impl Folder {
 
     /// The mutants of the run, with the hashes of their files.
     fn chosen(&self) -> PathBuf {
-        self.0.join("chosen.tsv")
+        self.path.join("chosen.tsv")
     }
 
     fn prepare(&self, mutants: &[&Mutant]) -> Result<()> {
-        match fs::remove_dir_all(self.0.join("mutants.out")) {
+        match fs::remove_dir_all(self.path.join("mutants.out")) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
@@ -65,7 +72,10 @@ impl Folder {
         fs::write(self.chosen(), chosen.collect::<String>())?;
         let names: Vec<_> = mutants.iter().map(|mutant| format!("^{}$", escape(&mutant.name))).collect();
         // A list of strings is the same in TOML as in JSON.
-        fs::write(self.0.join("mutants.toml"), format!("examine_re = {}\n", serde_json::to_string(&names)?))?;
+        fs::write(
+            self.path.join("mutants.toml"),
+            format!("examine_re = {}\n", serde_json::to_string(&names)?),
+        )?;
         Ok(())
     }
 }
@@ -96,13 +106,17 @@ pub(super) fn run(
         "--caught",
         "--unviable",
     ]);
-    command.args(TIMEOUT).arg("--config").arg(folder.0.join("mutants.toml")).arg("--output").arg(&folder.0);
+    command
+        .args(TIMEOUT)
+        .arg("--config")
+        .arg(folder.path.join("mutants.toml"))
+        .arg("--output")
+        .arg(&folder.path);
     command.args(["--cargo-arg=--locked".to_owned()]);
     command.args(target.tests.split_whitespace().map(|word| format!("--cargo-arg={word}")));
     // After the first mark what is meant for `cargo test`, after the second one what is meant for the test programs.
     command.args(["--", "--"]).args(target.skip.iter().flat_map(|name| ["--skip", name]));
-    // Kept, so that dependencies are compiled once.
-    command.env("CARGO_TARGET_DIR", folder.0.join("build"));
+    command.env("CARGO_TARGET_DIR", &folder.build);
     let mut child = command.spawn().context("cargo cannot be started")?;
     let Some(status) = wait(&mut child, deadline)? else { return Ok(Ended::OutOfTime) };
     match status.code() {
@@ -150,7 +164,7 @@ mod tests {
     fn folder(name: &str) -> Folder {
         let path = std::env::temp_dir().join(format!("mutants-{name}-{}", std::process::id()));
         fs::create_dir_all(path.join("mutants.out")).unwrap();
-        Folder(path)
+        Folder { build: path.join("build"), path }
     }
 
     #[test]
@@ -159,14 +173,14 @@ mod tests {
         let [a, b] = ["f.rs:1:1: replace a", "f.rs:2:1: replace b"].map(|name| mutant(name, 7));
         folder.prepare(&[&a, &b]).unwrap();
         assert_eq!(folder.harvest().unwrap(), []);
-        fs::create_dir_all(folder.0.join("mutants.out")).unwrap();
-        fs::write(folder.0.join("mutants.out/caught.txt"), format!("{}\n", a.name)).unwrap();
-        fs::write(folder.0.join("mutants.out/missed.txt"), "f.rs:2:1: repl").unwrap();
+        fs::create_dir_all(folder.path.join("mutants.out")).unwrap();
+        fs::write(folder.path.join("mutants.out/caught.txt"), format!("{}\n", a.name)).unwrap();
+        fs::write(folder.path.join("mutants.out/missed.txt"), "f.rs:2:1: repl").unwrap();
         assert_eq!(folder.harvest().unwrap(), [((7, a.name), Outcome::Caught)]);
         // The next run does not find what the last one did.
         folder.prepare(&[&b]).unwrap();
         assert_eq!(folder.harvest().unwrap(), []);
-        fs::remove_dir_all(folder.0).unwrap();
+        fs::remove_dir_all(folder.path).unwrap();
     }
 
     #[test]

@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_its_place_and_never_quoted() {
-        let deep = format!("{{\"a\":{}cAnaRy{}}}", "[".repeat(200), "]".repeat(200));
+        let deep = format!(" {{\"a\":{}cAnaRy{}}}", "[".repeat(200), "]".repeat(200));
         let long = format!("{{\"url\":\"{}\"}}", "cAnaRy".repeat(11_000));
         let array = STANDARD.encode("[\"cAnaRy\"]");
         let truncated = STANDARD.encode("{\"url\": \"cAnaRy");
@@ -345,7 +345,7 @@ mod tests {
             (b"{\"url\": \"cAnaRy\\ud83d.\"}", "line 1, column 16"),
             (b"{cAnaRy: 1}", "key must be a string"),
             (b"{\"url\": \"cAnaRy\", }", "trailing comma"),
-            (deep.as_bytes(), "nested more than 128"),
+            (deep.as_bytes(), "line 1, column 134: nested more than 128"),
             (long.as_bytes(), "at most 65536"),
         ];
         for (stored, expected) in cases {
