@@ -61,7 +61,7 @@ pub(super) fn since(revision: &str) -> Result<()> {
         // What was found before says nothing here: the change may have made a test worse.
         let mut outcomes = Outcomes::default();
         if Instant::now() < deadline {
-            let folder = Folder::new(target, None)?;
+            let folder = Folder::of_change(target)?;
             let ended = runner::run(target, &chosen, &folder, Some(deadline))?;
             outcomes = folder.harvest()?.into_iter().collect();
             if ended == Ended::OutOfTime {

@@ -23,6 +23,8 @@ use crate::run::root;
 /// have more to do by then.
 const TIMEOUT: [&str; 4] = ["--timeout-multiplier", "5", "--minimum-test-timeout", "90"];
 
+const WHOLE: &str = "all";
+
 /// Where a run leaves what it needs and finds. Runs at the same time need folders of their own.
 pub(super) struct Folder {
     path: PathBuf,
@@ -32,11 +34,19 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn new(target: &Target, shard: Option<(usize, usize)>) -> Result<Self> {
-        let name = shard.map_or_else(|| "all".to_owned(), |(k, n)| format!("{k}-of-{n}"));
-        let path = outcomes::folder(target).join(&name);
+    pub(super) fn of_shard(target: &Target, shard: Option<(usize, usize)>) -> Result<Self> {
+        let name = shard.map_or_else(|| WHOLE.to_owned(), |(k, n)| format!("{k}-of-{n}"));
+        Self::new(target, &name, &name)
+    }
+
+    pub(super) fn of_change(target: &Target) -> Result<Self> {
+        Self::new(target, "change", WHOLE)
+    }
+
+    fn new(target: &Target, name: &str, build: &str) -> Result<Self> {
+        let path = outcomes::folder(target).join(name);
         fs::create_dir_all(&path).with_context(|| format!("{} cannot be created", path.display()))?;
-        Ok(Self { path, build: root().join("target/mutants/build").join(name) })
+        Ok(Self { path, build: root().join("target/mutants/build").join(build) })
     }
 
     /// What the last run found, whether or not it came to its end, and clears it away.
@@ -96,27 +106,16 @@ pub(super) fn run(
 ) -> Result<Ended> {
     folder.prepare(mutants)?;
     let mut command = list::command(target);
-    command.args([
-        "--profile",
-        "mutants",
-        "--test-tool",
-        "cargo",
-        "--baseline",
-        "run",
-        "--caught",
-        "--unviable",
-    ]);
     command
-        .args(TIMEOUT)
-        .arg("--config")
-        .arg(folder.path.join("mutants.toml"))
-        .arg("--output")
-        .arg(&folder.path);
-    command.args(["--cargo-arg=--locked".to_owned()]);
+        .args("--profile mutants --test-tool cargo --baseline run --caught --unviable".split(' '))
+        .args(TIMEOUT);
+    command.arg("--config").arg(folder.path.join("mutants.toml")).arg("--output").arg(&folder.path);
+    command.arg("--cargo-arg=--locked");
     command.args(target.tests.split_whitespace().map(|word| format!("--cargo-arg={word}")));
     // After the first mark what is meant for `cargo test`, after the second one what is meant for the test programs.
     command.args(["--", "--"]).args(target.skip.iter().flat_map(|name| ["--skip", name]));
-    command.env("CARGO_TARGET_DIR", &folder.build);
+    // A mutant that random input meets is met by little of it.
+    command.env("PROPTEST_CASES", "16").env("CARGO_TARGET_DIR", &folder.build);
     let mut child = command.spawn().context("cargo cannot be started")?;
     let Some(status) = wait(&mut child, deadline)? else { return Ok(Ended::OutOfTime) };
     match status.code() {
