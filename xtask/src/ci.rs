@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{
     documents, fuzz, infrastructure,
     metadata::{Metadata, tree},
-    new_backend_check,
+    mutants, new_backend_check,
     run::{cargo, output, run, run_and_keep, say},
     source, tasks, tools,
 };
@@ -44,6 +44,7 @@ const STEPS: &[Step] = &[
     ("conformance: histories", || conformance("--histories 2000")),
     ("schedules", || tasks::schedules(&[])),
     ("fuzz", || fuzz::fuzz(&fuzz::Options { seconds: 10, target: None })),
+    ("mutants of the last change", mutants::last_change),
     ("unused dependencies", || {
         tools::MACHETE.install()?;
         run(&mut cargo("machete"))

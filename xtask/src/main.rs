@@ -9,6 +9,7 @@ mod documents;
 mod fuzz;
 mod infrastructure;
 mod metadata;
+mod mutants;
 mod new_backend;
 mod new_backend_check;
 mod run;
@@ -56,6 +57,8 @@ enum Task {
     },
     /// Feed arbitrary input to what reads it: documents, secret ids, framed payloads, requests
     Fuzz(fuzz::Options),
+    /// Make the code wrong in one place at a time, and see that a test fails (try `cargo xtask mutants --help`)
+    Mutants(mutants::Args),
     /// Measure everything beside its peers, and write docs/performance.md
     ///
     /// Builds what is compared, with the release profile that the README recommends, installs Keeper's Python package
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Task::Schedules { args } => tasks::schedules(&args),
         Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Bench { quick } => bench::bench(if quick { Length::Quick } else { Length::Report }),
+        Task::Mutants(args) => mutants::mutants(&args),
         Task::NewBackend { name } => new_backend::new_backend(&name),
         Task::Ci { only } => ci::ci(&only),
     };

@@ -188,7 +188,9 @@ mod tests {
             (400, "InvalidClientTokenId", Credentials, NotApplied, "access key"),
             (400, "IncompleteSignature", Credentials, NotApplied, "access key"),
             (400, "ValidationException", InvalidArgument, NotApplied, "secret id"),
+            (400, "ServiceUnavailable", Unavailable, Unknown, ""),
             (503, "NeverHeardOf", Unavailable, Unknown, ""),
+            (500, "", Unavailable, Unknown, ""),
             (502, "", Unavailable, Unknown, ""),
             (429, "", Throttled, NotApplied, ""),
             (418, "NeverHeardOf", Unexpected, Unknown, "endpoint"),
@@ -212,6 +214,14 @@ mod tests {
             let (found, became, _) = classify(Call::Move, &CallError::new(failure));
             assert_eq!((found, became), (kind, outcome), "{failure:?}");
         }
+    }
+
+    #[test]
+    fn a_read_applies_nothing_however_it_fails() {
+        let outcome =
+            |call| failed(call, CallError::new(Failure::TimedOut), Location::new("aws-sm", "r/n")).outcome();
+        assert_eq!(outcome(Call::Get), Outcome::NotApplied);
+        assert_eq!([Call::Put, Call::Create, Call::Move].map(outcome), [Outcome::Unknown; 3]);
     }
 
     #[test]

@@ -111,7 +111,17 @@ mod tests {
         for region in ["us-east-1", "us-gov-west-1", "eusc-de-east-1", "us-isob-east-1"] {
             assert!(is_region(region), "{region}");
         }
-        for other in ["", "ec2", "us-east", "us-east-", "US-EAST-1", "us--1", "us-east-1a", "corp.example"] {
+        for other in [
+            "",
+            "ec2",
+            "us-east",
+            "us-east-",
+            "US-EAST-1",
+            "us--1",
+            "us-east-1a",
+            "us-east-100",
+            "corp.example",
+        ] {
             assert!(!is_region(other), "{other}");
         }
     }

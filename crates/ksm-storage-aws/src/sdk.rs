@@ -271,6 +271,10 @@ fn is_plain_http_elsewhere(uri: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::body::SdkBody;
+
     use super::*;
 
     #[test]
@@ -294,6 +298,39 @@ mod tests {
         assert_eq!(clean("AccessDeniedException", 64).as_deref(), Some("AccessDeniedException"));
         assert_eq!(clean("{\"privateKey\":\"x\"}", 64), None);
         assert_eq!(clean("", 64), None);
+        assert_eq!(clean("a-b_c.1", 7).as_deref(), Some("a-b_c.1"));
         assert_eq!(clean(&"a".repeat(65), 64), None);
+    }
+
+    #[test]
+    fn what_a_call_came_to_is_told_by_its_kind() {
+        type Failed = SdkError<GetSecretValueError, HttpResponse>;
+        let reply = HttpResponse::new(502.try_into().unwrap(), SdkBody::empty());
+        let refused = CredentialsError::not_loaded_no_source();
+        for (error, failure) in [
+            (Failed::timeout_error("late"), Failure::TimedOut),
+            (Failed::dispatch_failure(ConnectorError::timeout("late".into())), Failure::TimedOut),
+            (Failed::dispatch_failure(ConnectorError::io("gone".into())), Failure::Disconnected),
+            (Failed::response_error("s3cret", reply), Failure::Unreadable),
+            (Failed::construction_failure("s3cret"), Failure::NotBuilt("the request could not be built")),
+            (Failed::construction_failure(PlainHttp), Failure::NotBuilt(PlainHttp::TEXT)),
+            (Failed::construction_failure(refused), Failure::NoCredentials("no credentials were found")),
+        ] {
+            let found = told(&error);
+            assert_eq!(found.failure, failure);
+            assert_eq!(found.status, (failure == Failure::Unreadable).then_some(502));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_credentials_is_told_in_words_of_our_own() {
+        for (error, words) in [
+            (CredentialsError::not_loaded("s3cret"), "were found"),
+            (CredentialsError::provider_timed_out(std::time::Duration::ZERO), "in time"),
+            (CredentialsError::invalid_configuration("s3cret"), "not valid"),
+            (CredentialsError::unhandled("s3cret"), "failed"),
+        ] {
+            assert!(why(&error).ends_with(words), "{}", why(&error));
+        }
     }
 }

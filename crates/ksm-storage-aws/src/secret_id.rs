@@ -235,6 +235,9 @@ mod tests {
             ("arn:aws:secretsmanager::123456789012:secret:n", "region is empty"),
             ("arn:aws:secretsmanager:US-EAST-1:123456789012:secret:n", "region is \"US-EAST-1\""),
             ("arn:aws:secretsmanager:us-east-1:1234:secret:n", "account is \"1234\""),
+            ("arn:aws:secretsmanager:us-east-1:12345678901x:secret:n", "account is \"12345678901x\""),
+            ("arn:aws-:secretsmanager:us-east-1:123456789012:secret:n", "partition is \"aws-\""),
+            ("arn:aWs:secretsmanager:us-east-1:123456789012:secret:n", "partition is \"aWs\""),
             ("arn:aws:secretsmanager:us-east-1:123456789012:key:n", "resource type is \"key\""),
             ("arn:aws:secretsmanager:us-east-1:123456789012:secret:", "name is empty"),
             ("arn:aws:secretsmanager:us-east-1:123456789012:secret:a b", "name contains ' '"),
@@ -247,6 +250,26 @@ mod tests {
             let error = text.parse::<SecretId>().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
             assert!(error.to_string().contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_512_characters_at_most_and_an_error_shows_80() {
+        let name = "n".repeat(512);
+        assert_eq!(id(&name).name(), name);
+        let error = format!("{name}n").parse::<SecretId>().unwrap_err().to_string();
+        assert!(error.contains(&format!("\"{}…\" is no secret id", &name[..80])), "{error}");
+        assert!(error.contains("its name has 513 characters, and may have 512"), "{error}");
+        assert_eq!(shorten(&name[..80]), name[..80]);
+    }
+
+    #[test]
+    fn an_id_is_shown_as_it_can_be_given() {
+        for text in
+            ["ksm", "aws-sm://us-east-1/ksm", "arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm"]
+        {
+            assert_eq!(id(text).to_string(), text);
+            assert_eq!((id(text).name(), id(text).is_arn()), ("ksm", text.starts_with("arn")));
         }
     }
 
@@ -267,6 +290,7 @@ mod tests {
         assert_eq!(id("ksm-config").without_suffix(), Some("ksm"));
         assert_eq!(id("config").without_suffix(), None);
         assert_eq!(id("-aBcDeF").without_suffix(), None);
+        assert_eq!(id("ksm-config-aBc.e1").without_suffix(), None);
     }
 
     proptest! {

@@ -79,3 +79,27 @@ pub(crate) async fn within<F: Future>(clock: &dyn Clock, deadline: Duration, fut
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_system_clock_goes_with_the_time_of_the_runtime() {
+        let clock = SystemClock::new();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(clock.now(), Duration::from_secs(3));
+        clock.sleep(Duration::from_secs(2)).await;
+        assert!(clock.now() >= Duration::from_secs(5));
+        clock.alarm(Duration::from_secs(9)).await;
+        assert!(clock.now() >= Duration::from_secs(9));
+        clock.alarm(Duration::from_secs(1)).await;
+        assert!(clock.now() < Duration::from_secs(10), "an alarm in the past is at once");
+    }
+
+    #[test]
+    fn random_numbers_differ() {
+        let clock = SystemClock::new();
+        assert!((0..8).any(|_| clock.random() != clock.random()));
+    }
+}

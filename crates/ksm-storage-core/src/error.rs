@@ -368,6 +368,40 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_tried_again_is_said_by_kind() {
+        use ErrorKind::{AccessDenied, Conflict, Displaced, Throttled, Timeout, Unavailable};
+        for (kind, retryable) in [
+            (Conflict, true),
+            (Throttled, true),
+            (Timeout, true),
+            (Unavailable, true),
+            (AccessDenied, false),
+            (Displaced, false),
+        ] {
+            assert_eq!(Error::new(kind, "why").is_retryable(), retryable, "{kind:?}");
+        }
+        let of = |operation| Error::new(Conflict, "why").with_operation(operation);
+        assert!(of(Operation::Set).is_retryable() && !of(Operation::Save).is_retryable());
+    }
+
+    #[test]
+    fn an_error_has_what_it_was_given() {
+        let bare = Error::new(ErrorKind::Displaced, "why");
+        assert!(bare.operation().is_none() && bare.location().is_none() && bare.displaced().is_none());
+        assert!(error::Error::source(&bare).is_none());
+        let (place, version) = (Location::new("memory", "1"), Version::new("v7"));
+        let error = bare
+            .with_operation(Operation::Update)
+            .with_displaced(version.clone())
+            .or_location(|| place.clone())
+            .or_location(|| Location::new("memory", "2"))
+            .with_source(fmt::Error);
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Displaced, Some(Operation::Update)));
+        assert_eq!((error.location(), error.displaced()), (Some(&place), Some(&version)));
+        assert_eq!(error::Error::source(&error).unwrap().to_string(), fmt::Error.to_string());
+    }
+
+    #[test]
     fn errors_cross_threads() {
         fn assert_send_sync<T: Send + Sync + 'static>() {}
         assert_send_sync::<Error>();

@@ -98,6 +98,7 @@ mod tests {
         assert_eq!(ConfigKey::ALL.len(), 11);
         for &key in ConfigKey::ALL {
             assert_eq!(key.as_str().parse::<ConfigKey>().unwrap(), key);
+            assert_eq!(key.to_string(), key.as_str());
         }
         assert!(ConfigKey::ALL.is_sorted_by_key(|key| key.as_str()));
     }

@@ -124,3 +124,30 @@ impl fmt::Debug for SecretRef {
         write!(f, "SecretRef({}: {} bytes)", self.key, self.expose_secret().len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(json: &str) -> Snapshot {
+        Snapshot::new(Version::new("v7"), ConfigDocument::parse(json.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_snapshot_tells_what_its_document_does() {
+        let empty = snapshot("{}");
+        assert!(empty.is_empty() && !empty.contains(ConfigKey::Url) && empty.get(ConfigKey::Url).is_none());
+        assert_eq!(empty.bind_state(), BindState::Empty);
+        let other = snapshot(r#"{"url":"secret","clientKey":"t"}"#);
+        assert!(!other.is_empty() && other.contains(ConfigKey::Url) && !other.contains(ConfigKey::Bat));
+        assert_eq!(other.get(ConfigKey::Url).unwrap().expose_secret(), "secret");
+        assert_eq!(other.bind_state(), BindState::Unbound);
+        assert_eq!(other.version().as_str(), "v7");
+    }
+
+    #[test]
+    fn debug_shows_the_version_and_how_long_values_are() {
+        let shown = format!("{:?}", snapshot(r#"{"url":"secret"}"#));
+        assert_eq!(shown, "Snapshot { version: Version(v7), document: ConfigDocument {url: 6 bytes} }");
+    }
+}

@@ -116,3 +116,29 @@ impl fmt::Debug for MemoryBackend {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_store_on_the_current_version_is_made() {
+        let backend = MemoryBackend::from_config("{}");
+        let before = backend.load().await.unwrap().version;
+        let made = backend.store(&before, &r#"{"a":1}"#.into()).await.unwrap();
+        let current = backend.load().await.unwrap();
+        assert_eq!(made, StoreOutcome::committed(current.version.clone()));
+        assert_ne!(current.version, before);
+        let refused = backend.store(&before, &r#"{"a":2}"#.into()).await.unwrap();
+        assert_eq!(refused, StoreOutcome::Conflict { current: Some(current) });
+        assert_eq!(backend.read(), Some(r#"{"a":1}"#.into()));
+    }
+
+    #[test]
+    fn debug_shows_the_place_and_not_what_is_stored() {
+        let backend = MemoryBackend::from_config("s3cret");
+        let shown = format!("{backend:?}");
+        assert!(shown.contains(backend.location().address()) && shown.contains("6 bytes"), "{shown}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}

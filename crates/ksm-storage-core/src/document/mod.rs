@@ -292,7 +292,9 @@ mod tests {
         let state = |json: &str| ConfigDocument::parse(json.as_bytes()).unwrap().bind_state();
         assert_eq!(state(r"{}"), BindState::Empty);
         assert_eq!(state(r#"{"hostname":"h","clientKey":""}"#), BindState::Empty);
-        assert_eq!(state(r#"{"clientKey":"t"}"#), BindState::Unbound);
+        for one in ["appKey", "clientId", "privateKey", "clientKey"] {
+            assert_eq!(state(&format!(r#"{{"{one}":"x"}}"#)), BindState::Unbound, "{one}");
+        }
         assert_eq!(state(r#"{"clientId":"i","privateKey":"p"}"#), BindState::Unbound);
         assert_eq!(state(r#"{"appKey":"a","clientId":"i"}"#), BindState::Unbound);
         assert_eq!(state(r#"{"appKey":"a","clientId":"i","privateKey":"p"}"#), BindState::Bound);

@@ -243,16 +243,14 @@ mod tests {
     use super::*;
 
     fn value(stored: &[u8]) -> String {
-        let document = parse(stored).unwrap();
-        document.get(ConfigKey::Url).unwrap().expose_secret().to_owned()
+        parse(stored).unwrap().get(ConfigKey::Url).unwrap().expose_secret().to_owned()
     }
 
     #[test]
     fn json_and_every_kind_of_base64_are_read() {
         // Its base64 has characters in which the two alphabets differ, and padding.
         let json = "{\"url\": \"\\u00ff\\u00fb?>~~~?? \u{ff}\u{fb}\u{3ff}\"} ";
-        let expected = "\u{ff}\u{fb}?>~~~?? \u{ff}\u{fb}\u{3ff}";
-        let standard = STANDARD.encode(json);
+        let (expected, standard) = ("\u{ff}\u{fb}?>~~~?? \u{ff}\u{fb}\u{3ff}", STANDARD.encode(json));
         assert!(standard.contains(['+', '/']) && standard.ends_with('='), "{standard}");
         let lines: Vec<_> =
             standard.as_bytes().chunks(20).map(|line| std::str::from_utf8(line).unwrap()).collect();
@@ -286,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_its_place_and_never_quoted() {
-        let deep = format!("{{\"a\":{}cAnaRy{}}}", "[".repeat(200), "]".repeat(200));
+        let deep = format!(" {{\"a\":{}cAnaRy{}}}", "[".repeat(200), "]".repeat(200));
         let long = format!("{{\"url\":\"{}\"}}", "cAnaRy".repeat(11_000));
         let array = STANDARD.encode("[\"cAnaRy\"]");
         let truncated = STANDARD.encode("{\"url\": \"cAnaRy");
@@ -301,8 +299,10 @@ mod tests {
             (b"true", "true or false"),
             (b"cAnaRy, as it is", "line 1, column 7"),
             (b"\n  cAn!Ry", "line 2, column 6"),
-            (b"cAnaR", "cut short"),
+            (b" cAnaR", "column 7: a JSON object, or base64 of one, was expected; as base64 it is cut short"),
             (b"cAna=Ry=", "after the padding"),
+            (b"cAna=-", "column 6: nothing was expected after the padding"),
+            (b"cAna=_", "column 6: nothing was expected after the padding"),
             (array.as_bytes(), "not of a JSON object"),
             (truncated.as_bytes(), "of the decoded base64"),
             (b"{\"url\": cAnaRy}", "line 1, column 9"),
@@ -313,7 +313,7 @@ mod tests {
             (b"{\"cAnaRy\\udc00\": 1}", "line 1, column 9"),
             (b"{cAnaRy: 1}", "key must be a string"),
             (b"{\"url\": \"cAnaRy\", }", "trailing comma"),
-            (deep.as_bytes(), "nested more than 128"),
+            (deep.as_bytes(), "line 1, column 134: nested more than 128"),
             (long.as_bytes(), "at most 65536"),
         ];
         for (stored, expected) in cases {
@@ -323,6 +323,7 @@ mod tests {
             assert!(text.contains(expected), "{:?}: {text}", String::from_utf8_lossy(stored));
             assert!(!format!("{text} {error:?}").contains("cAn"), "{text}");
         }
+        assert_eq!(offset_at("{\u{fc}", 1, 3), 1, "where the character begins");
     }
 
     #[test]
@@ -338,8 +339,7 @@ mod tests {
 
     #[test]
     fn brackets_in_strings_are_no_nesting() {
-        let text = format!("{{\"a\":\"{}\",\"url\":\"u\"}}", "[\\\"".repeat(300));
-        assert_eq!(value(text.as_bytes()), "u");
+        assert_eq!(value(format!("{{\"a\":\"{}\",\"url\":\"u\"}}", "[\\\"".repeat(300)).as_bytes()), "u");
     }
 
     proptest! {

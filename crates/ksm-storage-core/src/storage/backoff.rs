@@ -23,3 +23,50 @@ pub(super) async fn within_deadline<F: Future>(
 ) -> Option<F::Output> {
     if clock.now() >= deadline { None } else { within(clock, deadline, future).await }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// A clock that stands still, and on which every random number is this one.
+    #[derive(Debug)]
+    struct Random(u64);
+
+    #[async_trait]
+    impl Clock for Random {
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        async fn sleep(&self, _: Duration) {}
+
+        async fn alarm(&self, _: Duration) {
+            std::future::pending().await
+        }
+
+        fn random(&self) -> u64 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_pause_doubles_up_to_a_second_and_is_spread_over_its_upper_half() {
+        for (attempt, longest) in [(1, 20), (2, 40), (3, 80), (6, 640), (7, 1000), (40, 1000)] {
+            let longest = Duration::from_millis(longest);
+            let half = longest / 2;
+            let nanos = u64::try_from(half.as_nanos()).unwrap();
+            assert_eq!(pause(&Random(0), attempt), half);
+            assert_eq!(pause(&Random(nanos - 1), attempt), longest - Duration::from_nanos(1));
+            assert_eq!(pause(&Random(nanos + 5), attempt), half + Duration::from_nanos(5));
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_begun_at_the_deadline() {
+        let clock = Random(0);
+        assert_eq!(within_deadline(&clock, Duration::ZERO, async { 1 }).await, None);
+        assert_eq!(within_deadline(&clock, Duration::from_nanos(1), async { 1 }).await, Some(1));
+    }
+}

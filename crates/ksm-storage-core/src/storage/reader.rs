@@ -143,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn every_suspect_has_its_own_time() {
+        let [first, second] = ["first", "second"].map(Version::new);
+        let [zero, one, three] = [0, 1, 3].map(Duration::from_secs);
+        let mut history = History::default();
+        assert_eq!(history.suspect(&first, zero), zero);
+        assert_eq!(history.suspect(&second, one), one);
+        assert_eq!(history.suspect(&second, three), one);
+        assert_eq!(history.suspect(&first, three), three);
+    }
+
+    #[test]
     fn after_a_rollback_the_versions_left_behind_are_the_earlier_ones() {
         let [first, second] = ["first", "second"].map(Version::new);
         let mut history = History::default();

@@ -1,0 +1,248 @@
+//! What a handle tells of itself, and when it pauses.
+#![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ksm_storage_core::{
+    BindState, Capabilities, Clock,
+    ConfigKey::{Bat, Url},
+    ConfigStorage, Displaced, Error, ErrorKind, ExposeSecret, Location, Outcome, Payload, Result,
+    StorageBackend, StoreOutcome, Stored, Version, Writes, blocking,
+};
+use ksm_storage_memory::MemoryBackend;
+use ksm_storage_testkit::{LoadFault, Probe, StoreFault, TestClock};
+
+#[test]
+fn both_handles_tell_what_is_stored_where_and_how() {
+    let backend = MemoryBackend::from_config("{}");
+    let location = backend.location();
+    let storage = blocking::ConfigStorage::open(backend).unwrap();
+    assert!(storage.is_empty() && !storage.contains(Url) && storage.get(Url).is_none());
+    assert_eq!((storage.location(), storage.bind_state()), (location.clone(), BindState::Empty));
+    assert_eq!(storage.capabilities().writes, Writes::Exact);
+    storage.set(Url, "s3cret").unwrap();
+    assert!(!storage.is_empty() && storage.contains(Url) && !storage.contains(Bat));
+    let shown = format!("{storage:?}");
+    assert!(shown.contains("url: 6 bytes") && shown.starts_with("blocking::ConfigStorage("), "{shown}");
+    assert!(storage.delete(Url).unwrap() && !storage.delete(Url).unwrap());
+
+    let storage = storage
+        .run_async(|storage| async move {
+            storage.set(Url, "s3cret").await?;
+            Ok::<_, Error>(storage)
+        })
+        .unwrap()
+        .unwrap();
+    assert!(!storage.is_empty() && storage.contains(Url) && !storage.contains(Bat));
+    assert_eq!((storage.location(), storage.capabilities().writes), (location, Writes::Exact));
+    let (value, shown) = (storage.get(Url).unwrap(), format!("{storage:?}"));
+    assert_eq!(format!("{value:?}"), "SecretRef(url: 6 bytes)");
+    assert!(shown.contains("read_only: false") && shown.contains("url: 6 bytes"), "{shown}");
+}
+
+/// A change must not wait for its own handle, and [`run_async`](blocking::ConfigStorage::run_async) would.
+#[test]
+fn a_change_does_not_run_anything_through_a_blocking_handle() {
+    let open = || blocking::ConfigStorage::open(MemoryBackend::from_config("{}")).unwrap();
+    for (own, other) in [(open(), None), (open(), Some(open()))] {
+        let inner = other.unwrap_or_else(|| own.clone());
+        let nested = move |_: &mut _| inner.run_async(|_| async {}).map(drop);
+        assert_eq!(own.update(nested).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+    // On the thread of the runtime, even where no change is made.
+    let storage = open();
+    let inner = storage.clone();
+    let nested = storage.run_async(move |_| async move { inner.refresh().map(drop) }).unwrap();
+    assert_eq!(nested.unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_refresh_that_finds_what_is_known_keeps_the_snapshot_and_one_that_does_not_replaces_it() {
+    let backend = MemoryBackend::from_config(r#"{"url":"u"}"#);
+    let storage = ConfigStorage::open(backend.clone()).await.unwrap();
+    let text = |snapshot: &ksm_storage_core::Snapshot| snapshot.get(Url).unwrap().expose_secret().as_ptr();
+    let before = storage.snapshot();
+    assert_eq!(text(&storage.refresh().await.unwrap()), text(&before));
+    // The same document, stored once more.
+    backend.overwrite(backend.read());
+    let after = storage.refresh().await.unwrap();
+    assert_eq!(*after.version(), backend.load().await.unwrap().version);
+    assert_ne!(after.version(), before.version());
+    assert_eq!(storage.snapshot().version(), after.version());
+}
+
+/// A clock that keeps how long was slept.
+#[derive(Clone, Debug)]
+struct Sleeps(TestClock, Arc<Mutex<Vec<Duration>>>);
+
+impl Sleeps {
+    fn new() -> Self {
+        Self(TestClock::new(), Arc::default())
+    }
+
+    fn in_millis(&self) -> Vec<u128> {
+        self.1.lock().unwrap().iter().map(Duration::as_millis).collect()
+    }
+}
+
+#[async_trait]
+impl Clock for Sleeps {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.1.lock().unwrap().push(duration);
+        self.0.sleep(duration).await;
+    }
+
+    async fn alarm(&self, instant: Duration) {
+        self.0.alarm(instant).await;
+    }
+
+    fn random(&self) -> u64 {
+        self.0.random()
+    }
+}
+
+async fn open_with(backend: impl StorageBackend, clock: &Sleeps, attempts: u32) -> ConfigStorage {
+    let attempts = NonZeroU32::new(attempts).unwrap();
+    ConfigStorage::builder(backend).clock(clock.clone()).attempts(attempts).open().await.unwrap()
+}
+
+#[tokio::test]
+async fn there_is_a_pause_after_every_conflict_but_the_last() {
+    let (clock, probe) = (Sleeps::new(), Probe::new(Arc::new(MemoryBackend::from_config("{}"))));
+    let storage = open_with(probe.clone(), &clock, 3).await;
+    probe.fail_stores(vec![StoreFault::Conflict; 3]);
+    let error = storage.set(Url, "u").await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Conflict, Outcome::NotApplied));
+    assert_eq!(probe.calls(), (4, 3));
+    let pauses = clock.in_millis();
+    assert!(matches!(pauses[..], [10..20, 20..40]), "{pauses:?}");
+}
+
+/// Other writers, who are faster so many times.
+#[derive(Debug)]
+struct Rivals(MemoryBackend, AtomicUsize);
+
+#[async_trait]
+impl StorageBackend for Rivals {
+    fn location(&self) -> Location {
+        self.0.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        self.0.load().await
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            self.0.overwrite(Some("{}".into()));
+        }
+        self.0.store(expected, payload).await
+    }
+}
+
+#[tokio::test]
+async fn what_the_first_conflict_carries_is_used_at_once_and_what_later_ones_do_is_not() {
+    for (rivals, loads, pauses) in [(1, 2, 0), (2, 3, 1), (3, 4, 2)] {
+        let clock = Sleeps::new();
+        let backend = MemoryBackend::from_config("{}");
+        let probe = Probe::new(Arc::new(Rivals(backend, AtomicUsize::new(rivals))));
+        let storage = open_with(probe.clone(), &clock, 16).await;
+        storage.set(Url, "u").await.unwrap();
+        assert_eq!((probe.calls(), clock.in_millis().len()), ((loads, rivals + 1), pauses));
+    }
+}
+
+#[tokio::test]
+async fn what_a_conflict_carries_is_not_believed_if_it_is_older_than_what_is_known() {
+    #[derive(Debug)]
+    struct Stale(Probe, Stored, AtomicUsize);
+    #[async_trait]
+    impl StorageBackend for Stale {
+        fn location(&self) -> Location {
+            self.0.location()
+        }
+        fn capabilities(&self) -> Capabilities {
+            self.0.capabilities()
+        }
+        async fn load(&self) -> Result<Stored> {
+            self.0.load().await
+        }
+        async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+            match self.2.fetch_add(1, Ordering::SeqCst) {
+                1 => Ok(StoreOutcome::Conflict { current: Some(self.1.clone()) }),
+                _ => self.0.store(expected, payload).await,
+            }
+        }
+    }
+    let probe = Probe::new(Arc::new(MemoryBackend::from_config("{}")));
+    let old = probe.load().await.unwrap();
+    let storage = ConfigStorage::open(Stale(probe.clone(), old, AtomicUsize::new(0))).await.unwrap();
+    storage.set(Url, "u").await.unwrap();
+    let loads = probe.calls().0;
+    storage.set(Bat, "b").await.unwrap();
+    assert_eq!(probe.calls(), (loads + 2, 2));
+    assert!(storage.contains(Url) && storage.contains(Bat));
+}
+
+#[tokio::test]
+async fn stale_loads_are_repeated_after_longer_and_longer_pauses_until_two_seconds_are_over() {
+    let (clock, probe) = (Sleeps::new(), Probe::new(Arc::new(MemoryBackend::from_config("{}"))));
+    let storage = open_with(probe.clone(), &clock, 16).await;
+    let old = probe.load().await.unwrap();
+    storage.set(Url, "u").await.unwrap();
+    probe.fail_loads(vec![LoadFault::Return(old); 50]);
+    storage.refresh().await.unwrap();
+    let pauses = clock.in_millis();
+    assert!(matches!(pauses[..], [10..20, 20..40, 40..80, 80..160, 160..320, ..]), "{pauses:?}");
+    assert_eq!(clock.now(), Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn only_calls_that_changed_something_are_told_of_what_their_store_displaced() {
+    let probe = Probe::new(Arc::new(MemoryBackend::from_config("{}")));
+    let storage = ConfigStorage::open(probe.clone()).await.unwrap();
+    probe.stores().close();
+    let call = |key| {
+        let storage = storage.clone();
+        tokio::spawn(async move { storage.set(key, "v").await })
+    };
+    let first = call(Url);
+    probe.stores().arrived(1).await;
+    // One batch of a call that changes something, and of two that do not.
+    let (second, same, refresh) = (call(Bat), call(Url), storage.refresh());
+    let foreign = Displaced::Foreign { version: Version::new("f"), inspect: Some("look".into()) };
+    probe.fail_stores([StoreFault::Displaced(Displaced::Nothing), StoreFault::Displaced(foreign)]);
+    let mut refresh = Box::pin(refresh);
+    tokio::select! {
+        biased;
+        _ = &mut refresh => unreachable!("the gate is closed"),
+        () = tokio::task::yield_now() => {}
+    }
+    probe.stores().open();
+    first.await.unwrap().unwrap();
+    same.await.unwrap().unwrap();
+    assert!(refresh.await.unwrap().contains(Bat));
+    let error = second.await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Displaced, Outcome::Applied));
+    assert_eq!(error.displaced(), Some(&Version::new("f")));
+    assert_eq!(error.location(), Some(&storage.location()));
+    assert!(error.to_string().ends_with("to see what was displaced: look"), "{error}");
+    assert_eq!(probe.calls().1, 2);
+}
