@@ -100,6 +100,12 @@ fn secured() -> SharedHttpClient {
 
 #[cfg(not(any(feature = "tls-aws-lc", feature = "tls-ring")))]
 fn secured() -> SharedHttpClient {
+    without_tls()
+}
+
+/// A client that sends nothing, and says what is missing.
+#[cfg(any(test, not(any(feature = "tls-aws-lc", feature = "tls-ring"))))]
+fn without_tls() -> SharedHttpClient {
     use aws_smithy_runtime_api::client::{http::http_client_fn, result::ConnectorError};
 
     use crate::sdk::Unbuilt;
@@ -115,4 +121,27 @@ fn secured() -> SharedHttpClient {
     }
 
     http_client_fn(|_, _| SharedHttpConnector::new(WithoutTls))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+
+    use super::*;
+    use crate::{Failure, SdkClient, SecretsClient, Select};
+
+    #[tokio::test]
+    async fn a_program_without_tls_says_so_on_its_first_request() {
+        let credentials = Credentials::new("AKIA", "key", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(without_tls())
+            .build();
+        let error = SdkClient::new(&config).get("ksm-config", &Select::Current).await.unwrap_err();
+        let Failure::NotBuilt(why) = error.failure else { panic!("{error}") };
+        assert!(why.contains("tls-aws-lc or tls-ring"), "{why}");
+    }
 }
