@@ -38,10 +38,6 @@ pub mod guide {
     pub mod operations {}
 
     #[doc = include_str!("links.md")]
-    #[doc = include_str!("../docs/performance.md")]
-    pub mod performance {}
-
-    #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/reference.md")]
     pub mod reference {}
 

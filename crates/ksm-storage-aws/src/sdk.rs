@@ -313,7 +313,7 @@ mod tests {
             (Failed::dispatch_failure(ConnectorError::io("gone".into())), Failure::Disconnected),
             (Failed::response_error("s3cret", reply), Failure::Unreadable),
             (Failed::construction_failure("s3cret"), Failure::NotBuilt("the request could not be built")),
-            (Failed::construction_failure(PlainHttp), Failure::NotBuilt(PlainHttp::TEXT)),
+            (Failed::construction_failure(Unbuilt("no TLS")), Failure::NotBuilt("no TLS")),
             (Failed::construction_failure(refused), Failure::NoCredentials("no credentials were found")),
         ] {
             let found = told(&error);
