@@ -86,7 +86,7 @@ impl Wanted {
 
     /// How a process is told what to look for, without having it in its arguments or environment.
     pub fn masked(value: &str) -> String {
-        value.bytes().map(|byte| format!("{:02x}", byte ^ MASK)).collect()
+        value.bytes().fold(String::new(), |hex, byte| format!("{hex}{:02x}", byte ^ MASK))
     }
 
     /// The value, in memory that is zeroized.
@@ -250,12 +250,9 @@ mod tests {
 
     /// Another one for each test: they share the memory.
     fn wanted() -> Wanted {
-        let masked: String = (0..48)
-            .map(|_| format!("{:02x}", u8::try_from(fastrand::alphanumeric()).unwrap() ^ MASK))
-            .collect();
-        let wanted = Wanted::from_masked(&masked);
-        assert_eq!(Wanted::masked(wanted.reveal().expose_secret()), masked);
-        wanted
+        let mut value = Zeroizing::new(String::with_capacity(48));
+        value.extend(std::iter::repeat_with(fastrand::alphanumeric).take(48));
+        Wanted::from_masked(&Wanted::masked(&value))
     }
 
     fn found(wanted: &Wanted) -> Vec<PartOf> {

@@ -54,7 +54,7 @@ fn from_hex(line: &str) -> Vec<u8> {
 }
 
 fn to_hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// All that the source lists: a new one needs an error here.
