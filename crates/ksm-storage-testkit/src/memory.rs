@@ -7,6 +7,7 @@ use std::{
     io,
     ops::Range,
     os::unix::fs::FileExt,
+    sync::{Mutex, PoisonError},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -20,6 +21,9 @@ const PAGE: usize = 4096;
 const CHUNK: usize = 256 * PAGE;
 /// Secondary arenas of the GNU C library's allocator begin at a multiple of this.
 const ARENA: usize = 64 << 20;
+
+/// One search at a time: it would find what another one has read.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A value to look for. It is kept masked, so that the search does not find what it looks for.
 #[derive(Clone)]
@@ -149,6 +153,7 @@ impl Search {
     /// # Errors
     /// If `/proc/self/maps` cannot be read.
     pub fn copies(&mut self, wanted: &Wanted) -> io::Result<Vec<Found>> {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = BTreeSet::new();
         for (range, place) in self.regions()? {
             for start in range.clone().step_by(CHUNK) {
