@@ -13,7 +13,7 @@ fn child() {
     let (used, steps) = mpsc::channel();
     let (go_on, waiting) = mpsc::channel();
     // On a thread of its own, whose stack stays as the step left it while the memory is looked through.
-    let worker = thread::spawn({
+    let thread = thread::spawn({
         let wanted = wanted.clone();
         move || {
             let here = 0_u8;
@@ -29,7 +29,7 @@ fn child() {
         println!("{MARK}{step}\t{}\t{on_stack}\t{}", found.len(), summary(&found));
         go_on.send(()).unwrap();
     }
-    worker.join().unwrap();
+    thread.join().unwrap();
 }
 
 fn summary(found: &[Found]) -> String {

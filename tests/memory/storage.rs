@@ -134,10 +134,13 @@ async fn used(steps: &Steps, open: impl Future<Output = Result<ConfigStorage, Er
     storage.set(ConfigKey::AppKey, steps.wanted.reveal()).await.unwrap();
     storage.set(ConfigKey::AppKey, steps.wanted.reveal().expose_secret()).await.unwrap();
     steps.after("set");
+    let changed = |document: &mut ConfigDocument| {
+        change(document);
+        Ok::<_, Error>(())
+    };
     storage.update(changed).await.unwrap();
     steps.after("update");
-    let refusing = storage.update(|document| changed(document).and(Err::<(), _>(Error::refused("no"))));
-    assert_eq!(refusing.await.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(storage.update(refused_after).await.unwrap_err().kind(), ErrorKind::Refused);
     let panicking = storage.clone();
     let panicked = tokio::spawn(async move {
         let _ = panicking.update(panicked_after).await;
@@ -146,7 +149,7 @@ async fn used(steps: &Steps, open: impl Future<Output = Result<ConfigStorage, Er
     steps.after("refuse, panic");
     storage.refresh().await.unwrap();
     let mut document = storage.snapshot().document().clone();
-    changed(&mut document).unwrap();
+    change(&mut document);
     assert!(storage.save(&first, document.clone()).await.is_err());
     storage.save(&storage.snapshot(), document.clone()).await.unwrap();
     storage.replace(document).await.unwrap();
@@ -158,14 +161,18 @@ async fn used(steps: &Steps, open: impl Future<Output = Result<ConfigStorage, Er
     drop(storage);
 }
 
+fn refused_after(document: &mut ConfigDocument) -> Result<(), Error> {
+    change(document);
+    Err(Error::refused("on purpose"))
+}
+
 fn panicked_after(document: &mut ConfigDocument) -> Result<(), Error> {
-    changed(document)?;
+    change(document);
     panic!("on purpose")
 }
 
 /// Values made of values, one of which needs escapes.
-#[expect(clippy::unnecessary_wraps, reason = "that is the form of a change")]
-fn changed(document: &mut ConfigDocument) -> Result<(), Error> {
+fn change(document: &mut ConfigDocument) {
     let value = document.get(ConfigKey::PrivateKey).unwrap();
     let pieces = ["\"\t", value.expose_secret(), "\n"];
     // What does not fit, or does not fill it, is moved, and what was there is left.
@@ -175,7 +182,6 @@ fn changed(document: &mut ConfigDocument) -> Result<(), Error> {
     let copy = SecretString::from(value.expose_secret());
     document.set(ConfigKey::ClientKey, copy);
     document.set(ConfigKey::ClientId, longer);
-    Ok(())
 }
 
 fn blocking(steps: &Steps) {
@@ -183,6 +189,10 @@ fn blocking(steps: &Steps) {
     let storage = blocking::ConfigStorage::open(MemoryBackend::from_config(payload)).unwrap();
     steps.after("open");
     storage.set(ConfigKey::AppKey, steps.wanted.reveal()).unwrap();
+    let changed = |document: &mut ConfigDocument| {
+        change(document);
+        Ok::<_, Error>(())
+    };
     storage.update(changed).unwrap();
     let panics = || storage.update(panicked_after);
     assert!(std::panic::catch_unwind(AssertUnwindSafe(panics)).is_err());

@@ -19,7 +19,7 @@ pub(crate) struct Options {
     /// How long each target runs
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) seconds: u64,
-    /// The target to run, a file in `fuzz/fuzz_targets` without its ending; all of them if none is given
+    /// The target to run, the name of a file in `fuzz/fuzz_targets`; all of them if none is given
     pub(crate) target: Option<String>,
 }
 

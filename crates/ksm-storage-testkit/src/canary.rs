@@ -43,7 +43,7 @@ mod tests {
         let value = canary("\u{ff}?>~");
         for before in ["", "x", "xx", "xxx"] {
             let text = format!("{before}{value}{before}");
-            let hex = text.bytes().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat();
+            let hex = text.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02X}"));
             for form in [text.clone(), hex, STANDARD_NO_PAD.encode(&text), URL_SAFE.encode(&text)] {
                 assert!(is_shown(&form) && shows(&form, value.as_bytes()), "{form}");
             }

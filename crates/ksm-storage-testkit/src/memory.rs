@@ -3,11 +3,11 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    fmt::Write as _,
     fs::{self, File},
     io,
     ops::Range,
     os::unix::fs::FileExt,
+    sync::{Mutex, PoisonError},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -21,6 +21,9 @@ const PAGE: usize = 4096;
 const CHUNK: usize = 256 * PAGE;
 /// Secondary arenas of the GNU C library's allocator begin at a multiple of this.
 const ARENA: usize = 64 << 20;
+
+/// One search at a time: it would find what another one has read.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A value to look for. It is kept masked, so that the search does not find what it looks for.
 #[derive(Clone)]
@@ -87,11 +90,7 @@ impl Wanted {
 
     /// How a process is told what to look for, without having it in its arguments or environment.
     pub fn masked(value: &str) -> String {
-        value.bytes().fold(String::new(), |mut hex, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(hex, "{:02x}", byte ^ MASK);
-            hex
-        })
+        value.bytes().fold(String::new(), |hex, byte| format!("{hex}{:02x}", byte ^ MASK))
     }
 
     /// The value, in memory that is zeroized.
@@ -154,6 +153,7 @@ impl Search {
     /// # Errors
     /// If `/proc/self/maps` cannot be read.
     pub fn copies(&mut self, wanted: &Wanted) -> io::Result<Vec<Found>> {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = BTreeSet::new();
         for (range, place) in self.regions()? {
             for start in range.clone().step_by(CHUNK) {
@@ -255,11 +255,9 @@ mod tests {
 
     /// Another one for each test: they share the memory.
     fn wanted() -> Wanted {
-        let byte = |_| format!("{:02x}", u8::try_from(fastrand::alphanumeric()).unwrap() ^ MASK);
-        let masked = (0..48).map(byte).collect::<Vec<_>>().concat();
-        let wanted = Wanted::from_masked(&masked);
-        assert_eq!(Wanted::masked(wanted.reveal().expose_secret()), masked);
-        wanted
+        let mut value = Zeroizing::new(String::with_capacity(48));
+        value.extend(std::iter::repeat_with(fastrand::alphanumeric).take(48));
+        Wanted::from_masked(&Wanted::masked(&value))
     }
 
     fn found(wanted: &Wanted) -> Vec<PartOf> {

@@ -1,6 +1,6 @@
 //! The bridge, with the real SDK, against the stand-in for Keeper's service over HTTPS.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod bind;
 mod calls;
