@@ -8,9 +8,9 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    documents, infrastructure,
+    api, documents, infrastructure,
     metadata::Metadata,
-    new_backend_check,
+    new_backend_check, package,
     run::{cargo, output, run, run_and_keep, say},
     source, tasks, tools,
 };
@@ -25,6 +25,8 @@ const STEPS: &[Step] = &[
     ("fmt", || run(&mut cargo("fmt --all -- --check"))),
     ("clippy", clippy),
     ("rustdoc", || run(cargo("doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings"))),
+    ("public API", || api::api(true)),
+    ("package", || package::package(false)),
     ("dependency tree", dependency_tree),
     ("dependency tree: aws", aws_tree),
     ("rust versions: code", || {

@@ -3,12 +3,14 @@
 //! Nothing here depends on a crate of the workspace: tasks run `cargo`, so that this compiles in seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "telling is what a task runner does")]
 
+mod api;
 mod ci;
 mod documents;
 mod infrastructure;
 mod metadata;
 mod new_backend;
 mod new_backend_check;
+mod package;
 mod run;
 mod source;
 mod tasks;
@@ -67,11 +69,26 @@ enum Task {
         /// What follows `ksm-storage-` in the crate's name, in lower case: `file`, `gcp-secret`
         name: String,
     },
+    /// Write the public API of each published crate to docs/api, for review
+    Api {
+        /// Compare only, and fail where they differ
+        #[arg(long)]
+        check: bool,
+    },
+    /// Package the published crates, and look at what would be uploaded
+    Package {
+        /// Also compile each package as its users would, which takes minutes
+        #[arg(long)]
+        verify: bool,
+    },
     /// Run every check there is, and list the failed ones at the end
     Ci,
 }
 
 fn main() -> ExitCode {
+    if api::stands_in_for_rustdoc() {
+        return api::rustdoc();
+    }
     let task = Cli::parse().task;
     let passes_args = matches!(task, Task::Demo { .. } | Task::Conformance { .. } | Task::Bench { .. });
     let result = match task {
@@ -82,6 +99,8 @@ fn main() -> ExitCode {
         // As they were typed: a leading `--`, which the parser takes away, has a meaning for `cargo bench`.
         Task::Bench { .. } => tasks::bench(&std::env::args_os().skip(2).collect::<Vec<_>>()),
         Task::NewBackend { name } => new_backend::new_backend(&name),
+        Task::Api { check } => api::api(check),
+        Task::Package { verify } => package::package(verify),
         Task::Ci => ci::ci(),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
