@@ -1,7 +1,7 @@
 //! One client in place of another, in one write or not at all: `cargo run --example rotate`.
 //!
 //! For a job that rotates a configuration which other programs are reading, and which somebody else may rotate, too.
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "it is an example")]
+#![allow(clippy::panic, clippy::print_stdout, reason = "it is an example")]
 
 use ksm_storage::{ConfigKey, ConfigStorage, Error, ErrorKind, ExposeSecret, memory::MemoryBackend};
 

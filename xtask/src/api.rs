@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     env, fs,
-    path::PathBuf,
     process::{Command, ExitCode},
 };
 
@@ -11,11 +10,13 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     metadata::Metadata,
-    run::{cargo, output, root, run, say},
+    run::{cargo, output, root, run, say, target},
     tools,
 };
 
 const FOLDER: &str = "docs/api";
+const OTHER_RUST: &str =
+    "the pinned cargo-public-api reads what one version of rustdoc writes: xtask/src/tools.rs says which";
 /// Set where this program is started in place of rustdoc.
 const MARK: &str = "XTASK_AS_RUSTDOC";
 
@@ -39,7 +40,7 @@ pub(crate) fn api(check: bool) -> Result<()> {
         let json = json.join(format!("{}.json", package.name.replace('-', "_")));
         // Blanket implementations are the standard library's, and the same for every type.
         let mut list = cargo("public-api --omit blanket-impls --color never --rustdoc-json");
-        let now = output(list.arg(&json))?;
+        let now = output(list.arg(&json)).context(OTHER_RUST)?;
         ensure!(now.lines().count() > 1, "the public API of {} could not be read", package.name);
         let file = folder.join(format!("{}.txt", package.name));
         let before = fs::read_to_string(&file).unwrap_or_default();
@@ -47,7 +48,9 @@ pub(crate) fn api(check: bool) -> Result<()> {
             continue;
         }
         say(&format!("{FOLDER}/{}.txt", package.name));
-        difference(&before, &now).iter().for_each(|line| println!("{line}"));
+        for line in difference(&before, &now) {
+            println!("{line}");
+        }
         differ += 1;
         if !check {
             fs::write(&file, now)?;
@@ -73,11 +76,6 @@ fn difference(before: &str, now: &str) -> Vec<String> {
     let (before, now) = (lines(before), lines(now));
     let removed = before.difference(&now).map(|line| format!("-{line}"));
     removed.chain(now.difference(&before).map(|line| format!("+{line}"))).collect()
-}
-
-/// This program is `target/debug/xtask`, wherever `target` is.
-fn target() -> Result<PathBuf> {
-    Ok(env::current_exe()?.ancestors().nth(2).context("no target folder")?.to_owned())
 }
 
 pub(crate) fn stands_in_for_rustdoc() -> bool {

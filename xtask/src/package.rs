@@ -12,8 +12,8 @@ const FIELDS: [&str; 6] = ["description", "documentation", "keywords", "categori
 const FILES: [&str; 5] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "src/lib.rs"];
 /// What else may be there. Documentation is the facade's.
 const FOLDERS: [&str; 3] = ["src/", "examples/", "docs/"];
-const BY_CARGO: [&str; 3] = [".cargo_vcs_info.json", "Cargo.lock", "Cargo.toml.orig"];
 const PAGES: &str = ".md";
+const BY_CARGO: [&str; 3] = [".cargo_vcs_info.json", "Cargo.lock", "Cargo.toml.orig"];
 
 pub(crate) fn package(verify: bool) -> Result<()> {
     let metadata = Metadata::load()?;
@@ -28,8 +28,10 @@ pub(crate) fn package(verify: bool) -> Result<()> {
         problems.extend(missing(package));
         problems.extend(wrong_files(package.name, &files));
     }
-    problems.iter().for_each(|problem| say(problem));
-    ensure!(problems.is_empty(), "{} packages or parts of them are not fit to be published", problems.len());
+    for problem in &problems {
+        say(problem);
+    }
+    ensure!(problems.is_empty(), "{} faults in what would be published", problems.len());
 
     // All at once: each finds the others, which no registry has yet, among those that were made before.
     let mut command = cargo("package --locked --allow-dirty");

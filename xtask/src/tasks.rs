@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     metadata::{Example, Metadata},
-    run::{cargo, run, run_and_keep, say},
+    run::{cargo, run, run_and_keep, say, target},
 };
 
 /// All tests, doc tests and examples. A kind of which there is none is a failure too.
@@ -36,11 +36,8 @@ struct Folders {
 
 impl Folders {
     fn find() -> Result<Self> {
-        // This program is `target/debug/xtask`, wherever `target` is.
-        let program = env::current_exe()?;
-        let debug = program.parent().context("no folder")?;
-        let target = debug.parent().context("no target folder")?;
-        Ok(Self { programs: debug.join("examples"), run_by_tests: target.join("tmp/examples") })
+        let target = target()?;
+        Ok(Self { programs: target.join("debug/examples"), run_by_tests: target.join("tmp/examples") })
     }
 }
 
