@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 async fn main() -> Result<(), Error> {
     // An error here ends the cold start, and Lambda shows it in the function's log.
     let storage = AwsSecretStorage::from_default_config("").read_only().open().await?;
-    // With Keeper's SDK on it, `KeeperClient::open(storage)` stands here, and its clone in the handler.
-    lambda_runtime::run(service_fn(|event| answer(storage.clone(), event))).await
+    // With Keeper's SDK: `KeeperClient::open(storage)` here, and its calls, which are asynchronous, in the handler.
+    let storage = &storage;
+    lambda_runtime::run(service_fn(|event| async move { answer(storage, &event) })).await
 }
 
-async fn answer(storage: ConfigStorage, _event: LambdaEvent<Value>) -> Result<Value, Error> {
+fn answer(storage: &ConfigStorage, _event: &LambdaEvent<Value>) -> Result<Value, Error> {
     let hostname = storage.get(ConfigKey::Hostname).ok_or("the configuration has no hostname")?;
     Ok(json!({ "hostname": hostname.expose_secret() }))
 }
