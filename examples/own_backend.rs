@@ -1,9 +1,7 @@
-//! A backend of one's own: `cargo run --example own_backend`.
-//!
-//! One line of `ksm-storage-testkit` would put it through the whole conformance suite.
+//! A backend of one's own: `cargo run --example own_backend`, and its tests `cargo test --example own_backend`.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "it is an example")]
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ksm_storage::{
     Capabilities, ConfigKey, ConfigStorage, Error, Location, Payload, Result, StorageBackend, StoreOutcome,
@@ -11,8 +9,8 @@ use ksm_storage::{
 };
 
 /// A numbered row of a table, as a database would keep it.
-#[derive(Debug, Default)]
-struct Row(Mutex<(u64, Option<Payload>)>);
+#[derive(Clone, Debug, Default)]
+struct Row(Arc<Mutex<(u64, Option<Payload>)>>);
 
 fn stored((number, payload): &(u64, Option<Payload>)) -> Stored {
     Stored { version: Version::new(number.to_string()), payload: payload.clone() }
@@ -23,17 +21,14 @@ impl StorageBackend for Row {
     fn location(&self) -> Location {
         Location::new("row", "ksm")
     }
-
     fn capabilities(&self) -> Capabilities {
         Capabilities::new(Writes::Exact)
     }
-
     async fn load(&self) -> Result<Stored> {
-        Ok(stored(&self.0.lock().expect("no holder of the lock panics")))
+        Ok(stored(&self.0.lock().expect("no holder of it panics")))
     }
-
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
-        let mut row = self.0.lock().expect("no holder of the lock panics");
+        let mut row = self.0.lock().expect("no holder of it panics");
         if stored(&row).version != *expected {
             return Ok(StoreOutcome::Conflict { current: Some(stored(&row)) });
         }
@@ -48,4 +43,35 @@ async fn main() -> Result<(), Error> {
     storage.set(ConfigKey::Hostname, "keepersecurity.com").await?;
     println!("{storage:?}");
     Ok(())
+}
+
+#[cfg(test)]
+mod conformance {
+    use super::*;
+
+    #[async_trait::async_trait]
+    impl ksm_storage_testkit::Fixture for Row {
+        fn name(&self) -> String {
+            "row".into()
+        }
+        async fn fresh(&self) -> Box<dyn ksm_storage_testkit::Store> {
+            Box::new(Row::default())
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl ksm_storage_testkit::Store for Row {
+        async fn open(&self) -> Arc<dyn StorageBackend> {
+            Arc::new(self.clone())
+        }
+        async fn write(&self, payload: Option<Payload>) {
+            let mut row = self.0.lock().expect("no holder of it panics");
+            *row = (row.0 + 1, payload);
+        }
+        async fn read(&self) -> Option<Payload> {
+            self.0.lock().expect("no holder of it panics").1.clone()
+        }
+    }
+
+    ksm_storage_testkit::conformance_tests!(Row::default());
 }

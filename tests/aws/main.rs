@@ -15,6 +15,8 @@ use tokio::process::Command;
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/http.rs"]
+mod http;
 #[cfg(target_os = "linux")]
 #[path = "../common/watch.rs"]
 mod watch;
@@ -22,6 +24,7 @@ mod watch;
 mod work;
 
 use common::binary;
+use http::{reply, serve};
 
 const SECRET: &str = r#"{"hostname":"keepersecurity.com"}"#;
 
@@ -259,3 +262,72 @@ async fn a_malformed_id_is_told_before_any_call() {
     run.failed(&["account is \\\"1\\\"", "12 digits"]);
     assert_eq!(world.server.metadata().calls(), 0);
 }
+
+const TEMPORARY: &str =
+    r#"{"AccessKeyId":"AKIA","SecretAccessKey":"key","Token":"session","Expiration":"2999-01-01T00:00:00Z"}"#;
+
+#[tokio::test]
+async fn a_container_takes_the_role_of_its_task_or_pod() {
+    let world = World::new().await;
+    let url = world.server.url();
+    let agent = serve(|request| {
+        let known =
+            request.line == "GET /v1/credentials" && request.header("authorization") == Some("the.token");
+        Some(if known { reply(200, "", TEMPORARY) } else { reply(403, "", "{}") })
+    })
+    .await;
+    let agent = format!("http://{agent}/v1/credentials");
+    let service = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*agent), ("AWS_REGION", "us-east-1")];
+    let args = ["ksm-config", &*url];
+    let run = |token| world.run("aws_container", &args, service.into_iter().chain([token]));
+
+    let run_of_task = run(("AWS_CONTAINER_AUTHORIZATION_TOKEN", "the.token")).await;
+    run_of_task.opened();
+    assert!(run_of_task.text().contains("health: waiting until somebody binds"), "{}", run_of_task.text());
+    let token = world.file("token", "the.token");
+    run(("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.to_str().unwrap())).await.opened();
+    // The control: the credentials come from there.
+    let run = run(("AWS_CONTAINER_AUTHORIZATION_TOKEN", "another")).await;
+    run.failed(&["no usable credentials"]);
+    assert_eq!(world.server.metadata().calls(), 0);
+}
+
+#[tokio::test]
+async fn a_container_takes_the_role_of_its_service_account() {
+    const ROLE: &str = "arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Freader";
+    let world = World::new().await;
+    let sts = serve(|request| {
+        let asked: BTreeSet<_> = request.body.split('&').collect();
+        let role = format!("RoleArn={ROLE}");
+        let known = ["Action=AssumeRoleWithWebIdentity", &role, "WebIdentityToken=the.token"];
+        let known = request.line == "POST /" && known.iter().all(|field| asked.contains(field));
+        Some(if known { reply(200, "", ASSUMED) } else { reply(403, "", "") })
+    })
+    .await;
+    let (url, sts) = (world.server.url(), format!("http://{sts}"));
+    let (token, other) = (world.file("token", "the.token"), world.file("other", "another"));
+    for (token, opens) in [(&token, true), (&other, false)] {
+        let variables = [
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+            ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/reader"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ENDPOINT_URL_STS", &sts),
+        ];
+        let run = world.run("aws_container", &["ksm-config", &url], variables).await;
+        if opens { run.opened() } else { run.failed(&["no usable credentials"]) }
+    }
+    assert_eq!(world.server.metadata().calls(), 0);
+}
+
+const ASSUMED: &str = "\
+<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">
+  <AssumeRoleWithWebIdentityResult>
+    <Credentials>
+      <AccessKeyId>AKIA</AccessKeyId>
+      <SecretAccessKey>key</SecretAccessKey>
+      <SessionToken>session</SessionToken>
+      <Expiration>2999-01-01T00:00:00Z</Expiration>
+    </Credentials>
+  </AssumeRoleWithWebIdentityResult>
+</AssumeRoleWithWebIdentityResponse>
+";

@@ -8,9 +8,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    documents, fuzz, infrastructure,
+    api, documents, fuzz, infrastructure,
     metadata::{Metadata, tree},
-    mutants, new_backend_check,
+    mutants, new_backend_check, package,
     run::{cargo, output, run, run_and_keep, say},
     source, tasks, tools,
 };
@@ -28,6 +28,8 @@ const STEPS: &[Step] = &[
     }),
     ("clippy", clippy),
     ("rustdoc", || run(cargo("doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings"))),
+    ("public API", || api::api(true)),
+    ("package", || package::package(false)),
     ("dependency tree", dependency_tree),
     ("dependency tree: aws", aws_tree),
     ("programs that are measured", programs),

@@ -1,10 +1,10 @@
 //! Checks what lies in `infra/`, as far as that is possible without an account.
 
-use std::{env, fs, io::ErrorKind, path::PathBuf, process::Command};
+use std::{fs, io::ErrorKind, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
-use crate::run::{root, run, say};
+use crate::run::{root, run, say, target};
 
 const REQUIREMENTS: &str = "infra/requirements.txt";
 
@@ -26,9 +26,7 @@ pub(crate) fn check() -> Result<()> {
 /// The interpreter of an environment below `target` with the pinned linters in it, which is made if it is not there.
 fn environment() -> Result<PathBuf> {
     let wanted = fs::read_to_string(root().join(REQUIREMENTS))?;
-    // This program is `target/debug/xtask`, wherever `target` is.
-    let program = env::current_exe()?;
-    let folder = program.ancestors().nth(2).context("no target folder")?.join("infra-python");
+    let folder = target()?.join("infra-python");
     let (python, stamp) = (folder.join("bin/python"), folder.join("installed.txt"));
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);

@@ -3,6 +3,7 @@
 //! Nothing here depends on a crate of the workspace: tasks run `cargo`, so that this compiles in seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "telling is what a task runner does")]
 
+mod api;
 mod bench;
 mod ci;
 mod documents;
@@ -12,6 +13,7 @@ mod metadata;
 mod mutants;
 mod new_backend;
 mod new_backend_check;
+mod package;
 mod run;
 mod source;
 mod tasks;
@@ -76,6 +78,18 @@ enum Task {
         /// What follows `ksm-storage-` in the crate's name, in lower case: `file`, `gcp-secret`
         name: String,
     },
+    /// Write the public API of each published crate to docs/api, for review
+    Api {
+        /// Compare only, and fail where they differ
+        #[arg(long)]
+        check: bool,
+    },
+    /// Package the published crates, and look at what would be uploaded
+    Package {
+        /// Also compile each package as its users would, which takes minutes
+        #[arg(long)]
+        verify: bool,
+    },
     /// Run every check there is, and list the failed ones at the end
     Ci {
         /// Run these checks only
@@ -85,6 +99,9 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    if api::stands_in_for_rustdoc() {
+        return api::rustdoc();
+    }
     let task = Cli::parse().task;
     let passes_args = matches!(task, Task::Demo { .. } | Task::Conformance { .. });
     let result = match task {
@@ -96,6 +113,8 @@ fn main() -> ExitCode {
         Task::Bench { quick } => bench::bench(if quick { Length::Quick } else { Length::Report }),
         Task::Mutants(args) => mutants::mutants(&args),
         Task::NewBackend { name } => new_backend::new_backend(&name),
+        Task::Api { check } => api::api(check),
+        Task::Package { verify } => package::package(verify),
         Task::Ci { only } => ci::ci(&only),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

@@ -16,6 +16,29 @@ pub(crate) struct Package<'a> {
     pub(crate) published: bool,
     /// As `major.minor.patch`, where the package states one.
     pub(crate) rust_version: Option<[u64; 3]>,
+    all: &'a Value,
+}
+
+impl Package<'_> {
+    /// Whether the manifest sets the field, and not to nothing.
+    pub(crate) fn has(&self, field: &str) -> bool {
+        match &self.all[field] {
+            Value::String(text) => !text.is_empty(),
+            Value::Array(list) => !list.is_empty(),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn has_lib(&self) -> bool {
+        list(&self.all["targets"]).any(|target| list(&target["kind"]).any(|kind| kind == "lib"))
+    }
+}
+
+pub(crate) struct Example {
+    pub(crate) package: String,
+    pub(crate) name: String,
+    /// The features that it needs.
+    pub(crate) features: Vec<String>,
 }
 
 impl Metadata {
@@ -36,6 +59,7 @@ impl Metadata {
             // Null means any registry, a list these ones, and an empty list none.
             published: package["publish"] != Value::Array(Vec::new()),
             rust_version: package["rust_version"].as_str().map(parse_version),
+            all: package,
         })
     }
 
@@ -45,15 +69,17 @@ impl Metadata {
         self.packages().filter(move |package| members.contains(package.id))
     }
 
-    /// The examples of this workspace, with the packages that they belong to.
-    pub(crate) fn examples(&self) -> Vec<(String, String)> {
-        let members: BTreeSet<_> = self.members().map(|package| package.id).collect();
+    /// The examples of this workspace.
+    pub(crate) fn examples(&self) -> Vec<Example> {
         let mut examples = Vec::new();
-        for package in list(&self.0["packages"]).filter(|package| members.contains(text(&package["id"]))) {
-            for target in list(&package["targets"]) {
-                if list(&target["kind"]).any(|kind| kind == "example") {
-                    examples.push((text(&package["name"]).to_owned(), text(&target["name"]).to_owned()));
-                }
+        for package in self.members() {
+            let targets = list(&package.all["targets"]);
+            for target in targets.filter(|target| list(&target["kind"]).any(|kind| kind == "example")) {
+                examples.push(Example {
+                    package: package.name.to_owned(),
+                    name: text(&target["name"]).to_owned(),
+                    features: list(&target["required-features"]).map(|name| text(name).to_owned()).collect(),
+                });
             }
         }
         examples

@@ -13,8 +13,9 @@ macro_rules! template {
 }
 
 /// The files of the crate. `template` and `Template` stand for its name, and for nothing else.
-const FILES: [(&str, &str); 7] = template![
+const FILES: [(&str, &str); 8] = template![
     "Cargo.toml",
+    "README.md",
     "src/lib.rs",
     "src/backend.rs",
     "src/builder.rs",
@@ -52,9 +53,25 @@ pub(crate) fn create(root: &Path, name: &Name) -> Result<()> {
         fs::write(&path, name.fill(template))
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
+    for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        link(root, licence, &folder.join(licence))?;
+    }
     fs::write(&manifest, registered)?;
     // Where lines break, and in which order imports stand, depends on the name.
     run(Command::new("cargo").current_dir(root).args(["fmt", "--package", &name.package()]))
+}
+
+/// A package holds what is in its own folder alone: what the workspace has once, it finds there by a link.
+#[cfg(unix)]
+fn link(_root: &Path, file: &str, link: &Path) -> Result<()> {
+    let target = Path::new("../..").join(file);
+    std::os::unix::fs::symlink(target, link).with_context(|| format!("{} cannot be made", link.display()))
+}
+
+#[cfg(not(unix))]
+fn link(root: &Path, file: &str, copy: &Path) -> Result<()> {
+    fs::copy(root.join(file), copy).with_context(|| format!("{} cannot be made", copy.display()))?;
+    Ok(())
 }
 
 /// The workspace's manifest, with the crate among its default members and dependencies.

@@ -1,10 +1,11 @@
 //! Running commands, in the workspace's root folder.
 
 use std::{
+    env,
     ffi::OsStr,
     fmt,
     io::{IsTerminal, Read, Write, stderr, stdout},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
 };
 
@@ -29,6 +30,11 @@ impl std::error::Error for Failed {}
 pub(crate) fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own)
+}
+
+/// The folder of what is built: this program is `target/debug/xtask`, wherever `target` is.
+pub(crate) fn target() -> Result<PathBuf> {
+    Ok(env::current_exe()?.ancestors().nth(2).context("no target folder")?.to_owned())
 }
 
 /// A `cargo` command with these words (separated by white space) as arguments.

@@ -1,29 +1,56 @@
 //! The tasks that a person runs.
 
-use std::{ffi::OsString, process::Command};
+use std::{
+    env::{self, consts::EXE_SUFFIX},
+    ffi::OsString,
+    fs,
+    path::PathBuf,
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    metadata::Metadata,
-    run::{cargo, run, run_and_keep},
+    metadata::{Example, Metadata},
+    run::{cargo, run, run_and_keep, say, target},
 };
 
 /// All tests, doc tests and examples. A kind of which there is none is a failure too.
 pub(crate) fn test() -> Result<()> {
+    let folders = Folders::find()?;
+    let _ = fs::remove_dir_all(&folders.run_by_tests);
     // Some tests run examples as programs of their own.
     run(&mut cargo("build --workspace --all-features --examples"))?;
     let tests = run_and_keep(&mut cargo("test --workspace --all-features --lib --bins --tests --examples"))?;
     ensure!(passed(&tests) > 0, "no test was found");
     let doc_tests = run_and_keep(&mut cargo("test --workspace --all-features --doc"))?;
     ensure!(passed(&doc_tests) > 0, "no doc test was found");
-    let examples = Metadata::load()?.examples();
-    ensure!(examples.iter().any(|(package, _)| package == "ksm-storage"), "no example was found");
-    // Those for AWS need a service to talk to: the tests in `tests/aws.rs` run them, against the emulator.
-    let alone =
-        |(package, example): &(String, String)| package == "ksm-storage" && !example.starts_with("aws_");
-    for (package, example) in examples.into_iter().filter(alone) {
-        run(&mut cargo(&format!("run --quiet --package {package} --all-features --example {example}")))?;
+    examples(&Metadata::load()?.examples(), &folders)
+}
+
+/// Where the programs of the examples are, and where tests leave the names of those that they have run.
+struct Folders {
+    programs: PathBuf,
+    run_by_tests: PathBuf,
+}
+
+impl Folders {
+    fn find() -> Result<Self> {
+        let target = target()?;
+        Ok(Self { programs: target.join("debug/examples"), run_by_tests: target.join("tmp/examples") })
+    }
+}
+
+/// Every example is run: by the tests, or else here, where it needs neither arguments nor a service.
+fn examples(examples: &[Example], folders: &Folders) -> Result<()> {
+    ensure!(!examples.is_empty(), "no example was found");
+    let (by_tests, others): (Vec<_>, Vec<_>) =
+        examples.iter().partition(|example| folders.run_by_tests.join(&example.name).exists());
+    say(&format!("{} examples were run by tests, {} are run now", by_tests.len(), others.len()));
+    for Example { package, name, features } in others {
+        let alone = package == "ksm-storage" && !features.iter().any(|feature| feature == "aws");
+        ensure!(alone, "no test runs the example {name} of {package}, which needs a service");
+        run(&mut Command::new(folders.programs.join(format!("{name}{EXE_SUFFIX}"))))?;
     }
     Ok(())
 }
@@ -64,7 +91,7 @@ pub(crate) fn demo(args: &[OsString]) -> Result<()> {
     let mut demo = cargo("run --quiet --package ksm-storage --features aws,sdk --example demo --");
     if args.is_empty() {
         // Stand-ins are on this machine, whatever the SDK is told elsewhere; cargo itself may need the proxy.
-        let direct = [std::env::var("NO_PROXY").unwrap_or_default(), "127.0.0.1".to_owned()].join(",");
+        let direct = [env::var("NO_PROXY").unwrap_or_default(), "127.0.0.1".to_owned()].join(",");
         demo.env_remove("KSM_HOSTNAME").env("NO_PROXY", direct);
     }
     run(demo.args(args))
@@ -80,6 +107,8 @@ pub(crate) fn passed(output: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -89,5 +118,26 @@ mod tests {
         assert_eq!(passed(output), 15);
         assert_eq!(passed("test result: ok. 0 passed; 0 failed; 4 ignored"), 0);
         assert_eq!(passed(""), 0);
+    }
+
+    #[test]
+    fn an_example_that_nobody_runs_is_found() {
+        let none = Path::new("no-such-folder");
+        let folders = |run_by_tests| Folders { programs: none.to_owned(), run_by_tests };
+        let example = |features: &[&str]| {
+            let features = features.iter().map(|&feature| feature.to_owned()).collect();
+            [Example { package: "ksm-storage".to_owned(), name: "src".to_owned(), features }]
+        };
+        assert!(examples(&example(&["aws"]), &folders(crate_folder())).is_ok());
+        let error = examples(&example(&["aws"]), &folders(none.to_owned())).unwrap_err().to_string();
+        assert!(error.contains("no test runs the example src"), "{error}");
+        let error = examples(&example(&[]), &folders(none.to_owned())).unwrap_err().to_string();
+        assert!(error.contains("cannot be started"), "{error}");
+        assert!(examples(&[], &folders(none.to_owned())).is_err());
+    }
+
+    /// A folder in which there is something of the name `src`.
+    fn crate_folder() -> PathBuf {
+        env!("CARGO_MANIFEST_DIR").into()
     }
 }

@@ -16,6 +16,8 @@ pub(crate) const DENY: Tool = Tool { package: "cargo-deny", version: "0.20.2" };
 pub(crate) const FUZZ: Tool = Tool { package: "cargo-fuzz", version: "0.13.2" };
 pub(crate) const MACHETE: Tool = Tool { package: "cargo-machete", version: "0.9.2" };
 pub(crate) const MUTANTS: Tool = Tool { package: "cargo-mutants", version: "27.1.0" };
+/// The newest that reads what rustdoc of Rust 1.95 writes (format 57).
+pub(crate) const PUBLIC_API: Tool = Tool { package: "cargo-public-api", version: "0.52.0" };
 
 impl Tool {
     pub(crate) fn install(&self) -> Result<()> {

@@ -30,6 +30,7 @@ pub(crate) fn check() -> Result<()> {
     kinds("keeper kinds", "crates/ksm-storage-sdk/src/error.rs", &mut problems)?;
     docs_rs(&mut problems)?;
     names(&mut problems)?;
+    examples(&mut problems)?;
     for problem in &problems {
         say(problem);
     }
@@ -149,6 +150,21 @@ fn names(problems: &mut Vec<String>) -> Result<()> {
         }
     }
     ensure!(found > 0, "no name was found");
+    Ok(())
+}
+
+/// The README says for whom each example is.
+fn examples(problems: &mut Vec<String>) -> Result<()> {
+    let readme = read("README.md")?;
+    let files = tracked(&["examples/*"])?;
+    let names: BTreeSet<_> = files.iter().filter_map(|file| file.split(['/', '.']).nth(1)).collect();
+    ensure!(!names.is_empty(), "no example was found");
+    let tables: Vec<_> = readme.lines().filter(|line| line.starts_with('|')).collect();
+    for name in names {
+        if !tables.iter().any(|row| row.contains(&format!("`{name}`"))) {
+            problems.push(format!("README.md: no table has the example {name}"));
+        }
+    }
     Ok(())
 }
 

@@ -1,0 +1,22 @@
+//! A Lambda function: the secret is read at the cold start, invocations read from memory.
+//!
+//! Deployed as the program `bootstrap` of a function on `provided.al2023`, with the secret's name in `KSM_AWS_SECRET`. It
+//! does not run without Lambda; `tests/examples.rs` runs it on a stand-in of the runtime API.
+
+use ksm_storage::{ConfigKey, ConfigStorage, aws::AwsSecretStorage};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::{Value, json};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    // An error here ends the cold start, and Lambda shows it in the function's log.
+    let storage = AwsSecretStorage::from_default_config("").read_only().open().await?;
+    // With Keeper's SDK: `KeeperClient::open(storage)` here, and its calls, which are asynchronous, in the handler.
+    let storage = &storage;
+    lambda_runtime::run(service_fn(|event| async move { answer(storage, &event) })).await
+}
+
+fn answer(storage: &ConfigStorage, _event: &LambdaEvent<Value>) -> Result<Value, Error> {
+    let hostname = storage.get(ConfigKey::Hostname).ok_or("the configuration has no hostname")?;
+    Ok(json!({ "hostname": hostname.expose_secret() }))
+}

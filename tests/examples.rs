@@ -1,0 +1,116 @@
+//! Examples that need something around them: the service that runs Lambda functions, or a client.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+#[path = "common/http.rs"]
+mod http;
+
+use std::{
+    process::Stdio,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use common::binary;
+use http::{reply, serve};
+use ksm_storage::{
+    ConfigKey,
+    aws::{
+        AwsSecretStorage,
+        emulator::{Action, Emulator, Server, Value},
+    },
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+    sync::mpsc,
+    time::timeout,
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A function as Lambda starts it, with the secret on the emulator and the runtime API at `api`.
+fn function(server: &Server, api: &str) -> Command {
+    let mut function = Command::new(binary("lambda"));
+    function
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", api)
+        .env("AWS_LAMBDA_FUNCTION_NAME", "function")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+        .env("AWS_ACCESS_KEY_ID", "AKIA")
+        .env("AWS_SECRET_ACCESS_KEY", "key")
+        .env("AWS_SESSION_TOKEN", "session")
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ENDPOINT_URL", server.url())
+        .env("KSM_AWS_SECRET", "team/ksm")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    function
+}
+
+#[tokio::test]
+async fn a_function_reads_its_secret_at_the_cold_start_alone() {
+    let emulator = Emulator::new("us-east-1");
+    emulator.secret("team/ksm").overwrite(Value::Text(r#"{"hostname":"keepersecurity.com"}"#.into()));
+    let server = Server::start(emulator.clone()).await.unwrap();
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    let invocations = AtomicUsize::new(0);
+    let api = serve(move |request| {
+        if request.line != "GET /2018-06-01/runtime/invocation/next" {
+            let _ = answers.send((request.line, request.body));
+            return Some(reply(202, "", ""));
+        }
+        // After the second, the function is frozen.
+        let id = invocations.fetch_add(1, Ordering::Relaxed) + 1;
+        let headers = format!(
+            "lambda-runtime-aws-request-id: {id}\r\nlambda-runtime-deadline-ms: 32503680000000\r\n\
+             lambda-runtime-invoked-function-arn: arn:aws:lambda:us-east-1:123456789012:function:function\r\n"
+        );
+        (id <= 2).then(|| reply(200, &headers, "{}"))
+    })
+    .await;
+
+    let _running = function(&server, &api).spawn().unwrap();
+    for id in 1..=2 {
+        let answer = timeout(PATIENCE, answered.recv()).await.unwrap().unwrap();
+        let line = format!("POST /2018-06-01/runtime/invocation/{id}/response");
+        assert_eq!(answer, (line, r#"{"hostname":"keepersecurity.com"}"#.to_owned()));
+    }
+    assert_eq!(emulator.calls(Action::GetSecretValue), 1);
+}
+
+#[tokio::test]
+async fn a_cold_start_without_a_secret_takes_no_invocation() {
+    let server = Server::start(Emulator::new("us-east-1")).await.unwrap();
+    let (requests, mut requested) = mpsc::unbounded_channel();
+    let api = serve(move |request| {
+        let _ = requests.send(request.line);
+        Some(reply(500, "", ""))
+    })
+    .await;
+    let output = timeout(PATIENCE, function(&server, &api).output()).await.unwrap().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("team/ksm") && text.contains("not found"), "{text}");
+    assert!(requested.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn the_emulator_serves_other_programs() {
+    let mut emulator = Command::new(binary("emulator"))
+        .env_clear()
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(emulator.stdout.take().unwrap()).lines();
+    let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let url = line.split_once("--endpoint-url ").unwrap().1;
+    let open = || AwsSecretStorage::from_custom_config("new", "AKIA", "key", "us-east-1").endpoint_url(url);
+    assert!(open().open().await.is_err(), "its region is not empty");
+    open().create_if_missing().open().await.unwrap().set(ConfigKey::ClientId, "abc").await.unwrap();
+    let stored = open().open().await.unwrap();
+    assert_eq!(stored.get(ConfigKey::ClientId).unwrap().expose_secret(), "abc");
+}
