@@ -176,38 +176,14 @@ pub(super) fn refuse_write(backend: &dyn StorageBackend, read_only: bool) -> Res
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-
-    use super::*;
-    use crate::{Capabilities, Location, Payload, Stored, Version};
-
-    #[derive(Debug)]
-    struct Absent;
-
-    #[async_trait]
-    impl StorageBackend for Absent {
-        fn location(&self) -> Location {
-            Location::new("absent", "1")
-        }
-
-        fn capabilities(&self) -> Capabilities {
-            Capabilities::new(Writes::Exact)
-        }
-
-        async fn load(&self) -> Result<Stored> {
-            Err(timeout("absent"))
-        }
-
-        async fn store(&self, _: &Version, _: &Payload) -> Result<StoreOutcome> {
-            Err(timeout("absent"))
-        }
-    }
+    use super::{super::reader::tests::Fixed, *};
+    use crate::Version;
 
     #[test]
     fn a_handle_has_the_deadline_that_its_builder_was_given() {
         let finish =
             |builder: Builder| builder.finish(Snapshot::new(Version::new("1"), ConfigDocument::new()));
-        let builder = || Builder::new(Arc::new(Absent));
+        let builder = || Builder::new(Arc::new(Fixed(None)));
         assert_eq!(finish(builder()).deadline(), Duration::from_secs(15));
         assert_eq!(finish(builder().deadline(Duration::from_secs(7))).deadline(), Duration::from_secs(7));
     }
