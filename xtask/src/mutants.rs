@@ -127,12 +127,12 @@ fn try_target(target: &Target, args: &Args, accepted: &Accepted) -> Result<()> {
     let own = list::shard(&chosen, args.shard.unwrap_or((0, 1)));
     let folder = runner::Folder::of_shard(target, args.shard)?;
     let mut outcomes = Outcomes::read(target)?;
-    outcomes.add(folder.harvest()?)?;
+    folder.hand_over(&mut outcomes)?;
     let left: Vec<_> = own.iter().copied().filter(|mutant| !outcomes.is_settled(mutant)).collect();
     say(&format!("{} mutants, {} of them to be tried", own.len(), left.len()));
     if !left.is_empty() {
         let ended = runner::run(target, &left, &folder, None);
-        outcomes.add(folder.harvest()?)?;
+        folder.hand_over(&mut outcomes)?;
         ended?;
     }
     // What another shard has found meanwhile counts, too.

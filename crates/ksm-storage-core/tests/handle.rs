@@ -2,17 +2,19 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::{
+    future::Future,
     num::NonZeroU32,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use ksm_storage_core::{
-    BindState, Capabilities, Clock,
+    BindState, Capabilities, Clock, ConfigDocument,
     ConfigKey::{Bat, Url},
     ConfigStorage, Displaced, Error, ErrorKind, ExposeSecret, Location, Outcome, Payload, Result,
     StorageBackend, StoreOutcome, Stored, Version, Writes, blocking,
@@ -62,6 +64,23 @@ fn a_change_does_not_run_anything_through_a_blocking_handle() {
     let inner = storage.clone();
     let nested = storage.run_async(move |_| async move { inner.refresh().map(drop) }).unwrap();
     assert_eq!(nested.unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_change_is_kept_from_its_own_handle_and_from_no_other() {
+    let [one, other] = ["{}"; 2].map(|json| ConfigStorage::open(MemoryBackend::from_config(json)));
+    let (one, other) = (one.await.unwrap(), other.await.unwrap());
+    let mut handles = [one.clone(), other];
+    let refused = one.update(move |_| {
+        Ok::<_, Error>(handles.each_mut().map(|storage| {
+            let mut call = Box::pin(storage.refresh());
+            match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(result) => Some(result.unwrap_err().kind()),
+                Poll::Pending => None,
+            }
+        }))
+    });
+    assert_eq!(refused.await.unwrap(), [Some(ErrorKind::InvalidArgument), None]);
 }
 
 #[tokio::test]
@@ -212,6 +231,18 @@ async fn stale_loads_are_repeated_after_longer_and_longer_pauses_until_two_secon
     let pauses = clock.in_millis();
     assert!(matches!(pauses[..], [10..20, 20..40, 40..80, 80..160, 160..320, ..]), "{pauses:?}");
     assert_eq!(clock.now(), Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_document_of_the_greatest_length_is_stored_and_no_longer_one() {
+    let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await.unwrap();
+    let mut document = ConfigDocument::new();
+    document.set(Url, "");
+    let room = ConfigDocument::MAX_LEN - document.encoded_len();
+    storage.set(Url, "x".repeat(room)).await.unwrap();
+    let error = storage.set(Url, "x".repeat(room + 1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotApplied));
+    assert_eq!(storage.snapshot().document().encoded_len(), ConfigDocument::MAX_LEN);
 }
 
 #[tokio::test]

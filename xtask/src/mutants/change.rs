@@ -63,7 +63,7 @@ pub(super) fn since(revision: &str) -> Result<()> {
         if Instant::now() < deadline {
             let folder = Folder::of_change(target)?;
             let ended = runner::run(target, &chosen, &folder, Some(deadline))?;
-            outcomes = folder.harvest()?.into_iter().collect();
+            outcomes = folder.found()?.into_iter().collect();
             if ended == Ended::OutOfTime {
                 say("the time is over");
             }

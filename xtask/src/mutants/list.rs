@@ -87,7 +87,11 @@ fn hash_of(file: &str) -> Result<u64> {
 
 /// Unit tests stand last in a file. They may become better, which changes no mutant.
 fn without_tests(content: &str) -> &str {
-    content.rsplit_once("\n#[cfg(test)]\nmod tests {\n").map_or(content, |(code, _)| code).trim_end()
+    match content.rsplit_once("\n#[cfg(test)]\n") {
+        Some((code, tests)) if tests.lines().next().is_some_and(|line| line.ends_with("mod tests {")) => code,
+        _ => content,
+    }
+    .trim_end()
 }
 
 /// The same ones for the same list, count and seed, in their old order.
@@ -129,7 +133,9 @@ pub(super) mod tests {
     fn a_better_unit_test_makes_no_other_file_of_it() {
         let code = "fn a() {}\n#[cfg(test)]\nmod fault;\nfn b() {}\n";
         assert_eq!(without_tests(code), code.trim_end());
-        assert_eq!(without_tests(&format!("{code}\n#[cfg(test)]\nmod tests {{\n}}\n")), code.trim_end());
+        for head in ["mod tests {", "pub(super) mod tests {"] {
+            assert_eq!(without_tests(&format!("{code}\n#[cfg(test)]\n{head}\n}}\n")), code.trim_end());
+        }
     }
 
     #[test]

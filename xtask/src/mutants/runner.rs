@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
     io::ErrorKind,
     path::PathBuf,
     process::{Child, Command, ExitStatus},
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use super::{
     Target,
     list::{self, Mutant},
-    outcomes::{self, Found, Outcome, read_if_there},
+    outcomes::{self, Found, Outcome, Outcomes, read_if_there},
 };
 use crate::run::root;
 
@@ -31,6 +31,8 @@ pub(super) struct Folder {
     /// What cargo builds, for all targets: their dependencies are the same. It is kept, so that these are compiled once;
     /// of the tree a new copy is made every time, which is newer than anything here.
     build: PathBuf,
+    /// A second run here would take what the first one has made of its mutants for its own.
+    _lock: File,
 }
 
 impl Folder {
@@ -45,12 +47,29 @@ impl Folder {
 
     fn new(target: &Target, name: &str, build: &str) -> Result<Self> {
         let path = outcomes::folder(target).join(name);
-        fs::create_dir_all(&path).with_context(|| format!("{} cannot be created", path.display()))?;
-        Ok(Self { path, build: root().join("target/mutants/build").join(build) })
+        Self::at(path, root().join("target/mutants/build").join(build))
     }
 
-    /// What the last run found, whether or not it came to its end, and clears it away.
-    pub(super) fn harvest(&self) -> Result<Vec<Found>> {
+    fn at(path: PathBuf, build: PathBuf) -> Result<Self> {
+        for path in [&path, &build] {
+            fs::create_dir_all(path).with_context(|| format!("{} cannot be created", path.display()))?;
+        }
+        let lock = File::create(build.join("mutants.lock"))?;
+        lock.try_lock().with_context(|| {
+            format!("another run uses {}: wait for it, or give each a shard", build.display())
+        })?;
+        Ok(Self { path, build, _lock: lock })
+    }
+
+    /// Hands over what the last run found, whether or not it came to its end. It is handed over once: later runs elsewhere
+    /// may have found something else.
+    pub(super) fn hand_over(&self, outcomes: &mut Outcomes) -> Result<()> {
+        outcomes.add(self.found()?)?;
+        fs::write(self.chosen(), "").with_context(|| format!("{} cannot be written", self.path.display()))
+    }
+
+    /// What the last run found.
+    pub(super) fn found(&self) -> Result<Vec<Found>> {
         let chosen = read_if_there(&self.chosen())?;
         let hashes: BTreeMap<_, _> = chosen
             .lines()
@@ -97,7 +116,7 @@ pub(super) enum Ended {
     OutOfTime,
 }
 
-/// Tries these mutants, until `deadline` at the latest. What was found is then in the folder, to be harvested.
+/// Tries these mutants, until `deadline` at the latest. What was found is then in the folder, to be handed over.
 pub(super) fn run(
     target: &Target,
     mutants: &[&Mutant],
@@ -160,26 +179,27 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::{super::list::tests::mutant, *};
 
-    fn folder(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("mutants-{name}-{}", std::process::id()));
-        fs::create_dir_all(path.join("mutants.out")).unwrap();
-        Folder { build: path.join("build"), path }
-    }
-
     #[test]
-    fn what_an_interrupted_run_has_found_is_harvested() {
-        let folder = folder("harvest");
+    fn what_an_interrupted_run_has_found_is_handed_over_once() {
+        let path = std::env::temp_dir().join(format!("mutants-{}", std::process::id()));
+        let folder = Folder::at(path.clone(), path.join("build")).unwrap();
+        let busy = Folder::at(path.clone(), path.join("build")).err().unwrap().to_string();
+        assert!(busy.starts_with("another run uses "), "{busy}");
         let [a, b] = ["f.rs:1:1: replace a", "f.rs:2:1: replace b"].map(|name| mutant(name, 7));
         folder.prepare(&[&a, &b]).unwrap();
-        assert_eq!(folder.harvest().unwrap(), []);
-        fs::create_dir_all(folder.path.join("mutants.out")).unwrap();
-        fs::write(folder.path.join("mutants.out/caught.txt"), format!("{}\n", a.name)).unwrap();
-        fs::write(folder.path.join("mutants.out/missed.txt"), "f.rs:2:1: repl").unwrap();
-        assert_eq!(folder.harvest().unwrap(), [((7, a.name), Outcome::Caught)]);
-        // The next run does not find what the last one did.
+        assert_eq!(folder.found().unwrap(), []);
+        fs::create_dir(path.join("mutants.out")).unwrap();
+        fs::write(path.join("mutants.out/caught.txt"), format!("{}\n", a.name)).unwrap();
+        fs::write(path.join("mutants.out/missed.txt"), "f.rs:2:1: repl").unwrap();
+        let mut outcomes = Outcomes::at(path.join("outcomes.tsv")).unwrap();
+        folder.hand_over(&mut outcomes).unwrap();
+        assert_eq!((outcomes.of(&a), outcomes.of(&b)), (Some(Outcome::Caught), None));
+        assert_eq!(folder.found().unwrap(), []);
+        // Whoever comes next reads it there, and a run does not find what the last one did.
+        assert_eq!(Outcomes::at(path.join("outcomes.tsv")).unwrap().of(&a), Some(Outcome::Caught));
         folder.prepare(&[&b]).unwrap();
-        assert_eq!(folder.harvest().unwrap(), []);
-        fs::remove_dir_all(folder.path).unwrap();
+        assert_eq!(folder.found().unwrap(), []);
+        fs::remove_dir_all(path).unwrap();
     }
 
     #[test]

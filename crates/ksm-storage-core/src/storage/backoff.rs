@@ -25,14 +25,14 @@ pub(super) async fn within_deadline<F: Future>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use async_trait::async_trait;
 
     use super::*;
 
     /// A clock that stands still, and on which every random number is this one.
     #[derive(Debug)]
-    struct Random(u64);
+    pub(in super::super) struct Random(pub(in super::super) u64);
 
     #[async_trait]
     impl Clock for Random {
@@ -40,7 +40,9 @@ mod tests {
             Duration::ZERO
         }
 
-        async fn sleep(&self, _: Duration) {}
+        async fn sleep(&self, duration: Duration) {
+            unreachable!("there is nothing to wait {duration:?} for");
+        }
 
         async fn alarm(&self, _: Duration) {
             std::future::pending().await

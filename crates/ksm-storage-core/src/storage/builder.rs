@@ -173,3 +173,18 @@ pub(super) fn refuse_write(backend: &dyn StorageBackend, read_only: bool) -> Res
     };
     Err(Error::new(kind, message).with_outcome(Outcome::NotApplied).or_location(|| backend.location()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::reader::tests::Fixed, *};
+    use crate::Version;
+
+    #[test]
+    fn a_handle_has_the_deadline_that_its_builder_was_given() {
+        let finish =
+            |builder: Builder| builder.finish(Snapshot::new(Version::new("1"), ConfigDocument::new()));
+        let builder = || Builder::new(Arc::new(Fixed(None)));
+        assert_eq!(finish(builder()).deadline(), Duration::from_secs(15));
+        assert_eq!(finish(builder().deadline(Duration::from_secs(7))).deadline(), Duration::from_secs(7));
+    }
+}

@@ -126,8 +126,45 @@ pub(super) fn timeout(message: &'static str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(super) mod tests {
+    use async_trait::async_trait;
+
+    use super::{super::backoff::tests::Random, *};
+    use crate::{Capabilities, Location, Payload, StoreOutcome, Writes};
+
+    /// A backend that always loads this, or fails.
+    #[derive(Debug)]
+    pub(in super::super) struct Fixed(pub(in super::super) Option<Stored>);
+
+    #[async_trait]
+    impl StorageBackend for Fixed {
+        fn location(&self) -> Location {
+            Location::new("fixed", "1")
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::new(Writes::Exact)
+        }
+
+        async fn load(&self) -> Result<Stored> {
+            self.0.clone().ok_or_else(|| timeout("on demand"))
+        }
+
+        async fn store(&self, _: &Version, _: &Payload) -> Result<StoreOutcome> {
+            Err(timeout("on demand"))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_not_seen_before_is_believed_at_once() {
+        let stored = Stored { version: Version::new("new"), payload: Some("{}".into()) };
+        let (backend, history) = (Fixed(Some(stored.clone())), crate::sync::Mutex::new(History::default()));
+        crate::sync::lock(&history).note(&Version::new("old"));
+        let deadline = Duration::from_secs(15);
+        assert_eq!(load(&backend, &Random(0), &history, deadline).await.unwrap(), stored);
+        let error = load(&Fixed(None), &Random(0), &history, deadline).await.unwrap_err();
+        assert_eq!(error.location(), Some(&backend.location()));
+    }
 
     #[test]
     fn the_last_sixteen_versions_are_remembered() {
