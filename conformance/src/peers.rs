@@ -17,7 +17,7 @@ use ksm_storage_testkit::Clause;
 
 use crate::{
     backends::aws::sdk_config,
-    python::{Program, Server, install},
+    python::{Program, Server, install, script},
 };
 
 type Checked = Result<(), Box<dyn std::error::Error>>;
@@ -252,9 +252,8 @@ impl Secret {
 
 /// Runs the peer with nothing in its environment but where the service is; returns what it printed.
 fn run(python: &Path, url: &str, args: &[&str]) -> Result<String, String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/peer.py");
     let output = Command::new(python)
-        .arg(script)
+        .arg(script("peer.py"))
         .args(args)
         .env_clear()
         .env("AWS_ENDPOINT_URL", url)

@@ -5,7 +5,7 @@ mod install;
 use std::{
     env,
     net::{Ipv4Addr, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -41,7 +41,7 @@ impl Server {
         let address = format!("127.0.0.1:{port}");
         let mut command = Command::new(&python);
         match program {
-            Program::Moto => command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]),
+            Program::Moto => command.arg(script("moto_server.py")).arg(port.to_string()),
             // Without workers it is one process, which ends with its id.
             Program::Ministack => {
                 command.args(["-m", "hypercorn", "ministack.app:app", "--workers", "0", "-b", &address])
@@ -88,4 +88,9 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A script of this package.
+pub(crate) fn script(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "python", name].iter().collect()
 }

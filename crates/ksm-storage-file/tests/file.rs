@@ -205,10 +205,10 @@ async fn a_dropped_call_takes_effect_once_or_never() {
         let before = backend.load().await.unwrap();
         let payload = Payload::from(format!("{{\"round\": {round}}}"));
         for _ in 0..polls {
-            let load = pin!(backend.load()).poll(&mut Context::from_waker(Waker::noop()));
-            let store =
+            // The thread may be done already; mostly it is not.
+            let _ = pin!(backend.load()).poll(&mut Context::from_waker(Waker::noop()));
+            let _ =
                 pin!(backend.store(&before.version, &payload)).poll(&mut Context::from_waker(Waker::noop()));
-            assert!(load.is_pending() && store.is_pending(), "they wait for a thread");
         }
         drop((backend.load(), backend.store(&before.version, &payload)));
         // Whoever is first, this store or the dropped one: the other one's condition no longer holds.
