@@ -55,7 +55,7 @@ mod conformance {
             "row".into()
         }
         async fn fresh(&self) -> Box<dyn ksm_storage_testkit::Store> {
-            Box::new(Row::default())
+            Box::new(Self::default())
         }
     }
 

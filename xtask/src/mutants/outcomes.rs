@@ -60,13 +60,12 @@ impl Outcomes {
 
     /// Appends, so that shards that run at the same time do not undo one another's entries. The last one counts.
     pub(super) fn add(&mut self, found: Vec<Found>) -> Result<()> {
-        let lines: String = found
-            .iter()
-            .map(|((hash, name), outcome)| format!("{}\t{hash}\t{name}\n", outcome.word()))
-            .collect();
+        let mut lines = Vec::new();
+        for ((hash, name), outcome) in &found {
+            writeln!(lines, "{}\t{hash}\t{name}", outcome.word())?;
+        }
         let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-        file.write_all(lines.as_bytes())
-            .with_context(|| format!("{} cannot be written", self.path.display()))?;
+        file.write_all(&lines).with_context(|| format!("{} cannot be written", self.path.display()))?;
         self.known.extend(found);
         Ok(())
     }
