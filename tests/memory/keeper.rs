@@ -12,6 +12,8 @@ use ksm_storage::{
     memory::MemoryBackend,
 };
 
+use zeroize::Zeroizing;
+
 use crate::{
     child::{Steps, variable},
     document,
@@ -24,10 +26,7 @@ pub(crate) fn scenario(name: &str, steps: &Steps) {
         "keeper, unknown keys" => {
             let document = document::bound("app", secret().expose_secret());
             steps.drive(async {
-                let storage = ConfigStorage::open(MemoryBackend::from_config(document::payload(&document)));
-                let storage = storage.await.unwrap();
-                drop(document);
-                let client = builder().open(storage).await.unwrap();
+                let client = open(document).await;
                 steps.after("open");
                 client.storage().set(ConfigKey::Bat, "changed by another").await.unwrap();
                 client.call(|sdk| sdk.config.set(ConfigKeys::KeyUrl, "changed".into())).await.unwrap();
@@ -38,10 +37,7 @@ pub(crate) fn scenario(name: &str, steps: &Steps) {
         "keeper, start" => {
             let document = document::bound(secret().expose_secret(), "unknown");
             steps.drive(async {
-                let storage = ConfigStorage::open(MemoryBackend::from_config(document::payload(&document)));
-                let storage = storage.await.unwrap();
-                drop(document);
-                let client = builder().open(storage).await.unwrap();
+                let client = open(document).await;
                 steps.after("open");
                 client.call(|_| Ok(())).await.unwrap();
                 steps.after("call");
@@ -89,6 +85,12 @@ pub(crate) fn scenario(name: &str, steps: &Steps) {
         }),
         other => panic!("{other} is no scenario"),
     }
+}
+
+async fn open(document: Zeroizing<String>) -> KeeperClient {
+    let storage = ConfigStorage::open(MemoryBackend::from_config(document::payload(&document))).await.unwrap();
+    drop(document);
+    builder().open(storage).await.unwrap()
 }
 
 fn builder() -> KeeperClientBuilder {

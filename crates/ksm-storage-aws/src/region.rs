@@ -139,6 +139,31 @@ mod tests {
         assert_eq!(in_document("no"), None);
     }
 
+    #[cfg(feature = "emulator")]
+    #[tokio::test]
+    async fn the_places_are_asked_one_after_the_other_until_one_knows_or_one_refuses() {
+        use crate::emulator::{Emulator, Server};
+
+        let server = Server::start(Emulator::new("eu-west-1")).await.unwrap();
+        let config = ProviderConfig::without_region().with_http_client(crate::http::client());
+        let client = imds::Client::builder().configure(&config).max_attempts(1);
+        let client = client.endpoint(server.url()).unwrap().build();
+        let ask = || of_instance(&client, |_| None);
+        let metadata = server.metadata();
+        let hide: [&dyn Fn(); 3] = [&|| (), &|| metadata.hide_placement(), &|| metadata.hide_document()];
+        for hide_one_more in hide {
+            hide_one_more();
+            assert_eq!(ask().await.unwrap().as_ref(), "eu-west-1");
+        }
+        metadata.hide_host_name();
+        assert!(ask().await.unwrap_err().to_string().contains("does not know it"));
+        // One for the token; one, two, three and three for the region.
+        assert_eq!(metadata.calls(), 10);
+        metadata.set_token("another");
+        let error = ask().await.unwrap_err().to_string();
+        assert!(error.contains("refused to answer"), "{error}");
+    }
+
     #[test]
     fn the_error_names_the_way_out() {
         let error = failed("why", &|name| (name == "AWS_LAMBDA_FUNCTION_NAME").then(String::new)).to_string();

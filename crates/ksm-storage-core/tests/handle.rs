@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::{
+    fmt,
     future::Future,
     num::NonZeroU32,
     sync::{
@@ -149,12 +150,17 @@ async fn there_is_a_pause_after_every_conflict_but_the_last() {
     assert!(matches!(pauses[..], [10..20, 20..40]), "{pauses:?}");
 }
 
-/// Other writers, who are faster so many times.
-#[derive(Debug)]
-struct Rivals(MemoryBackend, AtomicUsize);
+/// A backend where something comes before every store: what it answers, if anything, is the answer.
+struct Before<F>(MemoryBackend, F);
+
+impl<F> fmt::Debug for Before<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Before")
+    }
+}
 
 #[async_trait]
-impl StorageBackend for Rivals {
+impl<F: Fn(&MemoryBackend) -> Option<StoreOutcome> + Send + Sync + 'static> StorageBackend for Before<F> {
     fn location(&self) -> Location {
         self.0.location()
     }
@@ -168,20 +174,24 @@ impl StorageBackend for Rivals {
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
-        let one_less = |left: usize| left.checked_sub(1);
-        if self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
-            self.0.overwrite(Some("{}".into()));
+        match self.1(&self.0) {
+            Some(outcome) => Ok(outcome),
+            None => self.0.store(expected, payload).await,
         }
-        self.0.store(expected, payload).await
     }
 }
 
 #[tokio::test]
 async fn what_the_first_conflict_carries_is_used_at_once_and_what_later_ones_do_is_not() {
     for (rivals, loads, pauses) in [(1, 2, 0), (2, 3, 1), (3, 4, 2)] {
-        let clock = Sleeps::new();
-        let backend = MemoryBackend::from_config("{}");
-        let probe = Probe::new(Arc::new(Rivals(backend, AtomicUsize::new(rivals))));
+        let (clock, stores) = (Sleeps::new(), AtomicUsize::new(0));
+        let rival = move |backend: &MemoryBackend| {
+            if stores.fetch_add(1, Ordering::SeqCst) < rivals {
+                backend.overwrite(Some("{}".into()));
+            }
+            None
+        };
+        let probe = Probe::new(Arc::new(Before(MemoryBackend::from_config("{}"), rival)));
         let storage = open_with(probe.clone(), &clock, 16).await;
         storage.set(Url, "u").await.unwrap();
         assert_eq!((probe.calls(), clock.in_millis().len()), ((loads, rivals + 1), pauses));
@@ -190,33 +200,18 @@ async fn what_the_first_conflict_carries_is_used_at_once_and_what_later_ones_do_
 
 #[tokio::test]
 async fn what_a_conflict_carries_is_not_believed_if_it_is_older_than_what_is_known() {
-    #[derive(Debug)]
-    struct Stale(Probe, Stored, AtomicUsize);
-    #[async_trait]
-    impl StorageBackend for Stale {
-        fn location(&self) -> Location {
-            self.0.location()
-        }
-        fn capabilities(&self) -> Capabilities {
-            self.0.capabilities()
-        }
-        async fn load(&self) -> Result<Stored> {
-            self.0.load().await
-        }
-        async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
-            match self.2.fetch_add(1, Ordering::SeqCst) {
-                1 => Ok(StoreOutcome::Conflict { current: Some(self.1.clone()) }),
-                _ => self.0.store(expected, payload).await,
-            }
-        }
-    }
-    let probe = Probe::new(Arc::new(MemoryBackend::from_config("{}")));
-    let old = probe.load().await.unwrap();
-    let storage = ConfigStorage::open(Stale(probe.clone(), old, AtomicUsize::new(0))).await.unwrap();
+    let backend = MemoryBackend::from_config("{}");
+    let (old, stores) = (backend.load().await.unwrap(), AtomicUsize::new(0));
+    let stale = move |_: &MemoryBackend| {
+        let second = stores.fetch_add(1, Ordering::SeqCst) == 1;
+        second.then(|| StoreOutcome::Conflict { current: Some(old.clone()) })
+    };
+    let probe = Probe::new(Arc::new(Before(backend, stale)));
+    let storage = ConfigStorage::open(probe.clone()).await.unwrap();
     storage.set(Url, "u").await.unwrap();
-    let loads = probe.calls().0;
+    let (loads, stores) = probe.calls();
     storage.set(Bat, "b").await.unwrap();
-    assert_eq!(probe.calls(), (loads + 2, 2));
+    assert_eq!(probe.calls(), (loads + 2, stores + 2));
     assert!(storage.contains(Url) && storage.contains(Bat));
 }
 
