@@ -155,11 +155,11 @@ impl Inner {
 
     async fn current(&self) -> Result<SecretVersion, CallError> {
         let mut result = self.client.get(self.secret(), &Select::Current).await;
-        // The service does not know a secret by name and suffix. The name alone finds it; that it is the one with this
-        // suffix is checked.
+        // The service does not know a secret by name and suffix, and a role that may read this secret alone is told no more
+        // than that it may not. The name alone finds it; that it is the one with this suffix is checked.
         if let (Err(error), None, false, Some(name)) =
             (&result, self.arn.get(), self.id.is_arn(), self.id.without_suffix())
-            && error.is("ResourceNotFoundException")
+            && (error.is("ResourceNotFoundException") || error.is("AccessDeniedException"))
         {
             let suffixed = format!(":secret:{}", self.id.name());
             match self.client.get(name, &Select::Current).await {
@@ -212,9 +212,16 @@ impl Inner {
             }
         }
         Err(self
-            .error(ErrorKind::Conflict, format!("this version was rolled back to {MAX_SLOTS} times"))
+            .error(
+                ErrorKind::Conflict,
+                format!(
+                    "all {MAX_SLOTS} successors of this version are taken, by rollbacks to it or by writers that could \
+                     not move AWSCURRENT"
+                ),
+            )
             .with_hint(
-                "store the value once more by hand (aws secretsmanager put-secret-value), then try again",
+                "with Concurrency::Strict see that secretsmanager:UpdateSecretVersionStage is granted; store the value \
+                 once more by hand (aws secretsmanager put-secret-value), then try again",
             ))
     }
 
@@ -267,7 +274,11 @@ impl Inner {
     async fn refused(&self, error: CallError) -> Error {
         let maybe_replica = error.is("InvalidParameterException");
         let told = self.failed(Call::Put, error);
-        if maybe_replica && let Ok(Some(region)) = self.client.primary_region(self.secret()).await {
+        let own = self.arn.get().and_then(|arn| arn.split(':').nth(3));
+        if maybe_replica
+            && let Ok(Some(region)) = self.client.primary_region(self.secret()).await
+            && own != Some(&*region)
+        {
             return self
                 .error(ErrorKind::ReadOnly, format!("the secret is a replica of the one in {region}"))
                 .with_hint(format!("write in {region}; a replica can only be read"));

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -127,6 +127,69 @@ async fn after_a_lost_reply_the_slot_tells_what_became_of_it() {
     let conflict = store(client).await.unwrap();
     let StoreOutcome::Conflict { current: Some(current) } = conflict else { panic!("{conflict:?}") };
     assert_eq!(current.version, Version::new(slot));
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_request_without_an_answer_is_looked_into() {
+    for (stored, outcome) in [(true, None), (false, Some(Outcome::Unknown))] {
+        let sent = Arc::new(Mutex::new(None));
+        let mut client = MockSecretsClient::new();
+        let keep = Arc::clone(&sent);
+        client.expect_put().once().returning(move |put| {
+            *keep.lock().unwrap() = Some(put.value.clone());
+            Err(CallError { unanswered: true, ..CallError::answered(400, "ThrottlingException") })
+        });
+        client.expect_get().withf(|_, select| matches!(select, Select::Id(_))).once().returning(move |_, _| {
+            let value = sent.lock().unwrap().clone().filter(|_| stored);
+            let missing = CallError::answered(400, "ResourceNotFoundException");
+            Ok(SecretVersion { value: value.ok_or(missing)?, ..version("v2", &[CURRENT]) })
+        });
+        client
+            .expect_get()
+            .withf(|_, select| *select == Select::Previous)
+            .times(usize::from(stored))
+            .returning(|_, _| Ok(version("v1", &[PREVIOUS])));
+        assert_eq!(store(client).await.map_err(|error| error.outcome()).err(), outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_suffixed_name_that_may_not_be_read_is_asked_for_without_its_suffix() {
+    for (found, refused) in [(ARN, false), ("arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm-other1", true)]
+    {
+        let mut client = MockSecretsClient::new();
+        client
+            .expect_get()
+            .withf(|secret, _| secret == "ksm-aBcDeF")
+            .once()
+            .returning(|_, _| Err(CallError::answered(400, "AccessDeniedException")));
+        client
+            .expect_get()
+            .withf(|secret, _| secret == "ksm")
+            .once()
+            .returning(|_, _| Ok(SecretVersion { arn: found.to_owned(), ..version("v1", &[CURRENT]) }));
+        let id = "ksm-aBcDeF".parse().unwrap();
+        let backend = AwsSecretBackend::new(Arc::new(client), id, "us-east-1", Concurrency::default());
+        let kind = backend.load().await.map_err(|error| error.kind()).err();
+        assert_eq!(kind, refused.then_some(ErrorKind::AccessDenied));
+    }
+}
+
+#[tokio::test]
+async fn only_a_secret_whose_primary_is_elsewhere_is_a_replica() {
+    for (primary, kind) in [("eu-west-1", ErrorKind::ReadOnly), ("us-east-1", ErrorKind::InvalidArgument)] {
+        let mut client = MockSecretsClient::new();
+        client.expect_get().once().returning(|_, _| Ok(version("v1", &[CURRENT])));
+        client
+            .expect_put()
+            .once()
+            .returning(|_| Err(CallError::answered(400, "InvalidParameterException")));
+        client.expect_primary_region().once().returning(|_| Ok(Some(primary.to_owned())));
+        let backend = backend(client, Concurrency::Optimistic);
+        let version = backend.load().await.unwrap().version;
+        let error = backend.store(&version, &Payload::from("{}")).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (kind, Outcome::NotApplied));
+    }
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_types::region::Region;
 use ksm_storage_core::{
-    ConfigStorage, Error, ErrorKind, ExposeSecret, Payload, Result, SecretString, StorageBackend, Version,
+    ConfigStorage, Error, ErrorKind, ExposeSecret, Outcome, Payload, Result, SecretString,
+    StorageBackend, Version,
 };
+use tokio::{runtime::Handle, time::Instant};
 use tracing::info;
 
 use crate::{
@@ -100,6 +102,7 @@ pub struct AwsStorageBuilder {
     mode: Mode,
     common: Common,
     session_token: Option<SecretString>,
+    without_fallback: bool,
     concurrency: Concurrency,
     create: bool,
     kms_key_id: Option<String>,
@@ -120,6 +123,7 @@ impl AwsStorageBuilder {
                 attempt_timeout: Duration::from_secs(4),
             },
             session_token: None,
+            without_fallback: false,
             concurrency: Concurrency::default(),
             create: false,
             kms_key_id: None,
@@ -152,6 +156,7 @@ impl AwsStorageBuilder {
     /// Uses the instance's role or nothing; for
     /// [`from_ec2_instance_config`](AwsSecretStorage::from_ec2_instance_config) alone.
     pub fn without_fallback(mut self) -> Self {
+        self.without_fallback = true;
         if let Mode::Ec2 { fallback } = &mut self.mode {
             *fallback = false;
         }
@@ -201,7 +206,8 @@ impl AwsStorageBuilder {
         self
     }
 
-    /// How long a call may take in all, opening included: 15 s if not set.
+    /// How long a call may take in all, opening included, for which region and credentials are found too: 15 s if not
+    /// set.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -217,9 +223,22 @@ impl AwsStorageBuilder {
     /// - [`ErrorKind::InvalidConfig`] if its value is no configuration document.
     /// - Others of [`ErrorKind`] as the service or the network fails.
     pub async fn open(self) -> Result<ConfigStorage> {
+        let id = SecretId::resolve(&self.key, variable)?;
+        let deadline = self.deadline;
+        let outcome = if self.create { Outcome::Unknown } else { Outcome::NotApplied };
+        needs_runtime()?;
+        let until = Instant::now() + deadline;
+        tokio::time::timeout_at(until, self.open_until(until)).await.unwrap_or_else(|_| {
+            Err(not_applied(ErrorKind::Timeout, format!("{id} could not be opened within {deadline:?}"))
+                .with_outcome(outcome)
+                .with_hint("check network, proxy, VPC endpoint and region"))
+        })
+    }
+
+    async fn open_until(self, until: Instant) -> Result<ConfigStorage> {
         let (create, kms_key_id) = (self.create, self.kms_key_id.clone());
         let (read_only, attempts, deadline) = (self.read_only, self.attempts, self.deadline);
-        let (backend, client, id) = self.build().await?;
+        let (backend, client, id) = self.build(until).await?;
         let builder = || {
             let mut builder = ConfigStorage::builder(backend.clone()).deadline(deadline);
             if read_only {
@@ -237,7 +256,7 @@ impl AwsStorageBuilder {
             }
             Err(error) if is_missing(&error) => Err(error.with_hint(format!(
                 "it may have no value or not exist in this region: aws secretsmanager create-secret --name {} \
-                 --secret-string '{{}}'",
+                 --secret-string '{{}}', or put-secret-value if it exists",
                 if id.is_arn() { "NAME" } else { id.name() }
             ))),
             result => result,
@@ -250,13 +269,15 @@ impl AwsStorageBuilder {
     /// As [`open`](Self::open), but for what only reading the secret shows. [`create_if_missing`](Self::create_if_missing)
     /// and [`read_only`](Self::read_only) concern `open`.
     pub async fn open_backend(self) -> Result<AwsSecretBackend> {
-        self.build().await.map(|(backend, ..)| backend)
+        needs_runtime()?;
+        let until = Instant::now() + self.deadline;
+        self.build(until).await.map(|(backend, ..)| backend)
     }
 
-    async fn build(self) -> Result<(AwsSecretBackend, Arc<dyn SecretsClient>, SecretId)> {
+    async fn build(self, until: Instant) -> Result<(AwsSecretBackend, Arc<dyn SecretsClient>, SecretId)> {
         let id = SecretId::resolve(&self.key, variable)?;
         self.check(&id)?;
-        let Self { mut mode, common, session_token, concurrency, deadline, .. } = self;
+        let Self { mut mode, common, session_token, concurrency, .. } = self;
         if let (Mode::Custom { credentials, .. }, Some(token)) = (&mut mode, session_token) {
             *credentials = Credentials::new(
                 credentials.access_key_id(),
@@ -266,7 +287,7 @@ impl AwsStorageBuilder {
                 "ksm-storage",
             );
         }
-        let resolving = tokio::time::timeout(deadline, resolve(mode, &common, &id));
+        let resolving = tokio::time::timeout_at(until, resolve(mode, &common, &id));
         let config = resolving.await.unwrap_or_else(|_| {
             Err(not_applied(ErrorKind::Timeout, "no credentials or region were obtained before the deadline"))
         })?;
@@ -281,6 +302,9 @@ impl AwsStorageBuilder {
         if self.session_token.is_some() && !matches!(self.mode, Mode::Custom { .. }) {
             return invalid("session_token is for from_custom_config: other modes find their own");
         }
+        if self.without_fallback && !matches!(self.mode, Mode::Ec2 { .. }) {
+            return invalid("without_fallback is for from_ec2_instance_config: other modes have no fallback");
+        }
         if self.kms_key_id.is_some() && !self.create {
             return invalid("kms_key_id is for create_if_missing: an existing secret has its key");
         }
@@ -292,6 +316,14 @@ impl AwsStorageBuilder {
         }
         Ok(())
     }
+}
+
+/// The SDK and its timeouts would panic.
+fn needs_runtime() -> Result<()> {
+    Handle::try_current().map(drop).map_err(|_| {
+        not_applied(ErrorKind::Runtime, "no Tokio runtime on this thread")
+            .with_hint("open it within one, or with blocking::ConfigStorage::open_with")
+    })
 }
 
 /// Whether core found nothing. What the service refuses as not found, such as a secret marked for deletion, has a source.
@@ -326,7 +358,8 @@ async fn create_secret(
 impl fmt::Debug for AwsStorageBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AwsStorageBuilder")
-            .field("key", &self.key)
+            // What is no id may be something secret.
+            .field("id", &self.key.parse::<SecretId>().ok())
             .field("concurrency", &self.concurrency)
             .finish_non_exhaustive()
     }

@@ -140,6 +140,9 @@ pub struct CallError {
     pub status: Option<u16>,
     /// The service's name for the request, for AWS support.
     pub request_id: Option<String>,
+    /// Whether a request of this call, of which there may be several, got no answer that refuses it: then it may have
+    /// been carried out, whatever the last answer says.
+    pub unanswered: bool,
 }
 
 /// How far a failed call got.
@@ -162,12 +165,12 @@ pub enum Failure {
 impl CallError {
     /// A call that got as far as this, and no answer.
     pub fn new(failure: Failure) -> Self {
-        Self { failure, code: None, status: None, request_id: None }
+        Self { failure, code: None, status: None, request_id: None, unanswered: false }
     }
 
     /// An answer with an error code.
     pub fn answered(status: u16, code: impl Into<String>) -> Self {
-        Self { failure: Failure::Answered, code: Some(code.into()), status: Some(status), request_id: None }
+        Self { code: Some(code.into()), status: Some(status), ..Self::new(Failure::Answered) }
     }
 
     pub(crate) fn is(&self, code: &str) -> bool {

@@ -183,6 +183,9 @@ fn as_given(config: &SdkConfig, common: &Common, region: Option<Region>) -> Resu
         }
         builder.set_timeout_config(Some(timeouts));
     }
+    if config.behavior_version().is_none() {
+        builder.set_behavior_version(Some(BehaviorVersion::v2026_01_12()));
+    }
     if config.app_name().is_none() {
         builder.set_app_name(app_name());
     }

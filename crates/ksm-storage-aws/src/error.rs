@@ -26,8 +26,13 @@ impl Call {
     }
 }
 
-/// Kind, outcome and hint, from the call, the failure, the code and the status alone.
+/// Kind, outcome and hint. The text of an answer has no part in it.
 pub(crate) fn classify(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String>) {
+    let (kind, outcome, hint) = by_failure(call, error);
+    (kind, if error.unanswered { Outcome::Unknown } else { outcome }, hint)
+}
+
+fn by_failure(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String>) {
     use ErrorKind::{Credentials, InvalidArgument, Timeout, Unavailable, Unexpected};
     use Outcome::{NotApplied, Unknown};
     let (kind, outcome, hint) = match error.failure {
@@ -144,7 +149,7 @@ fn answered(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String
     }
 }
 
-/// An error before anything was sent.
+/// An error of a call that has changed nothing.
 pub(crate) fn not_applied(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(kind, message).with_outcome(Outcome::NotApplied)
 }
@@ -214,6 +219,15 @@ mod tests {
             let (found, became, _) = classify(Call::Move, &CallError::new(failure));
             assert_eq!((found, became), (kind, outcome), "{failure:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_says_nothing_of_a_request_before_it_that_got_no_answer() {
+        let refusal = CallError::answered(400, "ThrottlingException");
+        let after_another = CallError { unanswered: true, ..refusal.clone() };
+        let told = |error| classify(Call::Put, error);
+        assert_eq!(told(&refusal).1, Outcome::NotApplied);
+        assert_eq!((told(&after_another).0, told(&after_another).1), (ErrorKind::Throttled, Outcome::Unknown));
     }
 
     #[test]

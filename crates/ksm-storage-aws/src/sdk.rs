@@ -1,6 +1,14 @@
 //! The seam over the real SDK.
 
-use std::{error, fmt, future::Future, net::IpAddr};
+use std::{
+    error, fmt,
+    future::Future,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use aws_credential_types::provider::error::CredentialsError;
@@ -9,14 +17,16 @@ use aws_sdk_secretsmanager::{
     config::retry::RetryConfig,
     error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
-    primitives::Blob,
 };
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
         interceptors::{
             Intercept,
-            context::{BeforeTransmitInterceptorContextRef, InterceptorContext},
+            context::{
+                BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+                InterceptorContext,
+            },
             dyn_dispatch_hint,
         },
         orchestrator::HttpResponse,
@@ -50,6 +60,10 @@ impl SdkClient {
     /// A client of this configuration. Three things are added to it: a version quota that is used up is not retried, a
     /// plain-http endpoint is refused unless it is on loopback, and if it names no HTTP client, it gets one with the TLS
     /// that the features of this crate say, and the proxy that the environment names.
+    ///
+    /// # Panics
+    /// As the SDK's own client does: if the configuration has no behavior version, or no sleep implementation for the
+    /// retries and timeouts that it asks for.
     pub fn new(config: impl Into<aws_sdk_secretsmanager::config::Builder>) -> Self {
         let config: Config =
             config.into().retry_classifier(NoRetryOfQuota).interceptor(PlainHttpOnLoopback).build();
@@ -92,27 +106,26 @@ impl SecretsClient for SdkClient {
             .put_secret_value()
             .secret_id(&put.secret)
             .client_request_token(&put.token)
-            .set_version_stages(put.label.map(|label| vec![label.to_owned()]));
-        let request = match std::str::from_utf8(put.value.as_bytes()) {
-            Ok(text) => request.secret_string(text),
-            Err(_) => request.secret_binary(Blob::new(put.value.as_bytes())),
-        };
-        let reply = answer(request.send()).await?;
+            .set_version_stages(put.label.map(|label| vec![label.to_owned()]))
+            .secret_string(text(&put.value)?);
+        let requests = Requests::default();
+        let call = request.customize().interceptor(requests.clone()).send();
+        let reply = answer(call).await.map_err(|error| requests.tell(error))?;
         let id = reply.version_id.ok_or_else(|| CallError::new(Failure::Unreadable))?;
         Ok(PutReply { id, labels: reply.version_stages.unwrap_or_default() })
     }
 
     async fn create(&self, create: &Create) -> Result<(), CallError> {
-        let value = std::str::from_utf8(create.value.as_bytes())
-            .map_err(|_| CallError::new(Failure::NotBuilt("the value is not UTF-8")))?;
         let request = self
             .0
             .create_secret()
             .name(&create.name)
             .client_request_token(&create.token)
-            .secret_string(value)
+            .secret_string(text(&create.value)?)
             .set_kms_key_id(create.kms_key_id.clone());
-        answer(request.send()).await.map(drop)
+        let requests = Requests::default();
+        let call = request.customize().interceptor(requests.clone()).send();
+        answer(call).await.map(drop).map_err(|error| requests.tell(error))
     }
 
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
@@ -133,6 +146,11 @@ impl SecretsClient for SdkClient {
         let reply = answer(self.0.describe_secret().secret_id(secret).send()).await?;
         Ok(reply.primary_region)
     }
+}
+
+fn text(value: &Payload) -> Result<&str, CallError> {
+    std::str::from_utf8(value.as_bytes())
+        .map_err(|_| CallError::new(Failure::NotBuilt("the value is not UTF-8")))
 }
 
 async fn answer<T, E>(
@@ -166,6 +184,46 @@ where
         code: error.code().and_then(|code| clean(code, 64)),
         status: error.raw_response().map(|response| response.status().as_u16()),
         request_id: error.request_id().and_then(|id| clean(id, 64)),
+        unanswered: false,
+    }
+}
+
+/// The requests of one call that were sent and not refused: the SDK repeats those that fail, and tells of the last alone.
+#[derive(Clone, Debug, Default)]
+struct Requests(Arc<AtomicUsize>);
+
+impl Requests {
+    fn tell(&self, error: CallError) -> CallError {
+        CallError { unanswered: self.0.load(Ordering::Relaxed) > 0, ..error }
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Requests {
+    fn name(&self) -> &'static str {
+        "requests without an answer"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if (400..500).contains(&context.response().status().as_u16()) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 

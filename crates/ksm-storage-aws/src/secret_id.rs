@@ -164,8 +164,10 @@ fn check_name(text: &str, name: &str) -> Result<()> {
         ));
     }
     let allowed = |char: &char| char.is_ascii_alphanumeric() || "/_+=.@-".contains(*char);
-    match name.chars().find(|char| !allowed(char)) {
-        Some(char) => Err(malformed(text, &format!("its name contains {char:?}"))),
+    match name.chars().enumerate().find(|(_, char)| !allowed(char)) {
+        Some((at, char)) => {
+            Err(malformed(text, &format!("character {} of its name is {char:?}", at + 1)))
+        }
         None => Ok(()),
     }
 }
@@ -186,8 +188,17 @@ fn shorten(text: &str) -> String {
     short
 }
 
+/// Only what looks like an id is repeated: something secret may have been given in its place.
 fn malformed(text: &str, what: &str) -> Error {
-    not_applied(ErrorKind::InvalidArgument, format!("{:?} is no secret id: {what}", shorten(text))).with_hint(
+    let looks_like_one = ["arn:", "aws-sm://"]
+        .iter()
+        .any(|start| text.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start)));
+    let shown = if looks_like_one {
+        format!("{:?}", shorten(text))
+    } else {
+        format!("a text of {} characters", text.chars().count())
+    };
+    not_applied(ErrorKind::InvalidArgument, format!("{shown} is no secret id: {what}")).with_hint(
         "give a name (letters, digits and /_+=.@-), aws-sm://region/name, or \
              arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME",
     )
@@ -240,11 +251,11 @@ mod tests {
             ("arn:aWs:secretsmanager:us-east-1:123456789012:secret:n", "partition is \"aWs\""),
             ("arn:aws:secretsmanager:us-east-1:123456789012:key:n", "resource type is \"key\""),
             ("arn:aws:secretsmanager:us-east-1:123456789012:secret:", "name is empty"),
-            ("arn:aws:secretsmanager:us-east-1:123456789012:secret:a b", "name contains ' '"),
+            ("arn:aws:secretsmanager:us-east-1:123456789012:secret:a b", "character 2 of its name is ' '"),
             ("aws-sm://ksm-config", "no name"),
             ("aws-sm:///ksm-config", "region is empty"),
-            ("ksm config", "name contains ' '"),
-            ("s3://bucket", "name contains ':'"),
+            ("ksm config", "character 4 of its name is ' '"),
+            ("s3://bucket", "character 3 of its name is ':'"),
             ("", "name is empty"),
         ] {
             let error = text.parse::<SecretId>().unwrap_err();
@@ -254,13 +265,27 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_512_characters_at_most_and_an_error_shows_80() {
+    fn a_name_has_512_characters_at_most_and_an_error_shows_80_of_an_arn() {
+        let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:";
         let name = "n".repeat(512);
         assert_eq!(id(&name).name(), name);
-        let error = format!("{name}n").parse::<SecretId>().unwrap_err().to_string();
-        assert!(error.contains(&format!("\"{}…\" is no secret id", &name[..80])), "{error}");
+        let error = format!("{arn}{name}n").parse::<SecretId>().unwrap_err().to_string();
+        assert!(error.contains(&format!("\"{arn}{}…\" is no secret id", &name[arn.len()..80])), "{error}");
         assert!(error.contains("its name has 513 characters, and may have 512"), "{error}");
         assert_eq!(shorten(&name[..80]), name[..80]);
+    }
+
+    #[test]
+    fn a_configuration_or_token_in_place_of_an_id_is_not_repeated() {
+        for (given, told) in [
+            ("{\"appKey\": \"s3cret\"}".to_owned(), "a text of 20 characters is no secret id: character 1"),
+            ("US:s3cret".to_owned(), "a text of 9 characters is no secret id: character 3 of its name is ':'"),
+            ("s3cret".repeat(100), "a text of 600 characters is no secret id: its name has 600 characters"),
+        ] {
+            let error = given.parse::<SecretId>().unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains(told) && !shown.contains("s3cret"), "{shown}");
+        }
     }
 
     #[test]

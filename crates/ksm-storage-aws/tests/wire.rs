@@ -4,9 +4,12 @@
 #[path = "fixture/config.rs"]
 mod config;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use aws_config::{BehaviorVersion, Region};
@@ -15,6 +18,7 @@ use aws_credential_types::{
     provider::{ProvideCredentials, future},
 };
 use config::sdk_config;
+use futures_util::FutureExt;
 use ksm_storage_aws::{
     AwsSecretStorage, AwsStorageBuilder, Concurrency,
     emulator::{Action, Break, Emulator, Fault, Server, Value},
@@ -143,6 +147,73 @@ async fn a_lost_reply_to_a_creation_is_no_failure() {
 }
 
 #[tokio::test]
+async fn a_put_that_got_no_answer_is_not_taken_for_refused_when_its_repetition_is() {
+    let refused = [Fault::Refuse("ThrottlingException"), Fault::Refuse("ThrottlingException")];
+    for (lost, outcome) in [(Fault::After(Break::Reset), None), (Fault::Before(Break::Reset), Some(Outcome::Unknown))] {
+        let server = serve_with("{}").await;
+        let storage = builder(&server).open().await.unwrap();
+        server.emulator().fail(Action::PutSecretValue, [lost].into_iter().chain(refused.clone()));
+        let set = storage.set(ConfigKey::Url, "x").await;
+        assert_eq!(server.emulator().calls(Action::PutSecretValue), 3);
+        assert_eq!(set.map_err(|error| error.outcome()).err(), outcome);
+        assert_eq!(stored(&server) != "{}", outcome.is_none());
+    }
+    let server = serve_with("{}").await;
+    let storage = builder(&server).open().await.unwrap();
+    server.emulator().fail(Action::PutSecretValue, [Fault::Refuse("ThrottlingException"), refused[0].clone(), refused[1].clone()]);
+    let error = storage.set(ConfigKey::Url, "x").await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Throttled, Outcome::NotApplied));
+}
+
+#[tokio::test]
+async fn a_configuration_without_a_behavior_version_is_given_one() {
+    let server = serve_with("{}").await;
+    let config = sdk_config(&server.url());
+    let bare = aws_config::SdkConfig::builder()
+        .endpoint_url(server.url())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(config.credentials_provider().unwrap())
+        .build();
+    assert!(AwsSecretStorage::from_sdk_config(NAME, &bare).open().await.unwrap().is_empty());
+}
+
+#[test]
+fn opening_without_a_runtime_is_an_error_and_no_panic() {
+    let opening = AwsSecretStorage::from_custom_config(NAME, "AKIA", "key", "us-east-1").open();
+    let error = opening.now_or_never().unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Runtime, Outcome::NotApplied));
+}
+
+#[test]
+fn what_is_no_id_is_not_shown() {
+    let builder = AwsSecretStorage::new("US:s3cret");
+    assert!(!format!("{builder:?}").contains("s3cret"));
+    assert!(format!("{:?}", AwsSecretStorage::new("team/ksm")).contains("team/ksm"));
+}
+
+#[tokio::test]
+async fn opening_ends_at_its_deadline_and_names_the_secret() {
+    let server = serve_with("{}").await;
+    server.emulator().fail(Action::GetSecretValue, [Fault::Before(Break::Hang)]);
+    let deadline = Duration::from_millis(200);
+    let error = builder(&server).deadline(deadline).open().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
+    assert!(error.to_string().contains("team/ksm"), "{error}");
+    // The creation of a secret may take place after that.
+    let server = serve().await;
+    server.emulator().fail(Action::CreateSecret, [Fault::Before(Break::Hang)]);
+    let error = builder(&server).create_if_missing().deadline(deadline).open().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
+    assert!(error.to_string().contains("team/ksm could not be opened within 200ms"), "{error}");
+}
+
+#[tokio::test]
+async fn a_setting_of_another_mode_is_refused() {
+    let builder = AwsSecretStorage::from_custom_config(NAME, "AKIA", "key", "us-east-1").without_fallback();
+    assert_eq!(builder.open().await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
+#[tokio::test]
 async fn an_empty_secret_is_initialised_once_by_two() {
     let server = serve().await;
     server.emulator().secret(NAME).create();
@@ -212,7 +283,7 @@ async fn a_verification_that_is_refused_is_no_failure() {
     let storage = builder(&server).open().await.unwrap();
     // The load is served, the read after the put is not.
     let refuse = Fault::Refuse("AccessDeniedException");
-    server.emulator().fail(Action::GetSecretValue, [Fault::Delay(std::time::Duration::ZERO), refuse]);
+    server.emulator().fail(Action::GetSecretValue, [Fault::Delay(Duration::ZERO), refuse]);
     storage.set(ConfigKey::Url, "x").await.unwrap();
     assert_eq!(calls(&server), [3, 1, 0]);
 }
@@ -237,7 +308,7 @@ impl ProvideCredentials for Counting {
         Self: 'a,
     {
         self.0.fetch_add(1, Ordering::Relaxed);
-        let soon = std::time::SystemTime::now() + std::time::Duration::from_hours(1);
+        let soon = std::time::SystemTime::now() + Duration::from_hours(1);
         future::ProvideCredentials::ready(Ok(Credentials::new("AKIA", "key", None, Some(soon), "test")))
     }
 }

@@ -219,8 +219,11 @@ impl ConfigStorage {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let refuse = |error: Error| {
+        let refuse = |mut error: Error| {
             let location = self.location();
+            if operation == Operation::Refresh {
+                error = error.with_outcome(Outcome::NotApplied);
+            }
             E::from(error.with_location(location).with_operation(operation))
         };
         // A change that blocks its thread holds up all that this thread drives, deadlines included.

@@ -2,7 +2,7 @@
 //! the next one finds what a killed one left behind, and one absence of the file is told from another.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, Metadata, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     path::PathBuf,
     thread,
@@ -55,6 +55,12 @@ impl Lock {
             thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Gives the lock file to the owner of the configuration, who must be able to lock it when root has made it.
+    pub(crate) fn keep_owner(&self, configuration: &Metadata) -> Result<()> {
+        os::keep_owner(configuration, &self.file)
+            .map_err(|error| failed("keep the owner of the lock file", &self.path, error))
     }
 
     /// The nonce of the writer before this one, if there was one.

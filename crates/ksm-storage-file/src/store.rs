@@ -45,6 +45,9 @@ pub(crate) fn store(
     if current.stored.version != *expected {
         return Ok(StoreOutcome::Conflict { current: Some(current.stored) });
     }
+    if let Some(content) = &current.file {
+        lock.keep_owner(&content.metadata)?;
+    }
     let nonce = getrandom::u64()
         .map_err(|_| refused(ErrorKind::Unavailable, "the system gives no random numbers"))?;
     lock.begin(nonce)?;
@@ -66,6 +69,8 @@ pub(crate) fn store(
 /// A new content in a file of its own, which is removed on drop.
 struct New {
     path: PathBuf,
+    /// Whether what is there is known, and may be removed.
+    known: bool,
     file: File,
     bytes: Payload,
     nonce: u64,
@@ -91,7 +96,7 @@ impl New {
         os::private(options.write(true).create_new(true));
         let file = options.open(&path).map_err(|error| failed("create", &path, error))?;
         reached(Step::Created);
-        let mut new = Self { path, file, bytes: version::frame(payload, nonce), nonce };
+        let mut new = Self { path, known: true, file, bytes: version::frame(payload, nonce), nonce };
         new.fill(old, durability).map_err(|error| failed("write", &new.path, error))?;
         Ok(new)
     }
@@ -118,7 +123,7 @@ impl New {
 
     /// Looks at what was displaced, and makes the write last.
     fn finish(
-        self,
+        mut self,
         placed: Placed,
         place: &Place,
         old: Option<&Content>,
@@ -128,7 +133,7 @@ impl New {
             Placed::New => Displaced::Nothing,
             Placed::Replaced => Displaced::Unverified,
             Placed::Exchanged if old.is_some_and(|old| is_unchanged(old, &self.path)) => Displaced::Nothing,
-            Placed::Exchanged => self.keep_aside(place)?,
+            Placed::Exchanged => self.keep_aside(place),
         };
         let version = of_file(&self.bytes, Some(self.nonce), &self.file.metadata()?);
         drop(self);
@@ -141,21 +146,24 @@ impl New {
     }
 
     /// Keeps what nobody of this crate has seen.
-    fn keep_aside(&self, place: &Place) -> io::Result<Displaced> {
+    fn keep_aside(&mut self, place: &Place) -> Displaced {
+        self.known = false;
         let kept = place.displaced(self.nonce);
-        fs::rename(&self.path, &kept)?;
+        let kept = if fs::rename(&self.path, &kept).is_ok() { kept } else { self.path.clone() };
         let version = match read::unchecked(&kept) {
             Ok(content) => content.stored().version,
             Err(_) => Version::new("foreign"),
         };
-        Ok(Displaced::Foreign { version, inspect: Some(format!("cat {}", quoted(&kept))) })
+        Displaced::Foreign { version, inspect: Some(format!("cat {}", quoted(&kept))) }
     }
 }
 
 impl Drop for New {
     fn drop(&mut self) {
-        // If that fails, the next writer does it.
-        let _ = fs::remove_file(&self.path);
+        if self.known {
+            // If that fails, the next writer does it.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

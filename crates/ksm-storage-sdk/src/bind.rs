@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ksm_storage_core::{BindState, ConfigDocument, ConfigKey, ConfigStorage, Error as StorageError};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::{
     Error, ErrorKind, KeeperClient, Result,
@@ -210,10 +210,6 @@ async fn store_app_key(
     let client = KeeperClient::new(storage, settings, session);
     match client.store_bound().await {
         Ok(()) => Ok(client),
-        Err(error) if error.outcome() == ksm_storage_core::Outcome::Applied => {
-            warn!(%location, %error, "the bound configuration is stored, with a remark");
-            Ok(client)
-        }
         Err(error) => Err(Error::not_saved(error, client)),
     }
 }

@@ -70,7 +70,8 @@ impl KeeperClient {
     /// Runs any call of the SDK, and stores what it changed in the configuration, on success, error and panic alike.
     ///
     /// Calls on one client wait for each other. A call that is dropped runs on to its end, and its changes are stored.
-    /// Do not replace the borrowed client, nor bind a clone of it: a clone's configuration is its own.
+    /// Do not replace the borrowed client, nor bind a clone of it: a clone's configuration is its own. Within the closure
+    /// do not wait for another call on this client, its clones and blocking handles included: that one waits for this.
     ///
     /// Where the storage is read-only, a new number of the server's public key is not stored: the call succeeds with a
     /// warning event, and the next start asks Keeper once more.
@@ -168,14 +169,18 @@ impl KeeperClient {
                 Err(error) => Err(Error::not_saved(error, self.clone())),
             },
             Ended::Failed(error) => {
-                note(&location, stored);
-                Err(Error::sdk(&error, held.session.last_reply(), location))
+                Err(self.note(Error::sdk(&error, held.session.last_reply(), location), stored))
             }
-            Ended::Panicked => {
-                note(&location, stored);
-                Err(Error::new(ErrorKind::Panicked, location))
-            }
+            Ended::Panicked => Err(self.note(Error::new(ErrorKind::Panicked, location), stored)),
         }
+    }
+
+    /// Adds to an error that matters more what has become of the change.
+    fn note(&self, error: Error, stored: Result<(), StorageError>) -> Error {
+        let Err(unsaved) = stored else { return error };
+        let location = self.location();
+        warn!(%location, error = %unsaved, "a change of the client's configuration is not stored yet; the next call tries again");
+        error.with_unsaved(unsaved, self.clone())
     }
 
     /// Stores the whole configuration of a client that Keeper has just bound.
@@ -193,7 +198,7 @@ impl KeeperClient {
         })?;
         let changed = differing(&held.session.saved, &now);
         if held.bound_unsaved {
-            self.store_group(now.clone()).await?;
+            self.store_group(now.clone()).await.or_else(|error| self.remark(error))?;
         } else if !changed.is_empty() {
             let wanted = now.clone();
             let stored = self.inner.storage.update(move |stored| {
@@ -227,18 +232,20 @@ impl KeeperClient {
     /// What is no reason to fail a call that has succeeded.
     fn forgive(&self, error: StorageError) -> Result<(), StorageError> {
         let by_nature = matches!(error.kind(), StorageErrorKind::ReadOnly | StorageErrorKind::Unsupported);
-        if by_nature || error.outcome() == Outcome::Applied {
+        if by_nature {
             warn!(location = %self.location(), %error, "a change of the client's configuration");
             return Ok(());
         }
-        Err(error)
+        self.remark(error)
     }
-}
 
-/// A change that is kept unsaved behind an error that matters more.
-fn note(location: &Location, stored: Result<(), StorageError>) {
-    if let Err(error) = stored {
-        warn!(%location, %error, "a change of the client's configuration is not stored yet; the next call tries again");
+    /// What is no failure at all: the change is stored.
+    fn remark(&self, error: StorageError) -> Result<(), StorageError> {
+        if error.outcome() != Outcome::Applied {
+            return Err(error);
+        }
+        warn!(location = %self.location(), %error, "a change of the client's configuration");
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ pub enum ErrorKind {
     InvalidToken,
     /// A change of the configuration could not be stored. It is kept: see [`Error::unsaved`].
     NotSaved,
-    /// The SDK panicked. What it had changed was stored.
+    /// The SDK panicked. What it had changed is stored, or kept: see [`Error::unsaved`].
     Panicked,
     /// No Tokio runtime on this thread, or it ended meanwhile. Call from one, or use
     /// [`blocking::KeeperClient`](crate::blocking::KeeperClient).
@@ -80,7 +80,7 @@ impl Error {
             ErrorKind::NotSaved => {
                 "a change of the configuration could not be stored; keep the client and call save, or the change is lost"
             }
-            ErrorKind::Panicked => "the SDK panicked; what it had changed is stored",
+            ErrorKind::Panicked => "the SDK panicked",
             ErrorKind::Runtime => {
                 "no Tokio runtime on this thread, or it ended; call it within one, or use blocking::KeeperClient"
             }
@@ -130,6 +130,14 @@ impl Error {
         error
     }
 
+    /// The same error, of a call after which a change could not be stored either.
+    pub(crate) fn with_unsaved(mut self, storage: core::Error, unsaved: KeeperClient) -> Self {
+        self.0.detail.push_str("; besides, a change of the configuration is not stored yet, the next call tries again");
+        self.0.storage = Some(storage);
+        self.0.unsaved = Some(unsaved);
+        self
+    }
+
     /// What an error of the SDK says about itself without free text, and what Keeper's last answer was.
     pub(crate) fn sdk(sdk: &KSMRError, reply: Option<Reply>, location: Location) -> Self {
         let kind = match (sdk, &reply) {
@@ -162,7 +170,8 @@ impl Error {
         &self.0.location
     }
 
-    /// What the storage reports; with [`ErrorKind::Storage`] and [`ErrorKind::NotSaved`].
+    /// What the storage reports; with [`ErrorKind::Storage`], [`ErrorKind::NotSaved`], and wherever there is an
+    /// [`unsaved`](Self::unsaved) change.
     pub fn storage_error(&self) -> Option<&core::Error> {
         self.0.storage.as_ref()
     }
@@ -175,8 +184,8 @@ impl Error {
         }
     }
 
-    /// The client that holds what could not be stored; with [`ErrorKind::NotSaved`]. Its next call stores it, and so
-    /// does [`KeeperClient::save`].
+    /// The client that holds what could not be stored: with [`ErrorKind::NotSaved`], and with another kind if the call
+    /// failed as well. Its next call stores it, and so does [`KeeperClient::save`].
     pub fn unsaved(&self) -> Option<&KeeperClient> {
         self.0.unsaved.as_ref()
     }

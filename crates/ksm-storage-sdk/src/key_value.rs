@@ -11,7 +11,8 @@ use crate::config::{copy, sdk_key};
 /// 17.3.0), and would make eleven writes of a bind; [`KeeperClient`](crate::KeeperClient) makes two, in an order that
 /// survives a crash, and is what to use.
 ///
-/// Each `set` and `delete` is one conditional write. Keys unknown to the SDK are not shown, and stay.
+/// Each `set` and `delete` is one conditional write. Keys unknown to the SDK are not shown; they count for `is_empty`, and
+/// stay through everything but `delete_all`.
 ///
 /// ```
 /// use ksm_storage_core::blocking::ConfigStorage;

@@ -5,6 +5,7 @@ use tracing::{Instrument, debug, debug_span};
 use super::{
     ConfigStorage, Shared,
     backoff::{pause, within_deadline},
+    committer,
     reader::{self, timeout},
     runtime,
 };
@@ -130,14 +131,12 @@ impl Builder {
             })?;
             match outcome {
                 StoreOutcome::Committed { version, displaced } => {
-                    debug!(location = %self.backend.location(), attempt, %version, "created");
+                    let location = self.backend.location();
+                    debug!(%location, attempt, %version, "created");
+                    committer::report(&location, &version, &displaced);
                     if let Displaced::Foreign { version: foreign, inspect } = displaced {
                         let snapshot = Snapshot::new(version, document);
-                        return Err(super::committer::displaced_error(
-                            &snapshot,
-                            &foreign,
-                            inspect.as_deref(),
-                        ));
+                        return Err(committer::displaced_error(&snapshot, &foreign, inspect.as_deref()));
                     }
                     return Ok(Snapshot::new(version, document));
                 }

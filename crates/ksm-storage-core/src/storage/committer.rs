@@ -13,7 +13,8 @@ use super::{
 #[cfg(all(test, shuttle))]
 use crate::schedules::Fault;
 use crate::{
-    ConfigDocument, Displaced, Error, ErrorKind, Outcome, Result, Snapshot, StoreOutcome, Stored, Version,
+    ConfigDocument, Displaced, Error, ErrorKind, Location, Outcome, Result, Snapshot, StoreOutcome, Stored,
+    Version,
     clock::within,
     sync::{Arc, lock},
 };
@@ -93,7 +94,7 @@ impl Committer {
     ) -> Result<Attempt> {
         let shared = Arc::clone(&self.shared);
         let loaded = match carried {
-            Some(stored) if !lock(&shared.history).is_earlier(&stored.version) => stored,
+            Some(stored) if lock(&shared.history).suspect(&stored.version, shared.clock.now()).is_none() => stored,
             _ => reader::load(&*shared.backend, &*shared.clock, &shared.history, deadline).await?,
         };
         let before = reader::parse(&*shared.backend, &loaded)?;
@@ -133,7 +134,7 @@ impl Committer {
         match outcome {
             StoreOutcome::Committed { version, displaced } => {
                 debug!(location = %shared.location(), attempt, %version, ?elapsed, "store");
-                self.report(&version, &displaced);
+                report(&shared.location(), &version, &displaced);
                 let snapshot = shared.install(&version, after);
                 Ok(Attempt::Installed { snapshot, displaced })
             }
@@ -202,19 +203,6 @@ impl Committer {
         })
     }
 
-    fn report(&self, version: &Version, displaced: &Displaced) {
-        let location = self.shared.location();
-        match displaced {
-            Displaced::Nothing => {}
-            Displaced::Unverified => {
-                warn!(%location, %version, "unverified: whether a foreign version was displaced is not known");
-            }
-            Displaced::Foreign { version: foreign, .. } => {
-                warn!(%location, %version, displaced = %foreign, "displaced: a foreign version is no longer current");
-            }
-        }
-    }
-
     fn answer(&mut self, result: &Result<(Snapshot, Displaced)>) {
         for entry in self.batch.drain(..) {
             let answer = match result {
@@ -262,6 +250,19 @@ pub(super) fn ended_early(outcome: Outcome) -> Error {
         "the task that carries out writes was ended, as by a shutdown of its runtime",
     )
     .with_outcome(outcome)
+}
+
+/// What a store displaced, for whoever reads the log.
+pub(super) fn report(location: &Location, version: &Version, displaced: &Displaced) {
+    match displaced {
+        Displaced::Nothing => {}
+        Displaced::Unverified => {
+            warn!(%location, %version, "unverified: whether a foreign version was displaced is not known");
+        }
+        Displaced::Foreign { version: foreign, .. } => {
+            warn!(%location, %version, displaced = %foreign, "displaced: a foreign version is no longer current");
+        }
+    }
 }
 
 pub(super) fn displaced_error(snapshot: &Snapshot, foreign: &Version, inspect: Option<&str>) -> Error {

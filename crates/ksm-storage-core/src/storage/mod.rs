@@ -257,8 +257,9 @@ impl ConfigStorage {
     /// Reads the store again, and returns what is current then.
     ///
     /// # Errors
-    /// Those of [`Builder::open`] and [`ErrorKind::Runtime`]. The snapshot stays as it is then: reads outlive an
-    /// outage of the store.
+    /// Those of [`Builder::open`] and [`ErrorKind::Runtime`]. If writes wait for the store at that time, it is carried out
+    /// together with them, and can end in their [`ErrorKind::Conflict`] or whatever else the store says of them. The
+    /// snapshot stays as it is then: reads outlive an outage of the store.
     pub async fn refresh(&self) -> Result<Snapshot> {
         match self.submit(|_, _| Ok::<(), Error>(())).await {
             Ok((_, snapshot)) => {

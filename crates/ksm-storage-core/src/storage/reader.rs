@@ -36,16 +36,21 @@ impl History {
         }
     }
 
-    /// Since when `version`, an earlier one, has been the only one loaded.
-    fn suspect(&mut self, version: &Version, now: Duration) -> Duration {
+    /// Since when `version`, which was loaded, has been the only one loaded, if it is an earlier one. Any other clears the
+    /// suspicion: stale reads that something newer was read between are no rollback, however far apart they are.
+    pub(super) fn suspect(&mut self, version: &Version, now: Duration) -> Option<Duration> {
+        if !self.is_earlier(version) {
+            self.suspect = None;
+            return None;
+        }
         match &self.suspect {
-            Some((suspect, since)) if suspect == version => *since,
-            _ => self.suspect.insert((version.clone(), now)).1,
+            Some((suspect, since)) if suspect == version => Some(*since),
+            _ => Some(self.suspect.insert((version.clone(), now)).1),
         }
     }
 
     /// Whether `version` was current before the one that is.
-    pub(super) fn is_earlier(&self, version: &Version) -> bool {
+    fn is_earlier(&self, version: &Version) -> bool {
         self.versions.back() != Some(version) && self.versions.contains(version)
     }
 }
@@ -74,13 +79,8 @@ pub(super) async fn load(
             elapsed = ?(clock.now().saturating_sub(started)),
             "load"
         );
-        let since = {
-            let mut history = crate::sync::lock(history);
-            if !history.is_earlier(&stored.version) {
-                return Ok(stored);
-            }
-            history.suspect(&stored.version, clock.now())
-        };
+        let suspect = crate::sync::lock(history).suspect(&stored.version, clock.now());
+        let Some(since) = suspect else { return Ok(stored) };
         if started >= since + ROLLBACK_AFTER {
             warn!(
                 location = %backend.location(),
@@ -184,10 +184,28 @@ pub(super) mod tests {
         let [first, second] = ["first", "second"].map(Version::new);
         let [zero, one, three] = [0, 1, 3].map(Duration::from_secs);
         let mut history = History::default();
-        assert_eq!(history.suspect(&first, zero), zero);
-        assert_eq!(history.suspect(&second, one), one);
-        assert_eq!(history.suspect(&second, three), one);
-        assert_eq!(history.suspect(&first, three), three);
+        for version in [&first, &second, &Version::new("current")] {
+            history.note(version);
+        }
+        assert_eq!(history.suspect(&first, zero), Some(zero));
+        assert_eq!(history.suspect(&second, one), Some(one));
+        assert_eq!(history.suspect(&second, three), Some(one));
+        assert_eq!(history.suspect(&first, three), Some(three));
+    }
+
+    #[test]
+    fn what_is_not_earlier_ends_a_suspicion() {
+        let [first, second] = ["first", "second"].map(Version::new);
+        let [zero, one, three] = [0, 1, 3].map(Duration::from_secs);
+        let mut history = History::default();
+        history.note(&first);
+        history.note(&second);
+        for fresh in [&second, &Version::new("new")] {
+            assert_eq!(history.suspect(&first, zero), Some(zero));
+            assert_eq!(history.suspect(fresh, one), None);
+            assert_eq!(history.suspect(&first, three), Some(three));
+            history.note(&second);
+        }
     }
 
     #[test]
