@@ -8,14 +8,19 @@
 //! `AWS_CONTAINER_CREDENTIALS_FULL_URI` with pod identity, `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN` with web
 //! identity. The region is that of `AWS_REGION`, or of SECRET if that is an ARN.
 
-#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "an example shows what it does")]
 
 use ksm_storage::{BindState, ConfigKey, ConfigStorage, Error, aws::AwsSecretStorage};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
-    let mut storage = AwsSecretStorage::from_default_config(args.next().unwrap_or_default()).read_only();
+    let secret = args.next().unwrap_or_default();
+    if secret.starts_with('-') {
+        eprintln!("usage: aws_container [SECRET [ENDPOINT_URL]]");
+        std::process::exit(2);
+    }
+    let mut storage = AwsSecretStorage::from_default_config(secret).read_only();
     if let Some(endpoint) = args.next() {
         storage = storage.endpoint_url(endpoint);
     }

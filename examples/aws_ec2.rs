@@ -4,7 +4,7 @@
 //! cargo run --features aws --example aws_ec2 -- [SECRET [ENDPOINT_URL]]
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "an example shows what it does")]
 
 use ksm_storage::{ConfigKey, Error, aws::AwsSecretStorage};
 
@@ -13,6 +13,10 @@ async fn main() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
     // Empty: the variable KSM_AWS_SECRET, else `ksm-config`.
     let secret = args.next().unwrap_or_default();
+    if secret.starts_with('-') {
+        eprintln!("usage: aws_ec2 [SECRET [ENDPOINT_URL]]");
+        std::process::exit(2);
+    }
 
     let mut storage = AwsSecretStorage::from_ec2_instance_config(secret);
     if let Some(endpoint) = args.next() {

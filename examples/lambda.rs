@@ -3,6 +3,8 @@
 //! Deployed as the program `bootstrap` of a function on `provided.al2023`, with the secret's name in `KSM_AWS_SECRET`. It
 //! does not run without Lambda; `tests/examples.rs` runs it on a stand-in of the runtime API.
 
+use std::time::Duration;
+
 use ksm_storage::{ConfigKey, ConfigStorage, aws::AwsSecretStorage};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
@@ -10,7 +12,14 @@ use serde_json::{Value, json};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     // An error here ends the cold start, and Lambda shows it in the function's log.
-    let storage = AwsSecretStorage::from_default_config("").read_only().open().await?;
+    let storage = AwsSecretStorage::from_default_config("")
+        .read_only()
+        // A cold start may take 10 s, then Lambda ends it without a word of ours. So the error comes before that, and
+        // before it there is time for three requests. The credentials are in variables, and take none.
+        .attempt_timeout(Duration::from_secs(2))
+        .deadline(Duration::from_secs(8))
+        .open()
+        .await?;
     // With Keeper's SDK: `KeeperClient::open(storage)` here, and its calls, which are asynchronous, in the handler.
     let storage = &storage;
     lambda_runtime::run(service_fn(|event| async move { answer(storage, &event) })).await

@@ -1,7 +1,16 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// What a label leads to within this documentation comes first, and so counts; elsewhere it leads to the file.
-#![doc = include_str!("links.md")]
-#![doc = include_str!("../README.md")]
+// The README speaks of every feature, and its code needs them. What a label leads to within this documentation comes
+// first, and so counts; elsewhere it leads to the file.
+#![cfg_attr(
+    all(feature = "aws", feature = "file", feature = "memory", feature = "sdk"),
+    doc = include_str!("links.md"),
+    doc = include_str!("../README.md"),
+    doc = include_str!("map.md")
+)]
+#![cfg_attr(
+    not(all(feature = "aws", feature = "file", feature = "memory", feature = "sdk")),
+    doc = "Keeper Secrets Manager configurations in pluggable storage; with all features this documentation has the README."
+)]
 
 pub use ksm_storage_core::*;
 
@@ -15,7 +24,7 @@ pub use ksm_storage_memory as memory;
 pub use ksm_storage_sdk as keeper;
 
 /// The pages beside the README. They are documentation alone: nothing of this module is compiled into a program.
-#[cfg(doc)]
+#[cfg(all(doc, feature = "aws", feature = "file", feature = "memory", feature = "sdk"))]
 pub mod guide {
     #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/conformance.md")]
@@ -40,6 +49,10 @@ pub mod guide {
     #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/operations.md")]
     pub mod operations {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/performance.md")]
+    pub mod performance {}
 
     #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/reference.md")]

@@ -62,7 +62,10 @@ impl World {
         let ended = tokio::time::timeout(Duration::from_mins(1), child.wait_with_output());
         let output = ended.await.unwrap().unwrap();
         assert_eq!(std::fs::read_dir(self.home.path()).unwrap().count(), 0, "it wrote a file");
-        self.assert_clean(&output);
+        // Without arguments it holds none of this; the test of that compares every line.
+        if !args.is_empty() {
+            self.assert_clean(&output);
+        }
         output
     }
 
@@ -120,8 +123,12 @@ async fn on_stand_ins_it_shows_the_whole_job_in_plain_text() {
     assert!(!text(&output).contains('\x1b'));
     // It is what the README shows, but for the ports.
     let readme = include_str!("../README.md");
-    for line in text(&output).lines().filter(|line| !line.contains("127.0.0.1")) {
-        assert!(readme.contains(&format!("{line}\n")), "the README does not show: {line}");
+    for line in text(&output).lines() {
+        let shown = match line.split_once("//127.0.0.1:") {
+            Some((before, port)) if port.parse::<u16>().is_ok() => format!("{before}//127.0.0.1:"),
+            _ => format!("{line}\n"),
+        };
+        assert!(readme.contains(&shown), "the README does not show: {line}");
     }
     assert_eq!(world.aws.emulator().calls(Action::GetSecretValue), 0);
 }

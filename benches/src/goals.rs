@@ -8,6 +8,9 @@ use crate::{
     start::{BARE, BARE_DEFAULT, OURS, OURS_MINIMAL, PYTHON},
 };
 
+/// What the benches of the testkit's checker are called.
+pub(crate) const JUDGE: &str = "judge/";
+
 pub(crate) struct Goal {
     pub(crate) what: String,
     pub(crate) reach: String,
@@ -72,9 +75,17 @@ pub(crate) fn all(report: &Report) -> Vec<Goal> {
     let counted = report.processes.counted;
     let what = format!("increments of {PROCESSES} processes that are counted");
     goals.push(Goal::count(what, format!("{all} of {all}"), counted.to_string(), counted == all));
-    let conflicts = report.processes.conflicts;
-    let what = "their updates that end in a conflict".to_owned();
-    goals.push(Goal::count(what, "0".to_owned(), conflicts.to_string(), conflicts == 0));
+    let failed = report.processes.conflicts + report.processes.timeouts;
+    let what = "their updates that end in a conflict or a timeout".to_owned();
+    goals.push(Goal::count(what, "0".to_owned(), failed.to_string(), failed == 0));
+    let judged = report.benches.iter().filter(|(name, _)| name.starts_with(JUDGE));
+    let slowest = judged.map(|(_, nanoseconds)| nanoseconds / 1e6).reduce(f64::max);
+    goals.push(Goal {
+        what: "judging a history of 4 clients with 15 calls each, the slowest kind".to_owned(),
+        reach: "at most 10 ms".to_owned(),
+        figure: slowest.map_or_else(|| "not run".to_owned(), |slowest| format!("{slowest:.2} ms")),
+        met: slowest.map(|slowest| slowest <= 10.0),
+    });
     goals
 }
 

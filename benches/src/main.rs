@@ -22,7 +22,7 @@ mod start;
 mod tls;
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -112,7 +112,13 @@ fn root() -> &'static Path {
     own.parent().unwrap_or(own)
 }
 
-/// Where `cargo xtask bench` has built everything.
-fn target() -> PathBuf {
-    root().join("target")
+/// Where `cargo xtask bench` has built everything, and this program too: two levels above it.
+fn target() -> Result<PathBuf> {
+    let program = env::current_exe()?;
+    Ok(program.ancestors().nth(2).ok_or("there is no target folder")?.to_owned())
+}
+
+/// What an earlier step has written there.
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()).into())
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ksm_storage_aws::emulator::{Action, Server};
-use ksm_storage_core::{ConfigDocument, ConfigKey, Error, ErrorKind, ExposeSecret};
+use ksm_storage_core::{ConfigDocument, ConfigKey, Error, ErrorKind, ExposeSecret, Outcome};
 
 use crate::{Result, queue::open, service};
 
@@ -16,8 +16,9 @@ pub(crate) const INCREMENTS: usize = 25;
 pub(crate) struct Processes {
     /// What the counter says in the end.
     pub(crate) counted: usize,
-    /// How many updates ended in a conflict, and were made again.
+    /// How many updates ended in a conflict, and how many in a timeout without an effect. They were made again.
     pub(crate) conflicts: usize,
+    pub(crate) timeouts: usize,
     pub(crate) gets: usize,
     pub(crate) puts: usize,
 }
@@ -31,18 +32,23 @@ pub(crate) async fn measure() -> Result<Processes> {
         child.spawn()
     };
     let children = (0..PROCESSES).map(spawn).collect::<std::io::Result<Vec<_>>>()?;
-    let mut conflicts = 0;
+    let (mut conflicts, mut timeouts) = (0, 0);
     for child in children {
         let output = child.wait_with_output()?;
         if !output.status.success() {
             return Err(format!("a process failed: {}", output.status).into());
         }
-        conflicts += String::from_utf8(output.stdout)?.trim().parse::<usize>()?;
+        let printed = String::from_utf8(output.stdout)?;
+        let (own_conflicts, own_timeouts) =
+            printed.trim().split_once(' ').ok_or("a process printed no two numbers")?;
+        conflicts += own_conflicts.parse::<usize>()?;
+        timeouts += own_timeouts.parse::<usize>()?;
     }
     let stored = emulator.secret("ksm-config").value("AWSCURRENT").ok_or("the secret has no value")?;
     Ok(Processes {
         counted: count(&ConfigDocument::parse(stored.as_bytes())?)?,
         conflicts,
+        timeouts,
         gets: emulator.calls(Action::GetSecretValue),
         puts: emulator.calls(Action::PutSecretValue),
     })
@@ -53,12 +59,12 @@ fn count(document: &ConfigDocument) -> Result<usize> {
     Ok(count.expose_secret().parse()?)
 }
 
-/// What each process does; prints how often it ended in a conflict.
+/// What each process does; prints how often an update ended in a conflict, and how often in a timeout.
 pub(crate) fn increment(url: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let storage = open(url).await?;
-        let mut conflicts = 0;
+        let (mut conflicts, mut timeouts) = (0, 0);
         for _ in 0..INCREMENTS {
             while let Err(error) = storage
                 .update(|document| {
@@ -68,13 +74,15 @@ pub(crate) fn increment(url: &str) -> Result<()> {
                 })
                 .await
             {
-                if !matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Timeout) {
-                    return Err(error.into());
+                // What may have been made must not be made again.
+                match (error.kind(), error.outcome()) {
+                    (ErrorKind::Conflict, Outcome::NotApplied) => conflicts += 1,
+                    (ErrorKind::Timeout, Outcome::NotApplied) => timeouts += 1,
+                    _ => return Err(error.into()),
                 }
-                conflicts += 1;
             }
         }
-        println!("{conflicts}");
+        println!("{conflicts} {timeouts}");
         Ok(())
     })
 }

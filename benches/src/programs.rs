@@ -1,30 +1,29 @@
 //! How large the programs are and what it takes to build them: what `cargo xtask bench` has noted.
 
-use std::fs;
-
 use serde_json::Value;
 
-use crate::{Result, start::PROGRAMS, target};
+use crate::{Result, read as read_file, target};
 
 pub(crate) struct Program {
-    pub(crate) name: &'static str,
+    /// As Markdown.
+    pub(crate) name: String,
     /// Crates in it, itself included.
     pub(crate) crates: u64,
     /// Of the stripped program.
-    pub(crate) bytes: usize,
+    pub(crate) megabytes: f64,
     /// Of a clean release build, all processors together; `None` where it was not measured.
     pub(crate) build_seconds: Option<f64>,
 }
 
 pub(crate) fn read() -> Result<Vec<Program>> {
-    let noted: Value = serde_json::from_str(&fs::read_to_string(target().join("startup/noted.json"))?)?;
-    let program = |name: &'static str| {
+    let noted: Value = serde_json::from_str(&read_file(&target()?.join("startup/noted.json"))?)?;
+    let program = |noted: &Value| {
         Ok(Program {
-            name,
-            crates: noted[name]["crates"].as_u64().ok_or("the number of crates is not noted")?,
-            bytes: fs::metadata(target().join("startup/release").join(name))?.len().try_into()?,
-            build_seconds: noted[name]["build_seconds"].as_f64(),
+            name: noted["name"].as_str().ok_or("a program has no name")?.to_owned(),
+            crates: noted["crates"].as_u64().ok_or("the number of crates is not noted")?,
+            megabytes: noted["bytes"].as_f64().ok_or("the size is not noted")? / 1e6,
+            build_seconds: noted["build_seconds"].as_f64(),
         })
     };
-    PROGRAMS.into_iter().map(program).collect()
+    noted.as_array().ok_or("no list is noted")?.iter().map(program).collect()
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::format_push_string, reason = "a page is short")]
 
 use crate::{
-    goals::{self, Goal},
+    goals::{self, Goal, JUDGE},
     processes::{INCREMENTS, PROCESSES, Processes},
     programs::Program,
     queue::{Queue, WRITERS},
@@ -28,7 +28,8 @@ impl Report {
                 "# Performance\n\nWritten by `cargo xtask bench`, which builds and measures everything again. Only ratios and \
                  counts are claimed: times are of one machine, and a ratio is the median of {rounds} ratios of neighbours, \
                  measured in turn. The AWS service is the emulator of `ksm-storage-aws` on loopback, so that neither a \
-                 network nor a server in Python is part of what is compared.\n\n![starts and writes](performance.svg)\n"
+                 network nor a server in Python is part of what is compared.\n\n\
+                 <img src=\"performance.svg\" alt=\"starts and writes\">\n"
             ),
             goals(&goals::all(self)),
             self.starting(),
@@ -110,7 +111,7 @@ impl Report {
         let Some((_, unit)) = self.benches.iter().find(|(name, _)| name == "read/arc_swap_load_index") else {
             return text;
         };
-        let rows = self.benches.iter().map(|(name, median)| {
+        let rows = self.benches.iter().filter(|(name, _)| !name.starts_with(JUDGE)).map(|(name, median)| {
             vec![format!("`{name}`"), format!("{median:.1} ns"), ratio_text(median / unit)]
         });
         text += "\nWhat criterion says of `benches/storage.rs`, on one thread:\n\n";
@@ -131,11 +132,11 @@ impl Report {
              commits, and make {speed_up:.1} times the writes of one who waits for each.\n\n"
         );
         text += &table(&["", "median", "90 %", "99 %", "longest"], &rows);
-        let Processes { counted, conflicts, gets, puts } = &self.processes;
+        let Processes { counted, conflicts, timeouts, gets, puts } = &self.processes;
         let each = |calls: &usize| float(*calls) / float(PROCESSES * INCREMENTS);
         text + &format!(
             "\n{PROCESSES} processes of {INCREMENTS} increments each on one secret, with the default limits: {counted} are \
-             counted in the end, {conflicts} updates ended in a conflict. A committed change took {:.1} calls of \
+             counted in the end, {conflicts} updates ended in a conflict and {timeouts} in a timeout. A committed change took {:.1} calls of \
              `GetSecretValue` and {:.1} of `PutSecretValue`; a writer alone needs 2 and 1.\n",
             each(gets),
             each(puts)
@@ -143,7 +144,8 @@ impl Report {
     }
 
     fn building(&self) -> String {
-        let unit = self.programs.iter().find(|program| program.name == OURS).and_then(|it| it.build_seconds);
+        let ours = format!("`{OURS}`");
+        let unit = self.programs.iter().find(|program| program.name == ours).and_then(|it| it.build_seconds);
         let rows = self.programs.iter().map(|program| {
             let build = match (program.build_seconds, unit) {
                 (Some(seconds), Some(unit)) => {
@@ -151,16 +153,14 @@ impl Report {
                 }
                 _ => "not measured".to_owned(),
             };
-            let size = format!("{:.2} MB", float(program.bytes) / 1e6);
-            vec![format!("`{}`", program.name), program.crates.to_string(), size, build]
+            let size = format!("{:.2} MB", program.megabytes);
+            vec![program.name.clone(), program.crates.to_string(), size, build]
         });
-        let mut text = "## Size and build\n\nWith the release profile that the README recommends; the crates include the \
-                        program itself.\n\n"
+        let mut text = "## Size and build\n\nWith the release profile that the README recommends, but for the last row, which \
+                        is stripped, too; the crates include the program itself.\n\n"
             .to_owned();
-        text += &table(
-            &["", "crates", "program", &format!("clean build, by `{OURS}`")],
-            &rows.collect::<Vec<_>>(),
-        );
+        text +=
+            &table(&["", "crates", "program", &format!("clean build, by {ours}")], &rows.collect::<Vec<_>>());
         text
     }
 

@@ -44,7 +44,8 @@ pub(crate) struct Starts {
 
 pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
     let python = install();
-    let program = |name: &str| target().join("startup/release").join(name);
+    let built = target()?.join("startup/release");
+    let program = |name: &str| built.join(name);
     let with_keys = |mut command: Command| {
         command.envs([("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "key")]);
         // The second name is Python's.
@@ -102,7 +103,8 @@ pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
 
 /// Runs it to its successful end.
 fn run(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output()?;
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     if !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{} failed: {error}", command.get_program().display()).into());

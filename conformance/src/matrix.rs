@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
-use ksm_storage_core::{Capabilities, Writes};
+use ksm_storage_core::{Capabilities, ConfigDocument, Writes};
 use ksm_storage_testkit::{Clause, Fixture, Mode, broken::Fault};
 use serde_json::{Value, json};
 
@@ -95,9 +95,10 @@ fn row(capabilities: &Capabilities) -> String {
         Writes::Unconditional => "no: writes are refused",
         Writes::ReadOnly => "read-only",
     };
-    let largest = capabilities.max_payload.map_or("1 MiB".to_owned(), |bytes| format!("{bytes} bytes"));
+    // Core takes no larger one, whatever the backend does.
+    let largest = capabilities.max_payload.unwrap_or(usize::MAX).min(ConfigDocument::MAX_LEN);
     let fresh = if capabilities.fresh_reads { "yes" } else { "no" };
-    format!("{writes} | {largest} | {fresh} |")
+    format!("{writes} | {largest} bytes | {fresh} |")
 }
 
 /// A fault, whether a case of its clause caught it, and in what random programs found it, if they are to.

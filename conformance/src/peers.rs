@@ -2,8 +2,11 @@
 
 use std::{
     env,
+    io::Read,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use ksm_storage_aws::{
@@ -42,21 +45,10 @@ const INCREMENTS: usize = 25;
 fn processes(mode: &str) -> Checked {
     let moto = Server::start(Program::Moto)?;
     let secret = Secret::create(moto.url(), "{}")?;
-    let program = env::current_exe()?;
-    let spawn = |_| {
-        let mut child = Command::new(&program);
-        child
-            .args(["--child", "increment", mode, &secret.arn, moto.url()])
-            .env_clear()
-            .stdin(Stdio::null())
-            .spawn()
-    };
-    let children: Vec<_> = (0..PROCESSES).map(spawn).collect();
-    for child in children {
-        let status = child?.wait()?;
-        if !status.success() {
-            return Err(format!("a process failed: {status}").into());
-        }
+    let start = |_| Process::of_this_program(&["increment", mode, &secret.arn, moto.url()], &[]);
+    let processes = (0..PROCESSES).map(start).collect::<Result<Vec<_>, _>>()?;
+    for process in processes {
+        process.end()?;
     }
     let document = ConfigDocument::parse(secret.get()?.as_bytes())?;
     let counted = document.get(Url).map(ExposeSecret::expose_secret).unwrap_or_default();
@@ -80,16 +72,74 @@ pub(crate) fn child(args: &[String]) -> Checked {
     }
 }
 
-/// Opens in a process of its own, with nothing in its environment but these variables.
-fn opens(mode: &str, secret: &str, variables: &[(&str, &str)]) -> Result<bool, String> {
-    let program = env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new(program)
-        .args(["--child", "open", mode, secret])
-        .env_clear()
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .output();
-    Ok(output.map_err(|error| error.to_string())?.status.success())
+/// How long a process may take.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// A process that a check has started, until dropped.
+struct Process(Child);
+
+impl Process {
+    fn start(command: &mut Command) -> Result<Self, String> {
+        // It says too little to fill a pipe.
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        child
+            .map(Self)
+            .map_err(|error| format!("{} cannot be started: {error}", command.get_program().display()))
+    }
+
+    /// A child of this program, with nothing in its environment but these variables.
+    fn of_this_program(args: &[&str], variables: &[(&str, &str)]) -> Result<Self, String> {
+        let program = env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = Command::new(program);
+        Self::start(command.arg("--child").args(args).env_clear().envs(variables.iter().copied()))
+    }
+
+    /// Waits for its end; returns what it printed, or what it said of its failure.
+    fn end(mut self) -> Result<String, String> {
+        let start = Instant::now();
+        let status = loop {
+            match self.0.try_wait().map_err(|error| error.to_string())? {
+                Some(status) => break status,
+                None if start.elapsed() > PATIENCE => {
+                    return Err(format!("it has not ended after {PATIENCE:?}"));
+                }
+                None => sleep(Duration::from_millis(20)),
+            }
+        };
+        if status.success() {
+            return Ok(text(self.0.stdout.take()));
+        }
+        Err(format!("{status}: {}", text(self.0.stderr.take())))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn text(pipe: Option<impl Read>) -> String {
+    let mut bytes = Vec::new();
+    // What came before an error is worth having.
+    let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+/// Opens in a process of its own.
+fn opens(mode: &str, secret: &str, variables: &[(&str, &str)]) -> Result<(), String> {
+    Process::of_this_program(&["open", mode, secret], variables)?.end().map(drop)
+}
+
+/// Opens the same way, which must fail with these words.
+fn fails(mode: &str, secret: &str, variables: &[(&str, &str)], words: &str) -> Result<(), String> {
+    match opens(mode, secret, variables) {
+        Err(error) if error.contains(words) => Ok(()),
+        Err(error) => Err(format!("`{words}` is not in: {error}")),
+        Ok(()) => Err(format!("it opens, and does not say `{words}`")),
+    }
 }
 
 fn ec2_instance() -> Checked {
@@ -97,10 +147,11 @@ fn ec2_instance() -> Checked {
     Secret::create(ministack.url(), "{}")?;
     let service = ("AWS_ENDPOINT_URL", ministack.url());
     let metadata = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", ministack.url());
-    equal(&opens("ec2", SECRET, &[service, metadata])?.to_string(), "true")?;
+    opens("ec2", SECRET, &[service, metadata])?;
     // The control: it is from there that they come.
     let nowhere = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9");
-    equal(&opens("ec2", SECRET, &[service, nowhere])?.to_string(), "false")
+    fails("ec2", SECRET, &[service, nowhere], "Failed to determine AWS region for EC2 instance.")?;
+    Ok(())
 }
 
 /// How a role is had.
@@ -127,10 +178,11 @@ fn sts(role: Role) -> Checked {
         }
     };
     variables.extend([("AWS_ENDPOINT_URL", moto.url()), ("AWS_EC2_METADATA_DISABLED", "true")]);
-    equal(&opens(mode, &secret.arn, &variables)?.to_string(), "true")?;
+    opens(mode, &secret.arn, &variables)?;
     // The control: without STS there is no role.
     variables.push(("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9"));
-    equal(&opens(mode, &secret.arn, &variables)?.to_string(), "false")
+    fails(mode, &secret.arn, &variables, "no usable credentials")?;
+    Ok(())
 }
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
@@ -252,7 +304,8 @@ impl Secret {
 
 /// Runs the peer with nothing in its environment but where the service is; returns what it printed.
 fn run(python: &Path, url: &str, args: &[&str]) -> Result<String, String> {
-    let output = Command::new(python)
+    let mut command = Command::new(python);
+    command
         .arg(script("peer.py"))
         .args(args)
         .env_clear()
@@ -260,14 +313,8 @@ fn run(python: &Path, url: &str, args: &[&str]) -> Result<String, String> {
         .env("AWS_ACCESS_KEY_ID", "AKIA")
         .env("AWS_SECRET_ACCESS_KEY", "key")
         .env("AWS_DEFAULT_REGION", "us-east-1")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("python cannot be started: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{args:?}: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    Process::start(&mut command)?.end().map_err(|error| format!("{args:?}: {error}"))
 }
 
 async fn open(secret: &str, url: &str) -> Result<ConfigStorage, Error> {

@@ -4,6 +4,8 @@ mod install;
 
 use std::{
     env,
+    fs::File,
+    io::{self, Read, Seek},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -47,6 +49,8 @@ impl Server {
                 command.args(["-m", "hypercorn", "ministack.app:app", "--workers", "0", "-b", &address])
             }
         };
+        let no_file = |error: io::Error| format!("there is no file for what {program:?} says: {error}");
+        let said = tempfile::tempfile().map_err(no_file)?;
         let folder = python.parent().and_then(Path::parent).unwrap_or(&python);
         let child = command
             .env_clear()
@@ -55,11 +59,11 @@ impl Server {
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(said.try_clone().map_err(no_file)?)
             .spawn()
             .map_err(|error| format!("{program:?} cannot be started: {error}"))?;
         let mut server = Self { child, url: format!("http://{address}") };
-        server.wait(&address).map_err(|why| format!("{program:?} {why}"))?;
+        server.wait(&address).map_err(|why| format!("{program:?} {why}\n{}", tail(said)))?;
         Ok(server)
     }
 
@@ -88,6 +92,17 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The last lines of what a program has said.
+fn tail(mut said: File) -> String {
+    const LINES: usize = 10;
+    let mut bytes = Vec::new();
+    // If it cannot be read there is none.
+    let _ = said.rewind().and_then(|()| said.read_to_end(&mut bytes));
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
 /// A script of this package.

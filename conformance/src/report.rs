@@ -53,6 +53,14 @@ impl Table {
         !self.rows.is_empty() && failed == 0 && !(everything && not_run > 0)
     }
 
+    /// What was not run for want of something, and why.
+    pub(crate) fn missing(&self) -> Option<(&str, &str)> {
+        self.rows.iter().find_map(|row| match &row.verdict {
+            Verdict::NotRun(why) => Some((&*row.backend, &**why)),
+            _ => None,
+        })
+    }
+
     /// Good, failed, excluded, not run.
     fn counts(&self) -> [usize; 4] {
         let mut counts = [0; 4];

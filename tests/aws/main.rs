@@ -115,6 +115,18 @@ impl Run {
 const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "key")];
 
 #[tokio::test]
+async fn an_option_is_taken_for_no_secret() {
+    let world = World::new().await;
+    let examples = ["aws_container", "aws_custom", "aws_default", "aws_ec2", "aws_profile", "aws_sdk_config"];
+    for example in examples {
+        let run = world.run(example, &["--help"], []).await;
+        assert_eq!(run.output.status.code(), Some(2), "{}", run.text());
+        assert!(run.text().starts_with(&format!("usage: {example} ")), "{}", run.text());
+    }
+    assert_eq!(world.server.emulator().calls(Action::GetSecretValue), 0);
+}
+
+#[tokio::test]
 async fn ec2_mode_uses_role_and_region_of_the_instance() {
     let world = World::new().await;
     let url = world.server.url();

@@ -21,7 +21,8 @@ const OTHER_RUST: &str =
 const MARK: &str = "XTASK_AS_RUSTDOC";
 
 pub(crate) fn api(check: bool) -> Result<()> {
-    tools::PUBLIC_API.install()?;
+    // First, since it may have to be installed.
+    tools::PUBLIC_API.command("")?;
     let metadata = Metadata::load()?;
     let crates: Vec<_> =
         metadata.members().filter(|package| package.published && package.has_lib()).collect();
@@ -39,7 +40,7 @@ pub(crate) fn api(check: bool) -> Result<()> {
     for package in &crates {
         let json = json.join(format!("{}.json", package.name.replace('-', "_")));
         // Blanket implementations are the standard library's, and the same for every type.
-        let mut list = cargo("public-api --omit blanket-impls --color never --rustdoc-json");
+        let mut list = tools::PUBLIC_API.command("--omit blanket-impls --color never --rustdoc-json")?;
         let now = output(list.arg(&json)).context(OTHER_RUST)?;
         ensure!(now.lines().count() > 1, "the public API of {} could not be read", package.name);
         let file = folder.join(format!("{}.txt", package.name));

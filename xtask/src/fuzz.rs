@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::{
@@ -20,6 +20,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) seconds: u64,
     /// The target to run, the name of a file in `fuzz/fuzz_targets`; all of them if none is given
+    #[arg(value_parser = parse_target)]
     pub(crate) target: Option<String>,
 }
 
@@ -30,16 +31,13 @@ const LIMITS: &str = "-max_len=8192 -timeout=20 -rss_limit_mb=2048";
 
 /// Runs the targets on the committed inputs and on what is made of them, until one fails.
 pub(crate) fn fuzz(options: &Options) -> Result<()> {
-    let all = targets()?;
     let chosen = match &options.target {
-        Some(target) if all.contains(target) => BTreeSet::from([target.clone()]),
-        Some(target) => bail!("no target is named {target}; there are {}", listed(&all)),
-        None => all,
+        Some(target) => BTreeSet::from([target.clone()]),
+        None => targets()?,
     };
-    tools::FUZZ.install()?;
     output(&mut cargo("metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml"))
         .context("fuzz/Cargo.lock is not up to date: cargo metadata --manifest-path fuzz/Cargo.toml")?;
-    run(cargo(&format!("fuzz build {HOW}")).args(&options.target))?;
+    run(tools::FUZZ.command(&format!("build {HOW}"))?.args(&options.target))?;
     for target in &chosen {
         run_target(target, options.seconds)?;
     }
@@ -55,15 +53,21 @@ fn run_target(target: &str, seconds: u64) -> Result<()> {
     fs::create_dir_all(&grown).with_context(|| format!("cannot create {}", grown.display()))?;
     let before = files(&folder("artifacts", target))?;
     let words = format!(
-        "fuzz run {HOW} {target} fuzz/target/corpus/{target} fuzz/corpus/{target} -- -max_total_time={seconds} {LIMITS}"
+        "run {HOW} {target} fuzz/target/corpus/{target} fuzz/corpus/{target} -- -max_total_time={seconds} {LIMITS}"
     );
-    let Err(error) = run(&mut cargo(&words)) else { return Ok(()) };
+    let Err(error) = run(&mut tools::FUZZ.command(&words)?) else { return Ok(()) };
     let new: Vec<_> = files(&folder("artifacts", target))?.difference(&before).cloned().collect();
     let Some(input) = new.first() else { return Err(error) };
     let input = input.strip_prefix(root()).unwrap_or(input).display();
     Err(error.context(format!(
         "{target} fails on {input}; to try it again: cargo fuzz run {HOW} {target} {input}"
     )))
+}
+
+fn parse_target(name: &str) -> Result<String> {
+    let all = targets()?;
+    ensure!(all.contains(name), "there are {}", listed(&all));
+    Ok(name.to_owned())
 }
 
 fn targets() -> Result<BTreeSet<String>> {

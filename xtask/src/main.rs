@@ -23,7 +23,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 
-use crate::{bench::Length, run::Failed};
+use crate::{bench::Length, new_backend::Name, run::Failed};
 
 /// Tasks of this workspace.
 #[derive(Parser)]
@@ -76,7 +76,7 @@ enum Task {
     /// to go on.
     NewBackend {
         /// What follows `ksm-storage-` in the crate's name, in lower case: `file`, `gcp-secret`
-        name: String,
+        name: Name,
     },
     /// Write the public API of each published crate to docs/api, for review
     Api {

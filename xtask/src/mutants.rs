@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::builder::PossibleValuesParser;
 
 use self::{accepted::Accepted, list::Mutant, outcomes::Outcomes, report::Tally};
-use crate::{run::say, tools};
+use crate::run::say;
 
 pub(crate) use self::change::last_change;
 
@@ -86,7 +86,7 @@ pub(crate) struct Args {
     /// Try so many of each package, chosen at random with a fixed seed
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
-    /// Try only what has changed since a revision (HEAD~1), for five minutes at most
+    /// Try only what has changed since a revision (HEAD~1), for five minutes at most once all is compiled
     #[arg(long, value_name = "REVISION", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = change::PARENT, conflicts_with_all = ["packages", "shard", "sample"])]
     in_diff: Option<String>,
@@ -96,9 +96,8 @@ pub(crate) struct Args {
 /// on where it was, and one after better tests tries what had survived. Without `target/mutants` all begins anew.
 pub(crate) fn mutants(args: &Args) -> Result<()> {
     if let Some(revision) = &args.in_diff {
-        return change::since(revision);
+        return change::since(revision).map(drop);
     }
-    tools::MUTANTS.install()?;
     let accepted = Accepted::read()?;
     let mut failed = Vec::new();
     for target in TARGETS.iter().filter(|target| args.packages.is_empty() || args.named(target)) {
@@ -174,4 +173,21 @@ fn parse_shard(text: &str) -> Result<(usize, usize)> {
         bail!("parts are counted from 0, so 0/2 and 1/2 are the two halves");
     }
     Ok(shard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::root;
+
+    #[test]
+    fn every_file_that_is_named_is_there() {
+        for target in TARGETS {
+            let source = root().join(format!("crates/ksm-storage-{}/src", target.name));
+            for file in target.files.iter().chain(target.without) {
+                let path = source.join(file.trim_end_matches("**"));
+                assert!(path.exists(), "{}", path.display());
+            }
+        }
+    }
 }

@@ -24,9 +24,8 @@ const FILES: [(&str, &str); 8] = template![
     "tests/fixture/mod.rs",
 ];
 
-pub(crate) fn new_backend(name: &str) -> Result<()> {
-    let name: Name = name.parse()?;
-    create(root(), &name)?;
+pub(crate) fn new_backend(name: &Name) -> Result<()> {
+    create(root(), name)?;
     let krate = name.package();
     say(&format!(
         "created crates/{krate}, and registered it in Cargo.toml\n\n\
@@ -84,10 +83,15 @@ fn register(manifest: &str, name: &Name) -> Result<String> {
     let (before, rest) = manifest.split_at(list + after(&manifest[list..], "]")? - 1);
     let before = before.trim_end().trim_end_matches(',');
     let mut text = format!("{before}, \"crates/{package}\"{rest}");
+    let common = after(manifest, "\n[workspace.package]\n")?;
+    let mut common = manifest[common..].lines().take_while(|line| !line.starts_with('['));
+    let version = common
+        .find_map(|line| line.strip_prefix("version = "))
+        .context("Cargo.toml states no version for all packages")?;
     let dependencies = after(&text, "\n[workspace.dependencies]\n")?;
     text.insert_str(
         dependencies,
-        &format!("{package} = {{ path = \"crates/{package}\", version = \"0.1.0\" }}\n"),
+        &format!("{package} = {{ path = \"crates/{package}\", version = {version} }}\n"),
     );
     Ok(text)
 }
@@ -173,9 +177,10 @@ mod tests {
             ("[\".\", \"a\"]", "[\".\", \"a\", \"crates/ksm-storage-new\"]"),
             ("[\n    \"a\",\n]", "[\n    \"a\", \"crates/ksm-storage-new\"]"),
         ] {
-            let text = |list| format!("default-members = {list}\n[workspace.dependencies]\n");
+            let common = "[workspace.package]\nedition = \"2024\"\nversion = \"0.3.1\"\n";
+            let text = |list| format!("default-members = {list}\n{common}[workspace.dependencies]\n");
             let expected = text(registered)
-                + "ksm-storage-new = { path = \"crates/ksm-storage-new\", version = \"0.1.0\" }\n";
+                + "ksm-storage-new = { path = \"crates/ksm-storage-new\", version = \"0.3.1\" }\n";
             assert_eq!(register(&text(list), &name).unwrap(), expected);
         }
         let error = register("[workspace]\n", &name).unwrap_err().to_string();

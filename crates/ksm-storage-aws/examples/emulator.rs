@@ -4,7 +4,7 @@
 //! cargo run -p ksm-storage-aws --features emulator --example emulator -- [PORT]
 //! aws --endpoint-url http://127.0.0.1:PORT secretsmanager create-secret --name ksm-config --secret-string '{}'
 //! ```
-#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
 use std::{io, net::SocketAddr};
 
@@ -12,9 +12,13 @@ use ksm_storage_aws::emulator::{Emulator, Server};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
-    let port = match std::env::args().nth(1) {
+    let port = match std::env::args().nth(1).map(|port| port.parse()) {
         None => 0,
-        Some(port) => port.parse().map_err(|_| io::Error::other("the only argument is a port number"))?,
+        Some(Ok(port)) => port,
+        Some(Err(_)) => {
+            eprintln!("usage: emulator [PORT]");
+            std::process::exit(2);
+        }
     };
     let server = Server::bind(Emulator::new("us-east-1"), SocketAddr::from(([127, 0, 0, 1], port))).await?;
     println!("Secrets Manager: --endpoint-url {}", server.url());

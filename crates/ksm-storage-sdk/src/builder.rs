@@ -102,6 +102,14 @@ impl KeeperClientBuilder {
     /// The old binding is lost as soon as the new key pair is stored, before Keeper is asked: only then a crash loses
     /// nothing. Keys unknown to the SDK stay. Called again with the same token, it is [`open`](Self::open).
     ///
+    /// ```no_run
+    /// # use ksm_storage_sdk::{Error, KeeperClient};
+    /// # async fn rotate(storage: ksm_storage_core::ConfigStorage, token: String) -> Result<(), Error> {
+    /// let keeper = KeeperClient::builder().token(token).rebind(storage).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`open`](Self::open); [`ErrorKind::Unbound`] without a token.
     pub async fn rebind(self, storage: ConfigStorage) -> Result<KeeperClient> {

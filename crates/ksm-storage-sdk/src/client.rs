@@ -103,6 +103,19 @@ impl KeeperClient {
 
     /// Stores what an earlier call could not. Without such a change it does nothing.
     ///
+    /// ```no_run
+    /// # use ksm_storage_sdk::{Error, KeeperClient};
+    /// # async fn work(keeper: KeeperClient) -> Result<(), Error> {
+    /// if let Err(error) = keeper.get_secrets(&[]).await
+    ///     && let Some(unsaved) = error.unsaved()
+    /// {
+    ///     // The storage has been mended meanwhile.
+    ///     unsaved.save().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::NotSaved`].
     pub async fn save(&self) -> Result<()> {
@@ -114,6 +127,20 @@ impl KeeperClient {
     ///
     /// For a long-running program whose configuration was replaced: on [`ErrorKind::AccessDenied`] reload, then call
     /// again. A change that is not stored yet is stored first.
+    ///
+    /// ```no_run
+    /// # use ksm_storage_sdk::{Error, ErrorKind, KeeperClient};
+    /// # async fn work(keeper: KeeperClient) -> Result<(), Error> {
+    /// let records = match keeper.get_secrets(&[]).await {
+    ///     Err(error) if error.kind() == ErrorKind::AccessDenied => {
+    ///         keeper.reload().await?;
+    ///         keeper.get_secrets(&[]).await?
+    ///     }
+    ///     answer => answer?,
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::NotSaved`], [`ErrorKind::Storage`]; [`ErrorKind::Unbound`] if what is stored is not bound. The client

@@ -1,7 +1,10 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::Duration,
 };
@@ -15,32 +18,62 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// Why a case failed.
 #[derive(Clone, Debug)]
-pub struct Failure(String);
+pub struct Failure {
+    kind: FailureKind,
+    message: String,
+}
+
+/// What a failure says of the subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// It is wrong.
+    Wrong,
+    /// It took longer than a case may: it hangs, or is slow.
+    Hung,
+    /// Nothing: what would show something did not happen.
+    Inconclusive,
+}
+
+impl Failure {
+    /// What it says of the subject.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    pub(crate) fn inconclusive(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Inconclusive, message)
+    }
+}
 
 /// What a case returns.
 pub(crate) type Checked = Result<(), Failure>;
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self(format!("unexpected error: {error}"))
+        format!("unexpected error: {error}").into()
     }
 }
 
 impl From<String> for Failure {
     fn from(message: String) -> Self {
-        Self(message)
+        Self::new(FailureKind::Wrong, message)
     }
 }
 
 impl From<&str> for Failure {
     fn from(message: &str) -> Self {
-        Self(message.to_owned())
+        message.to_owned().into()
     }
 }
 
@@ -131,17 +164,25 @@ impl Case {
                     runtime.shutdown_background();
                     checked
                 }
-                Err(error) => Err(Failure(format!("no runtime: {error}"))),
+                Err(error) => Err(Failure::inconclusive(format!("no runtime: {error}"))),
             };
             // Nobody listens any more after the limit.
             let _ = done.send(checked);
         };
         let result = match thread::Builder::new().name(self.name.into()).spawn(work) {
-            Ok(_) => result.recv_timeout(limit).unwrap_or_else(|_| Err("it hangs".into())),
-            Err(error) => Err(Failure(format!("no thread: {error}"))),
+            Ok(_) => result.recv_timeout(limit).unwrap_or_else(|error| {
+                Err(match error {
+                    RecvTimeoutError::Timeout => {
+                        Failure::new(FailureKind::Hung, format!("it has not ended after {limit:?}"))
+                    }
+                    RecvTimeoutError::Disconnected => Failure::inconclusive("what runs it panicked"),
+                })
+            }),
+            Err(error) => Err(Failure::inconclusive(format!("no thread: {error}"))),
         };
-        result.map_err(|Failure(message)| {
-            Failure(format!("{} ({}): {}: {message}", self.clause, self.clause.title(), self.name))
+        result.map_err(|Failure { kind, message }| {
+            let message = format!("{} ({}): {}: {message}", self.clause, self.clause.title(), self.name);
+            Failure { kind, message }
         })
     }
 }
@@ -150,7 +191,7 @@ fn panicked(error: tokio::task::JoinError) -> Failure {
     let Ok(panic) = error.try_into_panic() else { return "it was cancelled".into() };
     let message =
         panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    Failure(format!("it panicked: {}", message.unwrap_or("without a message")))
+    format!("it panicked: {}", message.unwrap_or("without a message")).into()
 }
 
 async fn refuses_writes(subject: &Subject) -> bool {
@@ -203,7 +244,7 @@ pub fn check(name: &str, fixture: impl Fixture, core: impl Core + 'static) {
     let case = cases().into_iter().find(|case| case.name == name);
     let result = match case {
         Some(case) => case.check(Subject { fixture: Arc::new(fixture), core: Arc::new(core) }),
-        None => Err(Failure(format!("there is no case {name}"))),
+        None => Err(Failure::inconclusive(format!("there is no case {name}"))),
     };
     if let Err(failure) = result {
         panic!("{failure}");

@@ -80,7 +80,7 @@ mod subject;
 
 #[doc(hidden)]
 pub use case::check;
-pub use case::{Case, Failure, Level, Report, cases, run_all};
+pub use case::{Case, Failure, FailureKind, Level, Report, cases, run_all};
 pub use clause::Clause;
 pub use clock::TestClock;
 pub use faulty::{FaultRates, FaultyBackend};

@@ -159,14 +159,25 @@ impl Search {
             for start in range.clone().step_by(CHUNK) {
                 // The next page too, for what lies across the border.
                 let len = (CHUNK + PAGE).min(range.end - start);
-                // What cannot be read (a guard page, or what another thread has just unmapped) holds no copy.
-                if self.memory.read_exact_at(&mut self.buffer[..len], start as u64).is_ok() {
-                    self.find(wanted, start, len, &place, &mut found);
-                }
+                self.read(start, len);
+                self.find(wanted, start, len, &place, &mut found);
             }
         }
         self.buffer.fill(0);
         Ok(found.into_iter().collect())
+    }
+
+    /// Reads into the buffer. A page that cannot be read (a guard page, or what another thread has just unmapped) holds no
+    /// copy; those around it may.
+    fn read(&mut self, start: usize, len: usize) {
+        if self.memory.read_exact_at(&mut self.buffer[..len], start as u64).is_ok() {
+            return;
+        }
+        for (number, page) in self.buffer[..len].chunks_mut(PAGE).enumerate() {
+            if self.memory.read_exact_at(page, (start + number * PAGE) as u64).is_err() {
+                page.fill(0);
+            }
+        }
     }
 
     fn find(&self, wanted: &Wanted, start: usize, len: usize, place: &Place, found: &mut BTreeSet<Found>) {

@@ -1,4 +1,4 @@
-//! Links between documents, without the network: that files and headings exist.
+//! Links between documents, without the network: that files and headings exist, for whoever has what git has.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,14 +8,14 @@ use std::{
 use anyhow::{Result, ensure};
 
 use super::{INCLUDED, read};
-use crate::{run::root, source::tracked};
+use crate::source::tracked;
 
 /// Where the links of the pages lead within the crate's documentation.
 const WITHIN_THE_CRATE: &str = "src/links.md";
 
 pub(super) fn check(problems: &mut Vec<String>) -> Result<()> {
-    let files = tracked(&["*.md"])?;
-    let texts = files
+    let files: BTreeSet<_> = tracked(&[])?.into_iter().collect();
+    let texts = tracked(&["*.md"])?
         .iter()
         .map(|file| Ok((file.clone(), prose(&read(file)?))))
         .collect::<Result<BTreeMap<_, _>>>()?;
@@ -28,7 +28,7 @@ pub(super) fn check(problems: &mut Vec<String>) -> Result<()> {
         let inline = inline(text);
         for target in inline.iter().chain(defined.values()).filter(|target| !is_elsewhere(target)) {
             checked += 1;
-            if let Err(why) = lands(file, target, &texts) {
+            if let Err(why) = lands(file, target, &files, &texts) {
                 problems.push(format!("{file}: the link to {target} leads nowhere: {why}"));
             }
         }
@@ -57,10 +57,15 @@ fn is_elsewhere(target: &str) -> bool {
 }
 
 /// Whether a link in `file` finds its file and heading.
-fn lands(file: &str, target: &str, texts: &BTreeMap<String, String>) -> Result<(), String> {
+fn lands(
+    file: &str,
+    target: &str,
+    files: &BTreeSet<String>,
+    texts: &BTreeMap<String, String>,
+) -> Result<(), String> {
     let (path, anchor) = target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
     let path = if path.is_empty() { PathBuf::from(file) } else { resolved(file, path) };
-    if !root().join(&path).exists() {
+    if !files.contains(&*path.to_string_lossy()) {
         return Err(format!("there is no {}", path.display()));
     }
     let Some(anchor) = anchor else { return Ok(()) };
@@ -154,10 +159,13 @@ mod tests {
     #[test]
     fn a_link_needs_its_file_and_its_heading() {
         let page = "docs/conformance.md";
+        let files = [page, "README.md"].map(str::to_owned).into();
         let texts = [(page.to_owned(), "# One\n".to_owned())].into();
+        let lands = |target| lands(page, target, &files, &texts);
         assert_eq!(resolved(page, "../README.md"), Path::new("README.md"));
-        assert!(lands(page, "#one", &texts).is_ok() && lands(page, "#two", &texts).is_err());
-        assert!(lands(page, "../README.md", &texts).is_ok());
-        assert!(lands(page, "../no-such-file.md", &texts).is_err());
+        assert!(lands("#one").is_ok() && lands("#two").is_err());
+        assert!(lands("../README.md").is_ok());
+        // It is on the disk, but not among what git has.
+        assert!(lands("../Cargo.toml").is_err());
     }
 }

@@ -2,8 +2,9 @@
 
 mod events;
 mod links;
+mod words;
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 
@@ -14,6 +15,8 @@ use crate::{
 
 const OPERATIONS: &str = "docs/operations.md";
 const REFERENCE: &str = "docs/reference.md";
+const CORE_ERRORS: &str = "crates/ksm-storage-core/src/error.rs";
+const KEEPER_ERRORS: &str = "crates/ksm-storage-sdk/src/error.rs";
 /// Where the pages become part of the crate's documentation, in which their code is compiled.
 const INCLUDED: &str = "src/lib.rs";
 /// Names in the documents that are those of other software.
@@ -26,10 +29,12 @@ pub(crate) fn check() -> Result<()> {
     pages(&mut problems)?;
     policies(&mut problems)?;
     defaults(&mut problems)?;
-    kinds("kinds", "crates/ksm-storage-core/src/error.rs", &mut problems)?;
-    kinds("keeper kinds", "crates/ksm-storage-sdk/src/error.rs", &mut problems)?;
+    kinds("kinds", CORE_ERRORS, &mut problems)?;
+    kinds("keeper kinds", KEEPER_ERRORS, &mut problems)?;
+    words::check(&mut problems)?;
     docs_rs(&mut problems)?;
     names(&mut problems)?;
+    paths(&mut problems)?;
     examples(&mut problems)?;
     for problem in &problems {
         say(problem);
@@ -42,7 +47,7 @@ fn read(file: &str) -> Result<String> {
     fs::read_to_string(root().join(file)).with_context(|| format!("{file} cannot be read"))
 }
 
-/// Every page is part of the facade's documentation: only there is its code compiled.
+/// Every page is part of the facade's documentation: only there is its code compiled. No other place hides a line.
 fn pages(problems: &mut Vec<String>) -> Result<()> {
     let included = read(INCLUDED)?;
     let pages = tracked(&["docs/*.md", "README.md"])?;
@@ -50,7 +55,18 @@ fn pages(problems: &mut Vec<String>) -> Result<()> {
     for page in pages.iter().filter(|page| !included.contains(&format!("include_str!(\"../{page}\")"))) {
         problems.push(format!("{page}: {INCLUDED} does not include it, so that its code is not compiled"));
     }
+    for page in &pages {
+        for line in hidden(&read(page)?) {
+            problems.push(format!("{page}: only rustdoc hides the line `{line}`"));
+        }
+    }
     Ok(())
+}
+
+/// The lines of code in Rust that rustdoc does not show.
+fn hidden(page: &str) -> Vec<&str> {
+    let blocks = page.split("\n```rust").skip(1).map(|rest| rest.split("\n```").next().unwrap_or_default());
+    blocks.flat_map(str::lines).filter(|line| *line == "#" || line.starts_with("# ")).collect()
 }
 
 /// The policies that the README shows are those in `infra/iam`.
@@ -153,6 +169,28 @@ fn names(problems: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
+/// Sources that the documents name are there. A page may leave out the folders in front.
+fn paths(problems: &mut Vec<String>) -> Result<()> {
+    let sources = tracked(&["*.rs"])?;
+    let mut found = 0;
+    for file in tracked(&["*.md"])? {
+        for path in quoted_sources(&read(&file)?) {
+            found += 1;
+            if !sources.iter().any(|source| Path::new(source).ends_with(path)) {
+                problems.push(format!("{file}: there is no {path}"));
+            }
+        }
+    }
+    ensure!(found > 0, "no source was found");
+    Ok(())
+}
+
+fn quoted_sources(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_source = |quoted: &&str| Path::new(quoted).extension().is_some_and(|extension| extension == "rs");
+    quoted.filter(is_source).filter(|quoted| quoted.contains('/') && !quoted.contains(' '))
+}
+
 /// The README says for whom each example is.
 fn examples(problems: &mut Vec<String>) -> Result<()> {
     let readme = read("README.md")?;
@@ -206,6 +244,18 @@ mod tests {
     fn names_of_many_words_are_taken_for_functions() {
         let text = "`aws.rs`: `a_test_of_it`, `bind::one_two_three_four`, A_B_C_D and a_b_c";
         assert_eq!(long_names(text), ["a_test_of_it", "one_two_three_four"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn sources_are_told_from_other_code() {
+        let text = "`a/b.rs`, `c.rs` and `d/e.md`\n```text\n`f/g.rs`: `cd h/i.rs`\n";
+        assert_eq!(quoted_sources(text).collect::<Vec<_>>(), ["a/b.rs", "f/g.rs"]);
+    }
+
+    #[test]
+    fn hidden_lines_are_those_of_code_in_rust() {
+        let text = "# A\n\n```rust,no_run\n# use a;\n#[b]\n#\n```\n\n# C\n\n```text\n# d\n```\n";
+        assert_eq!(hidden(text), ["# use a;", "#"]);
     }
 
     #[test]

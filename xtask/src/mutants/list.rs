@@ -12,7 +12,10 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::Target;
-use crate::run::{cargo, output, root};
+use crate::{
+    run::{output, root},
+    tools,
+};
 
 pub(super) struct Mutant {
     /// As cargo-mutants has it: `FILE:LINE:COLUMN: WHAT`.
@@ -25,23 +28,23 @@ pub(super) struct Mutant {
 }
 
 /// The command that makes mutants of this target.
-pub(super) fn command(target: &Target) -> Command {
+pub(super) fn command(target: &Target) -> Result<Command> {
     let package = format!("ksm-storage-{}", target.name);
-    let mut command = cargo(&format!("mutants --package {package} --all-features"));
+    let mut command = tools::MUTANTS.command(&format!("--package {package} --all-features"))?;
     for file in target.files {
         command.args(["--file", &format!("crates/{package}/src/{file}")]);
     }
     for file in target.without {
         command.args(["--exclude", &format!("crates/{package}/src/{file}")]);
     }
-    command
+    Ok(command)
 }
 
 /// All mutants of the target, or those that the diff in a file has to do with.
 pub(super) fn mutants(target: &Target, diff: Option<&Path>) -> Result<Vec<Mutant>> {
-    let all = parse(&output(command(target).args(["--list", "--json", "--no-config"]))?)?;
+    let all = parse(&output(command(target)?.args(["--list", "--json", "--no-config"]))?)?;
     let Some(diff) = diff else { return Ok(all) };
-    let text = output(command(target).args(["--list", "--json", "--no-config", "--in-diff"]).arg(diff))?;
+    let text = output(command(target)?.args(["--list", "--json", "--no-config", "--in-diff"]).arg(diff))?;
     // Nothing is printed if there is none.
     if text.trim().is_empty() {
         return Ok(Vec::new());

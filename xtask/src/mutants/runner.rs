@@ -17,7 +17,7 @@ use super::{
     list::{self, Mutant},
     outcomes::{self, Found, Outcome, Outcomes, read_if_there},
 };
-use crate::run::root;
+use crate::run::{cargo, root};
 
 /// How much longer than without a mutant the tests may take, and in seconds the least that they may: the machine may
 /// have more to do by then.
@@ -116,6 +116,15 @@ pub(super) enum Ended {
     OutOfTime,
 }
 
+/// Compiles what [`run`] does, without a mutant. The crates that are not of this workspace are not compiled again.
+pub(super) fn compile(target: &Target, folder: &Folder) -> Result<()> {
+    let words = format!(
+        "test --no-run --locked --profile mutants --package ksm-storage-{} --all-features {}",
+        target.name, target.tests
+    );
+    crate::run::run(cargo(&words).env("CARGO_TARGET_DIR", &folder.build))
+}
+
 /// Tries these mutants, until `deadline` at the latest. What was found is then in the folder, to be handed over.
 pub(super) fn run(
     target: &Target,
@@ -124,7 +133,7 @@ pub(super) fn run(
     deadline: Option<Instant>,
 ) -> Result<Ended> {
     folder.prepare(mutants)?;
-    let mut command = list::command(target);
+    let mut command = list::command(target)?;
     command
         .args("--profile mutants --test-tool cargo --baseline run --caught --unviable".split(' '))
         .args(TIMEOUT);

@@ -6,8 +6,8 @@ use std::{
 
 use async_trait::async_trait;
 use ksm_storage_core::{
-    Capabilities, Error, ErrorKind, Location, Outcome, Payload, Result, StorageBackend, StoreOutcome, Stored,
-    Version,
+    Capabilities, Displaced, Error, ErrorKind, Location, Outcome, Payload, Result, StorageBackend,
+    StoreOutcome, Stored, Version,
 };
 
 use super::faults;
@@ -27,6 +27,7 @@ faults! {
         CheckThenStore C6 "checks the version, and stores later",
         ContentIsVersion C6 "makes the version from the content",
         ForeignOverlooked C7 "ignores the expected version where a foreign writer has stored",
+        NeverVerifies C7 "never tells whether it has displaced something",
         Tears C9 "stores the first 4,000 bytes",
         CreatesOnLoad C12 "creates what is missing when it loads",
         LeaksInDebug C13 "shows its payload in `Debug`",
@@ -201,6 +202,12 @@ impl StorageBackend for Broken {
                 let expected = if own { expected } else { &current.version };
                 self.inner.store(expected, payload).await?
             }
+            BackendFault::NeverVerifies => match self.inner.store(expected, payload).await? {
+                StoreOutcome::Committed { version, .. } => {
+                    StoreOutcome::Committed { version, displaced: Displaced::Unverified }
+                }
+                conflict @ StoreOutcome::Conflict { .. } => conflict,
+            },
             BackendFault::Tears => {
                 let torn = payload.as_bytes()[..payload.len().min(4_000)].to_vec();
                 self.inner.store(expected, &torn.into()).await?

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Case, Clause, Failure, Mode, Subject, cases};
+use crate::{Case, Clause, Failure, FailureKind, Mode, Subject, cases};
 
 pub use backends::BackendFault;
 pub use cores::CoreFault;
@@ -87,7 +87,8 @@ impl Fault {
         subject
     }
 
-    /// Runs every case against the subject made wrong, several at a time, and returns those that fail.
+    /// Runs every case against the subject made wrong, several at a time, and returns those that find it
+    /// [wrong](FailureKind::Wrong): one that is not done in ten seconds proves nothing.
     ///
     /// The fault is caught if one of them is of its [`clause`](Self::clause).
     pub fn caught_by(self, subject: &Subject) -> Vec<(Case, Failure)> {
@@ -97,6 +98,7 @@ impl Fault {
         let check = || {
             let mine = std::iter::from_fn(|| cases.get(next.fetch_add(1, Ordering::Relaxed)));
             mine.filter_map(|case| Some((*case, case.check_within(LIMIT, broken.clone()).err()?)))
+                .filter(|(_, failure)| failure.kind() == FailureKind::Wrong)
                 .collect::<Vec<_>>()
         };
         // Most of the time that a broken subject takes is spent waiting for what never comes.

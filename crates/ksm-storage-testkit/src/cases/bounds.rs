@@ -42,8 +42,9 @@ async fn ends_at_the_deadline<T: Send + 'static>(
 }
 
 /// Waits until the probe has seen so many loads and stores.
-async fn reached(probe: Probe, calls: (usize, usize)) {
-    while probe.calls() < calls {
+async fn reached(probe: Probe, (loads, stores): (usize, usize)) {
+    let there = |(loaded, stored): (usize, usize)| loaded >= loads && stored >= stores;
+    while !there(probe.calls()) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -72,7 +73,8 @@ pub(super) async fn c15_the_largest_payload_is_stored(subject: Subject) -> Check
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
     let largest = backend.capabilities().max_payload.unwrap_or(ConfigDocument::MAX_LEN);
-    let payload = Payload::from(format!(r#"{{"a":"{}"}}"#, "x".repeat(largest - 8)));
+    let rest = largest.checked_sub(8).ok_or_else(|| format!("it takes no more than {largest} bytes"))?;
+    let payload = Payload::from(format!(r#"{{"a":"{}"}}"#, "x".repeat(rest)));
     let expected = backend.load().await?.version;
     let outcome = backend.store(&expected, &payload).await?;
     ensure!(matches!(outcome, StoreOutcome::Committed { .. }), "it was not committed");

@@ -55,7 +55,7 @@ pub(super) async fn c09_a_payload_is_stored_whole(subject: Subject) -> Checked {
     let backend = store.open().await;
     let limit = backend.capabilities().max_payload.unwrap_or(ConfigDocument::MAX_LEN);
     for size in [2, 100, 4_096, 30_000] {
-        let payload = Payload::from(format!("{{}}{}", " ".repeat(size.min(limit - 100))));
+        let payload = Payload::from(format!("{{}}{}", " ".repeat(size.min(limit.saturating_sub(100)))));
         let expected = backend.load().await?.version;
         backend.store(&expected, &payload).await?;
         tokio::time::sleep(store.limits().staleness).await;

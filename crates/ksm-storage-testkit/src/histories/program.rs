@@ -68,7 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
         14 => call().prop_map(Step::Make),
         1 => (key(), value()).prop_map(|(key, value)| Step::Save(key, value)),
         1 => Just(Step::Reopen),
-        1 => (write(), 0..12_u8).prop_map(|(call, polls)| Step::Drop(call, polls)),
+        1 => (write(), 1..12_u8).prop_map(|(call, polls)| Step::Drop(call, polls)),
     ]
 }
 

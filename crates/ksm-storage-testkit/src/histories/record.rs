@@ -35,7 +35,7 @@ struct Run {
     store: Box<dyn Store>,
     core: Arc<dyn Core>,
     mode: Mode,
-    seed: AtomicU64,
+    seed: u64,
     time: AtomicU64,
     handles: AtomicUsize,
     backends: Mutex<Vec<FaultyBackend>>,
@@ -59,7 +59,7 @@ pub(super) async fn record(subject: &Subject, mode: Mode, program: Program) -> R
         store,
         core: Arc::clone(&subject.core),
         mode,
-        seed: AtomicU64::new(program.seed),
+        seed: program.seed,
         time: AtomicU64::new(0),
         handles: AtomicUsize::new(0),
         backends: Mutex::default(),
@@ -76,7 +76,7 @@ pub(super) async fn record(subject: &Subject, mode: Mode, program: Program) -> R
             Some(Open { number, handle, backend }) if client == 1 && program.shared => {
                 Open { number: *number, handle: handle.another(), backend: backend.clone() }
             }
-            _ => run.open().await?,
+            _ => run.open(client, 0).await?,
         };
         tasks.push(tokio::spawn(self::client(Arc::clone(&run), client, open.clone(), steps)));
         first.get_or_insert(open);
@@ -86,6 +86,7 @@ pub(super) async fn record(subject: &Subject, mode: Mode, program: Program) -> R
     for task in tasks {
         events.extend(task.await.map_err(|error| error.to_string())??);
     }
+    run.ledger.check_all()?;
     let backends = run.backends.lock().unwrap_or_else(PoisonError::into_inner);
     let injected = backends.iter().map(FaultyBackend::injected).sum();
     Ok(Recorded { events, injected, displaced: run.ledger.has_displaced() })
@@ -115,7 +116,7 @@ async fn client(
     // Faults begin when there is a handle to meet them.
     open.backend.set_rates(run.mode.rates());
     let mut events = Vec::new();
-    for step in steps {
+    for (number, step) in steps.into_iter().enumerate() {
         let mut handle = open.number;
         let invoked = run.now();
         let (call, returned) = match step {
@@ -139,7 +140,7 @@ async fn client(
                 };
                 (call, returned)
             }
-            Step::Reopen => match run.open().await {
+            Step::Reopen => match run.open(client, number + 1).await {
                 Ok(opened) => {
                     open = opened;
                     open.backend.set_rates(run.mode.rates());
@@ -159,10 +160,10 @@ async fn client(
             Ok(answer) => Some((run.now(), answer)),
             Err(Ended::Dropped) => None,
             Err(Ended::Error(error)) => match error.outcome() {
-                Outcome::Applied => Some((run.now(), Answer::Applied)),
-                Outcome::Unknown => None,
+                Outcome::Applied if run.mode == Mode::Foreign => Some((run.now(), Answer::Applied)),
+                Outcome::Unknown if run.mode == Mode::Faults => None,
                 Outcome::NotApplied if run.mode.allows(&error) => continue,
-                Outcome::NotApplied => return Err(error.into()),
+                _ => return Err(error.into()),
             },
             Err(Ended::Wrong(failure)) => return Err(failure),
         };
@@ -189,9 +190,10 @@ impl Run {
         self.time.fetch_add(1, Ordering::SeqCst)
     }
 
-    async fn open(&self) -> Result<Open, Error> {
+    /// Opens a handle for a step of a client. Its faults depend on these two, and not on who opens first.
+    async fn open(&self, client: usize, step: usize) -> Result<Open, Error> {
         let clock = TestClock::new();
-        let seed = self.seed.fetch_add(1, Ordering::Relaxed);
+        let seed = self.seed.wrapping_add((client * 100 + step) as u64);
         let settings = Settings { clock: Some(clock.clone()), ..self.mode.settings() };
         let backend = self.store.open().await;
         let backend = FaultyBackend::new(backend, Arc::new(clock), crate::FaultRates::NONE, seed);

@@ -9,7 +9,10 @@ use ksm_storage_core::{
     Version,
 };
 
-use crate::{Failure, case::ensure};
+use crate::{
+    Failure,
+    case::{Checked, ensure},
+};
 
 /// A backend around another one that writes down what came of each load and store, and gives way to others before and
 /// after each, as a network does: on a store that answers at once, clients would seldom meet.
@@ -40,6 +43,8 @@ pub(super) struct Ledger(Mutex<Entries>);
 #[derive(Debug, Default)]
 struct Entries {
     payloads: HashMap<Version, Payload>,
+    /// A version that was shown with two contents.
+    twofold: Option<Version>,
     displaced: bool,
 }
 
@@ -50,7 +55,19 @@ impl Ledger {
 
     fn add(&self, version: &Version, payload: Option<&Payload>) {
         if let Some(payload) = payload {
-            self.entries().payloads.insert(version.clone(), payload.clone());
+            let mut entries = self.entries();
+            let known = entries.payloads.insert(version.clone(), payload.clone());
+            if known.is_some_and(|known| known != *payload) {
+                entries.twofold = Some(version.clone());
+            }
+        }
+    }
+
+    /// Each version was shown with one content only: it names one store event.
+    pub(super) fn check_all(&self) -> Checked {
+        match &self.entries().twofold {
+            Some(version) => Err(format!("version {version} was shown with two contents").into()),
+            None => Ok(()),
         }
     }
 
@@ -60,7 +77,7 @@ impl Ledger {
     }
 
     /// The snapshot is what a load or a commit has produced under that version (C2).
-    pub(super) fn check(&self, snapshot: &Snapshot) -> std::result::Result<(), Failure> {
+    pub(super) fn check(&self, snapshot: &Snapshot) -> Checked {
         let version = snapshot.version();
         let payload = self.entries().payloads.get(version).cloned();
         let payload = payload.ok_or_else(|| {

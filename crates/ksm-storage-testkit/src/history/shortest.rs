@@ -41,8 +41,8 @@ fn until(events: &[Event], end: u64) -> Vec<Event> {
 /// A history in the order of invocation, a column for each client, for a failure message.
 ///
 /// ```text
-///    0 ┌ client 0  Set("url", "1")
-///    1 └ client 0  Done
+///      0 ┌  client 0: Set("url", "1")
+///      1 └  client 0:   Done
 /// ```
 #[derive(Debug)]
 pub struct Timeline<'a>(pub &'a [Event]);
