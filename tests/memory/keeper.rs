@@ -88,7 +88,8 @@ pub(crate) fn scenario(name: &str, steps: &Steps) {
 }
 
 async fn open(document: Zeroizing<String>) -> KeeperClient {
-    let storage = ConfigStorage::open(MemoryBackend::from_config(document::payload(&document))).await.unwrap();
+    let storage =
+        ConfigStorage::open(MemoryBackend::from_config(document::payload(&document))).await.unwrap();
     drop(document);
     builder().open(storage).await.unwrap()
 }

@@ -139,11 +139,13 @@ async fn a_refusal_after_a_request_without_an_answer_is_looked_into() {
             *keep.lock().unwrap() = Some(put.value.clone());
             Err(CallError { unanswered: true, ..CallError::answered(400, "ThrottlingException") })
         });
-        client.expect_get().withf(|_, select| matches!(select, Select::Id(_))).once().returning(move |_, _| {
-            let value = sent.lock().unwrap().clone().filter(|_| stored);
-            let missing = CallError::answered(400, "ResourceNotFoundException");
-            Ok(SecretVersion { value: value.ok_or(missing)?, ..version("v2", &[CURRENT]) })
-        });
+        client.expect_get().withf(|_, select| matches!(select, Select::Id(_))).once().returning(
+            move |_, _| {
+                let value = sent.lock().unwrap().clone().filter(|_| stored);
+                let missing = CallError::answered(400, "ResourceNotFoundException");
+                Ok(SecretVersion { value: value.ok_or(missing)?, ..version("v2", &[CURRENT]) })
+            },
+        );
         client
             .expect_get()
             .withf(|_, select| *select == Select::Previous)
@@ -155,7 +157,8 @@ async fn a_refusal_after_a_request_without_an_answer_is_looked_into() {
 
 #[tokio::test]
 async fn a_suffixed_name_that_may_not_be_read_is_asked_for_without_its_suffix() {
-    for (found, refused) in [(ARN, false), ("arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm-other1", true)]
+    for (found, refused) in
+        [(ARN, false), ("arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm-other1", true)]
     {
         let mut client = MockSecretsClient::new();
         client
@@ -180,10 +183,7 @@ async fn only_a_secret_whose_primary_is_elsewhere_is_a_replica() {
     for (primary, kind) in [("eu-west-1", ErrorKind::ReadOnly), ("us-east-1", ErrorKind::InvalidArgument)] {
         let mut client = MockSecretsClient::new();
         client.expect_get().once().returning(|_, _| Ok(version("v1", &[CURRENT])));
-        client
-            .expect_put()
-            .once()
-            .returning(|_| Err(CallError::answered(400, "InvalidParameterException")));
+        client.expect_put().once().returning(|_| Err(CallError::answered(400, "InvalidParameterException")));
         client.expect_primary_region().once().returning(|_| Ok(Some(primary.to_owned())));
         let backend = backend(client, Concurrency::Optimistic);
         let version = backend.load().await.unwrap().version;
@@ -291,4 +291,52 @@ async fn a_first_value_is_current_at_once_however_long_its_put_took() {
 async fn a_first_value_that_shows_no_label_may_have_been_current() {
     let error = first_value(&[], Duration::ZERO).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Conflict, Outcome::Unknown));
+}
+
+#[tokio::test]
+async fn a_stager_that_took_long_does_not_move_the_label() {
+    for (took, moves) in [(999, 1), (1000, 0)] {
+        let mut client = MockSecretsClient::new();
+        let clock = Arc::new(Later::default());
+        let late = Arc::clone(&clock);
+        client.expect_put().once().returning(move |put| {
+            late.0.fetch_add(took, Ordering::Relaxed);
+            Ok(PutReply { id: put.token.clone(), labels: vec!["staged".to_owned()] })
+        });
+        client.expect_move_current().times(moves).returning(|_| Ok(()));
+        let id = "ksm".parse().unwrap();
+        let backend =
+            AwsSecretBackend::with_clock(Arc::new(client), id, "us-east-1", Concurrency::Strict, clock);
+        let stored = backend.store(&Version::new("v1"), &Payload::from("{}")).await.unwrap();
+        let conflict = matches!(stored, StoreOutcome::Conflict { current: None });
+        assert_eq!(conflict, moves == 0, "{stored:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slot_that_cannot_be_looked_into_is_not_taken_for_free() {
+    let mut client = MockSecretsClient::new();
+    client.expect_put().once().returning(|_| Err(CallError::answered(400, "ResourceExistsException")));
+    client.expect_get().returning(|_, select| match select {
+        Select::Current => Ok(version("v1", &[CURRENT])),
+        _ => Err(CallError::answered(400, "AccessDeniedException")),
+    });
+    assert_eq!(store(client).await.unwrap_err().kind(), ErrorKind::AccessDenied);
+}
+
+#[tokio::test]
+async fn only_the_first_value_of_a_secret_displaces_nothing_where_nothing_is_previous() {
+    let (missing, denied) = ("ResourceNotFoundException", "AccessDeniedException");
+    for (expected, code, nothing) in
+        [(NO_VALUE, missing, true), (NO_VALUE, denied, false), ("v1", missing, false)]
+    {
+        let mut client = MockSecretsClient::new();
+        client.expect_put().once().returning(|put| Ok(acknowledged(put)));
+        client.expect_get().once().returning(move |_, _| Err(CallError::answered(400, code)));
+        let backend = backend(client, Concurrency::Optimistic);
+        let stored = backend.store(&Version::new(expected), &Payload::from("{}")).await.unwrap();
+        let StoreOutcome::Committed { displaced, .. } = stored else { panic!("{stored:?}") };
+        let wanted = if nothing { Displaced::Nothing } else { Displaced::Unverified };
+        assert_eq!(displaced, wanted, "{expected} {code}");
+    }
 }

@@ -4,8 +4,8 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_types::region::Region;
 use ksm_storage_core::{
-    ConfigStorage, Error, ErrorKind, ExposeSecret, Outcome, Payload, Result, SecretString,
-    StorageBackend, Version,
+    ConfigStorage, Error, ErrorKind, ExposeSecret, Outcome, Payload, Result, SecretString, StorageBackend,
+    Version,
 };
 use tokio::{runtime::Handle, time::Instant};
 use tracing::info;

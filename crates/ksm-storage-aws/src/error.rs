@@ -227,7 +227,10 @@ mod tests {
         let after_another = CallError { unanswered: true, ..refusal.clone() };
         let told = |error| classify(Call::Put, error);
         assert_eq!(told(&refusal).1, Outcome::NotApplied);
-        assert_eq!((told(&after_another).0, told(&after_another).1), (ErrorKind::Throttled, Outcome::Unknown));
+        assert_eq!(
+            (told(&after_another).0, told(&after_another).1),
+            (ErrorKind::Throttled, Outcome::Unknown)
+        );
     }
 
     #[test]

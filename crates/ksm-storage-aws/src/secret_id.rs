@@ -165,9 +165,7 @@ fn check_name(text: &str, name: &str) -> Result<()> {
     }
     let allowed = |char: &char| char.is_ascii_alphanumeric() || "/_+=.@-".contains(*char);
     match name.chars().enumerate().find(|(_, char)| !allowed(char)) {
-        Some((at, char)) => {
-            Err(malformed(text, &format!("character {} of its name is {char:?}", at + 1)))
-        }
+        Some((at, char)) => Err(malformed(text, &format!("character {} of its name is {char:?}", at + 1))),
         None => Ok(()),
     }
 }
@@ -279,7 +277,10 @@ mod tests {
     fn a_configuration_or_token_in_place_of_an_id_is_not_repeated() {
         for (given, told) in [
             ("{\"appKey\": \"s3cret\"}".to_owned(), "a text of 20 characters is no secret id: character 1"),
-            ("US:s3cret".to_owned(), "a text of 9 characters is no secret id: character 3 of its name is ':'"),
+            (
+                "US:s3cret".to_owned(),
+                "a text of 9 characters is no secret id: character 3 of its name is ':'",
+            ),
             ("s3cret".repeat(100), "a text of 600 characters is no secret id: its name has 600 characters"),
         ] {
             let error = given.parse::<SecretId>().unwrap_err();

@@ -149,7 +149,9 @@ async fn a_lost_reply_to_a_creation_is_no_failure() {
 #[tokio::test]
 async fn a_put_that_got_no_answer_is_not_taken_for_refused_when_its_repetition_is() {
     let refused = [Fault::Refuse("ThrottlingException"), Fault::Refuse("ThrottlingException")];
-    for (lost, outcome) in [(Fault::After(Break::Reset), None), (Fault::Before(Break::Reset), Some(Outcome::Unknown))] {
+    for (lost, outcome) in
+        [(Fault::After(Break::Reset), None), (Fault::Before(Break::Reset), Some(Outcome::Unknown))]
+    {
         let server = serve_with("{}").await;
         let storage = builder(&server).open().await.unwrap();
         server.emulator().fail(Action::PutSecretValue, [lost].into_iter().chain(refused.clone()));
@@ -160,7 +162,10 @@ async fn a_put_that_got_no_answer_is_not_taken_for_refused_when_its_repetition_i
     }
     let server = serve_with("{}").await;
     let storage = builder(&server).open().await.unwrap();
-    server.emulator().fail(Action::PutSecretValue, [Fault::Refuse("ThrottlingException"), refused[0].clone(), refused[1].clone()]);
+    server.emulator().fail(
+        Action::PutSecretValue,
+        [Fault::Refuse("ThrottlingException"), refused[0].clone(), refused[1].clone()],
+    );
     let error = storage.set(ConfigKey::Url, "x").await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Throttled, Outcome::NotApplied));
 }

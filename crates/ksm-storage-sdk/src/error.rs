@@ -132,7 +132,9 @@ impl Error {
 
     /// The same error, of a call after which a change could not be stored either.
     pub(crate) fn with_unsaved(mut self, storage: core::Error, unsaved: KeeperClient) -> Self {
-        self.0.detail.push_str("; besides, a change of the configuration is not stored yet, the next call tries again");
+        self.0.detail.push_str(
+            "; besides, a change of the configuration is not stored yet, the next call tries again",
+        );
         self.0.storage = Some(storage);
         self.0.unsaved = Some(unsaved);
         self

@@ -94,7 +94,9 @@ impl Committer {
     ) -> Result<Attempt> {
         let shared = Arc::clone(&self.shared);
         let loaded = match carried {
-            Some(stored) if lock(&shared.history).suspect(&stored.version, shared.clock.now()).is_none() => stored,
+            Some(stored) if lock(&shared.history).suspect(&stored.version, shared.clock.now()).is_none() => {
+                stored
+            }
             _ => reader::load(&*shared.backend, &*shared.clock, &shared.history, deadline).await?,
         };
         let before = reader::parse(&*shared.backend, &loaded)?;
