@@ -56,7 +56,15 @@ const TARGETS: &[Target] = &[
     },
     Target {
         name: "aws",
-        files: &["backend.rs", "error.rs", "region.rs", "sdk.rs", "secret_id.rs", "slot.rs"],
+        files: &[
+            "backend.rs",
+            "error.rs",
+            "interceptors.rs",
+            "region.rs",
+            "sdk.rs",
+            "secret_id.rs",
+            "slot.rs",
+        ],
         without: &[],
         tests: "--lib --test protocol --test conformance --test wire",
         skip: &["_over_http::", "on_blocking_core::", "with_delays::", INCREMENTS],

@@ -108,7 +108,7 @@ fn secured() -> SharedHttpClient {
 fn without_tls() -> SharedHttpClient {
     use aws_smithy_runtime_api::client::{http::http_client_fn, result::ConnectorError};
 
-    use crate::sdk::Unbuilt;
+    use crate::interceptors::Unbuilt;
 
     #[derive(Debug)]
     struct WithoutTls;

@@ -51,6 +51,7 @@ mod credentials;
 pub mod emulator;
 mod error;
 mod http;
+mod interceptors;
 mod region;
 mod sdk;
 mod secret_id;

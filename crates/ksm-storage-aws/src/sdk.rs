@@ -1,14 +1,6 @@
 //! The seam over the real SDK.
 
-use std::{
-    error, fmt,
-    future::Future,
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{error, future::Future};
 
 use async_trait::async_trait;
 use aws_credential_types::provider::error::CredentialsError;
@@ -18,24 +10,7 @@ use aws_sdk_secretsmanager::{
     error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
-use aws_smithy_runtime_api::{
-    box_error::BoxError,
-    client::{
-        interceptors::{
-            Intercept,
-            context::{
-                BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
-                InterceptorContext,
-            },
-            dyn_dispatch_hint,
-        },
-        orchestrator::HttpResponse,
-        result::DispatchFailure,
-        retries::classifiers::{ClassifyRetry, RetryAction},
-        runtime_components::RuntimeComponents,
-    },
-};
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::DispatchFailure};
 use ksm_storage_core::Payload;
 use tracing::{
     instrument::{WithDispatch, WithSubscriber},
@@ -48,6 +23,7 @@ use crate::{
         SecretsClient, Select,
     },
     http,
+    interceptors::{NoRetryOfQuota, PlainHttpOnLoopback, Requests, Unbuilt},
 };
 
 /// [`SecretsClient`] over the AWS SDK.
@@ -188,45 +164,6 @@ where
     }
 }
 
-/// The requests of one call that were sent and not refused: the SDK repeats those that fail, and tells of the last alone.
-#[derive(Clone, Debug, Default)]
-struct Requests(Arc<AtomicUsize>);
-
-impl Requests {
-    fn tell(&self, error: CallError) -> CallError {
-        CallError { unanswered: self.0.load(Ordering::Relaxed) > 0, ..error }
-    }
-}
-
-#[dyn_dispatch_hint]
-impl Intercept for Requests {
-    fn name(&self) -> &'static str {
-        "requests without an answer"
-    }
-
-    fn read_before_transmit(
-        &self,
-        _: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if (400..500).contains(&context.response().status().as_u16()) {
-            self.0.fetch_sub(1, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-}
-
 fn dispatch(failure: &DispatchFailure) -> Failure {
     if failure.is_timeout() { Failure::TimedOut } else { Failure::Disconnected }
 }
@@ -262,93 +199,29 @@ fn clean(text: &str, longest: usize) -> Option<String> {
     ((1..=longest).contains(&text.len()) && text.bytes().all(word)).then(|| text.to_owned())
 }
 
-/// `LimitExceededException` is on the SDK's list of throttling errors; here it means a quota that lasts a day.
-#[derive(Debug)]
-struct NoRetryOfQuota;
-
-impl ClassifyRetry for NoRetryOfQuota {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
-        let error = context.output_or_error().and_then(Result::err);
-        let quota = error
-            .and_then(|error| error.as_operation_error())
-            .and_then(|error| error.downcast_ref::<PutSecretValueError>())
-            .is_some_and(PutSecretValueError::is_limit_exceeded_exception);
-        if quota { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
-    }
-
-    fn name(&self) -> &'static str {
-        "version quota"
-    }
-}
-
-/// A request that is not sent, and why.
-#[derive(Debug)]
-pub(crate) struct Unbuilt(pub(crate) &'static str);
-
-impl fmt::Display for Unbuilt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl error::Error for Unbuilt {}
-
-#[derive(Debug)]
-struct PlainHttpOnLoopback;
-
-#[dyn_dispatch_hint]
-impl Intercept for PlainHttpOnLoopback {
-    fn name(&self) -> &'static str {
-        "plain http on loopback only"
-    }
-
-    fn read_before_signing(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if is_plain_http_elsewhere(context.request().uri()) {
-            let why = "the endpoint is plain http and not on loopback, so that anybody could read along";
-            return Err(Unbuilt(why).into());
-        }
-        Ok(())
-    }
-}
-
-fn is_plain_http_elsewhere(uri: &str) -> bool {
-    let Some(rest) = uri.strip_prefix("http://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, _)) => host,
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
-    use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+    use aws_sdk_secretsmanager::{
+        config::{BehaviorVersion, Credentials, Region},
+        operation::get_secret_value::GetSecretValueError,
+    };
     use aws_smithy_runtime_api::client::result::ConnectorError;
     use aws_smithy_types::body::SdkBody;
 
     use super::*;
 
-    #[test]
-    fn plain_http_is_for_loopback() {
-        for uri in ["http://127.0.0.1:4566/", "http://localhost/", "http://[::1]:1/x", "https://example.com/"]
-        {
-            assert!(!is_plain_http_elsewhere(uri), "{uri}");
-        }
-        for uri in [
-            "http://example.com/",
-            "http://127.0.0.1.example.com/",
-            "http://localhost@example.com/",
-            "http://",
-        ] {
-            assert!(is_plain_http_elsewhere(uri), "{uri}");
-        }
+    #[tokio::test]
+    async fn plain_http_to_elsewhere_is_refused_before_it_is_sent() {
+        // No loopback address, but one that leads nowhere else if it is not refused.
+        let endpoint = "http://0.0.0.0:1";
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("AKIA", "key", None, None, "test"))
+            .endpoint_url(endpoint);
+        let error = SdkClient::new(config).get("ksm-config", &Select::Current).await.unwrap_err();
+        let Failure::NotBuilt(why) = error.failure else { panic!("{error}") };
+        assert!(why.contains("plain http") && Unbuilt(why).to_string() == why, "{why}");
     }
 
     #[test]
