@@ -233,3 +233,22 @@ impl fmt::Debug for Error {
 }
 
 impl error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_sdk_is_told_by_its_kind_or_by_its_name_and_keepers_code() {
+        let told = |reply| {
+            let sdk = KSMRError::CustomError("s3cret".to_owned());
+            let error = Error::sdk(&sdk, Some(reply), Location::new("memory", "1"));
+            (error.kind(), error.to_string())
+        };
+        let refused = Reply::Refused { status: 400, code: "bad_request".to_owned() };
+        let text = "memory://1: the SDK reports CustomError; Keeper answered 400 bad_request";
+        assert_eq!(told(refused), (ErrorKind::Sdk, text.to_owned()));
+        let (kind, text) = told(Reply::None);
+        assert!(kind == ErrorKind::Unreachable && text.contains("no answer from Keeper"), "{text}");
+    }
+}

@@ -128,6 +128,7 @@ mod tests {
             config.is_empty()?.to_string(),
             format!("{:?}", config.get(id.clone())?),
             sorted(config.set(id.clone(), "one".to_owned())?),
+            format!("{:?}", config.get(id.clone())?),
             config.contains(id.clone())?.to_string(),
             config.save_storage(saved)?.to_string(),
             sorted(config.read_storage()?),

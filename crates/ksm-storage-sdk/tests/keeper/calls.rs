@@ -97,6 +97,18 @@ async fn a_server_that_refuses_the_configured_key_is_not_asked_for_ever() {
 }
 
 #[tokio::test]
+async fn only_refusals_of_the_key_end_a_call_that_goes_on_asking() {
+    let (world, client) = bound().await;
+    world.keeper.fail_next([Fault::Deny; 10]);
+    let errors = client.call(|sdk| {
+        Ok((0..10).map(|_| sdk.get_secrets(Vec::new()).unwrap_err().to_string()).collect::<Vec<_>>())
+    });
+    for error in errors.await.unwrap() {
+        assert!(!error.contains("again and again"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_long_running_program_takes_over_a_replaced_configuration() {
     let (world, client) = bound().await;
     world.keeper.revoke_all();
@@ -167,6 +179,8 @@ fn a_plain_main_uses_the_blocking_twin() {
     let error = client.call(|_| Err::<(), _>(KSMRError::CustomError("s3cret".to_owned()))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Sdk);
     assert!(!format!("{error}{error:?}").contains("s3cret"), "{error}");
+    world.store("{}");
+    assert_eq!(client.reload().unwrap_err().kind(), ErrorKind::Unbound);
 }
 
 #[test]
