@@ -93,7 +93,8 @@ mod tests {
     #[test]
     fn every_form_gives_the_same_client() {
         let bare = parse(KEY).unwrap();
-        assert!(!bare.names_host());
+        assert!(!bare.names_host() && parse(&format!("US:{KEY}")).unwrap().names_host());
+        assert_eq!((bare.key(), bare.text()), (KEY, KEY));
         let padded = format!("{KEY}=");
         for text in
             [&*format!("US:{KEY}"), &format!(" eu:{KEY}\n"), &format!("il5:{KEY}:901:BPoint"), &padded]
@@ -117,9 +118,10 @@ mod tests {
 
     #[test]
     fn a_wrong_token_is_refused_without_being_repeated() {
-        for text in
-            ["", ":", "US:", &format!(":{KEY}"), "US:short", "US:!!!", &format!("US:{KEY}:1"), "a:b:c:d"]
-        {
+        let with_key = [":KEY", "US:KEY:1", "US:KEY:901:point", "IL5:KEY::point", "IL5:KEY:901:"];
+        let with_key = with_key.map(|form| form.replace("KEY", KEY));
+        let without = ["", ":", "US:", "US:short", "US:!!!", "a:b:c:d"];
+        for text in without.into_iter().chain(with_key.iter().map(|text| &**text)) {
             let error = parse(text).err().unwrap_or_else(|| panic!("{text} was accepted"));
             assert!(text.len() < 4 || !error.contains(text), "{error}");
         }
