@@ -51,13 +51,11 @@ pub(crate) fn all(report: &Report) -> Vec<Goal> {
             35.0,
             start(&starts.http, PYTHON, name),
         ));
-    }
-    goals.push(Goal::at_most(
-        format!("start of `{OURS_MINIMAL}` over HTTPS, by `{BARE_DEFAULT}`"),
-        0.5,
-        start(&starts.https, OURS_MINIMAL, BARE_DEFAULT),
-    ));
-    for name in [OURS, OURS_MINIMAL] {
+        goals.push(Goal::at_most(
+            format!("start of `{name}` over HTTPS, by `{BARE_DEFAULT}`"),
+            0.5,
+            start(&starts.https, name, BARE_DEFAULT),
+        ));
         let peak = starts.peak[name].median() / 1024.0;
         let goal = "at most 10 MiB".to_owned();
         goals.push(Goal::count(

@@ -39,3 +39,28 @@ pub(crate) fn failed(doing: &str, path: &Path, error: io::Error) -> Error {
 pub(crate) fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_has_its_kind_and_remedy() {
+        use io::ErrorKind as Io;
+        for (io, kind, remedy) in [
+            (Io::NotFound, ErrorKind::NotFound, ""),
+            (Io::PermissionDenied, ErrorKind::AccessDenied, "look at owner and permissions"),
+            (Io::ReadOnlyFilesystem, ErrorKind::ReadOnly, "mounted read-only"),
+            (Io::NotADirectory, ErrorKind::InvalidArgument, "correct the path"),
+            (Io::InvalidInput, ErrorKind::InvalidArgument, "correct the path"),
+            (Io::StorageFull, ErrorKind::Unavailable, "make room"),
+            (Io::QuotaExceeded, ErrorKind::Unavailable, "make room"),
+            (Io::Other, ErrorKind::Unavailable, ""),
+        ] {
+            let error = failed("write", Path::new("/a/b"), io.into());
+            assert_eq!((error.kind(), error.outcome()), (kind, Outcome::NotApplied), "{io}");
+            let text = error.to_string();
+            assert!(text.contains("cannot write /a/b: ") && text.contains(remedy), "{text}");
+        }
+    }
+}
