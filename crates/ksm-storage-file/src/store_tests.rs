@@ -13,7 +13,7 @@ use ksm_storage_core::{Displaced, ErrorKind, Outcome, Payload, StoreOutcome, Ver
 
 use crate::{
     Durability,
-    lock::Lock,
+    lock::{self, Lock},
     place::Place,
     read,
     step::{Step, during},
@@ -242,4 +242,27 @@ fn a_lock_that_is_not_given_back_ends_in_an_error() {
     assert!(error.to_string().contains(".lock"), "{error}");
     drop(held);
     Lock::acquire_within(Duration::from_millis(20), &place).unwrap();
+}
+
+#[test]
+fn a_lock_file_that_cannot_be_read_is_an_error() {
+    let (_folder, path) = one_file("old");
+    let place = Place::of(&path).unwrap();
+    assert_eq!(lock::last_writer(&place).unwrap(), None);
+    fs::create_dir(place.lock()).unwrap();
+    let error = lock::last_writer(&place).unwrap_err();
+    assert!(error.to_string().contains(".lock"), "{error}");
+}
+
+#[test]
+fn the_largest_payload_can_be_read_back_and_a_larger_file_is_refused() {
+    let (_folder, path) = one_file("old");
+    let largest = "x".repeat(read::MAX_PAYLOAD);
+    assert!(matches!(write(&path, &largest), StoreOutcome::Committed { .. }));
+    assert_eq!(content(&path), Some(largest));
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.push(b' ');
+    fs::write(&path, bytes).unwrap();
+    let error = read::current(&Place::of(&path).unwrap()).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotApplied));
 }
