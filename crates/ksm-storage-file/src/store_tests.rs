@@ -263,6 +263,6 @@ fn the_largest_payload_can_be_read_back_and_a_larger_file_is_refused() {
     let mut bytes = fs::read(&path).unwrap();
     bytes.push(b' ');
     fs::write(&path, bytes).unwrap();
-    let error = read::current(&Place::of(&path).unwrap()).unwrap_err();
+    let error = read::current(&Place::of(&path).unwrap()).err().unwrap();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotApplied));
 }
