@@ -248,6 +248,8 @@ fn a_lock_that_is_not_given_back_ends_in_an_error() {
 fn a_lock_file_that_cannot_be_read_is_an_error() {
     let (_folder, path) = one_file("old");
     let place = Place::of(&path).unwrap();
+    assert!(lock::last_writer(&place).unwrap().is_some());
+    fs::remove_file(place.lock()).unwrap();
     assert_eq!(lock::last_writer(&place).unwrap(), None);
     fs::create_dir(place.lock()).unwrap();
     let error = lock::last_writer(&place).unwrap_err();
