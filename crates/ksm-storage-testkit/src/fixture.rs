@@ -49,7 +49,8 @@ impl Default for Limits {
     }
 }
 
-/// A fixture whose backends are slow at random, before they have an effect and after it: no case may notice.
+/// A fixture whose backends let other tasks go first at random, before they have an effect and after it: no case may
+/// notice.
 pub struct Delayed(Arc<dyn Fixture>);
 
 impl Delayed {

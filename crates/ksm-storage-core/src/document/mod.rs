@@ -288,6 +288,16 @@ mod tests {
     }
 
     #[test]
+    fn documents_differ_by_the_names_of_their_unknown_keys() {
+        let document = ConfigDocument::parse(br#"{"a":1,"b":1}"#).unwrap();
+        let names: Vec<_> = document.other.keys().collect();
+        assert!(names[0] < names[1] && names[0] != names[1]);
+        let [one, other] =
+            ["{\"a\":1}", "{\"b\":1}"].map(|json| ConfigDocument::parse(json.as_bytes()).unwrap());
+        assert_ne!(one, other);
+    }
+
+    #[test]
     fn bind_state_needs_the_whole_group() {
         let state = |json: &str| ConfigDocument::parse(json.as_bytes()).unwrap().bind_state();
         assert_eq!(state(r"{}"), BindState::Empty);
