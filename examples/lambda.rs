@@ -15,7 +15,7 @@ async fn main() -> Result<(), Error> {
     let storage = AwsSecretStorage::from_default_config("")
         .read_only()
         // A cold start may take 10 s, then Lambda ends it without a word of ours. So the error comes before that, and
-        // before it there is time for three requests. The credentials are in variables, and take none.
+        // before it there is time for two requests, and mostly for three. The credentials are in variables, and take none.
         .attempt_timeout(Duration::from_secs(2))
         .deadline(Duration::from_secs(8))
         .open()

@@ -190,7 +190,7 @@ async fn an_instance_without_a_role_falls_back() {
 async fn a_refusal_never_falls_back() {
     let world = World::new().await;
     world.server.emulator().deny(Action::GetSecretValue, "AccessDeniedException");
-    let run = world.run("aws_ec2", &[&world.arn(), &world.server.url()], KEYS).await;
+    let run = world.run("aws_ec2", &["ksm-config", &world.server.url()], KEYS).await;
     run.failed(&["access denied", "secretsmanager:GetSecretValue", "kms:Decrypt"]);
     assert_eq!(world.server.emulator().calls(Action::GetSecretValue), 1);
 }

@@ -155,11 +155,12 @@ impl Inner {
 
     async fn current(&self) -> Result<SecretVersion, CallError> {
         let mut result = self.client.get(self.secret(), &Select::Current).await;
-        // The service does not know a secret by name and suffix, and a role that may read this secret alone is told no more
+        // The service does not know a secret by name and suffix, and may tell a role that reads this secret alone no more
         // than that it may not. The name alone finds it; that it is the one with this suffix is checked.
         if let (Err(error), None, false, Some(name)) =
             (&result, self.arn.get(), self.id.is_arn(), self.id.without_suffix())
-            && (error.is("ResourceNotFoundException") || error.is("AccessDeniedException"))
+            && (error.is("ResourceNotFoundException")
+                || error.is("AccessDeniedException") && self.id.has_suffix_for_sure())
         {
             let suffixed = format!(":secret:{}", self.id.name());
             match self.client.get(name, &Select::Current).await {

@@ -272,7 +272,7 @@ impl AwsStorageBuilder {
         let deadline = self.deadline;
         let outcome = if self.create { Outcome::Unknown } else { Outcome::NotApplied };
         needs_runtime()?;
-        let until = Instant::now() + deadline;
+        let until = after(deadline);
         tokio::time::timeout_at(until, self.open_until(until)).await.unwrap_or_else(|_| {
             Err(not_applied(ErrorKind::Timeout, format!("{id} could not be opened within {deadline:?}"))
                 .with_outcome(outcome)
@@ -315,7 +315,7 @@ impl AwsStorageBuilder {
     /// and [`read_only`](Self::read_only) concern `open`.
     pub async fn open_backend(self) -> Result<AwsSecretBackend> {
         needs_runtime()?;
-        let until = Instant::now() + self.deadline;
+        let until = after(self.deadline);
         self.build(until).await.map(|(backend, ..)| backend)
     }
 
@@ -361,6 +361,12 @@ impl AwsStorageBuilder {
         }
         Ok(())
     }
+}
+
+/// So long from now, or in a year.
+fn after(deadline: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(deadline).unwrap_or_else(|| now + Duration::from_hours(365 * 24))
 }
 
 /// The SDK and its timeouts would panic.

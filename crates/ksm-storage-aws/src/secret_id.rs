@@ -81,6 +81,14 @@ impl SecretId {
     }
 }
 
+impl SecretId {
+    /// Whether the name ends as only the service ends one: a word has no digit and no capital within.
+    pub(crate) fn has_suffix_for_sure(&self) -> bool {
+        let suffix = self.without_suffix().and_then(|bare| self.name().get(bare.len() + 1..));
+        suffix.is_some_and(|suffix| suffix.bytes().any(|byte| !byte.is_ascii_lowercase()))
+    }
+}
+
 impl fmt::Display for SecretId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.region {
@@ -317,6 +325,11 @@ mod tests {
         assert_eq!(id("config").without_suffix(), None);
         assert_eq!(id("-aBcDeF").without_suffix(), None);
         assert_eq!(id("ksm-config-aBc.e1").without_suffix(), None);
+        for (name, sure) in
+            [("ksm-aBcDe1", true), ("ksm-abcde1", true), ("ksm-config", false), ("Ksm1", false)]
+        {
+            assert_eq!(id(name).has_suffix_for_sure(), sure, "{name}");
+        }
     }
 
     proptest! {

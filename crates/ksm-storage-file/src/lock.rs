@@ -57,10 +57,12 @@ impl Lock {
         }
     }
 
-    /// Gives the lock file to the owner of the configuration, who must be able to lock it when root has made it.
-    pub(crate) fn keep_owner(&self, configuration: &Metadata) -> Result<()> {
-        os::keep_owner(configuration, &self.file)
-            .map_err(|error| failed("keep the owner of the lock file", &self.path, error))
+    /// Gives the lock file to the owner of the configuration, who must be able to lock it when root has made it. Where
+    /// that cannot be done, this write is none the worse. A file with another name besides is not given away.
+    pub(crate) fn keep_owner(&self, configuration: &Metadata) {
+        if self.file.metadata().is_ok_and(|metadata| os::links(&metadata) == 1) {
+            let _ = os::keep_owner(configuration, &self.file);
+        }
     }
 
     /// The nonce of the writer before this one, if there was one.

@@ -53,6 +53,11 @@ mod unix {
         (one.dev(), one.ino()) == (other.dev(), other.ino())
     }
 
+    /// How many names a file has.
+    pub(crate) fn links(metadata: &Metadata) -> u64 {
+        metadata.nlink()
+    }
+
     /// What tells a file from others, and from itself before it was last written, linked or renamed.
     pub(crate) fn identity(metadata: &Metadata) -> [i64; 7] {
         let [dev, ino, len] = [metadata.dev(), metadata.ino(), metadata.len()].map(u64::cast_signed);
@@ -135,6 +140,10 @@ mod other {
 
     pub(crate) fn is_same(_: &Metadata, _: &Metadata) -> bool {
         true
+    }
+
+    pub(crate) fn links(_: &Metadata) -> u64 {
+        1
     }
 
     pub(crate) fn identity(metadata: &Metadata) -> [u128; 3] {

@@ -46,7 +46,7 @@ pub(crate) fn store(
         return Ok(StoreOutcome::Conflict { current: Some(current.stored) });
     }
     if let Some(content) = &current.file {
-        lock.keep_owner(&content.metadata)?;
+        lock.keep_owner(&content.metadata);
     }
     let nonce = getrandom::u64()
         .map_err(|_| refused(ErrorKind::Unavailable, "the system gives no random numbers"))?;
@@ -62,7 +62,7 @@ pub(crate) fn store(
         Err(error) => return Err(failed("replace", &place.file(), error)),
     };
     reached(Step::Placed);
-    new.finish(placed, &place, current.file.as_ref(), durability)
+    new.finish(placed, &place, current.file.as_ref(), durability, &mut lock)
         .map_err(|error| failed("complete the write of", &place.file(), error).with_outcome(Outcome::Unknown))
 }
 
@@ -128,12 +128,13 @@ impl New {
         place: &Place,
         old: Option<&Content>,
         durability: Durability,
+        lock: &mut Lock,
     ) -> io::Result<StoreOutcome> {
         let displaced = match placed {
             Placed::New => Displaced::Nothing,
             Placed::Replaced => Displaced::Unverified,
             Placed::Exchanged if old.is_some_and(|old| is_unchanged(old, &self.path)) => Displaced::Nothing,
-            Placed::Exchanged => self.keep_aside(place),
+            Placed::Exchanged => self.keep_aside(place, lock),
         };
         let version = of_file(&self.bytes, Some(self.nonce), &self.file.metadata()?);
         drop(self);
@@ -146,10 +147,14 @@ impl New {
     }
 
     /// Keeps what nobody of this crate has seen.
-    fn keep_aside(&mut self, place: &Place) -> Displaced {
+    fn keep_aside(&mut self, place: &Place, lock: &mut Lock) -> Displaced {
         self.known = false;
-        let kept = place.displaced(self.nonce);
-        let kept = if fs::rename(&self.path, &kept).is_ok() { kept } else { self.path.clone() };
+        let mut kept = place.displaced(self.nonce);
+        if fs::rename(&self.path, &kept).is_err() {
+            kept.clone_from(&self.path);
+            // By this writer's nonce the next one would find and remove it.
+            let _ = lock.begin(self.nonce.wrapping_add(1));
+        }
         let version = match read::unchecked(&kept) {
             Ok(content) => content.stored().version,
             Err(_) => Version::new("foreign"),

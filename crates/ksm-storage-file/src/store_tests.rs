@@ -178,6 +178,24 @@ fn what_lands_between_check_and_replacement_is_kept_and_reported() {
 }
 
 #[test]
+fn what_is_displaced_and_cannot_be_renamed_outlives_the_next_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    // With the longest ending its name is too long.
+    let path = folder.path().join("n".repeat(231));
+    write(&path, "old");
+    let foreign = path.clone();
+    let outcome = write_while(Step::Synced, &path, move || fs::write(&foreign, "foreign").unwrap());
+    let StoreOutcome::Committed { displaced: Displaced::Foreign { inspect: Some(command), .. }, .. } =
+        outcome
+    else {
+        panic!("{outcome:?}")
+    };
+    write(&path, "next");
+    let shown = Command::new("/bin/sh").args(["-c", &command]).output().unwrap().stdout;
+    assert_eq!(shown, b"foreign", "{command}");
+}
+
+#[test]
 fn a_file_removed_or_made_between_check_and_replacement_is_a_conflict() {
     let (folder, path) = one_file("old");
     let foreign = path.clone();
