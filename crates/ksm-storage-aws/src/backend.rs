@@ -275,10 +275,13 @@ impl Inner {
     async fn refused(&self, error: CallError) -> Error {
         let maybe_replica = error.is("InvalidParameterException");
         let told = self.failed(Call::Put, error);
-        let own = self.arn.get().and_then(|arn| arn.split(':').nth(3));
+        let is_own = |region: &str| {
+            let arn = self.arn.get().and_then(|arn| arn.parse::<SecretId>().ok());
+            arn.as_ref().and_then(SecretId::region).is_some_and(|own| own.as_ref() == region)
+        };
         if maybe_replica
             && let Ok(Some(region)) = self.client.primary_region(self.secret()).await
-            && own != Some(&*region)
+            && !is_own(&region)
         {
             return self
                 .error(ErrorKind::ReadOnly, format!("the secret is a replica of the one in {region}"))

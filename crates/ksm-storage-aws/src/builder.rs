@@ -1,6 +1,5 @@
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_types::region::Region;
 use ksm_storage_core::{
@@ -18,113 +17,6 @@ use crate::{
     error::{Call, failed, not_applied},
     slot,
 };
-
-/// Opens a configuration that is kept as one secret of AWS Secrets Manager.
-///
-/// Every mode takes the secret's id: a name, a name with suffix, a full or partial ARN, or `aws-sm://region/name`.
-/// If it is empty, the variable `KSM_AWS_SECRET` is used, else `ksm-config`. The secret must exist, with at least `{}`
-/// in it:
-///
-/// ```text
-/// aws secretsmanager create-secret --name ksm-config --secret-string '{}'
-/// ```
-///
-/// | mode | credentials | region, unless the id or [`region`](AwsStorageBuilder::region) names it |
-/// |---|---|---|
-/// | [`from_ec2_instance_config`](Self::from_ec2_instance_config) | the instance's role, else the default chain | instance metadata |
-/// | [`from_default_config`](Self::from_default_config) | the default chain: variables, profile, web identity, container, instance | the same chain |
-/// | [`from_profile_config`](Self::from_profile_config) | a profile by name | variables, the profile |
-/// | [`from_custom_config`](Self::from_custom_config) | those given | the one given |
-/// | [`from_sdk_config`](Self::from_sdk_config) | those of an `SdkConfig` | the one of the `SdkConfig` |
-#[derive(Clone, Copy, Debug)]
-pub struct AwsSecretStorage;
-
-impl AwsSecretStorage {
-    /// The default mode, [`from_ec2_instance_config`](Self::from_ec2_instance_config).
-    #[expect(clippy::new_ret_no_self, reason = "the specification's name for a mode")]
-    pub fn new(key: impl Into<String>) -> AwsStorageBuilder {
-        Self::from_ec2_instance_config(key)
-    }
-
-    /// For EC2: the credentials of the instance's role, and if none can be obtained there the default chain. Off EC2
-    /// this works with an ARN only, as the region of a short name comes from the instance metadata.
-    ///
-    /// ```no_run
-    /// # use ksm_storage_aws::{AwsSecretStorage, Error};
-    /// # async fn open() -> Result<(), Error> {
-    /// let storage = AwsSecretStorage::from_ec2_instance_config("ksm-config").without_fallback().open().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn from_ec2_instance_config(key: impl Into<String>) -> AwsStorageBuilder {
-        AwsStorageBuilder::new(key.into(), Mode::Ec2 { fallback: true })
-    }
-
-    /// For Lambda, ECS, EKS, workstations and CI: the SDK's default chain.
-    ///
-    /// ```no_run
-    /// # use ksm_storage_aws::{AwsSecretStorage, Error};
-    /// # async fn open() -> Result<(), Error> {
-    /// // The name comes from the variable KSM_AWS_SECRET.
-    /// let storage = AwsSecretStorage::from_default_config("").open().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn from_default_config(key: impl Into<String>) -> AwsStorageBuilder {
-        AwsStorageBuilder::new(key.into(), Mode::Default)
-    }
-
-    /// A profile of the AWS configuration files. There is no fallback if it does not exist.
-    ///
-    /// ```no_run
-    /// # use ksm_storage_aws::{AwsSecretStorage, Error};
-    /// # async fn open() -> Result<(), Error> {
-    /// let storage = AwsSecretStorage::from_profile_config("aws-sm://eu-west-1/ksm-config", "ops").open().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn from_profile_config(key: impl Into<String>, profile: impl Into<String>) -> AwsStorageBuilder {
-        AwsStorageBuilder::new(key.into(), Mode::Profile(profile.into()))
-    }
-
-    /// Credentials from elsewhere. With an ARN the region may be empty. No file is read, but for root certificates.
-    ///
-    /// ```no_run
-    /// # use ksm_storage_aws::{AwsSecretStorage, Error};
-    /// # async fn open(id: String, key: String, token: String) -> Result<(), Error> {
-    /// let storage = AwsSecretStorage::from_custom_config("ksm-config", &id, key, "eu-west-1")
-    ///     .session_token(token)
-    ///     .open()
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn from_custom_config(
-        key: impl Into<String>,
-        access_key_id: impl Into<String>,
-        secret_access_key: impl Into<String>,
-        region: impl Into<String>,
-    ) -> AwsStorageBuilder {
-        let credentials = Credentials::new(access_key_id, secret_access_key, None, None, "ksm-storage");
-        AwsStorageBuilder::new(key.into(), Mode::Custom { credentials, region: region.into() })
-    }
-
-    /// Everything else. The configuration is used as given; only retries, timeouts and the app name are filled in where
-    /// it sets none. Storages opened from one configuration share its credentials, and its connections if it names an
-    /// HTTP client.
-    ///
-    /// ```no_run
-    /// # use ksm_storage_aws::{AwsSecretStorage, Error};
-    /// # async fn open() -> Result<(), Error> {
-    /// let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
-    /// let storage = AwsSecretStorage::from_sdk_config("ksm-config", &config).open().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn from_sdk_config(key: impl Into<String>, config: &SdkConfig) -> AwsStorageBuilder {
-        AwsStorageBuilder::new(key.into(), Mode::Sdk(Box::new(config.clone())))
-    }
-}
 
 /// Settings of a storage that is about to be opened. They are looked at when it is.
 ///
@@ -147,7 +39,6 @@ pub struct AwsStorageBuilder {
     mode: Mode,
     common: Common,
     session_token: Option<SecretString>,
-    without_fallback: bool,
     concurrency: Concurrency,
     create: bool,
     kms_key_id: Option<String>,
@@ -157,7 +48,7 @@ pub struct AwsStorageBuilder {
 }
 
 impl AwsStorageBuilder {
-    fn new(key: String, mode: Mode) -> Self {
+    pub(crate) fn new(key: String, mode: Mode) -> Self {
         Self {
             key,
             mode,
@@ -166,9 +57,9 @@ impl AwsStorageBuilder {
                 endpoint_url: None,
                 max_attempts: 3,
                 attempt_timeout: Duration::from_secs(4),
+                fallback: true,
             },
             session_token: None,
-            without_fallback: false,
             concurrency: Concurrency::default(),
             create: false,
             kms_key_id: None,
@@ -201,10 +92,7 @@ impl AwsStorageBuilder {
     /// Uses the instance's role or nothing; for
     /// [`from_ec2_instance_config`](AwsSecretStorage::from_ec2_instance_config) alone.
     pub fn without_fallback(mut self) -> Self {
-        self.without_fallback = true;
-        if let Mode::Ec2 { fallback } = &mut self.mode {
-            *fallback = false;
-        }
+        self.common.fallback = false;
         self
     }
 
@@ -268,22 +156,20 @@ impl AwsStorageBuilder {
     /// - [`ErrorKind::InvalidConfig`] if its value is no configuration document.
     /// - Others of [`ErrorKind`] as the service or the network fails.
     pub async fn open(self) -> Result<ConfigStorage> {
-        let id = SecretId::resolve(&self.key, variable)?;
+        let (id, until) = self.begin()?;
         let deadline = self.deadline;
         let outcome = if self.create { Outcome::Unknown } else { Outcome::NotApplied };
-        needs_runtime()?;
-        let until = after(deadline);
-        tokio::time::timeout_at(until, self.open_until(until)).await.unwrap_or_else(|_| {
+        tokio::time::timeout_at(until, self.open_until(until, &id)).await.unwrap_or_else(|_| {
             Err(not_applied(ErrorKind::Timeout, format!("{id} could not be opened within {deadline:?}"))
                 .with_outcome(outcome)
                 .with_hint("check network, proxy, VPC endpoint and region"))
         })
     }
 
-    async fn open_until(self, until: Instant) -> Result<ConfigStorage> {
+    async fn open_until(self, until: Instant, id: &SecretId) -> Result<ConfigStorage> {
         let (create, kms_key_id) = (self.create, self.kms_key_id.clone());
         let (read_only, attempts, deadline) = (self.read_only, self.attempts, self.deadline);
-        let (backend, client, id) = self.build(until).await?;
+        let (backend, client) = self.build(until, id).await?;
         let builder = || {
             let mut builder = ConfigStorage::builder(backend.clone()).deadline(deadline);
             if read_only {
@@ -296,7 +182,7 @@ impl AwsStorageBuilder {
         };
         match builder().open().await {
             Err(error) if is_missing(&error) && create => {
-                create_secret(&*client, &id, kms_key_id, &backend).await?;
+                create_secret(&*client, id, kms_key_id, &backend).await?;
                 builder().open_or_create().await
             }
             Err(error) if is_missing(&error) => Err(error.with_hint(format!(
@@ -314,14 +200,30 @@ impl AwsStorageBuilder {
     /// As [`open`](Self::open), but for what only reading the secret shows. [`create_if_missing`](Self::create_if_missing)
     /// and [`read_only`](Self::read_only) concern `open`.
     pub async fn open_backend(self) -> Result<AwsSecretBackend> {
-        needs_runtime()?;
-        let until = after(self.deadline);
-        self.build(until).await.map(|(backend, ..)| backend)
+        let (id, until) = self.begin()?;
+        self.build(until, &id).await.map(|(backend, _)| backend)
     }
 
-    async fn build(self, until: Instant) -> Result<(AwsSecretBackend, Arc<dyn SecretsClient>, SecretId)> {
+    /// Looks at the settings; returns what they name, and when the time is over.
+    fn begin(&self) -> Result<(SecretId, Instant)> {
         let id = SecretId::resolve(&self.key, variable)?;
         self.check(&id)?;
+        // The SDK and its timeouts would panic.
+        Handle::try_current().map_err(|_| {
+            not_applied(ErrorKind::Runtime, "no Tokio runtime on this thread")
+                .with_hint("open it within one, or with blocking::ConfigStorage::open_with")
+        })?;
+        let now = Instant::now();
+        // What is too long to be told is as good as a year.
+        let until = now.checked_add(self.deadline).unwrap_or_else(|| now + Duration::from_hours(365 * 24));
+        Ok((id, until))
+    }
+
+    async fn build(
+        self,
+        until: Instant,
+        id: &SecretId,
+    ) -> Result<(AwsSecretBackend, Arc<dyn SecretsClient>)> {
         let Self { mut mode, common, session_token, concurrency, .. } = self;
         if let (Mode::Custom { credentials, .. }, Some(token)) = (&mut mode, session_token) {
             *credentials = Credentials::new(
@@ -332,14 +234,14 @@ impl AwsStorageBuilder {
                 "ksm-storage",
             );
         }
-        let resolving = tokio::time::timeout_at(until, resolve(mode, &common, &id));
+        let resolving = tokio::time::timeout_at(until, resolve(mode, &common, id));
         let config = resolving.await.unwrap_or_else(|_| {
             Err(not_applied(ErrorKind::Timeout, "no credentials or region were obtained before the deadline"))
         })?;
         let region = config.region().map(ToString::to_string).unwrap_or_default();
         let client: Arc<dyn SecretsClient> = Arc::new(SdkClient::new(&config));
         let backend = AwsSecretBackend::new(Arc::clone(&client), id.clone(), &region, concurrency);
-        Ok((backend, client, id))
+        Ok((backend, client))
     }
 
     fn check(&self, id: &SecretId) -> Result<()> {
@@ -347,7 +249,7 @@ impl AwsStorageBuilder {
         if self.session_token.is_some() && !matches!(self.mode, Mode::Custom { .. }) {
             return invalid("session_token is for from_custom_config: other modes find their own");
         }
-        if self.without_fallback && !matches!(self.mode, Mode::Ec2 { .. }) {
+        if !self.common.fallback && !matches!(self.mode, Mode::Ec2) {
             return invalid("without_fallback is for from_ec2_instance_config: other modes have no fallback");
         }
         if self.kms_key_id.is_some() && !self.create {
@@ -361,20 +263,6 @@ impl AwsStorageBuilder {
         }
         Ok(())
     }
-}
-
-/// So long from now, or in a year.
-fn after(deadline: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(deadline).unwrap_or_else(|| now + Duration::from_hours(365 * 24))
-}
-
-/// The SDK and its timeouts would panic.
-fn needs_runtime() -> Result<()> {
-    Handle::try_current().map(drop).map_err(|_| {
-        not_applied(ErrorKind::Runtime, "no Tokio runtime on this thread")
-            .with_hint("open it within one, or with blocking::ConfigStorage::open_with")
-    })
 }
 
 /// Whether core found nothing. What the service refuses as not found, such as a secret marked for deletion, has a source.

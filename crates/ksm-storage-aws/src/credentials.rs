@@ -43,19 +43,21 @@ const SECOND_TRY: Duration = Duration::from_millis(100);
 
 /// Where credentials and region come from.
 pub(crate) enum Mode {
-    Ec2 { fallback: bool },
+    Ec2,
     Default,
     Profile(String),
     Custom { credentials: Credentials, region: String },
     Sdk(Box<SdkConfig>),
 }
 
-/// What holds whatever the mode.
+/// What is set whatever the mode.
 pub(crate) struct Common {
     pub(crate) region: Option<Region>,
     pub(crate) endpoint_url: Option<String>,
     pub(crate) max_attempts: u32,
     pub(crate) attempt_timeout: Duration,
+    /// Whether the default chain is asked where an instance gives no credentials.
+    pub(crate) fallback: bool,
 }
 
 pub(crate) fn variable(name: &str) -> Option<String> {
@@ -73,7 +75,7 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
     let http = http::client();
     let config = match mode {
         Mode::Sdk(config) => return as_given(&config, common, region),
-        Mode::Ec2 { fallback } => {
+        Mode::Ec2 => {
             let client = region::metadata_client(&http, PATIENCE);
             let provider = ImdsCredentialsProvider::builder().imds_client(client.clone()).build();
             let region = async {
@@ -86,7 +88,7 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
             let (region, first) = try_join(region, obtain(&provider).map(Ok)).await?;
             let provider = match first {
                 Ok(first) => Primed::new(first, provider),
-                Err(error) if fallback => {
+                Err(error) if common.fallback => {
                     let reason = why(&error);
                     warn!(reason, "fallback: the instance has no credentials, the default chain is asked");
                     let chain = DefaultCredentialsChain::builder()

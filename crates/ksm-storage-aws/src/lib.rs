@@ -52,16 +52,18 @@ pub mod emulator;
 mod error;
 mod http;
 mod interceptors;
+mod modes;
 mod region;
 mod sdk;
 mod secret_id;
 mod slot;
 
 pub use backend::{AwsSecretBackend, Concurrency};
-pub use builder::{AwsSecretStorage, AwsStorageBuilder};
+pub use builder::AwsStorageBuilder;
 pub use client::{
     CallError, Create, Failure, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient, Select,
 };
 pub use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
+pub use modes::AwsSecretStorage;
 pub use sdk::SdkClient;
 pub use secret_id::SecretId;

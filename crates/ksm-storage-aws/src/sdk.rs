@@ -84,9 +84,7 @@ impl SecretsClient for SdkClient {
             .client_request_token(&put.token)
             .set_version_stages(put.label.map(|label| vec![label.to_owned()]))
             .secret_string(text(&put.value)?);
-        let requests = Requests::default();
-        let call = request.customize().interceptor(requests.clone()).send();
-        let reply = answer(call).await.map_err(|error| requests.tell(error))?;
+        let reply = counted(|requests| request.customize().interceptor(requests).send()).await?;
         let id = reply.version_id.ok_or_else(|| CallError::new(Failure::Unreadable))?;
         Ok(PutReply { id, labels: reply.version_stages.unwrap_or_default() })
     }
@@ -99,9 +97,7 @@ impl SecretsClient for SdkClient {
             .client_request_token(&create.token)
             .secret_string(text(&create.value)?)
             .set_kms_key_id(create.kms_key_id.clone());
-        let requests = Requests::default();
-        let call = request.customize().interceptor(requests.clone()).send();
-        answer(call).await.map(drop).map_err(|error| requests.tell(error))
+        counted(|requests| request.customize().interceptor(requests).send()).await.map(drop)
     }
 
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
@@ -127,6 +123,16 @@ impl SecretsClient for SdkClient {
 fn text(value: &Payload) -> Result<&str, CallError> {
     std::str::from_utf8(value.as_bytes())
         .map_err(|_| CallError::new(Failure::NotBuilt("the value is not UTF-8")))
+}
+
+/// The answer to a call that changes something, with its requests counted.
+async fn counted<T, E, F>(call: impl FnOnce(Requests) -> F) -> Result<T, CallError>
+where
+    E: error::Error + ProvideErrorMetadata + 'static,
+    F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+{
+    let requests = Requests::default();
+    answer(call(requests.clone())).await.map_err(|error| requests.tell(error))
 }
 
 async fn answer<T, E>(

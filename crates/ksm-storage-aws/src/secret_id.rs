@@ -79,13 +79,11 @@ impl SecretId {
         let bare = &name[..at];
         (!bare.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(bare)
     }
-}
 
-impl SecretId {
     /// Whether the name ends as only the service ends one: a word has no digit and no capital within.
     pub(crate) fn has_suffix_for_sure(&self) -> bool {
-        let suffix = self.without_suffix().and_then(|bare| self.name().get(bare.len() + 1..));
-        suffix.is_some_and(|suffix| suffix.bytes().any(|byte| !byte.is_ascii_lowercase()))
+        let is_word = |suffix: &str| suffix.bytes().all(|byte| byte.is_ascii_lowercase());
+        self.without_suffix().is_some_and(|bare| !is_word(&self.name()[bare.len() + 1..]))
     }
 }
 
@@ -102,7 +100,7 @@ impl FromStr for SecretId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("arn:")) {
+        if begins_with(text, "arn:") {
             return parse_arn(text);
         }
         if let Some(rest) = text.strip_prefix("aws-sm://") {
@@ -116,6 +114,11 @@ impl FromStr for SecretId {
         check_name(text, text)?;
         Ok(Self { id: text.to_owned(), name: 0, region: None })
     }
+}
+
+/// In upper or lower case.
+fn begins_with(text: &str, start: &str) -> bool {
+    text.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start))
 }
 
 /// `arn:partition:secretsmanager:region:account:secret:name`. Partitions and regions are not looked up: new ones appear.
@@ -196,10 +199,7 @@ fn shorten(text: &str) -> String {
 
 /// Only what looks like an id is repeated: something secret may have been given in its place.
 fn malformed(text: &str, what: &str) -> Error {
-    let looks_like_one = ["arn:", "aws-sm://"]
-        .iter()
-        .any(|start| text.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start)));
-    let shown = if looks_like_one {
+    let shown = if begins_with(text, "arn:") || begins_with(text, "aws-sm://") {
         format!("{:?}", shorten(text))
     } else {
         format!("a text of {} characters", text.chars().count())
