@@ -80,9 +80,9 @@ impl ConfigStorage {
         opening: impl Future<Output = Result<crate::ConfigStorage>> + Send + 'static,
     ) -> Result<Self> {
         let runtime = RuntimeThread::start().map_err(|error| error.with_operation(Operation::Open))?;
-        let storage = runtime.run(Duration::MAX, opening).unwrap_or_else(|error| {
-            Err(error.with_outcome(Outcome::NotApplied).with_operation(Operation::Open))
-        })?;
+        let storage = runtime
+            .run(Duration::MAX, opening)
+            .unwrap_or_else(|error| Err(error.with_operation(Operation::Open)))?;
         Ok(Self { storage, runtime: Arc::new(runtime) })
     }
 
@@ -219,11 +219,8 @@ impl ConfigStorage {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let refuse = |mut error: Error| {
+        let refuse = |error: Error| {
             let location = self.location();
-            if operation == Operation::Refresh {
-                error = error.with_outcome(Outcome::NotApplied);
-            }
             E::from(error.with_location(location).with_operation(operation))
         };
         // A change that blocks its thread holds up all that this thread drives, deadlines included.

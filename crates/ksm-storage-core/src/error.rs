@@ -227,8 +227,12 @@ impl Error {
         self
     }
 
+    /// Names the call. A read changes nothing, whatever its error said.
     pub(crate) fn with_operation(mut self, operation: Operation) -> Self {
         self.0.operation = Some(operation);
+        if !operation.writes() {
+            self.0.outcome = Outcome::NotApplied;
+        }
         self
     }
 
@@ -342,6 +346,9 @@ mod tests {
     fn a_read_says_nothing_of_a_write() {
         let error = Error::new(ErrorKind::NotFound, "no such secret").with_operation(Operation::Open);
         assert_eq!(error.to_string(), "open: not found: no such secret");
+        let outcome = |operation| Error::new(ErrorKind::Runtime, "gone").with_operation(operation).outcome();
+        assert_eq!([Operation::Open, Operation::Refresh].map(outcome), [Outcome::NotApplied; 2]);
+        assert_eq!([Operation::OpenOrCreate, Operation::Set].map(outcome), [Outcome::Unknown; 2]);
     }
 
     #[test]

@@ -266,7 +266,7 @@ impl ConfigStorage {
                 debug!(location = %self.location(), version = %snapshot.version(), "refresh");
                 Ok(snapshot)
             }
-            Err(error) => Err(error.with_outcome(Outcome::NotApplied).with_operation(Operation::Refresh)),
+            Err(error) => Err(error.with_operation(Operation::Refresh)),
         }
     }
 
