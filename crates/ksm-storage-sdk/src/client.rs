@@ -224,16 +224,19 @@ impl KeeperClient {
                 .with_outcome(Outcome::NotApplied)
         })?;
         let changed = differing(&held.session.saved, &now);
-        if held.bound_unsaved {
-            self.store_group(now.clone()).await.or_else(|error| self.remark(error))?;
-        } else if !changed.is_empty() {
-            let wanted = now.clone();
+        let wanted = now.clone();
+        let stored = if held.bound_unsaved {
+            self.store_group(wanted).await
+        } else if changed.is_empty() {
+            Ok(())
+        } else {
             let stored = self.inner.storage.update(move |stored| {
                 copy(stored, &wanted, &changed);
                 Ok::<_, StorageError>(())
             });
-            stored.await.or_else(|error| self.forgive(error))?;
-        }
+            stored.await
+        };
+        stored.or_else(|error| self.forgive(error, held.bound_unsaved))?;
         held.bound_unsaved = false;
         held.session.saved = now;
         Ok(())
@@ -256,19 +259,11 @@ impl KeeperClient {
         stored.await
     }
 
-    /// What is no reason to fail a call that has succeeded.
-    fn forgive(&self, error: StorageError) -> Result<(), StorageError> {
+    /// What is no reason to fail a call that has succeeded: the change is stored, or it is no bind, and a place where
+    /// nothing is written does without it.
+    fn forgive(&self, error: StorageError, is_bind: bool) -> Result<(), StorageError> {
         let by_nature = matches!(error.kind(), StorageErrorKind::ReadOnly | StorageErrorKind::Unsupported);
-        if by_nature {
-            warn!(location = %self.location(), %error, "a change of the client's configuration");
-            return Ok(());
-        }
-        self.remark(error)
-    }
-
-    /// What is no failure at all: the change is stored.
-    fn remark(&self, error: StorageError) -> Result<(), StorageError> {
-        if error.outcome() != Outcome::Applied {
+        if error.outcome() != Outcome::Applied && (is_bind || !by_nature) {
             return Err(error);
         }
         warn!(location = %self.location(), %error, "a change of the client's configuration");
