@@ -4,7 +4,7 @@ use std::{
     env,
     io::Read,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -20,7 +20,7 @@ use ksm_storage_testkit::Clause;
 
 use crate::{
     backends::aws::sdk_config,
-    python::{Program, Server, install, script},
+    python::{Process, Program, Server, install, script},
 };
 
 type Checked = Result<(), Box<dyn std::error::Error>>;
@@ -75,9 +75,6 @@ pub(crate) fn child(args: &[String]) -> Checked {
 /// How long a process may take.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// A process that a check has started, until dropped.
-struct Process(Child);
-
 impl Process {
     fn start(command: &mut Command) -> Result<Self, String> {
         // It says too little to fill a pipe.
@@ -110,14 +107,6 @@ impl Process {
             return Ok(text(self.0.stdout.take()));
         }
         Err(format!("{status}: {}", text(self.0.stderr.take())))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -25,9 +25,20 @@ pub(crate) enum Program {
     Ministack,
 }
 
+/// A process, until dropped.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A server on loopback, until dropped.
 pub(crate) struct Server {
-    child: Child,
+    process: Process,
     url: String,
 }
 
@@ -62,7 +73,7 @@ impl Server {
             .stderr(said.try_clone().map_err(no_file)?)
             .spawn()
             .map_err(|error| format!("{program:?} cannot be started: {error}"))?;
-        let mut server = Self { child, url: format!("http://{address}") };
+        let mut server = Self { process: Process(child), url: format!("http://{address}") };
         server.wait(&address).map_err(|why| format!("{program:?} {why}\n{}", tail(said)))?;
         Ok(server)
     }
@@ -74,7 +85,7 @@ impl Server {
     fn wait(&mut self, address: &str) -> Result<(), String> {
         let start = Instant::now();
         while TcpStream::connect(address).is_err() {
-            if let Ok(Some(status)) = self.child.try_wait() {
+            if let Ok(Some(status)) = self.process.0.try_wait() {
                 return Err(format!("ended at once: {status}"));
             }
             if start.elapsed() > PATIENCE {
@@ -83,14 +94,6 @@ impl Server {
             sleep(Duration::from_millis(100));
         }
         Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -87,6 +87,16 @@ macro_rules! ensure {
 }
 pub(crate) use ensure;
 
+/// As `ensure!`, for what must have happened if the case is to show anything.
+macro_rules! ensure_shown {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err($crate::Failure::inconclusive(format!($($message)+)));
+        }
+    };
+}
+pub(crate) use ensure_shown;
+
 /// Whose promise a case checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -19,7 +19,7 @@ use tokio::runtime::Handle as Runtime;
 
 use crate::{
     Failure, FailureKind, FaultRates, Settings, Subject,
-    case::Checked,
+    case::{Checked, ensure_shown},
     history::{Event, State, Timeline, Verdict, judge, shortest},
 };
 
@@ -164,15 +164,14 @@ pub async fn check_histories(subject: &Subject, mode: Mode, histories: u32) -> R
     .await?;
     let tally = *tally.lock().unwrap_or_else(PoisonError::into_inner);
     let Tally { histories, inconclusive, overlapping, .. } = tally;
-    if overlapping * 2 <= histories && (histories >= MANY || overlapping == 0) {
-        let message =
-            format!("calls overlapped in {overlapping} of {histories} histories: this shows nothing");
-        return Err(Failure::inconclusive(message));
-    }
-    if inconclusive * 100 >= histories.max(100) {
-        let message = format!("{inconclusive} of {histories} histories could not be judged");
-        return Err(Failure::inconclusive(message));
-    }
+    ensure_shown!(
+        overlapping * 2 > histories || (histories < MANY && overlapping > 0),
+        "calls overlapped in {overlapping} of {histories} histories: this shows nothing"
+    );
+    ensure_shown!(
+        inconclusive * 100 < histories.max(100),
+        "{inconclusive} of {histories} histories could not be judged"
+    );
     Ok(tally)
 }
 
