@@ -91,8 +91,7 @@ fn policies(problems: &mut Vec<String>) -> Result<()> {
 fn defaults(problems: &mut Vec<String>) -> Result<()> {
     for row in rows(part(&read(REFERENCE)?, "defaults")?)? {
         let set = row.last().context("a row without cells")?;
-        let quoted: Vec<_> = set.split('`').skip(1).step_by(2).collect();
-        let [file, code] = quoted[..] else {
+        let [file, code] = codes(set).collect::<Vec<_>>()[..] else {
             problems.push(format!("{REFERENCE}: no file and code in `{set}`"));
             continue;
         };
@@ -186,9 +185,14 @@ fn paths(problems: &mut Vec<String>) -> Result<()> {
 }
 
 fn quoted_sources(text: &str) -> impl Iterator<Item = &str> {
-    let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
     let is_source = |quoted: &&str| Path::new(quoted).extension().is_some_and(|extension| extension == "rs");
-    quoted.filter(is_source).filter(|quoted| quoted.contains('/') && !quoted.contains(' '))
+    let quoted = text.lines().flat_map(codes).filter(is_source);
+    quoted.filter(|quoted| quoted.contains('/') && !quoted.contains(' '))
+}
+
+/// What a line of prose has between backticks.
+fn codes(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
 }
 
 /// The README says for whom each example is.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{CORE_ERRORS, KEEPER_ERRORS, OPERATIONS, part, read, rows};
+use super::{CORE_ERRORS, KEEPER_ERRORS, OPERATIONS, codes, part, read, rows};
 
 pub(super) fn check(problems: &mut Vec<String>) -> Result<()> {
     let operations = read(OPERATIONS)?;
@@ -54,7 +54,7 @@ fn foreign(source: &str, table: &str) -> Result<Vec<String>> {
 
 /// The first code in a cell.
 fn quoted(cell: &str) -> &str {
-    cell.split('`').nth(1).unwrap_or_default()
+    codes(cell).next().unwrap_or_default()
 }
 
 #[cfg(test)]
