@@ -83,14 +83,14 @@ impl AwsStorageBuilder {
     }
 
     /// The session token of temporary credentials; for
-    /// [`from_custom_config`](AwsSecretStorage::from_custom_config) alone.
+    /// [`from_custom_config`](crate::AwsSecretStorage::from_custom_config) alone.
     pub fn session_token(mut self, token: impl Into<SecretString>) -> Self {
         self.session_token = Some(token.into());
         self
     }
 
     /// Uses the instance's role or nothing; for
-    /// [`from_ec2_instance_config`](AwsSecretStorage::from_ec2_instance_config) alone.
+    /// [`from_ec2_instance_config`](crate::AwsSecretStorage::from_ec2_instance_config) alone.
     pub fn without_fallback(mut self) -> Self {
         self.common.fallback = false;
         self
