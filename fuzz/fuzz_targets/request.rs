@@ -1,7 +1,8 @@
 //! Whatever comes over the wire: the emulator answers it, says why it refuses it, and changes nothing then; what it
 //! accepts can be read again.
 //!
-//! The first line of the input is the operation, the rest is the body of the request.
+//! The first line of the input is the operation, the rest is the body of the request, with `$current` for the id of
+//! the current version, which no two inputs share.
 #![no_main]
 
 use std::{cell::RefCell, time::Duration};
@@ -58,7 +59,11 @@ impl World {
             return;
         }
         let body = input.get(line + 1..).unwrap_or_default();
-        let (status, answer) = self.ask(operation, body);
+        let body = match std::str::from_utf8(body) {
+            Ok(text) => text.replace("$current", &before.0[0].0).into_bytes(),
+            Err(_) => body.to_vec(),
+        };
+        let (status, answer) = self.ask(operation, &body);
         let known = [
             "CreateSecret",
             "DeleteSecret",
@@ -69,7 +74,7 @@ impl World {
             "UpdateSecretVersionStage",
         ]
         .contains(&operation);
-        let request = serde_json::from_slice::<Json>(body).ok();
+        let request = serde_json::from_slice::<Json>(&body).ok();
         match status {
             200 => {
                 assert!(known, "{operation} is no operation");
