@@ -31,14 +31,16 @@
 //!
 //! # Writers
 //! [`Writes::Cooperative`](ksm_storage_core::Writes::Cooperative): writers of this crate exclude each other, in threads and
-//! processes, by an advisory lock on `NAME.lock` beside the file. **Do not delete that file**, nor share the folder with
+//! processes, by an advisory lock on `NAME.lock` beside the file, which holds the number of the last writer and a digest of 64 bits of
+//! the file that it replaced. **Do not delete it**, nor share the folder with
 //! users who are not trusted: whoever can rename in it can replace the configuration.
 //!
 //! Other programs do not ask for the lock. What they write before the check is found and respected. What lands between
 //! the check and the replacement, which is as long as a sync takes, is found afterwards, kept as
-//! `NAME.displaced-NUMBER`, and reported as [`Displaced`](ksm_storage_core::ErrorKind::Displaced). Where the file system
-//! cannot exchange two files in one step, that cannot be told, and a warning is logged instead. A program that writes in
-//! place can be read half-way, as by any other reader, and what it writes after the replacement is lost with the old file.
+//! `NAME.displaced-NUMBER`, and reported as [`Displaced`](ksm_storage_core::ErrorKind::Displaced): by the next writer if
+//! that one is killed before it can. Where the file system cannot exchange two files in one step, that cannot be told, and a
+//! warning is logged instead. A program that writes in place can be read half-way, as by any other reader, and what it
+//! writes after the replacement is lost with the old file.
 //!
 //! # Platforms
 //! Verified on Linux with local file systems. On macOS and the BSDs the same steps are taken where the system has them;

@@ -1,5 +1,5 @@
-//! The file that writers lock. It is never deleted, and holds the nonce of the last writer that began to write: by it
-//! the next one finds what a killed one left behind, and one absence of the file is told from another.
+//! The file that writers lock. It is never deleted, and names the last writer that began to write: by it the next one
+//! finds what a killed one left behind, and one absence of the file is told from another.
 
 use std::{
     fs::{File, Metadata, OpenOptions, TryLockError},
@@ -25,6 +25,14 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 pub(crate) struct Lock {
     file: File,
     path: PathBuf,
+}
+
+/// A writer that began to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Writer {
+    pub(crate) nonce: u64,
+    /// The digest of the file that it would replace, 0 for none.
+    pub(crate) replaces: u64,
 }
 
 impl Lock {
@@ -65,36 +73,38 @@ impl Lock {
         }
     }
 
-    /// The nonce of the writer before this one, if there was one.
-    pub(crate) fn last_writer(&mut self) -> Result<Option<u64>> {
-        nonce(&mut self.file).map_err(|error| failed("read", &self.path, error))
+    /// The writer before this one, if there was one.
+    pub(crate) fn last_writer(&mut self) -> Result<Option<Writer>> {
+        writer(&mut self.file).map_err(|error| failed("read", &self.path, error))
     }
 
     /// Names the writer that begins to write.
-    pub(crate) fn begin(&mut self, nonce: u64) -> Result<()> {
+    pub(crate) fn begin(&mut self, writer: Writer) -> Result<()> {
+        let line = format!("{:016x} {:016x}\n", writer.nonce, writer.replaces);
         self.file
             .rewind()
-            .and_then(|()| self.file.write_all(format!("{nonce:016x}\n").as_bytes()))
+            .and_then(|()| self.file.write_all(line.as_bytes()))
             .map_err(|error| failed("write", &self.path, error))
     }
 }
 
-/// The nonce of the last writer, for somebody who does not hold the lock. Nothing is created.
-pub(crate) fn last_writer(place: &Place) -> Result<Option<u64>> {
+/// The last writer, for somebody who does not hold the lock. Nothing is created.
+pub(crate) fn last_writer(place: &Place) -> Result<Option<Writer>> {
     let path = place.lock();
     let mut options = OpenOptions::new();
     os::without_waiting(options.read(true));
-    match options.open(&path).and_then(|mut file| nonce(&mut file)) {
+    match options.open(&path).and_then(|mut file| writer(&mut file)) {
         Ok(last) => Ok(last),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", &path, error)),
     }
 }
 
-fn nonce(file: &mut File) -> io::Result<Option<u64>> {
-    let mut digits = Vec::new();
+fn writer(file: &mut File) -> io::Result<Option<Writer>> {
+    let mut line = Vec::new();
     file.rewind()?;
-    file.take(16).read_to_end(&mut digits)?;
-    let digits = std::str::from_utf8(&digits).ok().filter(|digits| digits.len() == 16);
-    Ok(digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()))
+    file.take(33).read_to_end(&mut line)?;
+    let number = |digits: Option<&[u8]>| u64::from_str_radix(std::str::from_utf8(digits?).ok()?, 16).ok();
+    let [nonce, replaces] = [line.get(..16), line.get(17..33)].map(number);
+    Ok(nonce.map(|nonce| Writer { nonce, replaces: replaces.unwrap_or_default() }))
 }

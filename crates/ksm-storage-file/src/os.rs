@@ -49,8 +49,9 @@ mod unix {
         metadata.mode() & 0o7777
     }
 
-    pub(crate) fn is_same(one: &Metadata, other: &Metadata) -> bool {
-        (one.dev(), one.ino()) == (other.dev(), other.ino())
+    /// What tells a file from the others there are, whatever becomes of it.
+    pub(crate) fn id(metadata: &Metadata) -> [u64; 2] {
+        [metadata.dev(), metadata.ino()]
     }
 
     /// How many names a file has.
@@ -138,8 +139,9 @@ mod other {
         0o600
     }
 
-    pub(crate) fn is_same(_: &Metadata, _: &Metadata) -> bool {
-        true
+    /// As if there were one file only.
+    pub(crate) fn id(_: &Metadata) -> [u64; 2] {
+        [0; 2]
     }
 
     pub(crate) fn links(_: &Metadata) -> u64 {

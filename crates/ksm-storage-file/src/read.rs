@@ -1,5 +1,6 @@
 use std::{
     fs::{File, Metadata, OpenOptions},
+    hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
     path::Path,
     thread,
@@ -41,6 +42,15 @@ impl Content {
         let version = version::of_file(&self.bytes, nonce, &self.metadata);
         Stored { version, payload: Some(payload) }
     }
+
+    /// By this another process knows the file again, also after a renaming.
+    pub(crate) fn digest(&self) -> u64 {
+        // Of one release of Rust: by another the file is taken for an unknown one, which loses nothing.
+        let mut hasher = DefaultHasher::new();
+        os::id(&self.metadata).hash(&mut hasher);
+        self.bytes.as_bytes().hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// Reads what stands there, without a lock: it is replaced in one step. What a program writes in place, and changes while
@@ -51,7 +61,7 @@ pub(crate) fn current(place: &Place) -> Result<Current> {
         let mut file = match open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let version = version::of_nothing(lock::last_writer(place)?);
+                let version = version::of_nothing(lock::last_writer(place)?.map(|writer| writer.nonce));
                 return Ok(Current { stored: Stored { version, payload: None }, file: None });
             }
             Err(error) => return Err(failed("open", &path, error)),

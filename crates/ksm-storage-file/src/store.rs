@@ -11,7 +11,7 @@ use ksm_storage_core::{Displaced, ErrorKind, Outcome, Payload, Result, StoreOutc
 use crate::{
     Durability,
     error::{failed, quoted, refused},
-    lock::Lock,
+    lock::{Lock, Writer},
     os::{self, Placed},
     place::Place,
     read::{self, Content, MAX_PAYLOAD},
@@ -38,9 +38,6 @@ pub(crate) fn store(
     if Place::of(path)? != place {
         return Ok(CONFLICT);
     }
-    if let Some(last) = lock.last_writer()? {
-        remove(&place.temporary(last))?;
-    }
     let current = read::current(&place)?;
     if current.stored.version != *expected {
         return Ok(StoreOutcome::Conflict { current: Some(current.stored) });
@@ -50,7 +47,11 @@ pub(crate) fn store(
     }
     let nonce = getrandom::u64()
         .map_err(|_| refused(ErrorKind::Unavailable, "the system gives no random numbers"))?;
-    lock.begin(nonce)?;
+    let left = match lock.last_writer()? {
+        Some(last) => clear(&place, last)?,
+        None => Displaced::Nothing,
+    };
+    lock.begin(Writer { nonce, replaces: current.file.as_ref().map_or(0, Content::digest) })?;
     reached(Step::Begun);
     let new = New::write(&place, nonce, payload, current.file.as_ref(), durability)?;
     let placed = match new.put(&place, current.file.as_ref()) {
@@ -62,8 +63,15 @@ pub(crate) fn store(
         Err(error) => return Err(failed("replace", &place.file(), error)),
     };
     reached(Step::Placed);
-    new.finish(placed, &place, current.file.as_ref(), durability, &mut lock)
-        .map_err(|error| failed("complete the write of", &place.file(), error).with_outcome(Outcome::Unknown))
+    let (version, displaced) =
+        new.finish(placed, &place, current.file.as_ref(), durability, &mut lock).map_err(|error| {
+            failed("complete the write of", &place.file(), error).with_outcome(Outcome::Unknown)
+        })?;
+    let displaced = match (displaced, left) {
+        (Displaced::Nothing | Displaced::Unverified, left @ Displaced::Foreign { .. }) => left,
+        (displaced, _) => displaced,
+    };
+    Ok(StoreOutcome::Committed { version, displaced })
 }
 
 /// A new content in a file of its own, which is removed on drop.
@@ -129,7 +137,7 @@ impl New {
         old: Option<&Content>,
         durability: Durability,
         lock: &mut Lock,
-    ) -> io::Result<StoreOutcome> {
+    ) -> io::Result<(Version, Displaced)> {
         let displaced = match placed {
             Placed::New => Displaced::Nothing,
             Placed::Replaced => Displaced::Unverified,
@@ -143,23 +151,18 @@ impl New {
             os::sync_folder(&place.folder)?;
         }
         reached(Step::FolderSynced);
-        Ok(StoreOutcome::Committed { version, displaced })
+        Ok((version, displaced))
     }
 
     /// Keeps what nobody of this crate has seen.
     fn keep_aside(&mut self, place: &Place, lock: &mut Lock) -> Displaced {
         self.known = false;
-        let mut kept = place.displaced(self.nonce);
-        if fs::rename(&self.path, &kept).is_err() {
-            kept.clone_from(&self.path);
-            // By this writer's nonce the next one would find and remove it.
-            let _ = lock.begin(self.nonce.wrapping_add(1));
+        let kept = keep(&self.path, place, self.nonce);
+        if kept == self.path {
+            // By this writer's nonce the next one would find and report it again.
+            let _ = lock.begin(Writer { nonce: self.nonce.wrapping_add(1), replaces: 0 });
         }
-        let version = match read::unchecked(&kept) {
-            Ok(content) => content.stored().version,
-            Err(_) => Version::new("foreign"),
-        };
-        Displaced::Foreign { version, inspect: Some(format!("cat {}", quoted(&kept))) }
+        foreign(&kept)
     }
 }
 
@@ -174,12 +177,40 @@ impl Drop for New {
 
 /// Whether the file that is now at `path` is the one that was read, and still says the same.
 fn is_unchanged(old: &Content, path: &Path) -> bool {
-    read::unchecked(path).is_ok_and(|now| os::is_same(&now.metadata, &old.metadata) && now.bytes == old.bytes)
+    read::unchecked(path)
+        .is_ok_and(|now| os::id(&now.metadata) == os::id(&old.metadata) && now.bytes == old.bytes)
 }
 
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, error)),
-        _ => Ok(()),
+/// Removes what a killed writer left behind: its own content, or the one that it knew and had replaced. It did not live
+/// to report anything else, which is kept.
+fn clear(place: &Place, last: Writer) -> Result<Displaced> {
+    let path = place.temporary(last.nonce);
+    let known = match read::unchecked(&path) {
+        Ok(content) => {
+            content.bytes.is_empty()
+                || content.digest() == last.replaces
+                || version::unframe(content.bytes).1 == Some(last.nonce)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Displaced::Nothing),
+        Err(_) => false,
+    };
+    if !known {
+        return Ok(foreign(&keep(&path, place, last.nonce)));
     }
+    fs::remove_file(&path).map_err(|error| failed("remove", &path, error))?;
+    Ok(Displaced::Nothing)
+}
+
+/// Keeps what the writer with this nonce displaced, and returns where: under the same name if no other can be had.
+fn keep(path: &Path, place: &Place, nonce: u64) -> PathBuf {
+    let kept = place.displaced(nonce);
+    if fs::rename(path, &kept).is_ok() { kept } else { path.to_owned() }
+}
+
+fn foreign(kept: &Path) -> Displaced {
+    let version = match read::unchecked(kept) {
+        Ok(content) => content.stored().version,
+        Err(_) => Version::new("foreign"),
+    };
+    Displaced::Foreign { version, inspect: Some(format!("cat {}", quoted(kept))) }
 }

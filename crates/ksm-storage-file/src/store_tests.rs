@@ -60,21 +60,31 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 #[ignore = "run as a child process by the other tests"]
 fn child() {
-    let (path, last) = (env::var_os("CHILD_PATH").unwrap(), env::var("CHILD_STEP").unwrap());
-    let end = move |step| {
+    let (path, last) = (PathBuf::from(env::var_os("CHILD_PATH").unwrap()), env::var("CHILD_STEP").unwrap());
+    let (foreign, other) = (env::var("CHILD_FOREIGN").ok(), path.clone());
+    let hook = move |step| {
+        if let (Step::Synced, Some(content)) = (step, &foreign) {
+            fs::write(&other, content).unwrap();
+        }
         if format!("{step:?}") == last {
             abort();
         }
     };
-    during(end, || write(Path::new(&path), "new"));
+    during(hook, || write(&path, "new"));
 }
 
 fn run_until(step: &str, path: &Path) -> ExitStatus {
+    run_beside(None, step, path)
+}
+
+/// Runs a writer until `step` that meets the write of another program between its check and its replacement.
+fn run_beside(foreign: Option<&str>, step: &str, path: &Path) -> ExitStatus {
     Command::new(env::current_exe().unwrap())
         .args(["--ignored", "--exact", "store_tests::child"])
         .env_clear()
         .env("CHILD_PATH", path)
         .env("CHILD_STEP", step)
+        .envs(foreign.map(|content| ("CHILD_FOREIGN", content)))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
@@ -101,6 +111,33 @@ fn a_process_that_ends_at_any_step_leaves_the_old_content_or_the_new() {
             assert_eq!(names(folder.path()), ["ksm.json", "ksm.json.lock"], "{step:?}");
         }
     }
+}
+
+#[test]
+fn what_a_process_displaced_that_ended_before_it_could_tell_is_kept_and_reported_by_the_next() {
+    let (folder, path) = one_file("old");
+    // As many bytes as there were, in place.
+    let foreign = "f".repeat(fs::read(&path).unwrap().len());
+    let ended = run_beside(Some(&foreign), "Placed", &path);
+    assert!(!ended.success() && ended.code().is_none(), "it did not end there: {ended}");
+    assert_eq!(content(&path).as_deref(), Some("new"));
+
+    // A writer that fails for another reason leaves it where it is.
+    let outcome = write_on(&Version::new("another"), &path, "next");
+    assert!(matches!(outcome, StoreOutcome::Conflict { .. }), "{outcome:?}");
+    let StoreOutcome::Committed { displaced: Displaced::Foreign { inspect: Some(command), .. }, .. } =
+        write(&path, "next")
+    else {
+        panic!("it was not reported")
+    };
+    let shown = Command::new("/bin/sh").args(["-c", &command]).output().unwrap().stdout;
+    assert_eq!(shown, foreign.as_bytes(), "{command}");
+    assert_eq!(content(&path).as_deref(), Some("next"));
+
+    let StoreOutcome::Committed { displaced: Displaced::Nothing, .. } = write(&path, "last") else {
+        panic!("it was reported twice")
+    };
+    assert_eq!(names(folder.path()).len(), 3);
 }
 
 #[test]
