@@ -176,7 +176,7 @@ impl AwsStorageBuilder {
                 builder = builder.read_only();
             }
             match attempts {
-                Some(attempts) => builder.attempts(attempts),
+                Some(attempts) => builder.write_attempts(attempts),
                 None => builder,
             }
         };
@@ -194,7 +194,8 @@ impl AwsStorageBuilder {
         }
     }
 
-    /// The backend alone, for use below a [`Builder`](ksm_storage_core::Builder) of your own. The secret is not read.
+    /// The backend alone, for use below a [`ConfigStorageBuilder`](ksm_storage_core::ConfigStorageBuilder) of your own. The
+    /// secret is not read.
     ///
     /// # Errors
     /// As [`open`](Self::open), but for what only reading the secret shows. [`create_if_missing`](Self::create_if_missing)

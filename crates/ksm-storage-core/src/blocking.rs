@@ -48,7 +48,8 @@ impl ConfigStorage {
     /// See [`ConfigStorage::open`](crate::ConfigStorage::open).
     ///
     /// # Errors
-    /// Those of [`Builder::open`](crate::Builder::open), and [`ErrorKind::Runtime`] if no thread can be started.
+    /// Those of [`ConfigStorageBuilder::open`](crate::ConfigStorageBuilder::open), and [`ErrorKind::Runtime`] if no thread
+    /// can be started.
     pub fn open(backend: impl StorageBackend) -> Result<Self> {
         Self::open_with(crate::ConfigStorage::builder(backend).open())
     }
@@ -56,8 +57,8 @@ impl ConfigStorage {
     /// See [`ConfigStorage::open_or_create`](crate::ConfigStorage::open_or_create).
     ///
     /// # Errors
-    /// Those of [`Builder::open_or_create`](crate::Builder::open_or_create), and [`ErrorKind::Runtime`] if no thread
-    /// can be started.
+    /// Those of [`ConfigStorageBuilder::open_or_create`](crate::ConfigStorageBuilder::open_or_create), and
+    /// [`ErrorKind::Runtime`] if no thread can be started.
     pub fn open_or_create(backend: impl StorageBackend) -> Result<Self> {
         Self::open_with(crate::ConfigStorage::builder(backend).open_or_create())
     }

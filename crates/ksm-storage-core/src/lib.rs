@@ -27,7 +27,7 @@
 //! # Map
 //! | for | there is |
 //! |---|---|
-//! | opening | [`ConfigStorage::open`], [`ConfigStorage::open_or_create`], and [`Builder`] for attempts, deadline, read-only |
+//! | opening | [`ConfigStorage::open`], [`ConfigStorage::open_or_create`], and [`ConfigStorageBuilder`] for limits and read-only |
 //! | reading | [`ConfigStorage::get`] for one key, a [`Snapshot`] for keys that belong together |
 //! | writing | [`ConfigStorage::set`], [`update`](ConfigStorage::update), [`save`](ConfigStorage::save), [`replace`](ConfigStorage::replace) |
 //! | the content | [`ConfigDocument`], [`ConfigKey`], [`BindState`] |
@@ -69,4 +69,4 @@ pub use error::{Error, ErrorKind, Operation, Outcome, Result};
 pub use key::ConfigKey;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use snapshot::{SecretRef, Snapshot};
-pub use storage::{Builder, ConfigStorage};
+pub use storage::{ConfigStorage, ConfigStorageBuilder};

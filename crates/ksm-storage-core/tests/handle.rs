@@ -135,7 +135,7 @@ impl Clock for Sleeps {
 
 async fn open_with(backend: impl StorageBackend, clock: &Sleeps, attempts: u32) -> ConfigStorage {
     let attempts = NonZeroU32::new(attempts).unwrap();
-    ConfigStorage::builder(backend).clock(clock.clone()).attempts(attempts).open().await.unwrap()
+    ConfigStorage::builder(backend).clock(clock.clone()).write_attempts(attempts).open().await.unwrap()
 }
 
 #[tokio::test]

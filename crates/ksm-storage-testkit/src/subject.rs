@@ -2,8 +2,8 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ksm_storage_core::{
-    Builder, Clock, ConfigDocument, ConfigKey, ConfigStorage, Error, ExposeSecret, Result, Snapshot,
-    StorageBackend, blocking,
+    Clock, ConfigDocument, ConfigKey, ConfigStorage, ConfigStorageBuilder, Error, ExposeSecret, Result,
+    Snapshot, StorageBackend, blocking,
 };
 
 use crate::{Fixture, Probe, Store, TestClock};
@@ -30,11 +30,11 @@ pub trait Handle: fmt::Debug + Send + Sync {
 /// What a handle is opened with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// See [`Builder::attempts`].
+    /// See [`ConfigStorageBuilder::write_attempts`].
     pub attempts: u32,
-    /// See [`Builder::deadline`].
+    /// See [`ConfigStorageBuilder::deadline`].
     pub deadline: Duration,
-    /// See [`Builder::read_only`].
+    /// See [`ConfigStorageBuilder::read_only`].
     pub read_only: bool,
     /// Virtual time, or the system's.
     pub clock: Option<TestClock>,
@@ -54,9 +54,9 @@ impl Default for Settings {
 
 impl Settings {
     /// The builder that these settings make.
-    pub fn builder(self, backend: Arc<dyn StorageBackend>) -> Builder {
+    pub fn builder(self, backend: Arc<dyn StorageBackend>) -> ConfigStorageBuilder {
         let attempts = NonZeroU32::new(self.attempts).unwrap_or(NonZeroU32::MIN);
-        let mut builder = ConfigStorage::builder(backend).attempts(attempts).deadline(self.deadline);
+        let mut builder = ConfigStorage::builder(backend).write_attempts(attempts).deadline(self.deadline);
         if self.read_only {
             builder = builder.read_only();
         }

@@ -31,7 +31,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is opened"]
-pub struct Builder {
+pub struct ConfigStorageBuilder {
     backend: Arc<dyn StorageBackend>,
     attempts: NonZeroU32,
     deadline: Duration,
@@ -39,7 +39,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
 }
 
-impl Builder {
+impl ConfigStorageBuilder {
     pub(super) fn new(backend: Arc<dyn StorageBackend>) -> Self {
         const ATTEMPTS: NonZeroU32 = NonZeroU32::new(16).unwrap();
         Self {
@@ -52,7 +52,7 @@ impl Builder {
     }
 
     /// How often a write may lose against other writers before it ends in [`ErrorKind::Conflict`]: 16 if not set.
-    pub fn attempts(mut self, attempts: NonZeroU32) -> Self {
+    pub fn write_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.attempts = attempts;
         self
     }
@@ -180,9 +180,10 @@ mod tests {
 
     #[test]
     fn a_handle_has_the_deadline_that_its_builder_was_given() {
-        let finish =
-            |builder: Builder| builder.finish(Snapshot::new(Version::new("1"), ConfigDocument::new()));
-        let builder = || Builder::new(Arc::new(Fixed(None)));
+        let finish = |builder: ConfigStorageBuilder| {
+            builder.finish(Snapshot::new(Version::new("1"), ConfigDocument::new()))
+        };
+        let builder = || ConfigStorageBuilder::new(Arc::new(Fixed(None)));
         assert_eq!(finish(builder()).deadline(), Duration::from_secs(15));
         assert_eq!(finish(builder().deadline(Duration::from_secs(7))).deadline(), Duration::from_secs(7));
     }

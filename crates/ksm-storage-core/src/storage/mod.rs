@@ -15,7 +15,7 @@ use std::{fmt, panic, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::{debug, instrument::WithSubscriber};
 
-pub use builder::Builder;
+pub use builder::ConfigStorageBuilder;
 pub(crate) use change::is_changing_any;
 
 use self::{
@@ -74,10 +74,10 @@ pub struct ConfigStorage {
 }
 
 impl ConfigStorage {
-    /// Opens what `backend` holds: one load. See [`Builder::open`].
+    /// Opens what `backend` holds: one load. See [`ConfigStorageBuilder::open`].
     ///
     /// # Errors
-    /// Those of [`Builder::open`].
+    /// Those of [`ConfigStorageBuilder::open`].
     pub async fn open(backend: impl StorageBackend) -> Result<Self> {
         Self::builder(backend).open().await
     }
@@ -85,14 +85,14 @@ impl ConfigStorage {
     /// Opens what `backend` holds, and stores an empty document first if that is nothing.
     ///
     /// # Errors
-    /// Those of [`Builder::open_or_create`].
+    /// Those of [`ConfigStorageBuilder::open_or_create`].
     pub async fn open_or_create(backend: impl StorageBackend) -> Result<Self> {
         Self::builder(backend).open_or_create().await
     }
 
     /// Settings other than the usual ones.
-    pub fn builder(backend: impl StorageBackend) -> Builder {
-        Builder::new(Arc::new(backend))
+    pub fn builder(backend: impl StorageBackend) -> ConfigStorageBuilder {
+        ConfigStorageBuilder::new(Arc::new(backend))
     }
 
     fn from_shared(shared: Shared) -> Self {
@@ -257,9 +257,9 @@ impl ConfigStorage {
     /// Reads the store again, and returns what is current then.
     ///
     /// # Errors
-    /// Those of [`Builder::open`] and [`ErrorKind::Runtime`]. If writes wait for the store at that time, it is carried out
-    /// together with them, and can end in their [`ErrorKind::Conflict`] or whatever else the store says of them. The
-    /// snapshot stays as it is then: reads outlive an outage of the store.
+    /// Those of [`ConfigStorageBuilder::open`] and [`ErrorKind::Runtime`]. If writes wait for the store at that time, it is
+    /// carried out together with them, and can end in their [`ErrorKind::Conflict`] or whatever else the store says of them.
+    /// The snapshot stays as it is then: reads outlive an outage of the store.
     pub async fn refresh(&self) -> Result<Snapshot> {
         match self.submit(|_, _| Ok::<(), Error>(())).await {
             Ok((_, snapshot)) => {
