@@ -165,7 +165,7 @@ pub enum Displaced {
     Nothing,
     /// The check was refused, failed, or could not decide. The write is good all the same: a warning is logged.
     Unverified,
-    /// Yes, this one, stored between the load and the store.
+    /// Yes, this one: stored between the load and the store, or displaced by a writer that was killed before it could tell.
     Foreign {
         /// The version that is no longer current.
         version: Version,

@@ -32,8 +32,8 @@ pub enum ErrorKind {
     Conflict,
     /// No usable credentials, or expired ones. Nothing was sent in the caller's name: fix the credentials.
     Credentials,
-    /// The write was made, but it displaced a version that a foreign writer had stored in between. That version
-    /// is named by [`Error::displaced`]; look at it and apply again by hand what must not be lost.
+    /// The write was made, but a version that a foreign writer had stored was displaced, by it or by a writer that was
+    /// killed before it could tell. That version is named by [`Error::displaced`]; look at it and apply again by hand what must not be lost.
     Displaced,
     /// The call can never work as it stands: a malformed name, contradicting options, a write from inside a
     /// change. Correct the program or its settings.
@@ -262,7 +262,7 @@ impl Error {
         self.0.location.as_ref()
     }
 
-    /// The foreign version that this write displaced; only with [`ErrorKind::Displaced`].
+    /// The foreign version that was displaced; only with [`ErrorKind::Displaced`].
     pub fn displaced(&self) -> Option<&Version> {
         self.0.displaced.as_ref()
     }

@@ -37,8 +37,8 @@
 //!
 //! Other programs do not ask for the lock. What they write before the check is found and respected. What lands between
 //! the check and the replacement, which is as long as a sync takes, is found afterwards, kept as
-//! `NAME.displaced-NUMBER`, and reported as [`Displaced`](ksm_storage_core::ErrorKind::Displaced): by the next writer if
-//! that one is killed before it can. Where the file system cannot exchange two files in one step, that cannot be told, and a
+//! `NAME.displaced-NUMBER`, and reported as [`Displaced`](ksm_storage_core::ErrorKind::Displaced): by the next write that
+//! succeeds if that one is killed. Where the file system cannot exchange two files in one step, that cannot be told, and a
 //! warning is logged instead. A program that writes in place can be read half-way, as by any other reader, and what it
 //! writes after the replacement is lost with the old file.
 //!

@@ -19,6 +19,8 @@ use crate::{
 
 /// How long a writer waits. Others hold the lock for as long as two syncs take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// With some two hundred nonces in it.
+const MAX_LINE: u64 = 4096;
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
 /// The lock, held until this is dropped or the process ends.
@@ -28,11 +30,21 @@ pub(crate) struct Lock {
 }
 
 /// A writer that began to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Writer {
     pub(crate) nonce: u64,
-    /// The digest of the file that it would replace, 0 for none.
+    /// The digest of the content that it would replace, 0 for none.
     pub(crate) replaces: u64,
+    /// The nonces of writers, also this one, that displaced something and have not told so.
+    pub(crate) untold: Vec<u64>,
+}
+
+impl Writer {
+    fn parse(line: &str) -> Option<Self> {
+        let mut numbers = line.lines().next()?.split(' ').map(|digits| u64::from_str_radix(digits, 16).ok());
+        let (nonce, replaces) = (numbers.next()??, numbers.next()??);
+        Some(Self { nonce, replaces, untold: numbers.flatten().collect() })
+    }
 }
 
 impl Lock {
@@ -78,9 +90,11 @@ impl Lock {
         writer(&mut self.file).map_err(|error| failed("read", &self.path, error))
     }
 
-    /// Names the writer that begins to write.
-    pub(crate) fn begin(&mut self, writer: Writer) -> Result<()> {
-        let line = format!("{:016x} {:016x}\n", writer.nonce, writer.replaces);
+    /// Names the writer that begins to write. What follows the line, of a longer one before it, does not count.
+    pub(crate) fn begin(&mut self, writer: &Writer) -> Result<()> {
+        let mut line = format!("{:016x} {:016x}", writer.nonce, writer.replaces);
+        line.extend(writer.untold.iter().map(|nonce| format!(" {nonce:016x}")));
+        line.push('\n');
         self.file
             .rewind()
             .and_then(|()| self.file.write_all(line.as_bytes()))
@@ -103,8 +117,6 @@ pub(crate) fn last_writer(place: &Place) -> Result<Option<Writer>> {
 fn writer(file: &mut File) -> io::Result<Option<Writer>> {
     let mut line = Vec::new();
     file.rewind()?;
-    file.take(33).read_to_end(&mut line)?;
-    let number = |digits: Option<&[u8]>| u64::from_str_radix(std::str::from_utf8(digits?).ok()?, 16).ok();
-    let [nonce, replaces] = [line.get(..16), line.get(17..33)].map(number);
-    Ok(nonce.map(|nonce| Writer { nonce, replaces: replaces.unwrap_or_default() }))
+    file.take(MAX_LINE).read_to_end(&mut line)?;
+    Ok(std::str::from_utf8(&line).ok().and_then(Writer::parse))
 }

@@ -49,11 +49,6 @@ mod unix {
         metadata.mode() & 0o7777
     }
 
-    /// What tells a file from the others there are, whatever becomes of it.
-    pub(crate) fn id(metadata: &Metadata) -> [u64; 2] {
-        [metadata.dev(), metadata.ino()]
-    }
-
     /// How many names a file has.
     pub(crate) fn links(metadata: &Metadata) -> u64 {
         metadata.nlink()
@@ -137,11 +132,6 @@ mod other {
     /// As if nobody else could get at it.
     pub(crate) fn mode(_: &Metadata) -> u32 {
         0o600
-    }
-
-    /// As if there were one file only.
-    pub(crate) fn id(_: &Metadata) -> [u64; 2] {
-        [0; 2]
     }
 
     pub(crate) fn links(_: &Metadata) -> u64 {

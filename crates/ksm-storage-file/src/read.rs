@@ -43,11 +43,10 @@ impl Content {
         Stored { version, payload: Some(payload) }
     }
 
-    /// By this another process knows the file again, also after a renaming.
+    /// By this another process knows the content again.
     pub(crate) fn digest(&self) -> u64 {
-        // Of one release of Rust: by another the file is taken for an unknown one, which loses nothing.
+        // Of one release of Rust: by another the content is taken for an unknown one, which loses nothing.
         let mut hasher = DefaultHasher::new();
-        os::id(&self.metadata).hash(&mut hasher);
         self.bytes.as_bytes().hash(&mut hasher);
         hasher.finish()
     }

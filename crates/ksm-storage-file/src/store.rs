@@ -47,11 +47,10 @@ pub(crate) fn store(
     }
     let nonce = getrandom::u64()
         .map_err(|_| refused(ErrorKind::Unavailable, "the system gives no random numbers"))?;
-    let left = match lock.last_writer()? {
-        Some(last) => clear(&place, last)?,
-        None => Displaced::Nothing,
-    };
-    lock.begin(Writer { nonce, replaces: current.file.as_ref().map_or(0, Content::digest) })?;
+    let replaces = current.file.as_ref().map_or(0, Content::digest);
+    let untold = clear(&place, lock.last_writer()?.unwrap_or_default(), replaces)?;
+    let writer = Writer { nonce, replaces, untold };
+    lock.begin(&writer)?;
     reached(Step::Begun);
     let new = New::write(&place, nonce, payload, current.file.as_ref(), durability)?;
     let placed = match new.put(&place, current.file.as_ref()) {
@@ -63,15 +62,8 @@ pub(crate) fn store(
         Err(error) => return Err(failed("replace", &place.file(), error)),
     };
     reached(Step::Placed);
-    let (version, displaced) =
-        new.finish(placed, &place, current.file.as_ref(), durability, &mut lock).map_err(|error| {
-            failed("complete the write of", &place.file(), error).with_outcome(Outcome::Unknown)
-        })?;
-    let displaced = match (displaced, left) {
-        (Displaced::Nothing | Displaced::Unverified, left @ Displaced::Foreign { .. }) => left,
-        (displaced, _) => displaced,
-    };
-    Ok(StoreOutcome::Committed { version, displaced })
+    new.finish(placed, &place, current.file.as_ref(), durability, lock, writer)
+        .map_err(|error| error.with_outcome(Outcome::Unknown))
 }
 
 /// A new content in a file of its own, which is removed on drop.
@@ -136,33 +128,37 @@ impl New {
         place: &Place,
         old: Option<&Content>,
         durability: Durability,
-        lock: &mut Lock,
-    ) -> io::Result<(Version, Displaced)> {
-        let displaced = match placed {
+        mut lock: Lock,
+        mut writer: Writer,
+    ) -> Result<StoreOutcome> {
+        let unseen = match placed {
             Placed::New => Displaced::Nothing,
             Placed::Replaced => Displaced::Unverified,
-            Placed::Exchanged if old.is_some_and(|old| is_unchanged(old, &self.path)) => Displaced::Nothing,
-            Placed::Exchanged => self.keep_aside(place, lock),
+            Placed::Exchanged => {
+                self.known = old.is_some_and(|old| says(&self.path, old));
+                Displaced::Nothing
+            }
         };
-        let version = of_file(&self.bytes, Some(self.nonce), &self.file.metadata()?);
+        if !self.known {
+            writer.untold.push(writer.nonce);
+            lock.begin(&writer)?;
+        }
+        let failed = |error| failed("complete the write of", &place.file(), error);
+        let metadata = self.file.metadata().map_err(failed)?;
+        let version = of_file(&self.bytes, Some(self.nonce), &metadata);
         drop(self);
+        let kept: Vec<_> = writer.untold.iter().filter_map(|nonce| keep(place, *nonce)).collect();
         reached(Step::Removed);
         if durability == Durability::Synced {
-            os::sync_folder(&place.folder)?;
+            os::sync_folder(&place.folder).map_err(failed)?;
         }
         reached(Step::FolderSynced);
-        Ok((version, displaced))
-    }
-
-    /// Keeps what nobody of this crate has seen.
-    fn keep_aside(&mut self, place: &Place, lock: &mut Lock) -> Displaced {
-        self.known = false;
-        let kept = keep(&self.path, place, self.nonce);
-        if kept == self.path {
-            // By this writer's nonce the next one would find and report it again.
-            let _ = lock.begin(Writer { nonce: self.nonce.wrapping_add(1), replaces: 0 });
+        if !writer.untold.is_empty() {
+            // By its own nonce the next writer would find again what could not be renamed.
+            let told = Writer { nonce: writer.nonce.wrapping_add(1), ..Writer::default() };
+            lock.begin(&told)?;
         }
-        foreign(&kept)
+        Ok(StoreOutcome::Committed { version, displaced: foreign(&kept).unwrap_or(unseen) })
     }
 }
 
@@ -175,42 +171,54 @@ impl Drop for New {
     }
 }
 
-/// Whether the file that is now at `path` is the one that was read, and still says the same.
-fn is_unchanged(old: &Content, path: &Path) -> bool {
-    read::unchecked(path)
-        .is_ok_and(|now| os::id(&now.metadata) == os::id(&old.metadata) && now.bytes == old.bytes)
+/// Whether the file that is now at `path` says what was read, nonce and all. Who wrote it does not matter then.
+fn says(path: &Path, old: &Content) -> bool {
+    read::unchecked(path).is_ok_and(|now| now.bytes == old.bytes)
 }
 
-/// Removes what a killed writer left behind: its own content, or the one that it knew and had replaced. It did not live
-/// to report anything else, which is kept.
-fn clear(place: &Place, last: Writer) -> Result<Displaced> {
-    let path = place.temporary(last.nonce);
-    let known = match read::unchecked(&path) {
-        Ok(content) => {
-            content.bytes.is_empty()
-                || content.digest() == last.replaces
-                || version::unframe(content.bytes).1 == Some(last.nonce)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Displaced::Nothing),
-        Err(_) => false,
-    };
-    if !known {
-        return Ok(foreign(&keep(&path, place, last.nonce)));
+/// Removes what the last writer left behind if it was killed, but for what it displaced. Returns whose displaced files are
+/// still to be told of. `replaces` is the digest of what stands there now.
+fn clear(place: &Place, last: Writer, replaces: u64) -> Result<Vec<u64>> {
+    let Writer { nonce, replaces: replaced, mut untold } = last;
+    if untold.contains(&nonce) {
+        return Ok(untold);
     }
-    fs::remove_file(&path).map_err(|error| failed("remove", &path, error))?;
-    Ok(Displaced::Nothing)
+    let path = place.temporary(nonce);
+    // Where its own has not taken the place of another, it is what is left, however little of it was written.
+    let own = replaced == 0 || replaced == replaces;
+    let known = own
+        || match read::unchecked(&path) {
+            Ok(content) => {
+                content.bytes.is_empty()
+                    || content.digest() == replaced
+                    || version::unframe(content.bytes).1 == Some(nonce)
+            }
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+    if !known {
+        untold.push(nonce);
+        return Ok(untold);
+    }
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path, error)),
+        _ => Ok(untold),
+    }
 }
 
-/// Keeps what the writer with this nonce displaced, and returns where: under the same name if no other can be had.
-fn keep(path: &Path, place: &Place, nonce: u64) -> PathBuf {
-    let kept = place.displaced(nonce);
-    if fs::rename(path, &kept).is_ok() { kept } else { path.to_owned() }
+/// Gives what the writer with this nonce displaced a name of its own. Where that cannot be, it keeps the one it has.
+fn keep(place: &Place, nonce: u64) -> Option<PathBuf> {
+    let (temporary, kept) = (place.temporary(nonce), place.displaced(nonce));
+    // If it was done by a writer that could not tell any more, this fails.
+    let _ = fs::rename(&temporary, &kept);
+    [kept, temporary].into_iter().find(|path| fs::symlink_metadata(path).is_ok())
 }
 
-fn foreign(kept: &Path) -> Displaced {
-    let version = match read::unchecked(kept) {
+/// The last of the files that are kept, and a command that shows them all.
+fn foreign(kept: &[PathBuf]) -> Option<Displaced> {
+    let version = match read::unchecked(kept.last()?) {
         Ok(content) => content.stored().version,
         Err(_) => Version::new("foreign"),
     };
-    Displaced::Foreign { version, inspect: Some(format!("cat {}", quoted(kept))) }
+    let command = kept.iter().fold("cat".to_owned(), |command, path| command + " " + &quoted(path));
+    Some(Displaced::Foreign { version, inspect: Some(command) })
 }

@@ -1,8 +1,9 @@
 //! What happens between the steps of a write: a process ends, or a program that asks for no lock writes.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::panic, clippy::unwrap_used)]
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, OpenOptions},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio, abort},
@@ -113,31 +114,70 @@ fn a_process_that_ends_at_any_step_leaves_the_old_content_or_the_new() {
     }
 }
 
+/// As many bytes as a file has that says "old".
+const FOREIGN: &str = "FOREIGN, with sixty-eight bytes, which a file has that is framed....";
+
+/// What the command of a report shows.
+fn told(outcome: StoreOutcome) -> Option<String> {
+    let StoreOutcome::Committed { displaced, .. } = outcome else { panic!("{outcome:?}") };
+    match displaced {
+        Displaced::Nothing => None,
+        Displaced::Foreign { inspect: Some(command), .. } => {
+            let shown = Command::new("/bin/sh").args(["-c", &command]).output().unwrap();
+            assert!(shown.status.success(), "{command}: {}", String::from_utf8_lossy(&shown.stderr));
+            Some(String::from_utf8(shown.stdout).unwrap())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn ended(status: ExitStatus) {
+    assert!(!status.success() && status.code().is_none(), "it did not end there: {status}");
+}
+
 #[test]
-fn what_a_process_displaced_that_ended_before_it_could_tell_is_kept_and_reported_by_the_next() {
+fn what_a_process_displaced_and_did_not_live_to_tell_is_told_by_the_next_that_does() {
+    for step in ["Placed", "Removed", "FolderSynced"] {
+        let (folder, path) = one_file("old");
+        assert_eq!(fs::read(&path).unwrap().len(), FOREIGN.len());
+        ended(run_beside(Some(FOREIGN), step, &path));
+        assert_eq!(content(&path).as_deref(), Some("new"), "{step}");
+        for next in STEPS {
+            ended(run_until(&format!("{next:?}"), &path));
+        }
+        let outcome = write_on(&Version::new("another"), &path, "next");
+        assert!(matches!(outcome, StoreOutcome::Conflict { .. }), "{outcome:?}");
+
+        assert_eq!(told(write(&path, "next")).as_deref(), Some(FOREIGN), "{step}");
+        assert_eq!(content(&path).as_deref(), Some("next"));
+        assert_eq!(told(write(&path, "last")), None, "{step}: it is told twice");
+        assert_eq!(names(folder.path()).len(), 3, "{step}");
+    }
+}
+
+#[test]
+fn several_displaced_files_are_told_together() {
+    let (_folder, path) = one_file("old");
+    ended(run_beside(Some("first "), "Placed", &path));
+    ended(run_beside(Some("second "), "Placed", &path));
+    let foreign = path.clone();
+    let outcome = write_while(Step::Synced, &path, move || fs::write(&foreign, "third").unwrap());
+    assert_eq!(told(outcome).as_deref(), Some("first second third"));
+}
+
+#[test]
+fn what_a_process_left_half_written_is_not_taken_for_another_programs() {
     let (folder, path) = one_file("old");
-    // As many bytes as there were, in place.
-    let foreign = "f".repeat(fs::read(&path).unwrap().len());
-    let ended = run_beside(Some(&foreign), "Placed", &path);
-    assert!(!ended.success() && ended.code().is_none(), "it did not end there: {ended}");
-    assert_eq!(content(&path).as_deref(), Some("new"));
+    ended(run_until("Written", &path));
+    let left = names(folder.path()).into_iter().find(|name| name.starts_with('.')).unwrap();
+    OpenOptions::new().write(true).open(folder.path().join(left)).unwrap().set_len(10).unwrap();
+    assert_eq!(told(write(&path, "next")), None);
+    assert_eq!(names(folder.path()).len(), 2);
 
-    // A writer that fails for another reason leaves it where it is.
-    let outcome = write_on(&Version::new("another"), &path, "next");
-    assert!(matches!(outcome, StoreOutcome::Conflict { .. }), "{outcome:?}");
-    let StoreOutcome::Committed { displaced: Displaced::Foreign { inspect: Some(command), .. }, .. } =
-        write(&path, "next")
-    else {
-        panic!("it was not reported")
-    };
-    let shown = Command::new("/bin/sh").args(["-c", &command]).output().unwrap().stdout;
-    assert_eq!(shown, foreign.as_bytes(), "{command}");
-    assert_eq!(content(&path).as_deref(), Some("next"));
-
-    let StoreOutcome::Committed { displaced: Displaced::Nothing, .. } = write(&path, "last") else {
-        panic!("it was reported twice")
-    };
-    assert_eq!(names(folder.path()).len(), 3);
+    ended(run_until("Created", &path));
+    fs::write(&path, "foreign").unwrap();
+    assert_eq!(told(write(&path, "next")), None);
+    assert_eq!(names(folder.path()).len(), 2);
 }
 
 #[test]

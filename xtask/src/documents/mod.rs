@@ -6,7 +6,7 @@ mod words;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     run::{root, say},
@@ -89,8 +89,12 @@ fn policies(problems: &mut Vec<String>) -> Result<()> {
 
 /// What the table of defaults quotes stands in the file that it names.
 fn defaults(problems: &mut Vec<String>) -> Result<()> {
+    let api = tracked(&["docs/api/*.txt"])?.iter().map(|file| read(file)).collect::<Result<String>>()?;
     for row in rows(part(&read(REFERENCE)?, "defaults")?)? {
-        let set = row.last().context("a row without cells")?;
+        let [_, _, setters, set] = &row[..] else { bail!("{REFERENCE}: a default without its four cells") };
+        for setter in codes(setters).filter(|setter| !api.contains(&format!("::{setter}("))) {
+            problems.push(format!("{REFERENCE}: the public API has no {setter}"));
+        }
         let [file, code] = codes(set).collect::<Vec<_>>()[..] else {
             problems.push(format!("{REFERENCE}: no file and code in `{set}`"));
             continue;

@@ -269,7 +269,7 @@ pub(super) fn report(location: &Location, version: &Version, displaced: &Displac
 
 pub(super) fn displaced_error(snapshot: &Snapshot, foreign: &Version, inspect: Option<&str>) -> Error {
     let message = format!(
-        "version {} was stored, and displaced version {foreign}, which a foreign writer had stored in between",
+        "version {} was stored; version {foreign}, of a foreign writer, was displaced",
         snapshot.version()
     );
     let error = Error::new(ErrorKind::Displaced, message)
