@@ -177,20 +177,20 @@ fn says(path: &Path, old: &Content) -> bool {
 }
 
 /// Removes what the last writer left behind if it was killed, but for what it displaced. Returns whose displaced files are
-/// still to be told of. `replaces` is the digest of what stands there now.
-fn clear(place: &Place, last: Writer, replaces: u64) -> Result<Vec<u64>> {
-    let Writer { nonce, replaces: replaced, mut untold } = last;
+/// still to be told of. `stands` is the digest of what stands there now.
+fn clear(place: &Place, last: Writer, stands: u64) -> Result<Vec<u64>> {
+    let Writer { nonce, replaces, mut untold } = last;
     if untold.contains(&nonce) {
         return Ok(untold);
     }
     let path = place.temporary(nonce);
     // Where its own has not taken the place of another, it is what is left, however little of it was written.
-    let own = replaced == 0 || replaced == replaces;
+    let own = replaces == 0 || replaces == stands;
     let known = own
         || match read::unchecked(&path) {
             Ok(content) => {
                 content.bytes.is_empty()
-                    || content.digest() == replaced
+                    || content.digest() == replaces
                     || version::unframe(content.bytes).1 == Some(nonce)
             }
             Err(error) => error.kind() == io::ErrorKind::NotFound,
