@@ -167,6 +167,17 @@ fn several_displaced_files_are_told_together() {
 }
 
 #[test]
+fn what_was_left_and_cannot_be_looked_at_is_kept() {
+    let (folder, path) = one_file("old");
+    ended(run_beside(Some(FOREIGN), "Placed", &path));
+    let left = folder.path().join(names(folder.path()).iter().find(|name| name.starts_with('.')).unwrap());
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(&left, &elsewhere).unwrap();
+    symlink(&elsewhere, &left).unwrap();
+    assert_eq!(told(write(&path, "next")).as_deref(), Some(FOREIGN));
+}
+
+#[test]
 fn what_a_process_left_half_written_is_not_taken_for_another_programs() {
     let (folder, path) = one_file("old");
     ended(run_until("Written", &path));
@@ -312,6 +323,17 @@ fn each_absence_of_the_file_has_a_version_of_its_own() {
     fs::remove_file(&path).unwrap();
     assert_ne!(version(&path), absent);
     assert!(matches!(write_on(&absent, &path, "made again"), StoreOutcome::Conflict { .. }));
+
+    // Also behind a writer that had something to tell.
+    let [one, other] = [(), ()].map(|()| {
+        write(&path, "old");
+        let foreign = path.clone();
+        let outcome = write_while(Step::Synced, &path, move || fs::write(&foreign, "foreign").unwrap());
+        assert_eq!(told(outcome).as_deref(), Some("foreign"));
+        fs::remove_file(&path).unwrap();
+        version(&path)
+    });
+    assert_ne!(one, other);
 }
 
 #[test]
