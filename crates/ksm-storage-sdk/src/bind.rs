@@ -13,6 +13,7 @@ use tracing::debug;
 use crate::{
     Error, ErrorKind, KeeperClient, Result,
     builder::Settings,
+    client::store_group,
     config::{copy, differing, text},
     post::Reply,
     session::{Ended, Purpose, Session, blocking, to_the_end},
@@ -115,13 +116,21 @@ fn next(
             seed.set(ConfigKey::ClientKey, token.key());
             Ok(Step::Resume(seed))
         }
-        (Some(token), _) => Ok(Step::Begin(seed, token.clone())),
+        (Some(token), _) => Ok(Step::Begin(without_client(seed), token.clone())),
         // The start of a configuration that another SDK, or a person, has stored.
         (None, Some(key)) => match Token::parse(&key.into()) {
-            Ok(token) => Ok(Step::Begin(seed, token)),
+            Ok(token) => Ok(Step::Begin(without_client(seed), token)),
             Err(why) => Err(Error::invalid_token(storage.location(), why)),
         },
     }
+}
+
+/// Without what is left of a client, which the SDK would take for its own, and its key for Keeper's answer.
+fn without_client(mut seed: ConfigDocument) -> ConfigDocument {
+    for key in [ConfigKey::AppKey, ConfigKey::ClientId, ConfigKey::PrivateKey] {
+        seed.remove(key);
+    }
+    seed
 }
 
 fn without_credentials(found: &ConfigDocument) -> ConfigDocument {
@@ -191,7 +200,10 @@ async fn wait_for_another(storage: &ConfigStorage, location: &ksm_storage_core::
     for wait in WAITS {
         tokio::time::sleep(wait).await;
         let now = storage.refresh().await.map_err(|error| Error::storage(error, location.clone()))?;
-        if !differing(before.document(), now.document()).is_empty() {
+        // Through a clone of this handle `before` may show the other's binding already. Nothing bound is stored when
+        // Keeper is asked, so that it can only be another's.
+        let bound = now.bind_state() == BindState::Bound;
+        if bound || !differing(before.document(), now.document()).is_empty() {
             return Ok(());
         }
     }
@@ -206,9 +218,11 @@ async fn store_app_key(
 ) -> Result<KeeperClient> {
     let location = storage.location();
     let wanted = bound.config(&location)?;
+    // First of all: a start that fails would take the key with it.
+    let stored = store_group(&storage, wanted.clone(), Vec::new()).await;
     let session = Session::start(wanted, Arc::clone(&settings), Purpose::Work, &location).await?;
     let client = KeeperClient::new(storage, settings, session);
-    match client.store_bound().await {
+    match client.bound(stored).await {
         Ok(()) => Ok(client),
         Err(error) => Err(Error::not_saved(error, client)),
     }

@@ -210,11 +210,11 @@ impl KeeperClient {
         error.with_unsaved(unsaved, self.clone())
     }
 
-    /// Stores the whole configuration of a client that Keeper has just bound.
-    pub(crate) async fn store_bound(&self) -> Result<(), StorageError> {
-        let mut held = self.hold().await;
-        held.bound_unsaved = true;
-        self.store(&mut held).await
+    /// Takes note of how the write ended that completes this client's bind.
+    pub(crate) async fn bound(&self, stored: Result<(), StorageError>) -> Result<(), StorageError> {
+        let stored = stored.or_else(|error| self.forgive(error, true));
+        self.hold().await.bound_unsaved = stored.is_err();
+        stored
     }
 
     /// Stores what the SDK's configuration has and the storage has not.
@@ -224,12 +224,12 @@ impl KeeperClient {
                 .with_outcome(Outcome::NotApplied)
         })?;
         let changed = differing(&held.session.saved, &now);
-        let wanted = now.clone();
         let stored = if held.bound_unsaved {
-            self.store_group(wanted).await
+            store_group(&self.inner.storage, now.clone(), changed).await
         } else if changed.is_empty() {
             Ok(())
         } else {
+            let wanted = now.clone();
             let stored = self.inner.storage.update(move |stored| {
                 copy(stored, &wanted, &changed);
                 Ok::<_, StorageError>(())
@@ -242,23 +242,6 @@ impl KeeperClient {
         Ok(())
     }
 
-    /// Replaces the whole group, unless what is stored belongs to another client, or is this one's already.
-    async fn store_group(&self, wanted: ConfigDocument) -> Result<(), StorageError> {
-        let stored = self.inner.storage.update(move |stored| {
-            let same = |key| text(stored, key) == text(&wanted, key);
-            if text(stored, ConfigKey::ClientId).is_some() && !same(ConfigKey::ClientId) {
-                return Err(StorageError::refused("the configuration was bound to another client meanwhile")
-                    .with_hint("leave it, or rebind"));
-            }
-            let bound = stored.bind_state() == BindState::Bound;
-            if !(bound && same(ConfigKey::PrivateKey) && same(ConfigKey::AppKey)) {
-                copy(stored, &wanted, ConfigKey::ALL);
-            }
-            Ok(())
-        });
-        stored.await
-    }
-
     /// What is no reason to fail a call that has succeeded: the change is stored, or it is no bind, and a place where
     /// nothing is written does without it.
     fn forgive(&self, error: StorageError, is_bind: bool) -> Result<(), StorageError> {
@@ -269,6 +252,27 @@ impl KeeperClient {
         warn!(location = %self.location(), %error, "a change of the client's configuration");
         Ok(())
     }
+}
+
+/// Replaces the whole group, unless what is stored belongs to another client; where it is this one's already, only what
+/// has `changed` since.
+pub(crate) async fn store_group(
+    storage: &ConfigStorage,
+    wanted: ConfigDocument,
+    changed: Vec<ConfigKey>,
+) -> Result<(), StorageError> {
+    let stored = storage.update(move |stored| {
+        let same = |key| text(stored, key) == text(&wanted, key);
+        if text(stored, ConfigKey::ClientId).is_some() && !same(ConfigKey::ClientId) {
+            return Err(StorageError::refused("the configuration was bound to another client meanwhile")
+                .with_hint("leave it, or rebind"));
+        }
+        let bound = stored.bind_state() == BindState::Bound;
+        let is_stored = bound && same(ConfigKey::PrivateKey) && same(ConfigKey::AppKey);
+        copy(stored, &wanted, if is_stored { &changed } else { ConfigKey::ALL });
+        Ok(())
+    });
+    stored.await
 }
 
 impl fmt::Debug for KeeperClient {

@@ -3,6 +3,7 @@ use ksm_storage_core::{BindState, ConfigKey, ExposeSecret, Outcome};
 use ksm_storage_sdk::{
     ErrorKind, KeeperClient,
     fake::{AppKeyPolicy, Fault, Seen},
+    sdk::{KeyValueStorage, SecretsManager, config_keys::ConfigKeys},
 };
 
 use crate::support::{POLICIES, TITLES, World, titles};
@@ -64,6 +65,39 @@ async fn what_the_sdk_does_not_know_outlives_a_bind() {
         assert!(text.contains(kept), "{kept}");
     }
     assert_eq!(titles(&world.start().await.unwrap()).await, TITLES);
+}
+
+#[tokio::test]
+async fn what_is_left_of_another_binding_is_not_taken_for_keepers_answer() {
+    let app_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let known = world.keeper.issue_token();
+    world.keeper.fail_next([Fault::Unreachable]);
+    world.open(&known).await.unwrap_err();
+    let client_id = world.stored().await.get(ConfigKey::ClientId).unwrap().expose_secret().to_owned();
+    let (key, host) = (world.keeper.issue_token(), world.keeper.hostname());
+    for (token, left) in [
+        (known, format!(r#""clientId": "{client_id}""#)),
+        (world.keeper.issue_token(), r#""privateKey": "old""#.to_owned()),
+        (world.keeper.issue_token(), r#""hostname": "old""#.to_owned()),
+        (String::new(), format!(r#""clientKey": "{key}", "hostname": "{host}""#)),
+    ] {
+        world.store(&format!(r#"{{"appKey": "{app_key}", "appUid": "theirs", {left}}}"#));
+        let client = world.open(&token).await.unwrap();
+        let stored = world.stored().await;
+        assert_eq!(stored.bind_state(), BindState::Bound, "{left}");
+        assert!(stored.names().any(|name| name == "appUid"), "{left}");
+        assert_eq!(titles(&client).await, TITLES, "{left}");
+    }
+}
+
+#[tokio::test]
+async fn a_binding_that_lost_its_private_key_has_spent_its_token() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let token = world.keeper.issue_token();
+    world.open(&token).await.unwrap();
+    world.storage().await.delete(ConfigKey::PrivateKey).await.unwrap();
+    assert_eq!(world.open(&token).await.unwrap_err().kind(), ErrorKind::TokenSpent);
 }
 
 #[tokio::test]
@@ -130,6 +164,49 @@ async fn an_application_key_that_could_not_be_stored_is_kept() {
     assert_eq!(world.calls(), [0, 0]);
     assert_eq!(titles(&client).await, TITLES);
     assert_eq!(titles(&world.start().await.unwrap()).await, TITLES);
+}
+
+#[test]
+fn an_application_key_is_stored_before_anything_else_is_started() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let world = World::new(AppKeyPolicy::Once, "{}");
+        let open = world.builder().token(world.keeper.issue_token()).open(world.storage().await);
+        let open = tokio::spawn(open);
+        while world.keeper.seen().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // Takes the one thread on which the SDK can be started, once the request has ended.
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || released.recv());
+        let is_stored = async {
+            while world.stored().await.bind_state() != BindState::Bound {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), is_stored).await.unwrap();
+        drop(release);
+        assert_eq!(titles(&open.await.unwrap().unwrap()).await, TITLES);
+    });
+}
+
+#[tokio::test]
+async fn a_new_server_key_is_stored_though_the_binding_already_is() {
+    let world = World::new(AppKeyPolicy::UntilConfirmed, "{}");
+    let refused = AwsFault::Refuse("AccessDeniedException");
+    world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(std::time::Duration::ZERO), refused]);
+    let token = world.keeper.issue_token();
+    let error = world.open(&token).await.unwrap_err();
+    // Stored without this client's knowledge, as by a write of its own whose answer was lost.
+    world.open(&token).await.unwrap();
+    let client = error.unsaved().unwrap();
+    let new_number =
+        |sdk: &mut SecretsManager| sdk.config.set(ConfigKeys::KeyServerPublicKeyId, "7".to_owned()).map(drop);
+    client.call(new_number).await.unwrap();
+    let stored = world.stored().await;
+    assert_eq!(stored.get(ConfigKey::ServerPublicKeyId).unwrap().expose_secret(), "7");
+    assert_eq!(stored.bind_state(), BindState::Bound);
 }
 
 #[tokio::test]

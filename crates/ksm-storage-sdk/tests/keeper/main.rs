@@ -8,4 +8,5 @@ mod dropped;
 mod leaks;
 mod operations;
 mod orders;
+mod shared;
 mod support;
