@@ -24,6 +24,7 @@ use std::{
 use tokio::{
     runtime::{self, Handle},
     sync::oneshot,
+    task,
 };
 use tracing::instrument::WithSubscriber;
 
@@ -305,7 +306,9 @@ fn wait<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
         }
     }
 
-    let mut future = pin!(future);
+    // In a task, Tokio makes what it polls wait once the task has done its share. The task cannot give way here, so
+    // that would have no end.
+    let mut future = pin!(task::unconstrained(future));
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let start = Instant::now();

@@ -67,6 +67,32 @@ fn a_change_does_not_run_anything_through_a_blocking_handle() {
     assert_eq!(nested.unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
+/// More calls than Tokio lets one task make between two of its waits.
+fn call_often() {
+    let opening =
+        ConfigStorage::builder(MemoryBackend::from_config("{}")).deadline(Duration::from_secs(5)).open();
+    let storage = blocking::ConfigStorage::open_with(opening).unwrap();
+    for n in 0..200 {
+        let value = n.to_string();
+        storage.set(Url, value.clone()).unwrap();
+        assert_eq!(storage.get(Url).unwrap().expose_secret(), value);
+    }
+    // Not bounded by the deadline.
+    for _ in 0..200 {
+        storage.run_async(|_| async {}).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_task_makes_any_number_of_blocking_calls_on_a_current_thread_runtime() {
+    call_often();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_task_makes_any_number_of_blocking_calls_on_a_worker() {
+    tokio::spawn(async { call_often() }).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_change_is_kept_from_its_own_handle_and_from_no_other() {
     let [one, other] = ["{}"; 2].map(|json| ConfigStorage::open(MemoryBackend::from_config(json)));
