@@ -1,18 +1,20 @@
 use std::{
     borrow::Cow,
     fmt,
+    pin::pin,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use futures_util::future::{Either, select};
 use ksm_storage_core::{
     Capabilities, Clock, Displaced, Error, ErrorKind, Location, Outcome, Payload, Result, StorageBackend,
     StoreOutcome, Stored, SystemClock, Version, Writes,
 };
 
 use crate::{
-    SecretId,
+    Concurrency, SecretId,
     client::{
         CURRENT, CallError, MAX_VALUE, MoveCurrent, PREVIOUS, Put, SecretVersion, SecretsClient, Select,
     },
@@ -30,26 +32,9 @@ const MAX_SLOTS: u32 = 32;
 /// `AWSCURRENT` on, or never will, and no read is stale any more. That is an assumption about time, the only one; a
 /// stager holds itself to half of it.
 const BURNT_AFTER: Duration = Duration::from_secs(2);
-
-/// How writers of one secret keep out of each other's way. Both ways may be used on one secret.
-///
-/// ```no_run
-/// # use ksm_storage_aws::{AwsSecretStorage, Concurrency, Error};
-/// # async fn open() -> Result<(), Error> {
-/// let builder = AwsSecretStorage::from_default_config("ksm-config").concurrency(Concurrency::Strict);
-/// let storage = builder.open().await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Concurrency {
-    /// Writers of this project exclude each other; what another program writes between a writer's load and its store
-    /// is displaced, and reported. Needs `GetSecretValue` and `PutSecretValue`.
-    #[default]
-    Optimistic,
-    /// A write excludes every other one, whatever program it comes from. Needs `UpdateSecretVersionStage` too.
-    Strict,
-}
+/// How long the check after a write may take. Core cannot tell a check that hangs from a write that does, and would
+/// report the write as unknown when the caller's deadline passes. A deadline that comes sooner still does that.
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
 
 /// A configuration in one secret of AWS Secrets Manager.
 ///
@@ -333,8 +318,16 @@ impl Inner {
     }
 
     /// R3: whether our version displaced one that is not the one expected. A write that is good stays so whatever comes
-    /// of this.
+    /// of this, or if nothing does.
     async fn displaced(&self, expected: &Version, token: &str) -> Displaced {
+        let limit = self.clock.alarm(self.clock.now().saturating_add(CHECK_LIMIT));
+        match select(pin!(self.look_for_displaced(expected, token)), limit).await {
+            Either::Left((displaced, _)) => displaced,
+            Either::Right(_) => Displaced::Unverified,
+        }
+    }
+
+    async fn look_for_displaced(&self, expected: &Version, token: &str) -> Displaced {
         let previous = match self.get(Select::Previous).await {
             Ok(previous) => previous.id,
             // The first value of a secret has nothing before it.
@@ -346,8 +339,12 @@ impl Inner {
         if previous == expected.as_str() {
             return Displaced::Nothing;
         }
+        // Another write has followed ours: what was previous to ours cannot be seen any more.
+        if previous == token {
+            return Displaced::Unverified;
+        }
         match self.get(Select::Current).await {
-            Ok(current) if current.id == token && previous != token => Displaced::Foreign {
+            Ok(current) if current.id == token => Displaced::Foreign {
                 inspect: Some(format!(
                     "aws secretsmanager get-secret-value --secret-id {} --version-id {previous}",
                     self.secret()

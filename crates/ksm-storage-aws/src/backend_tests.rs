@@ -13,8 +13,9 @@ use ksm_storage_core::{
 };
 use mockall::{Sequence, predicate::function};
 
-use super::{AwsSecretBackend, Concurrency, NO_VALUE};
+use super::{AwsSecretBackend, NO_VALUE};
 use crate::{
+    Concurrency,
     client::{
         CURRENT, CallError, Failure, MAX_VALUE, MockSecretsClient, PREVIOUS, Put, PutReply, SecretVersion,
         Select,
@@ -180,9 +181,16 @@ async fn a_suffixed_name_that_may_not_be_read_is_asked_for_without_its_suffix() 
 
 #[tokio::test]
 async fn only_a_secret_whose_primary_is_elsewhere_is_a_replica() {
-    for (primary, kind) in [("eu-west-1", ErrorKind::ReadOnly), ("us-east-1", ErrorKind::InvalidArgument)] {
+    // The longest one that the service gives, too.
+    let longest = ARN.replace("ksm-", &format!("{}-", "n".repeat(512)));
+    for (arn, primary, kind) in [
+        (ARN, "eu-west-1", ErrorKind::ReadOnly),
+        (ARN, "us-east-1", ErrorKind::InvalidArgument),
+        (&longest, "us-east-1", ErrorKind::InvalidArgument),
+    ] {
         let mut client = MockSecretsClient::new();
-        client.expect_get().once().returning(|_, _| Ok(version("v1", &[CURRENT])));
+        let found = SecretVersion { arn: arn.to_owned(), ..version("v1", &[CURRENT]) };
+        client.expect_get().once().returning(move |_, _| Ok(found.clone()));
         client.expect_put().once().returning(|_| Err(CallError::answered(400, "InvalidParameterException")));
         client.expect_primary_region().once().returning(|_| Ok(Some(primary.to_owned())));
         let backend = backend(client, Concurrency::Optimistic);
@@ -338,5 +346,20 @@ async fn only_the_first_value_of_a_secret_displaces_nothing_where_nothing_is_pre
         let StoreOutcome::Committed { displaced, .. } = stored else { panic!("{stored:?}") };
         let wanted = if nothing { Displaced::Nothing } else { Displaced::Unverified };
         assert_eq!(displaced, wanted, "{expected} {code}");
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_more_can_be_learnt_of_what_was_displaced_nothing_more_is_read() {
+    let token = slot::id(&Version::new("v1"), 1);
+    for (previous, gets) in [("v1", 1), (&*token, 1), ("another", 2)] {
+        let mut client = MockSecretsClient::new();
+        client.expect_put().once().returning(|put| Ok(acknowledged(put)));
+        let read = previous.to_owned();
+        client.expect_get().times(gets).returning(move |_, _| Ok(version(&read, &[PREVIOUS])));
+        let stored = store(client).await.unwrap();
+        let StoreOutcome::Committed { displaced, .. } = stored else { panic!("{stored:?}") };
+        let wanted = if previous == "v1" { Displaced::Nothing } else { Displaced::Unverified };
+        assert_eq!(displaced, wanted);
     }
 }

@@ -41,6 +41,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long it may take when it has just failed to answer.
 const SECOND_TRY: Duration = Duration::from_millis(100);
 
+/// What may name a region.
+const SECRET_ID: &str = "the secret id";
+const SETTER: &str = "`region`";
+
 /// Where credentials and region come from.
 pub(crate) enum Mode {
     Ec2,
@@ -69,7 +73,7 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
     if let (Some(wanted), Some(named)) = (&common.region, id.region())
         && wanted != named
     {
-        return Err(contradiction(id, wanted));
+        return Err(contradiction((SECRET_ID, named), (SETTER, wanted)));
     }
     let region = id.region().or(common.region.as_ref()).cloned();
     let http = http::client();
@@ -142,7 +146,10 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
         Mode::Custom { credentials, region: own } => {
             let own = (!own.is_empty()).then(|| Region::new(own));
             let region = match (region, own) {
-                (Some(region), Some(own)) if region != own => return Err(contradiction(id, &own)),
+                (Some(region), Some(own)) if region != own => {
+                    let source = if id.region().is_some() { SECRET_ID } else { SETTER };
+                    return Err(contradiction((source, &region), ("`from_custom_config`", &own)));
+                }
                 (Some(region), _) | (None, Some(region)) => region,
                 (None, None) => return Err(no_region("no region was given")),
             };
@@ -269,11 +276,11 @@ fn files() -> String {
     )
 }
 
-fn contradiction(id: &SecretId, region: &Region) -> Error {
-    let named = id.region().map_or("", AsRef::as_ref);
+/// Of two regions, each with what names it.
+fn contradiction((source, region): (&str, &Region), (other, own): (&str, &Region)) -> Error {
     not_applied(
         ErrorKind::InvalidArgument,
-        format!("the secret id names the region {named}, and the region given is {region}"),
+        format!("{source} names the region {region}, and {other} the region {own}"),
     )
     .with_hint("leave one of them out")
 }
@@ -316,5 +323,47 @@ impl<P: ProvideCredentials> ProvideCredentials for Primed<P> {
 impl<P> fmt::Debug for Primed<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Primed").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn regions_that_contradict_each_other_are_named_with_their_sources() {
+        for (id, option, own, told) in [
+            (
+                "ksm",
+                Some("eu-west-1"),
+                "us-east-1",
+                "`region` names the region eu-west-1, and `from_custom_config` the region us-east-1",
+            ),
+            (
+                "aws-sm://eu-west-1/ksm",
+                None,
+                "us-east-1",
+                "the secret id names the region eu-west-1, and `from_custom_config` the region us-east-1",
+            ),
+            (
+                "aws-sm://eu-west-1/ksm",
+                Some("us-east-1"),
+                "",
+                "the secret id names the region eu-west-1, and `region` the region us-east-1",
+            ),
+        ] {
+            let credentials = Credentials::new("AKIA", "key", None, None, "test");
+            let mode = Mode::Custom { credentials, region: own.to_owned() };
+            let common = Common {
+                region: option.map(Region::from_static),
+                endpoint_url: None,
+                max_attempts: 1,
+                attempt_timeout: Duration::from_secs(1),
+                fallback: true,
+            };
+            let error = resolve(mode, &common, &id.parse().unwrap()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.to_string().contains(told), "{error}");
+        }
     }
 }

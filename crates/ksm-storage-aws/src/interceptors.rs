@@ -123,8 +123,13 @@ impl Intercept for PlainHttpOnLoopback {
 }
 
 fn is_plain_http_elsewhere(uri: &str) -> bool {
-    let Some(rest) = uri.strip_prefix("http://") else { return false };
+    let Some((_, rest)) = uri.split_once("://").filter(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
+    else {
+        return false;
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // What is before the last `@` names a user, and may look like a host.
+    let authority = authority.rsplit('@').next().unwrap_or_default();
     let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, _)) => host,
         None => authority.split(':').next().unwrap_or_default(),
@@ -138,14 +143,24 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_loopback() {
-        for uri in ["http://127.0.0.1:4566/", "http://localhost/", "http://[::1]:1/x", "https://example.com/"]
-        {
+        for uri in [
+            "http://127.0.0.1:4566/",
+            "http://localhost/",
+            "http://[::1]:1/x",
+            "http://user:password@localhost:1/",
+            "http://localhost/@example.com",
+            "https://example.com/",
+        ] {
             assert!(!is_plain_http_elsewhere(uri), "{uri}");
         }
         for uri in [
             "http://example.com/",
             "http://127.0.0.1.example.com/",
             "http://localhost@example.com/",
+            "http://localhost:x@example.com:1/",
+            "http://[::1]@example.com/",
+            "http://a@localhost:x@example.com/",
+            "HTTP://example.com/",
             "http://",
         ] {
             assert!(is_plain_http_elsewhere(uri), "{uri}");

@@ -46,6 +46,7 @@
 mod backend;
 mod builder;
 mod client;
+mod concurrency;
 mod credentials;
 #[cfg(feature = "emulator")]
 pub mod emulator;
@@ -58,11 +59,12 @@ mod sdk;
 mod secret_id;
 mod slot;
 
-pub use backend::{AwsSecretBackend, Concurrency};
+pub use backend::AwsSecretBackend;
 pub use builder::AwsStorageBuilder;
 pub use client::{
     CallError, Create, Failure, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient, Select,
 };
+pub use concurrency::Concurrency;
 pub use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
 pub use modes::AwsSecretStorage;
 pub use sdk::SdkClient;

@@ -12,6 +12,8 @@ const VARIABLE: &str = "KSM_AWS_SECRET";
 const DEFAULT_NAME: &str = "ksm-config";
 /// The service's own limits.
 const MAX_NAME: usize = 512;
+/// In an ARN the service ends the name with a hyphen and six characters of its own.
+const MAX_NAME_IN_ARN: usize = MAX_NAME + 7;
 
 /// A secret: by its name, or by its full or partial ARN.
 ///
@@ -108,10 +110,10 @@ impl FromStr for SecretId {
                 .split_once('/')
                 .ok_or_else(|| malformed(text, "it has no name: aws-sm://region/name"))?;
             check_region(text, region)?;
-            check_name(text, name)?;
+            check_name(text, name, MAX_NAME)?;
             return Ok(Self { id: name.to_owned(), name: 0, region: Some(Region::new(region.to_owned())) });
         }
-        check_name(text, text)?;
+        check_name(text, text, MAX_NAME)?;
         Ok(Self { id: text.to_owned(), name: 0, region: None })
     }
 }
@@ -143,7 +145,7 @@ fn parse_arn(text: &str) -> Result<SecretId> {
     if kind != "secret" {
         return Err(malformed(text, &part("resource type", kind, "which must be secret")));
     }
-    check_name(text, name)?;
+    check_name(text, name, MAX_NAME_IN_ARN)?;
     let name = text.len() - name.len();
     Ok(SecretId { id: text.to_owned(), name, region: Some(Region::new(region.to_owned())) })
 }
@@ -164,15 +166,12 @@ fn is_label(text: &str) -> bool {
 }
 
 /// The characters of <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html>.
-fn check_name(text: &str, name: &str) -> Result<()> {
+fn check_name(text: &str, name: &str, max: usize) -> Result<()> {
     if name.is_empty() {
         return Err(malformed(text, "its name is empty"));
     }
-    if name.len() > MAX_NAME {
-        return Err(malformed(
-            text,
-            &format!("its name has {} characters, and may have {MAX_NAME}", name.len()),
-        ));
+    if name.len() > max {
+        return Err(malformed(text, &format!("its name has {} characters, and may have {max}", name.len())));
     }
     let allowed = |char: &char| char.is_ascii_alphanumeric() || "/_+=.@-".contains(*char);
     match name.chars().enumerate().find(|(_, char)| !allowed(char)) {
@@ -271,13 +270,18 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_512_characters_at_most_and_an_error_shows_80_of_an_arn() {
+    fn a_name_has_512_characters_at_most_7_more_in_an_arn_and_an_error_shows_80() {
         let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:";
         let name = "n".repeat(512);
         assert_eq!(id(&name).name(), name);
-        let error = format!("{arn}{name}n").parse::<SecretId>().unwrap_err().to_string();
-        assert!(error.contains(&format!("\"{arn}{}…\" is no secret id", &name[arn.len()..80])), "{error}");
+        let error = format!("{name}n").parse::<SecretId>().unwrap_err().to_string();
         assert!(error.contains("its name has 513 characters, and may have 512"), "{error}");
+
+        let suffixed = format!("{name}-aBcDeF");
+        assert_eq!(id(&format!("{arn}{suffixed}")).name(), suffixed);
+        let error = format!("{arn}{suffixed}g").parse::<SecretId>().unwrap_err().to_string();
+        assert!(error.contains(&format!("\"{arn}{}…\" is no secret id", &name[arn.len()..80])), "{error}");
+        assert!(error.contains("its name has 520 characters, and may have 519"), "{error}");
         assert_eq!(shorten(&name[..80]), name[..80]);
     }
 

@@ -231,6 +231,28 @@ async fn a_check_that_fails_does_not_fail_the_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_check_that_hangs_does_not_fail_the_write() {
+    let region = Region::new(Some("{}"));
+    let backend = region.hanging("previous");
+    let version = backend.load().await.unwrap().version;
+    let storing = tokio::time::timeout(Duration::from_secs(15), store(&backend, &version, r#"{"n":1}"#));
+    let (_, displaced) = committed(storing.await.unwrap().unwrap());
+    assert_eq!(displaced, Displaced::Unverified);
+
+    // Through a storage, whose deadline is kept all the same if it is shorter.
+    for (deadline, outcome) in [(15, None), (1, Some(Outcome::Unknown))] {
+        let deadline = Duration::from_secs(deadline);
+        let opening = ConfigStorage::builder(region.hanging("previous")).deadline(deadline).open();
+        let storage = opening.await.unwrap();
+        let start = tokio::time::Instant::now();
+        let told = storage.set(Url, format!("{deadline:?}")).await;
+        assert_eq!(told.map_err(|error| error.outcome()).err(), outcome);
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+        assert!(region.current().contains(&format!("{deadline:?}")), "{}", region.current());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_names_its_primary_region() {
     let region = Region::new(Some("{}"));
     let storage = region.storage(Concurrency::Optimistic).await;

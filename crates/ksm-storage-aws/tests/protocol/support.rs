@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    future::pending,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -22,6 +23,8 @@ pub(crate) type Step = Box<dyn FnOnce() + Send>;
 struct Interposed {
     emulator: Emulator,
     before: Mutex<VecDeque<(&'static str, Step)>>,
+    /// The kind of call that is never answered.
+    hangs: Option<&'static str>,
     /// How long a call is on its way there, at most; and on its way back.
     latency: Duration,
     random: Mutex<fastrand::Rng>,
@@ -37,6 +40,9 @@ impl Interposed {
     async fn pass<T>(&self, call: &str, answer: impl Future<Output = T>) -> T {
         self.travel().await;
         self.step(call);
+        if self.hangs == Some(call) {
+            pending::<()>().await;
+        }
         let answer = answer.await;
         self.travel().await;
         answer
@@ -120,12 +126,24 @@ impl Region {
         concurrency: Concurrency,
         before: impl IntoIterator<Item = (&'static str, Step)>,
     ) -> AwsSecretBackend {
-        let before = Mutex::new(before.into_iter().collect());
-        let emulator = self.emulator.clone();
+        let before = before.into_iter().collect();
+        Self::over(concurrency, Interposed { before: Mutex::new(before), ..self.client() })
+    }
+
+    /// Optimistic, and never answered when it makes this call.
+    pub(crate) fn hanging(&self, call: &'static str) -> AwsSecretBackend {
+        Self::over(Concurrency::Optimistic, Interposed { hangs: Some(call), ..self.client() })
+    }
+
+    fn client(&self) -> Interposed {
+        let (emulator, before) = (self.emulator.clone(), Mutex::default());
         let random = Mutex::new(self.random.lock().unwrap().fork());
-        let client = Arc::new(Interposed { emulator, before, latency: self.latency, random });
+        Interposed { emulator, before, hangs: None, latency: self.latency, random }
+    }
+
+    fn over(concurrency: Concurrency, client: Interposed) -> AwsSecretBackend {
         let id = "ksm-config".parse().unwrap();
-        AwsSecretBackend::new(client, id, "us-east-1", concurrency)
+        AwsSecretBackend::new(Arc::new(client), id, "us-east-1", concurrency)
     }
 
     pub(crate) async fn storage(&self, concurrency: Concurrency) -> ConfigStorage {
