@@ -167,6 +167,17 @@ fn several_displaced_files_are_told_together() {
 }
 
 #[test]
+fn what_was_left_and_cannot_be_removed_is_an_error() {
+    let (_folder, path) = one_file("old");
+    ended(run_until("Begun", &path));
+    let place = Place::of(&path).unwrap();
+    fs::create_dir(place.temporary(lock::last_writer(&place).unwrap().unwrap().nonce)).unwrap();
+    let error = store(&path, Durability::Synced, &version(&path), &Payload::from("next")).unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotApplied);
+    assert!(error.to_string().contains(".tmp"), "{error}");
+}
+
+#[test]
 fn what_was_left_and_cannot_be_looked_at_is_kept() {
     let (folder, path) = one_file("old");
     ended(run_beside(Some(FOREIGN), "Placed", &path));
