@@ -97,6 +97,13 @@ impl StorageBackend for FileBackend {
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         let (path, durability) = (Arc::clone(&self.path), self.durability);
         let (expected, payload) = (expected.clone(), payload.clone());
-        self.blocking(move || store::store(&path, durability, &expected, &payload)).await
+        // The work goes on when this is dropped, but then nobody hears how it ended.
+        let caller = Arc::new(());
+        let awaited = Arc::downgrade(&caller);
+        let is_awaited = move || awaited.strong_count() > 0;
+        let stored =
+            self.blocking(move || store::store(&path, durability, &expected, &payload, is_awaited)).await;
+        drop(caller);
+        stored
     }
 }

@@ -31,9 +31,9 @@
 //!
 //! # Writers
 //! [`Writes::Cooperative`](ksm_storage_core::Writes::Cooperative): writers of this crate exclude each other, in threads and
-//! processes, by an advisory lock on `NAME.lock` beside the file, which holds the number of the last writer and a digest of
-//! 64 bits of the file that it replaced. **Do not delete it**, nor share the folder with users who are not trusted: whoever
-//! can rename in it can replace the configuration.
+//! processes, by an advisory lock on `NAME.lock` beside the file, which holds the number of the last writer, a digest of 64
+//! bits of what it replaced, and the numbers of those who displaced something and have not told yet. **Do not delete it**,
+//! nor share the folder with users who are not trusted: whoever can rename in it can replace the configuration.
 //!
 //! Other programs do not ask for the lock. What they write before the check is found and respected. What lands between
 //! the check and the replacement, which is as long as a sync takes, is found afterwards, kept as

@@ -33,7 +33,7 @@ pub(crate) struct Lock {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Writer {
     pub(crate) nonce: u64,
-    /// The digest of the content that it would replace, 0 for none.
+    /// The digest of the content that it is about to replace; 0 for none, and until its own is complete.
     pub(crate) replaces: u64,
     /// The nonces of writers, also this one, that displaced something and have not told so.
     pub(crate) untold: Vec<u64>,

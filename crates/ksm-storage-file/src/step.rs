@@ -6,6 +6,7 @@ pub(crate) enum Step {
     Created,
     Written,
     Synced,
+    Announced,
     Placed,
     Removed,
     FolderSynced,

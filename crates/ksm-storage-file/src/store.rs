@@ -26,6 +26,7 @@ pub(crate) fn store(
     durability: Durability,
     expected: &Version,
     payload: &Payload,
+    is_awaited: impl Fn() -> bool,
 ) -> Result<StoreOutcome> {
     if payload.len() > MAX_PAYLOAD {
         let message = format!("the payload has {} bytes, and a file takes {MAX_PAYLOAD}", payload.len());
@@ -47,12 +48,14 @@ pub(crate) fn store(
     }
     let nonce = getrandom::u64()
         .map_err(|_| refused(ErrorKind::Unavailable, "the system gives no random numbers"))?;
-    let replaces = current.file.as_ref().map_or(0, Content::digest);
-    let untold = clear(&place, lock.last_writer()?.unwrap_or_default(), replaces)?;
-    let writer = Writer { nonce, replaces, untold };
+    let untold = clear(&place, lock.last_writer()?.unwrap_or_default())?;
+    let mut writer = Writer { nonce, replaces: 0, untold };
     lock.begin(&writer)?;
     reached(Step::Begun);
     let new = New::write(&place, nonce, payload, current.file.as_ref(), durability)?;
+    writer.replaces = current.file.as_ref().map_or(0, Content::digest);
+    lock.begin(&writer)?;
+    reached(Step::Announced);
     let placed = match new.put(&place, current.file.as_ref()) {
         Ok(placed) => placed,
         // Somebody who asks for no lock has removed, or made, the file since it was read.
@@ -62,8 +65,14 @@ pub(crate) fn store(
         Err(error) => return Err(failed("replace", &place.file(), error)),
     };
     reached(Step::Placed);
-    new.finish(placed, &place, current.file.as_ref(), durability, lock, writer)
-        .map_err(|error| error.with_outcome(Outcome::Unknown))
+    let outcome = new
+        .finish(placed, &place, current.file.as_ref(), durability, &mut lock, &mut writer)
+        .map_err(|error| error.with_outcome(Outcome::Unknown))?;
+    if !writer.untold.is_empty() && is_awaited() {
+        // By its own nonce the next writer would find again what could not be renamed. If this fails, it is told twice.
+        let _ = lock.begin(&Writer { nonce: nonce.wrapping_add(1), ..Writer::default() });
+    }
+    Ok(outcome)
 }
 
 /// A new content in a file of its own, which is removed on drop.
@@ -128,8 +137,8 @@ impl New {
         place: &Place,
         old: Option<&Content>,
         durability: Durability,
-        mut lock: Lock,
-        mut writer: Writer,
+        lock: &mut Lock,
+        writer: &mut Writer,
     ) -> Result<StoreOutcome> {
         let unseen = match placed {
             Placed::New => Displaced::Nothing,
@@ -141,7 +150,7 @@ impl New {
         };
         if !self.known {
             writer.untold.push(writer.nonce);
-            lock.begin(&writer)?;
+            lock.begin(writer)?;
         }
         let failed = |error| failed("complete the write of", &place.file(), error);
         let metadata = self.file.metadata().map_err(failed)?;
@@ -153,11 +162,6 @@ impl New {
             os::sync_folder(&place.folder).map_err(failed)?;
         }
         reached(Step::FolderSynced);
-        if !writer.untold.is_empty() {
-            // By its own nonce the next writer would find again what could not be renamed.
-            let told = Writer { nonce: writer.nonce.wrapping_add(1), ..Writer::default() };
-            lock.begin(&told)?;
-        }
         Ok(StoreOutcome::Committed { version, displaced: foreign(&kept).unwrap_or(unseen) })
     }
 }
@@ -177,22 +181,17 @@ fn says(path: &Path, old: &Content) -> bool {
 }
 
 /// Removes what the last writer left behind if it was killed, but for what it displaced. Returns whose displaced files are
-/// still to be told of. `stands` is the digest of what stands there now.
-fn clear(place: &Place, last: Writer, stands: u64) -> Result<Vec<u64>> {
+/// still to be told of.
+fn clear(place: &Place, last: Writer) -> Result<Vec<u64>> {
     let Writer { nonce, replaces, mut untold } = last;
     if untold.contains(&nonce) {
         return Ok(untold);
     }
     let path = place.temporary(nonce);
-    // Where its own has not taken the place of another, it is what is left, however little of it was written.
-    let own = replaces == 0 || replaces == stands;
-    let known = own
+    // Before it announced what it replaces it had displaced nothing: what is left is its own, however little was written.
+    let known = replaces == 0
         || match read::unchecked(&path) {
-            Ok(content) => {
-                content.bytes.is_empty()
-                    || content.digest() == replaces
-                    || version::unframe(content.bytes).1 == Some(nonce)
-            }
+            Ok(content) => content.digest() == replaces || version::unframe(content.bytes).1 == Some(nonce),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
     if !known {

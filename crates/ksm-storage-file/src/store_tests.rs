@@ -2,8 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 use std::{
-    env,
-    fs::{self, OpenOptions},
+    env, fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio, abort},
@@ -21,12 +20,15 @@ use crate::{
     store::store,
 };
 
-const STEPS: [Step; 8] = [
+mod killed;
+
+const STEPS: [Step; 9] = [
     Step::Locked,
     Step::Begun,
     Step::Created,
     Step::Written,
     Step::Synced,
+    Step::Announced,
     Step::Placed,
     Step::Removed,
     Step::FolderSynced,
@@ -37,7 +39,7 @@ fn version(path: &Path) -> Version {
 }
 
 fn write_on(expected: &Version, path: &Path, payload: &str) -> StoreOutcome {
-    store(path, Durability::Synced, expected, &Payload::from(payload)).unwrap()
+    store(path, Durability::Synced, expected, &Payload::from(payload), || true).unwrap()
 }
 
 fn write(path: &Path, payload: &str) -> StoreOutcome {
@@ -114,9 +116,6 @@ fn a_process_that_ends_at_any_step_leaves_the_old_content_or_the_new() {
     }
 }
 
-/// As many bytes as a file has that says "old".
-const FOREIGN: &str = "FOREIGN, with sixty-eight bytes, which a file has that is framed....";
-
 /// What the command of a report shows.
 fn told(outcome: StoreOutcome) -> Option<String> {
     let StoreOutcome::Committed { displaced, .. } = outcome else { panic!("{outcome:?}") };
@@ -133,74 +132,6 @@ fn told(outcome: StoreOutcome) -> Option<String> {
 
 fn ended(status: ExitStatus) {
     assert!(!status.success() && status.code().is_none(), "it did not end there: {status}");
-}
-
-#[test]
-fn what_a_process_displaced_and_did_not_live_to_tell_is_told_by_the_next_that_does() {
-    for step in ["Placed", "Removed", "FolderSynced"] {
-        let (folder, path) = one_file("old");
-        assert_eq!(fs::read(&path).unwrap().len(), FOREIGN.len());
-        ended(run_beside(Some(FOREIGN), step, &path));
-        assert_eq!(content(&path).as_deref(), Some("new"), "{step}");
-        for next in STEPS {
-            ended(run_until(&format!("{next:?}"), &path));
-        }
-        let outcome = write_on(&Version::new("another"), &path, "next");
-        assert!(matches!(outcome, StoreOutcome::Conflict { .. }), "{outcome:?}");
-
-        assert_eq!(told(write(&path, "next")).as_deref(), Some(FOREIGN), "{step}");
-        assert_eq!(content(&path).as_deref(), Some("next"));
-        assert_eq!(told(write(&path, "last")), None, "{step}: it is told twice");
-        let names = names(folder.path());
-        assert!(names.len() == 3 && names[1].starts_with("it's ksm.json.displaced-"), "{step}: {names:?}");
-    }
-}
-
-#[test]
-fn several_displaced_files_are_told_together() {
-    let (_folder, path) = one_file("old");
-    ended(run_beside(Some("first "), "Placed", &path));
-    ended(run_beside(Some("second "), "Placed", &path));
-    let foreign = path.clone();
-    let outcome = write_while(Step::Synced, &path, move || fs::write(&foreign, "third").unwrap());
-    assert_eq!(told(outcome).as_deref(), Some("first second third"));
-}
-
-#[test]
-fn what_was_left_and_cannot_be_removed_is_an_error() {
-    let (_folder, path) = one_file("old");
-    ended(run_until("Begun", &path));
-    let place = Place::of(&path).unwrap();
-    fs::create_dir(place.temporary(lock::last_writer(&place).unwrap().unwrap().nonce)).unwrap();
-    let error = store(&path, Durability::Synced, &version(&path), &Payload::from("next")).unwrap_err();
-    assert_eq!(error.outcome(), Outcome::NotApplied);
-    assert!(error.to_string().contains(".tmp"), "{error}");
-}
-
-#[test]
-fn what_was_left_and_cannot_be_looked_at_is_kept() {
-    let (folder, path) = one_file("old");
-    ended(run_beside(Some(FOREIGN), "Placed", &path));
-    let left = folder.path().join(names(folder.path()).iter().find(|name| name.starts_with('.')).unwrap());
-    let elsewhere = folder.path().join("elsewhere");
-    fs::rename(&left, &elsewhere).unwrap();
-    symlink(&elsewhere, &left).unwrap();
-    assert_eq!(told(write(&path, "next")).as_deref(), Some(FOREIGN));
-}
-
-#[test]
-fn what_a_process_left_half_written_is_not_taken_for_another_programs() {
-    let (folder, path) = one_file("old");
-    ended(run_until("Written", &path));
-    let left = names(folder.path()).into_iter().find(|name| name.starts_with('.')).unwrap();
-    OpenOptions::new().write(true).open(folder.path().join(left)).unwrap().set_len(10).unwrap();
-    assert_eq!(told(write(&path, "next")), None);
-    assert_eq!(names(folder.path()).len(), 2);
-
-    ended(run_until("Created", &path));
-    fs::write(&path, "foreign").unwrap();
-    assert_eq!(told(write(&path, "next")), None);
-    assert_eq!(names(folder.path()).len(), 2);
 }
 
 #[test]
