@@ -80,6 +80,11 @@ pub(crate) async fn open(
             Some(client) => return Ok(client),
             None => wait_for_another(&storage, &location).await?,
         }
+        // A refused token replaces nothing that another one has bound meanwhile.
+        let other = |token| belongs_to_another(storage.snapshot().document(), token);
+        if stored == Stored::Replace && token.as_ref().is_some_and(other) {
+            break;
+        }
     }
     Err(Error::new(ErrorKind::TokenSpent, location))
 }
@@ -94,8 +99,8 @@ fn next(
 ) -> Result<Step> {
     let error = |kind| Err(Error::new(kind, storage.location()));
     let of = |key| text(found, key);
-    if let (Some(token), Some(client_id)) = (token, of(ConfigKey::ClientId))
-        && token.client_id() != client_id
+    if let Some(token) = token
+        && belongs_to_another(found, token)
     {
         if stored == Stored::Keep {
             return error(ErrorKind::TokenMismatch);
@@ -123,6 +128,11 @@ fn next(
             Err(why) => Err(Error::invalid_token(storage.location(), why)),
         },
     }
+}
+
+fn belongs_to_another(found: &ConfigDocument, token: &Token) -> bool {
+    let client_id = text(found, ConfigKey::ClientId);
+    client_id.is_some_and(|client_id| token.client_id() != client_id)
 }
 
 /// Without what is left of a client, which the SDK would take for its own, and its key for Keeper's answer.

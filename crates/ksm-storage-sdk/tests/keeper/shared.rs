@@ -1,12 +1,13 @@
 //! Several clients on clones of one handle, which share what each of them reads and stores.
 
-use std::{future::poll_fn, pin::pin, task::Poll};
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use ksm_storage_core::BindState;
 use ksm_storage_sdk::{
     ErrorKind,
     fake::{AppKeyPolicy, Fault},
 };
+use tokio::time::sleep;
 
 use crate::support::{POLICIES, TITLES, World, titles};
 
@@ -67,6 +68,28 @@ async fn a_rebind_with_a_spent_token_on_a_binding_says_so() {
     let elsewhere = World::new(AppKeyPolicy::Once, "{}");
     let rebind = world.builder().token(elsewhere.keeper.issue_token()).rebind(world.storage().await);
     assert_eq!(rebind.await.unwrap_err().kind(), ErrorKind::TokenSpent);
+}
+
+#[tokio::test]
+async fn a_rebind_that_is_refused_leaves_what_another_token_has_bound_meanwhile() {
+    for clones in [true, false] {
+        let world = World::new(AppKeyPolicy::Once, "{}");
+        world.open(&world.keeper.issue_token()).await.unwrap();
+        let elsewhere = World::new(AppKeyPolicy::Once, "{}");
+        let (spent, good) = (elsewhere.keeper.issue_token(), world.keeper.issue_token());
+        let storage = world.storage().await;
+        let other = if clones { storage.clone() } else { world.storage().await };
+        world.keeper.forget();
+        let refused = tokio::spawn(world.builder().token(&*spent).rebind(storage));
+        while world.keeper.seen().is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        other.refresh().await.unwrap();
+        let client = world.builder().token(&*good).rebind(other).await.unwrap();
+        assert_eq!(titles(&client).await, TITLES);
+        assert_eq!(refused.await.unwrap().unwrap_err().kind(), ErrorKind::TokenSpent, "{clones}");
+        assert_eq!(titles(&world.start().await.unwrap()).await, TITLES, "{clones}");
+    }
 }
 
 #[tokio::test]
