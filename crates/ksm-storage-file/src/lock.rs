@@ -19,15 +19,9 @@ use crate::{
 
 /// How long a writer waits. Others hold the lock for as long as two syncs take.
 const PATIENCE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 /// With some two hundred nonces in it.
 const MAX_LINE: u64 = 4096;
-const LONGEST_PAUSE: Duration = Duration::from_millis(16);
-
-/// The lock, held until this is dropped or the process ends.
-pub(crate) struct Lock {
-    file: File,
-    path: PathBuf,
-}
 
 /// A writer that began to write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +39,12 @@ impl Writer {
         let (nonce, replaces) = (numbers.next()??, numbers.next()??);
         Some(Self { nonce, replaces, untold: numbers.flatten().collect() })
     }
+}
+
+/// The lock, held until this is dropped or the process ends.
+pub(crate) struct Lock {
+    file: File,
+    path: PathBuf,
 }
 
 impl Lock {

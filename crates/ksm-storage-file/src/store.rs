@@ -82,7 +82,6 @@ struct New {
     known: bool,
     file: File,
     bytes: Payload,
-    nonce: u64,
 }
 
 impl New {
@@ -105,7 +104,7 @@ impl New {
         os::private(options.write(true).create_new(true));
         let file = options.open(&path).map_err(|error| failed("create", &path, error))?;
         reached(Step::Created);
-        let mut new = Self { path, known: true, file, bytes: version::frame(payload, nonce), nonce };
+        let mut new = Self { path, known: true, file, bytes: version::frame(payload, nonce) };
         new.fill(old, durability).map_err(|error| failed("write", &new.path, error))?;
         Ok(new)
     }
@@ -154,7 +153,7 @@ impl New {
         }
         let failed = |error| failed("complete the write of", &place.file(), error);
         let metadata = self.file.metadata().map_err(failed)?;
-        let version = of_file(&self.bytes, Some(self.nonce), &metadata);
+        let version = of_file(&self.bytes, Some(writer.nonce), &metadata);
         drop(self);
         let kept: Vec<_> = writer.untold.iter().filter_map(|nonce| keep(place, *nonce)).collect();
         reached(Step::Removed);
