@@ -17,7 +17,7 @@ mod report;
 mod samples;
 mod service;
 mod start;
-#[path = "../../tests/common/tls.rs"]
+#[path = "../../crates/ksm-storage/tests/common/tls.rs"]
 #[allow(clippy::unwrap_used, reason = "a fixture that cannot be made ends the measurement")]
 mod tls;
 

@@ -128,7 +128,7 @@ fn in_summary(name: &str, result: &Result<Option<String>>) -> String {
 
 /// Every set of features that changes what is compiled, and everything at once.
 fn clippy() -> Result<()> {
-    let single = ["memory", "file", "aws-minimal", "aws-minimal,tls-ring", "aws", "sdk"]
+    let single = ["memory", "file", "aws-minimal", "aws-minimal,tls-ring", "aws", "keeper"]
         .map(|name| format!("--no-default-features --features {name}"));
     for features in ["--no-default-features", "--all-features"].map(str::to_owned).iter().chain(&single) {
         run(&mut cargo(&format!("clippy --package ksm-storage {features} -- -D warnings")))?;

@@ -1,4 +1,4 @@
-//! Checks what lies in `infra/`, as far as that is possible without an account.
+//! Checks what lies in `deploy/`, as far as that is possible without an account.
 
 use std::{fs, io::ErrorKind, path::PathBuf, process::Command};
 
@@ -6,15 +6,15 @@ use anyhow::{Context, Result};
 
 use crate::run::{root, run, say, target};
 
-const REQUIREMENTS: &str = "infra/requirements.txt";
+const REQUIREMENTS: &str = "deploy/requirements.txt";
 
 /// Python is needed, and a failure if it is missing. Terraform is in no registry: without it one check is left out, which
 /// is what is returned then.
 pub(crate) fn check() -> Result<Option<String>> {
     let python = environment().context("the linters could not be installed; they need python3 with venv")?;
-    run(Command::new(python).current_dir(root()).arg("infra/check.py"))?;
+    run(Command::new(python).current_dir(root()).arg("deploy/check.py"))?;
     let mut format = Command::new("terraform");
-    format.current_dir(root()).args(["fmt", "-check", "-diff", "infra/terraform"]);
+    format.current_dir(root()).args(["fmt", "-check", "-diff", "deploy/terraform"]);
     match run(&mut format) {
         Err(error) if is_missing(&error) => {
             say("WARNING: terraform fmt is NOT RUN: terraform is not installed");

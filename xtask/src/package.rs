@@ -71,7 +71,7 @@ mod tests {
         assert!(wrong_files("a", &whole.join("\n")).is_empty());
         let found = wrong_files("a", &whole[1..].join("\n"));
         assert_eq!(found, ["a: Cargo.toml is missing"]);
-        let found = wrong_files("a", &[&whole[..], &["tests/a.rs", "infra/a.md"]].concat().join("\n"));
-        assert_eq!(found, ["a: tests/a.rs does not belong in it", "a: infra/a.md does not belong in it"]);
+        let found = wrong_files("a", &[&whole[..], &["tests/a.rs", "deploy/a.md"]].concat().join("\n"));
+        assert_eq!(found, ["a: tests/a.rs does not belong in it", "a: deploy/a.md does not belong in it"]);
     }
 }

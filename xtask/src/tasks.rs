@@ -88,7 +88,7 @@ pub(crate) fn explored(words: &str) -> Command {
 }
 
 pub(crate) fn demo(args: &[OsString]) -> Result<()> {
-    let mut demo = cargo("run --quiet --package ksm-storage --features aws,sdk --example demo --");
+    let mut demo = cargo("run --quiet --package ksm-storage --features aws,keeper --example demo --");
     if args.is_empty() {
         // Stand-ins are on this machine, whatever the SDK is told elsewhere; cargo itself may need the proxy.
         let direct = [env::var("NO_PROXY").unwrap_or_default(), "127.0.0.1".to_owned()].join(",");

@@ -11,7 +11,7 @@ use super::{INCLUDED, read};
 use crate::source::tracked;
 
 /// Where the links of the pages lead within the crate's documentation.
-const WITHIN_THE_CRATE: &str = "src/links.md";
+const WITHIN_THE_CRATE: &str = "crates/ksm-storage/src/links.md";
 
 pub(super) fn check(problems: &mut Vec<String>) -> Result<()> {
     let files: BTreeSet<_> = tracked(&[])?.into_iter().collect();

@@ -16,9 +16,9 @@ use crate::{
 const OPERATIONS: &str = "docs/operations.md";
 const REFERENCE: &str = "docs/reference.md";
 const CORE_ERRORS: &str = "crates/ksm-storage-core/src/error.rs";
-const KEEPER_ERRORS: &str = "crates/ksm-storage-sdk/src/error.rs";
+const KEEPER_ERRORS: &str = "crates/ksm-storage-keeper/src/error.rs";
 /// Where the pages become part of the crate's documentation, in which their code is compiled.
-const INCLUDED: &str = "src/lib.rs";
+const INCLUDED: &str = "crates/ksm-storage/src/lib.rs";
 /// Names in the documents that are those of other software.
 const OF_OTHERS: [&str; 2] = ["fallback_to_default_profile", "set_custom_sleep_function"];
 
@@ -69,9 +69,9 @@ fn hidden(page: &str) -> Vec<&str> {
     blocks.flat_map(str::lines).filter(|line| *line == "#" || line.starts_with("# ")).collect()
 }
 
-/// The policies that the README shows are those in `infra/iam`.
+/// The policies that the README shows are those in `deploy/iam`.
 fn policies(problems: &mut Vec<String>) -> Result<()> {
-    let files = tracked(&["infra/iam/*.json"])?;
+    let files = tracked(&["deploy/iam/*.json"])?;
     let files = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
     let readme = read("README.md")?;
     let shown: Vec<_> = readme
@@ -82,7 +82,7 @@ fn policies(problems: &mut Vec<String>) -> Result<()> {
     ensure!(!shown.is_empty(), "the README shows no policy");
     for policy in shown.iter().filter(|policy| !files.iter().any(|file| file == *policy)) {
         let sid = policy.lines().find(|line| line.contains("Sid")).unwrap_or_default().trim();
-        problems.push(format!("README.md: the policy with {sid} is none of the files in infra/iam"));
+        problems.push(format!("README.md: the policy with {sid} is none of the files in deploy/iam"));
     }
     Ok(())
 }
@@ -136,7 +136,7 @@ fn is_word(text: &str) -> bool {
 
 /// Every published crate is documented with all features, and with what each item needs.
 fn docs_rs(problems: &mut Vec<String>) -> Result<()> {
-    let manifests = tracked(&["Cargo.toml", "crates/*/Cargo.toml"])?;
+    let manifests = tracked(&["crates/*/Cargo.toml"])?;
     ensure!(manifests.len() > 1, "no manifest was found");
     for manifest in &manifests {
         let folder = manifest.trim_end_matches("Cargo.toml");
@@ -202,7 +202,7 @@ fn codes(line: &str) -> impl Iterator<Item = &str> {
 /// The README says for whom each example is.
 fn examples(problems: &mut Vec<String>) -> Result<()> {
     let readme = read("README.md")?;
-    let files = tracked(&["examples/*"])?;
+    let files = tracked(&["crates/ksm-storage/examples/*"])?;
     let names: BTreeSet<_> = files.iter().filter_map(|file| file.split(['/', '.']).nth(1)).collect();
     ensure!(!names.is_empty(), "no example was found");
     let tables: Vec<_> = readme.lines().filter(|line| line.starts_with('|')).collect();

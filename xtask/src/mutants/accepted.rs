@@ -93,7 +93,7 @@ pub(super) mod tests {
         let [caught, missed] = ["1:1: a", "2:1: b"].map(|what| mutant(&format!("{file}:{what}"), 7));
         let found = outcomes(&[(&caught, Outcome::Caught), (&missed, Outcome::Missed)]);
         let accepted =
-            accepted(&[&caught.key, &missed.key, &format!("{file}: c"), "crates/ksm-storage-sdk/a.rs: d"]);
+            accepted(&[&caught.key, &missed.key, &format!("{file}: c"), "crates/ksm-storage-keeper/a.rs: d"]);
         let stale = accepted.stale(&TARGETS[0], &[caught, missed], &found);
         assert_eq!(
             stale,

@@ -1,0 +1,136 @@
+//! A stand-in for the Keeper service, for tests and demonstrations.
+//!
+//! [`FakeKeeper`] speaks the service's protocol over real HTTPS on loopback, with a certificate and a server key that it
+//! makes when it starts: one application that shares two records, one with a file. What is here was read off the SDK's
+//! source and its behaviour; what Keeper's service does where the SDK does not show it is not known, first of all
+//! whether it gives the application key once or until the client has shown that it has it: hence [`AppKeyPolicy`].
+//!
+//! ```
+//! use ksm_storage_core::{BindState, ConfigStorage};
+//! use ksm_storage_keeper::{KeeperClient, fake::{AppKeyPolicy, FakeKeeper}};
+//! # use ksm_storage_memory::MemoryBackend;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let service = FakeKeeper::start(AppKeyPolicy::Once)?;
+//! let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await?;
+//! let keeper = service.configure(KeeperClient::builder()).token(service.issue_token()).open(storage).await?;
+//! assert_eq!(keeper.bind_state(), BindState::Bound);
+//! assert_eq!(keeper.get_secrets(&[]).await?.len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+
+mod cipher;
+mod http;
+mod service;
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
+};
+
+use tokio::{runtime, sync::oneshot};
+
+use self::service::Service;
+pub use self::service::{AppKeyPolicy, Fault, Seen};
+use crate::KeeperClientBuilder;
+
+/// The number that the service's public key has here.
+const KEY_ID: &str = "901";
+
+/// A Keeper service on a free port of 127.0.0.1, until dropped.
+pub struct FakeKeeper {
+    address: SocketAddr,
+    service: Arc<Mutex<Service>>,
+    _stop: oneshot::Sender<()>,
+}
+
+impl FakeKeeper {
+    /// Starts it, on a thread of its own.
+    ///
+    /// # Errors
+    /// If the port, the thread or the certificate cannot be had.
+    pub fn start(policy: AppKeyPolicy) -> io::Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let (ready, address) = mpsc::channel();
+        let service = Arc::new(Mutex::new(Service::new(policy)));
+        let served = Arc::clone(&service);
+        let tls = http::tls()?;
+        thread::Builder::new().name("fake-keeper".into()).spawn(move || {
+            let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            let _ = runtime.block_on(http::serve(served, tls, ready, stopped));
+        })?;
+        let address = address.recv().map_err(io::Error::other)??;
+        lock(&service).address = Some(address);
+        Ok(Self { address, service, _stop: stop })
+    }
+
+    /// A new one-time token, without a region: [`configure`](Self::configure) names the host.
+    pub fn issue_token(&self) -> String {
+        self.service().issue_token()
+    }
+
+    /// Points a client here: host, server key, and that the certificate is nobody's.
+    pub fn configure(&self, builder: KeeperClientBuilder) -> KeeperClientBuilder {
+        builder
+            .hostname(self.hostname())
+            .server_public_key(self.server_public_key())
+            .server_public_key_id(KEY_ID)
+            .insecure_skip_verify()
+    }
+
+    /// The host name to give to a client. The SDK would cut the port off one that reads as a URL; this does not.
+    pub fn hostname(&self) -> String {
+        format!("{}/http", self.address)
+    }
+
+    /// The service's public key, in the SDK's form.
+    pub fn server_public_key(&self) -> String {
+        self.service().server_public_key()
+    }
+
+    /// Has the next requests without a fault go wrong, one each.
+    pub fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.service().faults.extend(faults);
+    }
+
+    /// Removes every client from the application, as a person would in the vault.
+    pub fn revoke_all(&self) {
+        self.service().revoke_all();
+    }
+
+    /// The requests so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.service().seen.clone()
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget(&self) {
+        self.service().seen.clear();
+    }
+
+    /// Everything that nobody else may see: keys and the contents of records. For tests that look for leaks.
+    pub fn secrets(&self) -> Vec<Vec<u8>> {
+        self.service().secrets()
+    }
+
+    fn service(&self) -> MutexGuard<'_, Service> {
+        lock(&self.service)
+    }
+}
+
+fn lock(service: &Mutex<Service>) -> MutexGuard<'_, Service> {
+    service.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for FakeKeeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeKeeper").field("address", &self.address).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,74 @@
+//! The unmodified [Keeper Secrets Manager SDK][sdk] over any [`ConfigStorage`].
+//!
+//! The SDK keeps its configuration in a file or in memory, and accepts no other storage. [`KeeperClient`] runs it over
+//! whatever a [`ConfigStorage`] is opened on: it gives the SDK a copy in memory, and stores what the SDK changes.
+//!
+//! ```no_run
+//! use ksm_storage_core::ConfigStorage;
+//! use ksm_storage_keeper::KeeperClient;
+//! # use ksm_storage_memory::MemoryBackend;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let backend = MemoryBackend::from_config("{}");
+//! let storage = ConfigStorage::open(backend).await?;
+//! // The token is for the first start alone: later ones need none, and do not mind it.
+//! let keeper = KeeperClient::builder().token("US:ONE_TIME_TOKEN").open(storage).await?;
+//! for record in keeper.get_secrets(&[]).await? {
+//!     println!("{}", record.title);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Map
+//! | for | there is |
+//! |---|---|
+//! | starting, and binding the first time | [`KeeperClient::builder`], then [`KeeperClientBuilder::open`] |
+//! | binding anew | [`KeeperClientBuilder::rebind`] |
+//! | any call of the SDK | [`KeeperClient::call`], [`KeeperClient::get_secrets`] |
+//! | a configuration that somebody replaced | [`KeeperClient::reload`] |
+//! | no async runtime | [`blocking`] |
+//! | code that is generic over the SDK's storage trait | [`KeyValueAdapter`] |
+//! | the SDK's own types | [`sdk`] |
+//! | tests without Keeper | `fake`, with the feature of that name |
+//!
+//! # What a bind survives
+//! A one-time token binds one key pair, once. The key pair is therefore stored before the first request, and the
+//! application key as soon as the first reply has it, before any other request: two writes. A program that is killed in
+//! between goes on from there when it is started again, with or without the token. Where Keeper's service gives the
+//! application key once only, and that one reply is lost, nobody can go on; that is [`ErrorKind::TokenSpent`].
+//!
+//! # Environment
+//! Three variables are read by the SDK itself: `KSM_HOSTNAME` takes the place of the stored host name,
+//! `KSM_SKIP_VERIFY=true` accepts any certificate, and `HTTPS_PROXY` names a proxy. `KSM_TOKEN` and `KSM_CONFIG` are not
+//! read: the token is given to the [builder](KeeperClient::builder), the configuration is the storage's.
+//!
+//! # Logging
+//! At debug level the SDK logs its requests, with what they hold. Keep the target `keeper_secrets_manager_core` at
+//! `info` or above.
+//!
+//! [sdk]: https://docs.rs/keeper-secrets-manager-core
+//! [`ConfigStorage`]: ksm_storage_core::ConfigStorage
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod bind;
+pub mod blocking;
+mod builder;
+mod client;
+mod config;
+mod error;
+#[cfg(feature = "fake")]
+pub mod fake;
+mod key_value;
+mod post;
+mod session;
+mod token;
+
+pub use builder::KeeperClientBuilder;
+pub use client::KeeperClient;
+pub use error::{Error, ErrorKind, Result};
+/// The SDK itself, in the version that this crate was made for.
+pub use keeper_secrets_manager_core as sdk;
+pub use key_value::KeyValueAdapter;

@@ -1,0 +1,306 @@
+use ksm_storage_aws::emulator::{Action, Break, Fault as AwsFault};
+use ksm_storage_core::{BindState, ConfigKey, ExposeSecret, Outcome};
+use ksm_storage_keeper::{
+    ErrorKind, KeeperClient,
+    fake::{AppKeyPolicy, Fault, Seen},
+    sdk::{KeyValueStorage, SecretsManager, config_keys::ConfigKeys},
+};
+
+use crate::support::{POLICIES, TITLES, World, titles};
+
+#[tokio::test]
+async fn a_first_start_binds_with_two_writes_and_one_request_and_a_later_one_only_reads() {
+    for policy in POLICIES {
+        let world = World::new(policy, "{}");
+        let client = world.open(&world.keeper.issue_token()).await.unwrap();
+        // Open, and each write with its load and its verifying read.
+        assert_eq!(world.calls(), [1 + 2 * 2, 2]);
+        let bind = Seen { action: "get_secret".to_owned(), status: Some(200), with_public_key: true };
+        assert_eq!(world.keeper.seen(), [bind]);
+        assert_eq!(client.bind_state(), BindState::Bound);
+
+        assert_eq!(titles(&client).await, TITLES);
+        assert_eq!(world.calls(), [0, 0]);
+        assert!(!world.keeper.seen()[1].with_public_key);
+
+        world.keeper.forget();
+        let later = world.start().await.unwrap();
+        assert_eq!((world.calls(), world.keeper.seen().len()), ([1, 0], 0));
+        assert_eq!(titles(&later).await, TITLES);
+        let names: Vec<_> = world.stored().await.names().map(str::to_owned).collect();
+        let bound = [
+            "appKey",
+            "appOwnerPublicKey",
+            "clientId",
+            "hostname",
+            "privateKey",
+            "serverPublicKey",
+            "serverPublicKeyId",
+        ];
+        assert_eq!(names, bound);
+    }
+}
+
+#[tokio::test]
+async fn the_token_may_be_given_at_every_start() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let token = world.keeper.issue_token();
+    world.open(&token).await.unwrap();
+    let bound = world.stored().await;
+    world.calls();
+    let again = world.open(&token).await.unwrap();
+    assert_eq!(world.calls(), [1, 0]);
+    assert_eq!(titles(&again).await, TITLES);
+    // The SDK by itself would add the token's key again.
+    assert_eq!(world.stored().await, bound);
+}
+
+#[tokio::test]
+async fn what_the_sdk_does_not_know_outlives_a_bind() {
+    let stored = r#"{"appUid": "theirs", "nested": {"a": [1, null]}, "url": null}"#;
+    let world = World::new(AppKeyPolicy::Once, stored);
+    world.open(&world.keeper.issue_token()).await.unwrap();
+    let text = String::from_utf8(world.stored().await.to_payload().as_bytes().to_vec()).unwrap();
+    for kept in [r#""appUid": "theirs""#, r#""nested": {"a": [1, null]}"#, r#""url": null"#] {
+        assert!(text.contains(kept), "{kept}");
+    }
+    assert_eq!(titles(&world.start().await.unwrap()).await, TITLES);
+}
+
+#[tokio::test]
+async fn what_is_left_of_another_binding_is_not_taken_for_keepers_answer() {
+    let app_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let known = world.keeper.issue_token();
+    world.keeper.fail_next([Fault::Unreachable]);
+    world.open(&known).await.unwrap_err();
+    let client_id = world.stored().await.get(ConfigKey::ClientId).unwrap().expose_secret().to_owned();
+    let (key, host) = (world.keeper.issue_token(), world.keeper.hostname());
+    for (token, left) in [
+        (known, format!(r#""clientId": "{client_id}""#)),
+        (world.keeper.issue_token(), r#""privateKey": "old""#.to_owned()),
+        (world.keeper.issue_token(), r#""hostname": "old""#.to_owned()),
+        (String::new(), format!(r#""clientKey": "{key}", "hostname": "{host}""#)),
+    ] {
+        world.store(&format!(r#"{{"appKey": "{app_key}", "appUid": "theirs", {left}}}"#));
+        let client = world.open(&token).await.unwrap();
+        let stored = world.stored().await;
+        assert_eq!(stored.bind_state(), BindState::Bound, "{left}");
+        assert!(stored.names().any(|name| name == "appUid"), "{left}");
+        assert_eq!(titles(&client).await, TITLES, "{left}");
+    }
+}
+
+#[tokio::test]
+async fn a_binding_that_lost_its_private_key_has_spent_its_token() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let token = world.keeper.issue_token();
+    world.open(&token).await.unwrap();
+    world.storage().await.delete(ConfigKey::PrivateKey).await.unwrap();
+    assert_eq!(world.open(&token).await.unwrap_err().kind(), ErrorKind::TokenSpent);
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_recovered_where_the_service_gives_the_key_again() {
+    for (policy, recovers) in [(AppKeyPolicy::Once, false), (AppKeyPolicy::UntilConfirmed, true)] {
+        let world = World::new(policy, "{}");
+        let token = world.keeper.issue_token();
+        world.keeper.fail_next([Fault::LoseReply]);
+        let error = world.open(&token).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+        let key_pair = world.stored().await;
+        assert_eq!(key_pair.bind_state(), BindState::Unbound);
+
+        match world.open(&token).await {
+            Ok(client) => assert!(recovers && titles(&client).await == TITLES, "{policy:?}"),
+            Err(error) => assert!(!recovers && error.kind() == ErrorKind::TokenSpent, "{policy:?}: {error}"),
+        }
+        let private_key = |document: &ksm_storage_core::ConfigDocument| {
+            document.get(ConfigKey::PrivateKey).unwrap().expose_secret().to_owned()
+        };
+        assert_eq!(private_key(&world.stored().await), private_key(&key_pair));
+    }
+}
+
+#[tokio::test]
+async fn a_bind_that_was_interrupted_before_its_request_goes_on_without_the_token() {
+    for policy in POLICIES {
+        let world = World::new(policy, "{}");
+        world.keeper.fail_next([Fault::Unreachable]);
+        let error = world.open(&world.keeper.issue_token()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert_eq!(titles(&world.start().await.unwrap()).await, TITLES);
+    }
+}
+
+#[tokio::test]
+async fn a_key_pair_that_could_not_be_stored_is_never_sent() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    world.aws.deny(Action::PutSecretValue, "AccessDeniedException");
+    let token = world.keeper.issue_token();
+    let error = world.open(&token).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Storage);
+    assert_eq!(error.storage_error().unwrap().outcome(), Outcome::NotApplied);
+    assert!(error.to_string().contains("secretsmanager:PutSecretValue"), "{error}");
+    assert_eq!(world.keeper.seen(), []);
+    world.aws.allow_all();
+    assert_eq!(titles(&world.open(&token).await.unwrap()).await, TITLES);
+}
+
+#[tokio::test]
+async fn an_application_key_that_could_not_be_stored_is_kept() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    // The first put is that of the key pair.
+    let refused = AwsFault::Refuse("AccessDeniedException");
+    world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(std::time::Duration::ZERO), refused]);
+    let error = world.open(&world.keeper.issue_token()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSaved, "{error}");
+    assert_eq!(world.stored().await.bind_state(), BindState::Unbound);
+    let client: KeeperClient = error.unsaved().unwrap().clone();
+    client.save().await.unwrap();
+    assert_eq!(world.stored().await.bind_state(), BindState::Bound);
+    world.calls();
+    client.save().await.unwrap();
+    assert_eq!(world.calls(), [0, 0]);
+    assert_eq!(titles(&client).await, TITLES);
+    assert_eq!(titles(&world.start().await.unwrap()).await, TITLES);
+}
+
+#[test]
+fn an_application_key_is_stored_before_anything_else_is_started() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let world = World::new(AppKeyPolicy::Once, "{}");
+        let open = world.builder().token(world.keeper.issue_token()).open(world.storage().await);
+        let open = tokio::spawn(open);
+        while world.keeper.seen().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // Takes the one thread on which the SDK can be started, once the request has ended.
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || released.recv());
+        let is_stored = async {
+            while world.stored().await.bind_state() != BindState::Bound {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), is_stored).await.unwrap();
+        drop(release);
+        assert_eq!(titles(&open.await.unwrap().unwrap()).await, TITLES);
+    });
+}
+
+#[tokio::test]
+async fn a_new_server_key_is_stored_though_the_binding_already_is() {
+    let world = World::new(AppKeyPolicy::UntilConfirmed, "{}");
+    let refused = AwsFault::Refuse("AccessDeniedException");
+    world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(std::time::Duration::ZERO), refused]);
+    let token = world.keeper.issue_token();
+    let error = world.open(&token).await.unwrap_err();
+    // Stored without this client's knowledge, as by a write of its own whose answer was lost.
+    world.open(&token).await.unwrap();
+    let client = error.unsaved().unwrap();
+    let new_number =
+        |sdk: &mut SecretsManager| sdk.config.set(ConfigKeys::KeyServerPublicKeyId, "7".to_owned()).map(drop);
+    client.call(new_number).await.unwrap();
+    let stored = world.stored().await;
+    assert_eq!(stored.get(ConfigKey::ServerPublicKeyId).unwrap().expose_secret(), "7");
+    assert_eq!(stored.bind_state(), BindState::Bound);
+}
+
+#[tokio::test]
+async fn a_second_write_whose_answer_is_lost_is_recognised() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    world.aws.fail(
+        Action::PutSecretValue,
+        [AwsFault::Delay(std::time::Duration::ZERO), AwsFault::After(Break::Reset)],
+    );
+    let client = world.open(&world.keeper.issue_token()).await.unwrap();
+    assert_eq!(titles(&client).await, TITLES);
+    assert_eq!(world.stored().await.bind_state(), BindState::Bound);
+}
+
+#[tokio::test]
+async fn a_wrong_or_missing_token_is_told_before_anything_is_sent_or_written() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let unbound = world.start().await.unwrap_err();
+    assert_eq!(unbound.kind(), ErrorKind::Unbound);
+    let malformed = world.open("US:s3cret").await.unwrap_err();
+    assert_eq!(malformed.kind(), ErrorKind::InvalidToken);
+    assert!(!format!("{malformed}{malformed:?}").contains("s3cret"));
+    assert_eq!(world.open("  ").await.unwrap_err().kind(), ErrorKind::Unbound);
+    let bare = KeeperClient::builder().token(world.keeper.issue_token());
+    let hostless = bare.open(world.storage().await).await.unwrap_err();
+    assert_eq!(hostless.kind(), ErrorKind::InvalidToken);
+    assert!(hostless.to_string().contains("hostname"), "{hostless}");
+
+    world.open(&world.keeper.issue_token()).await.unwrap();
+    world.keeper.forget();
+    world.calls();
+    let other = world.open(&world.keeper.issue_token()).await.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::TokenMismatch);
+    assert_eq!((world.calls(), world.keeper.seen().len()), ([1, 0], 0));
+}
+
+#[tokio::test]
+async fn a_token_that_keeper_does_not_know_is_spent() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let elsewhere = World::new(AppKeyPolicy::Once, "{}");
+    let error = world.open(&elsewhere.keeper.issue_token()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TokenSpent, "{error}");
+
+    // As the message says.
+    let token = world.keeper.issue_token();
+    let client = world.builder().token(token).rebind(world.storage().await).await.unwrap();
+    assert_eq!(titles(&client).await, TITLES);
+}
+
+#[tokio::test]
+async fn rebind_replaces_a_binding_and_keeps_other_keys() {
+    let world = World::new(AppKeyPolicy::Once, r#"{"appUid": "theirs"}"#);
+    world.open(&world.keeper.issue_token()).await.unwrap();
+    world.keeper.revoke_all();
+    let old = world.stored().await;
+    let token = world.keeper.issue_token();
+    let none = world.builder().rebind(world.storage().await).await.unwrap_err();
+    assert_eq!(none.kind(), ErrorKind::Unbound);
+    world.calls();
+    let client = world.builder().token(&*token).rebind(world.storage().await).await.unwrap();
+    assert_eq!(world.calls(), [5, 2]);
+    assert_eq!(titles(&client).await, TITLES);
+    let new = world.stored().await;
+    assert!(new.names().any(|name| name == "appUid"));
+    let client_id = |document: &ksm_storage_core::ConfigDocument| {
+        document.get(ConfigKey::ClientId).unwrap().expose_secret().to_owned()
+    };
+    assert_ne!(client_id(&old), client_id(&new));
+    world.calls();
+    world.builder().token(token).rebind(world.storage().await).await.unwrap();
+    assert_eq!(world.calls(), [1, 0]);
+
+    // The host and its key stay where the token names none.
+    let token = world.keeper.issue_token();
+    let alone = KeeperClient::builder().insecure_skip_verify().token(token);
+    let client = alone.rebind(world.storage().await).await.unwrap();
+    assert_eq!(titles(&client).await, TITLES);
+}
+
+#[tokio::test]
+async fn a_configuration_that_holds_but_a_token_key_is_bound() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let (token, host) = (world.keeper.issue_token(), world.keeper.hostname());
+    world.store(&format!(r#"{{"clientKey": "{token}", "hostname": "{host}"}}"#));
+    let client = world.builder().open(world.storage().await).await.unwrap();
+    assert_eq!(titles(&client).await, TITLES);
+}
+
+#[tokio::test]
+async fn a_throttled_bind_fails_at_once_and_goes_on_later() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let token = world.keeper.issue_token();
+    world.keeper.fail_next([Fault::Throttle]);
+    assert_eq!(world.open(&token).await.unwrap_err().kind(), ErrorKind::Throttled);
+    assert_eq!(world.keeper.seen().len(), 1);
+    assert_eq!(titles(&world.open(&token).await.unwrap()).await, TITLES);
+}

@@ -1,0 +1,212 @@
+use std::sync::Arc;
+
+use ksm_storage_aws::emulator::Action;
+use ksm_storage_core::{BindState, ConfigKey, ConfigStorage, ExposeSecret, blocking};
+use ksm_storage_keeper::{
+    ErrorKind, KeeperClient,
+    blocking::KeeperClient as BlockingClient,
+    fake::{AppKeyPolicy, Fault},
+    sdk::KSMRError,
+};
+
+use crate::support::{TITLES, World, titles};
+
+async fn bound() -> (World, KeeperClient) {
+    let world = World::new(AppKeyPolicy::UntilConfirmed, "{}");
+    let client = world.open(&world.keeper.issue_token()).await.unwrap();
+    (world, client)
+}
+
+/// A client whose server's key is one of Keeper's own, which alone can change.
+async fn with_standard_key() -> (World, KeeperClient) {
+    let (world, client) = bound().await;
+    client.storage().delete(ConfigKey::ServerPublicKey).await.unwrap();
+    client.storage().set(ConfigKey::ServerPublicKeyId, "10").await.unwrap();
+    let client = world.start().await.unwrap();
+    world.calls();
+    (world, client)
+}
+
+#[tokio::test]
+async fn another_server_key_is_stored_with_one_write_though_the_call_fails() {
+    let (world, client) = with_standard_key().await;
+    world.keeper.fail_next([Fault::UseKey(7), Fault::Deny]);
+    let error = client.get_secrets(&[]).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::AccessDenied, Some("access_denied")));
+    assert_eq!(world.calls(), [2, 1]);
+    let stored = world.stored().await;
+    assert_eq!(stored.get(ConfigKey::ServerPublicKeyId).unwrap().expose_secret(), "7");
+    assert_eq!(stored.bind_state(), BindState::Bound);
+}
+
+#[tokio::test]
+async fn a_change_is_stored_after_a_panic_too() {
+    let (world, client) = with_standard_key().await;
+    world.keeper.fail_next([Fault::UseKey(8), Fault::Deny]);
+    let error = client
+        .call(|sdk| -> Result<(), KSMRError> {
+            let _ = sdk.get_secrets(Vec::new());
+            panic!("s3cret");
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Panicked);
+    assert!(!format!("{error}{error:?}").contains("s3cret"));
+    let stored = world.stored().await;
+    assert_eq!(stored.get(ConfigKey::ServerPublicKeyId).unwrap().expose_secret(), "8");
+    // The client goes on.
+    assert_eq!(client.call(|sdk| Ok(sdk.hostname.clone())).await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_stored_is_tried_again_by_the_next_call() {
+    let (world, client) = with_standard_key().await;
+    world.aws.deny(Action::PutSecretValue, "AccessDeniedException");
+    world.keeper.fail_next([Fault::UseKey(9), Fault::Deny]);
+    let tolerant = |sdk: &mut ksm_storage_keeper::sdk::SecretsManager| {
+        let _ = sdk.get_secrets(Vec::new());
+        Ok(())
+    };
+    let error = client.call(tolerant).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSaved, "{error}");
+    world.aws.allow_all();
+    client.call(|_| Ok(())).await.unwrap();
+    let stored = world.stored().await;
+    assert_eq!(stored.get(ConfigKey::ServerPublicKeyId).unwrap().expose_secret(), "9");
+}
+
+#[tokio::test]
+async fn on_a_read_only_storage_a_change_is_no_failure() {
+    let (world, _) = with_standard_key().await;
+    let storage = ConfigStorage::builder(world.backend()).read_only().open().await.unwrap();
+    let client = KeeperClient::builder().insecure_skip_verify().open(storage).await.unwrap();
+    world.keeper.fail_next([Fault::UseKey(9), Fault::Deny]);
+    world.calls();
+    assert!(client.call(|sdk| Ok(sdk.get_secrets(Vec::new()).is_err())).await.unwrap());
+    assert_eq!(world.calls(), [0, 0]);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_configured_key_is_not_asked_for_ever() {
+    let (world, client) = bound().await;
+    world.keeper.forget();
+    world.keeper.fail_next([Fault::UseKey(7); 50]);
+    let error = client.get_secrets(&[]).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Sdk, Some("key")), "{error}");
+    assert_eq!(world.keeper.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn only_refusals_of_the_key_end_a_call_that_goes_on_asking() {
+    let (world, client) = bound().await;
+    world.keeper.fail_next([Fault::Deny; 10]);
+    let errors = client.call(|sdk| {
+        Ok((0..10).map(|_| sdk.get_secrets(Vec::new()).unwrap_err().to_string()).collect::<Vec<_>>())
+    });
+    for error in errors.await.unwrap() {
+        assert!(!error.contains("again and again"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_running_program_takes_over_a_replaced_configuration() {
+    let (world, client) = bound().await;
+    world.keeper.revoke_all();
+    let refused = client.get_secrets(&[]).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::AccessDenied, "{refused}");
+
+    // Somebody binds anew.
+    let token = world.keeper.issue_token();
+    world.builder().token(token).rebind(world.storage().await).await.unwrap();
+
+    client.reload().await.unwrap();
+    assert_eq!(titles(&client).await, TITLES);
+}
+
+#[tokio::test]
+async fn reload_leaves_the_client_if_what_is_stored_is_not_bound() {
+    let (world, client) = bound().await;
+    world.store("{}");
+    assert_eq!(client.reload().await.unwrap_err().kind(), ErrorKind::Unbound);
+    assert_eq!(titles(&client).await, TITLES);
+}
+
+#[tokio::test]
+async fn calls_that_are_dropped_run_to_their_end() {
+    let (world, client) = with_standard_key().await;
+    world.keeper.fail_next([Fault::UseKey(7), Fault::Deny]);
+    let (started, start) = tokio::sync::oneshot::channel();
+    let call = client.call(move |sdk| {
+        let _ = started.send(());
+        sdk.get_secrets(Vec::new())
+    });
+    tokio::select! {
+        _ = call => panic!("it did not wait"),
+        _ = start => {}
+    }
+    // The next call waits for that one.
+    client.call(|_| Ok(())).await.unwrap();
+    let stored = world.stored().await;
+    assert_eq!(stored.get(ConfigKey::ServerPublicKeyId).unwrap().expose_secret(), "7");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_is_called_many_times_shares_one_client() {
+    let (world, client) = bound().await;
+    world.calls();
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { titles(&client).await })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), TITLES);
+    }
+    assert_eq!(world.calls(), [0, 0]);
+}
+
+#[test]
+fn a_plain_main_uses_the_blocking_twin() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let storage = blocking::ConfigStorage::open(world.backend()).unwrap();
+    let client = BlockingClient::open(world.builder().token(world.keeper.issue_token()), storage).unwrap();
+    let records = client.get_secrets(&[]).unwrap();
+    assert_eq!(records.iter().map(|record| &*record.title).collect::<Vec<_>>(), TITLES);
+    client.save().unwrap();
+    client.reload().unwrap();
+    assert_eq!(client.bind_state(), BindState::Bound);
+    let error = client.call(|_| Err::<(), _>(KSMRError::CustomError("s3cret".to_owned()))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Sdk);
+    assert!(!format!("{error}{error:?}").contains("s3cret"), "{error}");
+    world.store("{}");
+    assert_eq!(client.reload().unwrap_err().kind(), ErrorKind::Unbound);
+}
+
+#[test]
+fn the_blocking_twin_works_inside_both_kinds_of_runtime() {
+    let world = Arc::new(World::new(AppKeyPolicy::Once, "{}"));
+    let token = world.keeper.issue_token();
+    for mut runtime in
+        [tokio::runtime::Builder::new_current_thread(), tokio::runtime::Builder::new_multi_thread()]
+    {
+        let runtime = runtime.enable_all().build().unwrap();
+        let (world, token) = (Arc::clone(&world), token.clone());
+        runtime.block_on(async move {
+            let storage = blocking::ConfigStorage::open(world.backend()).unwrap();
+            let client = BlockingClient::open(world.builder().token(token), storage).unwrap();
+            assert_eq!(client.get_secrets(&[]).unwrap().len(), 2);
+        });
+    }
+}
+
+#[test]
+fn without_a_runtime_a_call_says_so() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = runtime.block_on(world.open(&world.keeper.issue_token())).unwrap();
+    let mut call = std::pin::pin!(client.call(|_| Ok(())));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(Err(error)) = call.as_mut().poll(&mut context) else { panic!("it waits") };
+    assert_eq!(error.kind(), ErrorKind::Runtime);
+}

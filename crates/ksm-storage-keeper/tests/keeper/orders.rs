@@ -1,0 +1,136 @@
+//! Two clients with one token, in every order that the steps of their stores can come in.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use ksm_storage_core::{
+    Capabilities, ConfigStorage, Location, Payload, Result, StorageBackend, StoreOutcome, Stored, Version,
+};
+use ksm_storage_keeper::{KeeperClient, fake::FakeKeeper};
+use ksm_storage_memory::MemoryBackend;
+use tokio::sync::Notify;
+
+use crate::support::{POLICIES, TITLES, titles};
+
+/// A load to open, and a load and a store for each of the two writes.
+const STEPS: u32 = 5;
+
+/// Lets two clients step in one order; when it is used up, as they come.
+#[derive(Debug)]
+struct Order {
+    /// One bit for each step: which client's it is.
+    turns: Mutex<(u32, u32)>,
+    finished: Mutex<[bool; 2]>,
+    changed: Notify,
+}
+
+impl Order {
+    fn new(order: u32) -> Arc<Self> {
+        Arc::new(Self {
+            turns: Mutex::new((order, 2 * STEPS)),
+            finished: Mutex::default(),
+            changed: Notify::new(),
+        })
+    }
+
+    fn is_turn(&self, client: usize) -> bool {
+        let (order, left) = *self.turns.lock().unwrap();
+        let next = (order & 1) as usize;
+        left == 0 || next == client || self.finished.lock().unwrap()[next]
+    }
+
+    async fn turn(&self, client: usize) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.is_turn(client) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn done(&self) {
+        let mut turns = self.turns.lock().unwrap();
+        *turns = (turns.0 >> 1, turns.1.saturating_sub(1));
+        drop(turns);
+        self.changed.notify_waiters();
+    }
+
+    fn finish(&self, client: usize) {
+        self.finished.lock().unwrap()[client] = true;
+        self.changed.notify_waiters();
+    }
+}
+
+#[derive(Debug)]
+struct InTurn {
+    backend: MemoryBackend,
+    order: Arc<Order>,
+    client: usize,
+}
+
+#[async_trait]
+impl StorageBackend for InTurn {
+    fn location(&self) -> Location {
+        self.backend.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.backend.capabilities()
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        self.order.turn(self.client).await;
+        let loaded = self.backend.load().await;
+        self.order.done();
+        loaded
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        self.order.turn(self.client).await;
+        let stored = self.backend.store(expected, payload).await;
+        self.order.done();
+        stored
+    }
+}
+
+/// Opens both, and returns the titles that each of them reads.
+async fn run(keeper: &FakeKeeper, order: u32) -> [Vec<String>; 3] {
+    let (backend, token) = (MemoryBackend::from_config("{}"), keeper.issue_token());
+    let order = Order::new(order);
+    let client = async |client: usize| {
+        let in_turn = InTurn { backend: backend.clone(), order: Arc::clone(&order), client };
+        let storage = ConfigStorage::open(in_turn).await.unwrap();
+        let opened = keeper.configure(KeeperClient::builder()).token(&*token).open(storage).await;
+        order.finish(client);
+        titles(&opened.unwrap()).await
+    };
+    let (one, other) = tokio::join!(client(0), client(1));
+    let later = ConfigStorage::open(backend.clone()).await.unwrap();
+    let later = KeeperClient::builder().insecure_skip_verify().open(later).await.unwrap();
+    [one, other, titles(&later).await]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_clients_with_one_token_end_readable_in_every_order() {
+    let orders: Vec<u32> = (0..1 << (2 * STEPS)).filter(|order: &u32| order.count_ones() == STEPS).collect();
+    assert_eq!(orders.len(), 252);
+    for policy in POLICIES {
+        let keeper = Arc::new(FakeKeeper::start(policy).unwrap());
+        let quarter = |orders: &[u32]| {
+            let (keeper, orders) = (Arc::clone(&keeper), orders.to_vec());
+            tokio::spawn(async move {
+                for order in orders {
+                    let read = run(&keeper, order).await;
+                    assert!(read.iter().all(|titles| titles == &TITLES), "{policy:?}, order {order:010b}");
+                }
+            })
+        };
+        // They mostly wait.
+        let quarters: Vec<_> = orders.chunks(orders.len() / 4).map(quarter).collect();
+        for quarter in quarters {
+            quarter.await.unwrap();
+        }
+    }
+}

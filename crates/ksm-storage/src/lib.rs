@@ -1,0 +1,76 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// The README speaks of every feature, and its code needs them. What a label leads to within this documentation comes
+// first, and so counts; elsewhere it leads to the file.
+#![cfg_attr(
+    all(feature = "aws", feature = "file", feature = "memory", feature = "keeper"),
+    doc = include_str!("links.md"),
+    doc = include_str!("../README.md"),
+    doc = include_str!("map.md")
+)]
+#![cfg_attr(
+    not(all(feature = "aws", feature = "file", feature = "memory", feature = "keeper")),
+    doc = "Keeper Secrets Manager configurations in pluggable storage; with all features this documentation has the README."
+)]
+
+pub use ksm_storage_core::*;
+
+#[cfg(feature = "aws-minimal")]
+pub use ksm_storage_aws as aws;
+#[cfg(feature = "file")]
+pub use ksm_storage_file as file;
+#[cfg(feature = "keeper")]
+pub use ksm_storage_keeper as keeper;
+#[cfg(feature = "memory")]
+pub use ksm_storage_memory as memory;
+
+/// The pages beside the README. They are documentation alone: nothing of this module is compiled into a program.
+#[cfg(all(doc, feature = "aws", feature = "file", feature = "memory", feature = "keeper"))]
+pub mod guide {
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/conformance.md")]
+    pub mod conformance {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/contract.md")]
+    pub mod contract {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../CONTRIBUTING.md")]
+    pub mod contributing {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/keeper-sdk.md")]
+    pub mod keeper_sdk {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/mutants.md")]
+    pub mod mutants {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/operations.md")]
+    pub mod operations {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/performance.md")]
+    pub mod performance {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/reference.md")]
+    pub mod reference {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../SECURITY.md")]
+    pub mod security {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/specification.md")]
+    pub mod specification {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/threat-model.md")]
+    pub mod threat_model {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/zeroize.md")]
+    pub mod zeroize {}
+}

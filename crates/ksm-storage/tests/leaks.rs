@@ -1,0 +1,397 @@
+//! No value is shown by the `Debug` of any public type, nor by any error or event, whatever fails.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::{
+    any::type_name,
+    collections::BTreeSet,
+    error::Error as _,
+    fmt::Debug,
+    fs, io,
+    path::Path,
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
+
+use ksm_storage::{
+    BindState, Capabilities, ConfigDocument, ConfigKey, ConfigStorage, Displaced, Error, ErrorKind, Location,
+    Operation, Outcome, Payload, Result, StorageBackend, StoreOutcome, Stored, SystemClock, Version, Writes,
+    aws::{
+        AwsSecretBackend, AwsSecretStorage, Concurrency, Create, Failure, MoveCurrent, Put, PutReply,
+        SecretId, SecretsClient, Select,
+        emulator::{Action, Break, Emulator, Fault, Refusal, Server, Value},
+    },
+    blocking,
+    file::{Durability, FileBackend},
+    keeper::{self, KeeperClient, KeyValueAdapter, fake},
+    memory::MemoryBackend,
+};
+use ksm_storage_testkit::canary::{canary, is_shown};
+
+/// What was printed, or logged at the level TRACE, by all tests of this file.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Seen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+static LOG: LazyLock<Seen> = LazyLock::new(|| {
+    let seen = Seen::default();
+    let shared = seen.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(move || shared.clone())
+        .init();
+    seen
+});
+
+fn assert_log_is_clean(event: &str) {
+    let text = String::from_utf8_lossy(&LOG.0.lock().unwrap()).into_owned();
+    assert!(text.contains(event), "no event `{event}` was logged, so this shows nothing");
+    let shown = text.lines().find(|line| is_shown(line));
+    assert!(shown.is_none(), "{shown:?}");
+}
+
+fn document() -> String {
+    let known: Vec<_> = ConfigKey::ALL.iter().map(|key| format!(r#""{key}":"{}""#, canary(key))).collect();
+    format!(r#"{{{},"other":["{}"]}}"#, known.join(","), canary("other"))
+}
+
+fn assert_clean(error: &Error) {
+    let mut texts = vec![error.to_string(), format!("{error:?} {error:#?}")];
+    let mut source = error.source();
+    while let Some(error) = source {
+        texts.push(error.to_string());
+        source = error.source();
+    }
+    assert!(!texts.iter().any(|text| is_shown(text)), "{texts:?}");
+}
+
+/// The types whose `Debug` was looked at, by their full names.
+#[derive(Default)]
+struct Looked(BTreeSet<String>);
+
+impl Looked {
+    fn at<T: Debug>(&mut self, value: &T) {
+        let text = format!("{value:?} {value:#?}");
+        assert!(!is_shown(&text), "{text}");
+        self.0.insert(type_name::<T>().split('<').next().unwrap().to_owned());
+    }
+}
+
+#[test]
+fn no_debug_of_any_public_type_shows_a_value() {
+    LazyLock::force(&LOG);
+    let mut looked = Looked::default();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(core_types(&mut looked));
+    runtime.block_on(backend_types(&mut looked));
+    keeper_types(&mut looked);
+    let public = public_types();
+    let missing: Vec<_> = public.difference(&looked.0).collect();
+    assert!(missing.is_empty(), "nobody looks at the `Debug` of {missing:?}");
+    assert_log_is_clean("load");
+}
+
+async fn core_types(looked: &mut Looked) {
+    let storage = ConfigStorage::open(MemoryBackend::from_config(document())).await.unwrap();
+    let snapshot = storage.snapshot();
+    looked.at(&storage);
+    looked.at(&snapshot);
+    looked.at(snapshot.document());
+    looked.at(&storage.get(ConfigKey::Url).unwrap());
+    looked.at(&ConfigStorage::builder(MemoryBackend::from_config(document())));
+    let payload = Payload::from(document());
+    let stored = Stored { version: Version::new("1"), payload: Some(payload.clone()) };
+    looked.at(&payload);
+    looked.at(&stored.version);
+    looked.at(&StoreOutcome::Conflict { current: Some(stored.clone()) });
+    looked.at(&stored);
+    looked.at(&Displaced::Foreign { version: Version::new("1"), inspect: None });
+    looked.at(&ConfigDocument::parse(canary("no document").as_bytes()).unwrap_err());
+    looked.at(&storage.location());
+    looked.at(&storage.capabilities());
+    looked.at(&Writes::Exact);
+    looked.at(&SystemClock::new());
+    looked.at(&BindState::Bound);
+    looked.at(&ConfigKey::Url);
+    looked.at(&ErrorKind::Conflict);
+    looked.at(&Operation::Set);
+    looked.at(&Outcome::Unknown);
+}
+
+async fn backend_types(looked: &mut Looked) {
+    looked.at(&MemoryBackend::from_config(document()));
+    looked.at(&FileBackend::builder("ksm.json"));
+    looked.at(&FileBackend::new("ksm.json"));
+    looked.at(&Durability::Synced);
+
+    let emulator = Emulator::new("us-east-1");
+    let value = Value::Text(document().into());
+    emulator.secret("s").overwrite(value.clone());
+    looked.at(&value);
+    looked.at(&emulator.secret("s"));
+    let found = emulator.get("s", &Select::Current).await.unwrap();
+    let (client, id): (_, SecretId) = (Arc::new(emulator.clone()), "s".parse().unwrap());
+    looked.at(&id);
+    looked.at(&AwsSecretBackend::new(client, id, "us-east-1", Concurrency::Strict));
+    looked.at(&found);
+    looked.at(&Select::Current);
+    let (secret, token, value) = ("s".to_owned(), "t".to_owned(), Payload::from(document()));
+    looked.at(&Put { secret: secret.clone(), token: token.clone(), value: value.clone(), label: None });
+    looked.at(&Create { name: secret.clone(), token: token.clone(), value, kms_key_id: None });
+    looked.at(&MoveCurrent { secret, to: token.clone(), from: String::new() });
+    looked.at(&PutReply { id: token, labels: Vec::new() });
+    looked.at(&emulator.get("none", &Select::Current).await.unwrap_err());
+    looked.at(&Failure::Unreadable);
+    looked.at(&Concurrency::Strict);
+    looked.at(&AwsSecretStorage);
+    let custom = AwsSecretStorage::from_custom_config("s", "AKID", canary("secret key"), "us-east-1");
+    looked.at(&custom.session_token(canary("session token")));
+    let config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(aws_sdk_secretsmanager::config::BehaviorVersion::latest())
+        .credentials_provider(aws_sdk_secretsmanager::config::Credentials::new(
+            "AKID",
+            canary("secret key"),
+            Some(canary("session token")),
+            None,
+            "test",
+        ));
+    looked.at(&ksm_storage::aws::SdkClient::new(config));
+
+    let server = Server::start(emulator.clone()).await.unwrap();
+    server.metadata().set_role(Some(["AKID", &canary("role"), &canary("session")]));
+    server.metadata().set_token(&canary("metadata"));
+    looked.at(&server);
+    looked.at(server.metadata());
+    looked.at(&emulator);
+    looked.at(&Action::GetSecretValue);
+    looked.at(&Fault::Delay(Duration::ZERO));
+    looked.at(&Break::Reset);
+    looked.at(&Refusal { code: "Code", message: String::new() });
+}
+
+fn keeper_types(looked: &mut Looked) {
+    let fake = fake::FakeKeeper::start(fake::AppKeyPolicy::Once).unwrap();
+    let storage = blocking::ConfigStorage::open(MemoryBackend::from_config(document())).unwrap();
+    looked.at(&storage);
+    looked.at(&KeyValueAdapter::new(storage.clone()));
+    let builder =
+        || fake.configure(KeeperClient::builder()).token(canary("token")).proxy_url(canary("proxy"));
+    looked.at(&builder());
+    looked.at(&keeper::blocking::KeeperClient::open(builder(), storage.clone()).unwrap_err());
+    let client = KeeperClient::builder().insecure_skip_verify();
+    let client = keeper::blocking::KeeperClient::open(client, storage.clone()).unwrap();
+    looked.at(&client);
+    let opened = storage.run_async(|storage| async move {
+        KeeperClient::builder().insecure_skip_verify().open(storage).await.unwrap()
+    });
+    looked.at(&opened.unwrap());
+    looked.at(&fake);
+    looked.at(&fake::AppKeyPolicy::Once);
+    looked.at(&fake::Fault::Deny);
+    looked.at(&fake::Seen { action: "get_secret".to_owned(), status: None, with_public_key: true });
+    looked.at(&keeper::ErrorKind::Sdk);
+}
+
+/// What the sources say is public, by its full name. A lint sees to it that no other type is called `pub`.
+fn public_types() -> BTreeSet<String> {
+    let mut types = BTreeSet::new();
+    for name in ["core", "memory", "file", "aws", "keeper"] {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../ksm-storage-{name}/src"));
+        let before = types.len();
+        collect(&source, &format!("ksm_storage_{name}"), &mut types);
+        assert!(types.len() > before, "no public type of {name} was found");
+    }
+    types
+}
+
+fn collect(folder: &Path, module: &str, types: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let inner = format!("{module}::{stem}");
+        if path.is_dir() {
+            collect(&path, &inner, types);
+            continue;
+        }
+        let module = if matches!(stem, "lib" | "mod") { module } else { &inner };
+        let text = fs::read_to_string(&path).unwrap();
+        let declared = text.lines().filter_map(|line| {
+            let rest = ["pub struct ", "pub enum ", "pub union "]
+                .into_iter()
+                .find_map(|start| line.trim_start().strip_prefix(start))?;
+            rest.split(|char: char| !char.is_alphanumeric()).next()
+        });
+        types.extend(declared.map(|name| format!("{module}::{name}")));
+    }
+}
+
+/// Holds a document, until it is told to fail with this.
+#[derive(Clone, Debug)]
+struct Failing(Arc<Mutex<Option<ErrorKind>>>, MemoryBackend);
+
+impl Failing {
+    fn fail(&self) -> Result<()> {
+        match *self.0.lock().unwrap() {
+            Some(kind) => Err(Error::new(kind, "on demand").with_hint("wait")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl StorageBackend for Failing {
+    fn location(&self) -> Location {
+        Location::new("failing", "1")
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.1.capabilities()
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        self.fail()?;
+        self.1.load().await
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        self.fail()?;
+        self.1.store(expected, payload).await
+    }
+}
+
+const KINDS: [ErrorKind; 16] = [
+    ErrorKind::AccessDenied,
+    ErrorKind::Conflict,
+    ErrorKind::Credentials,
+    ErrorKind::Displaced,
+    ErrorKind::InvalidArgument,
+    ErrorKind::InvalidConfig,
+    ErrorKind::NotFound,
+    ErrorKind::ReadOnly,
+    ErrorKind::Refused,
+    ErrorKind::Runtime,
+    ErrorKind::Throttled,
+    ErrorKind::Timeout,
+    ErrorKind::TooLarge,
+    ErrorKind::Unavailable,
+    ErrorKind::Unexpected,
+    ErrorKind::Unsupported,
+];
+const OPERATIONS: [Operation; 9] = [
+    Operation::Delete,
+    Operation::DeleteAll,
+    Operation::Open,
+    Operation::OpenOrCreate,
+    Operation::Refresh,
+    Operation::Replace,
+    Operation::Save,
+    Operation::Set,
+    Operation::Update,
+];
+
+async fn call(operation: Operation, handle: &ConfigStorage, backend: &Failing) -> Option<Error> {
+    let snapshot = handle.snapshot();
+    let mut document = snapshot.document().clone();
+    document.set(ConfigKey::Url, canary("new"));
+    match operation {
+        Operation::Delete => handle.delete(ConfigKey::Url).await.err(),
+        Operation::DeleteAll => handle.delete_all().await.err(),
+        Operation::Open => ConfigStorage::open(backend.clone()).await.err(),
+        Operation::OpenOrCreate => ConfigStorage::open_or_create(backend.clone()).await.err(),
+        Operation::Refresh => handle.refresh().await.err(),
+        Operation::Replace => handle.replace(document).await.err(),
+        Operation::Save => handle.save(&snapshot, document).await.err(),
+        Operation::Set => handle.set(ConfigKey::Url, canary("new")).await.err(),
+        _ => handle
+            .update(move |stored| {
+                stored.clone_from(&document);
+                Ok::<_, Error>(())
+            })
+            .await
+            .err(),
+    }
+}
+
+#[tokio::test]
+async fn no_kind_of_error_of_any_operation_shows_a_value() {
+    LazyLock::force(&LOG);
+    let source = include_str!("../../ksm-storage-core/src/error.rs");
+    assert_eq!(variants(source, "ErrorKind"), KINDS.map(|kind| format!("{kind:?}")));
+    assert_eq!(variants(source, "Operation"), OPERATIONS.map(|operation| format!("{operation:?}")));
+    let backend = Failing(Arc::default(), MemoryBackend::from_config(document()));
+    let handle = ConfigStorage::open(backend.clone()).await.unwrap();
+    for kind in KINDS {
+        *backend.0.lock().unwrap() = Some(kind);
+        for operation in OPERATIONS {
+            let error = call(operation, &handle, &backend).await.unwrap();
+            assert_eq!((error.kind(), error.operation()), (kind, Some(operation)));
+            assert_clean(&error);
+        }
+    }
+    // What core itself finds wrong.
+    *backend.0.lock().unwrap() = None;
+    backend.1.overwrite(Some(canary("no document").into()));
+    for operation in OPERATIONS {
+        let error = call(operation, &handle, &backend).await.unwrap();
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::InvalidConfig, Some(operation)));
+        assert_clean(&error);
+    }
+    assert_log_is_clean("load");
+}
+
+/// The variants of an enumeration, as its source lists them.
+fn variants(source: &str, name: &str) -> Vec<String> {
+    let (_, list) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
+    let (list, _) = list.split_once("\n}").unwrap();
+    let names = list.lines().map(str::trim).filter(|line| !line.starts_with("///"));
+    names.map(|line| line.trim_end_matches(',').to_owned()).collect()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn no_refused_file_is_quoted() {
+    use std::os::unix::fs::PermissionsExt;
+
+    LazyLock::force(&LOG);
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str, mode: u32| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let long = canary("long").repeat(5_000);
+    for (path, kind) in [
+        (file("readable", &document(), 0o640), ErrorKind::AccessDenied),
+        (file("malformed", &canary("malformed"), 0o600), ErrorKind::InvalidConfig),
+        (file("binary", &format!("{}\u{0}", canary("binary")), 0o600), ErrorKind::InvalidConfig),
+        (file("long", &long, 0o600), ErrorKind::InvalidConfig),
+        (file("cut", &document()[..200], 0o600), ErrorKind::InvalidConfig),
+        (folder.path().to_owned(), ErrorKind::InvalidArgument),
+    ] {
+        let error = ConfigStorage::open(FileBackend::new(&path)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert_clean(&error);
+    }
+    let path = file("protected", &document(), 0o400);
+    let storage = ConfigStorage::open(FileBackend::new(&path)).await.unwrap();
+    let error = storage.set(ConfigKey::Url, canary("new")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AccessDenied, "{error}");
+    assert_clean(&error);
+    let path = file("displacing", &document(), 0o600);
+    let storage = ConfigStorage::open(FileBackend::new(&path)).await.unwrap();
+    storage.set(ConfigKey::Url, canary("new")).await.unwrap();
+    fs::write(&path, canary("foreign")).unwrap();
+    assert_clean(&storage.refresh().await.unwrap_err());
+    assert_log_is_clean("file://");
+}
