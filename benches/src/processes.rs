@@ -5,7 +5,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use ksm_storage_aws::emulator::{Action, Server};
+use ksm_storage_emulator::{Action, Server};
+
 use ksm_storage_core::{ConfigDocument, ConfigKey, Error, ErrorKind, ExposeSecret, Outcome};
 
 use crate::{Result, queue::open, service};

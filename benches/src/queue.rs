@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use ksm_storage_aws::{
-    AwsSecretStorage,
-    emulator::{Action, Server},
-};
+use ksm_storage_aws::AwsSecretStorage;
+use ksm_storage_emulator::{Action, Server};
+
 use ksm_storage_core::{ConfigKey, ConfigStorage};
 use tokio::task::JoinSet;
 

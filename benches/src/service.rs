@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path, process::Command, sync::atomic::Ordering};
 
-use ksm_storage_aws::emulator::{Action, Emulator, Server, Value};
+use ksm_storage_emulator::{Action, Emulator, Server, Value};
+
 use ksm_storage_core::Payload;
 
 use crate::{

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use ksm_storage_aws::emulator::Break;
+use ksm_storage_emulator::Break;
 
 use crate::{
     Result,

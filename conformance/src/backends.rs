@@ -1,16 +1,14 @@
 //! The backends of this workspace.
 
-#[path = "../../crates/ksm-storage-aws/tests/fixture/mod.rs"]
-pub(crate) mod aws;
 #[path = "../../crates/ksm-storage-file/tests/fixture/mod.rs"]
 mod file;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use aws::{Aws, Door};
 use ksm_storage_aws::Concurrency;
 use ksm_storage_core::{Payload, StorageBackend};
+use ksm_storage_emulator::fixture::{Aws, Transport};
 use ksm_storage_file::Durability;
 use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{Fixture, Store};
@@ -24,10 +22,10 @@ pub(crate) const ALL: [(&str, Make); 8] = [
     ("memory", || Ok(Arc::new(Memory))),
     // Histories write thousands of times; the backend's own tests run the other cases with syncs, too.
     ("file", || Ok(Arc::new(file::File(Durability::Relaxed)))),
-    ("aws-emulator", || Ok(Arc::new(Aws(Concurrency::Optimistic, Door::InProcess)))),
-    ("aws-emulator-strict", || Ok(Arc::new(Aws(Concurrency::Strict, Door::InProcess)))),
-    ("aws-emulator-http", || Ok(Arc::new(Aws(Concurrency::Optimistic, Door::Http)))),
-    ("aws-emulator-http-strict", || Ok(Arc::new(Aws(Concurrency::Strict, Door::Http)))),
+    ("aws-emulator", || Ok(Arc::new(Aws(Concurrency::Optimistic, Transport::InProcess)))),
+    ("aws-emulator-strict", || Ok(Arc::new(Aws(Concurrency::Strict, Transport::InProcess)))),
+    ("aws-emulator-http", || Ok(Arc::new(Aws(Concurrency::Optimistic, Transport::Http)))),
+    ("aws-emulator-http-strict", || Ok(Arc::new(Aws(Concurrency::Strict, Transport::Http)))),
     (MOTO, || Ok(Arc::new(Outside::start(Program::Moto, Concurrency::Optimistic)?))),
     (MINISTACK, || Ok(Arc::new(Outside::start(Program::Ministack, Concurrency::Strict)?))),
 ];

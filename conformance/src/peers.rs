@@ -9,19 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ksm_storage_aws::{
-    AwsSecretStorage, Concurrency,
-    emulator::{Emulator, Server as EmulatorServer},
-};
+use ksm_storage_aws::{AwsSecretStorage, Concurrency};
+use ksm_storage_emulator::{Emulator, Server as EmulatorServer, fixture::sdk_config};
+
 use ksm_storage_core::{
     ConfigDocument, ConfigKey, ConfigKey::Url, ConfigStorage, Error, ErrorKind, ExposeSecret, Outcome,
 };
 use ksm_storage_testkit::Clause;
 
-use crate::{
-    backends::aws::sdk_config,
-    python::{Process, Program, Server, install, script},
-};
+use crate::python::{Process, Program, Server, install, script};
 
 type Checked = Result<(), Box<dyn std::error::Error>>;
 

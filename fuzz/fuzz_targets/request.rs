@@ -7,7 +7,8 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use ksm_storage_aws::emulator::{Emulator, Server, Value};
+use ksm_storage_emulator::{Emulator, Server, Value};
+
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value as Json, json};
 use tokio::{

@@ -19,7 +19,8 @@ use aws_sdk_secretsmanager::{
 };
 use aws_secretsmanager_caching::SecretsManagerCachingClient;
 use ksm_storage::{ConfigKey, ConfigStorage, memory::MemoryBackend};
-use ksm_storage_aws::emulator::{Emulator, Server, Value};
+use ksm_storage_emulator::{Emulator, Server, Value};
+
 use tokio::runtime::{Builder, Runtime};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;

@@ -87,16 +87,16 @@ pub struct MoveCurrent {
 
 /// What this crate asks of AWS Secrets Manager.
 ///
-/// [`SdkClient`](crate::SdkClient) is the real one; the emulator (feature `emulator`) is one in process:
+/// [`SdkClient`](crate::SdkClient) is the real one; the crate `ksm-storage-emulator` has one in process:
 ///
 /// ```
-/// # #[cfg(feature = "emulator")]
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), ksm_storage_aws::Error> {
 /// use std::sync::Arc;
 ///
-/// use ksm_storage_aws::{AwsSecretBackend, Concurrency, emulator::{Emulator, Value}};
+/// use ksm_storage_aws::{AwsSecretBackend, Concurrency};
 /// use ksm_storage_core::ConfigStorage;
+/// use ksm_storage_emulator::{Emulator, Value};
 ///
 /// let emulator = Emulator::new("us-east-1");
 /// emulator.secret("ksm-config").overwrite(Value::Text("{}".into()));
@@ -105,8 +105,6 @@ pub struct MoveCurrent {
 /// assert!(ConfigStorage::open(backend).await?.is_empty());
 /// # Ok(())
 /// # }
-/// # #[cfg(not(feature = "emulator"))]
-/// # fn main() {}
 /// ```
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]

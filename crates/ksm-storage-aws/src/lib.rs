@@ -25,7 +25,7 @@
 //! | naming a secret | [`SecretId`] |
 //! | choosing how writers exclude each other | [`Concurrency`] |
 //! | a client of your own below the backend | [`AwsSecretBackend::new`], [`SecretsClient`], [`SdkClient`] |
-//! | tests without AWS | `emulator`, with the feature of that name |
+//! | tests without AWS | the crate `ksm-storage-emulator` |
 //!
 //! # Features
 //! - `sso`, `credentials-process` (on by default): profiles that sign in through IAM Identity Center, or name an
@@ -34,7 +34,6 @@
 //!   `SSL_CERT_FILE` and `SSL_CERT_DIR`. `ring` starts sooner and compiles faster; `aws-lc` has post-quantum key exchange.
 //!   If both are on, because two users of this crate ask for one each, `aws-lc` is used. Without either, https is an
 //!   error, unless [`from_sdk_config`](AwsSecretStorage::from_sdk_config) brings an HTTP client.
-//! - `emulator`: a stand-in for the service, in process and over HTTP.
 //!
 //! # Events
 //! This crate and core log with `tracing`: `fallback` (a warning) when EC2 mode goes on to the default chain, `created`
@@ -48,8 +47,6 @@ mod builder;
 mod client;
 mod concurrency;
 mod credentials;
-#[cfg(feature = "emulator")]
-pub mod emulator;
 mod error;
 mod http;
 mod interceptors;

@@ -104,6 +104,17 @@ fn failed(why: &str, variable: &impl Fn(&str) -> Option<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use aws_smithy_runtime_api::client::{
+        http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+        orchestrator::{HttpRequest, HttpResponse},
+    };
+    use aws_smithy_types::body::SdkBody;
+
     use super::*;
 
     #[test]
@@ -139,29 +150,58 @@ mod tests {
         assert_eq!(in_document("no"), None);
     }
 
-    #[cfg(feature = "emulator")]
-    #[tokio::test]
-    async fn the_places_are_asked_one_after_the_other_until_one_knows_or_one_refuses() {
-        use crate::emulator::{Emulator, Server};
+    /// An instance whose places answer so, whatever the token; and how often it was asked.
+    fn instance(answers: [(u16, &'static str); 3]) -> (imds::Client, Arc<AtomicUsize>) {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let connect = move |request: HttpRequest| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let path = request.uri().to_owned();
+            let asked = ["/placement/region", "/document", "/hostname"].map(|end| path.ends_with(end));
+            let asked = asked.iter().position(|asked| *asked);
+            let (status, body) = asked.map_or((200, "token"), |place| answers[place]);
+            let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+            response.headers_mut().insert("x-aws-ec2-metadata-token-ttl-seconds", "21600");
+            HttpConnectorFuture::ready(Ok(response))
+        };
+        let connector = SharedHttpConnector::new(FnConnector(connect));
+        let http = http_client_fn(move |_, _| connector.clone());
+        (metadata_client(&http, Duration::from_secs(1)), calls)
+    }
 
-        let server = Server::start(Emulator::new("eu-west-1")).await.unwrap();
-        let config = ProviderConfig::without_region().with_http_client(crate::http::client());
-        let client = imds::Client::builder().configure(&config).max_attempts(1);
-        let client = client.endpoint(server.url()).unwrap().build();
-        let ask = || of_instance(&client, |_| None);
-        let metadata = server.metadata();
-        let hide: [&dyn Fn(); 3] = [&|| (), &|| metadata.hide_placement(), &|| metadata.hide_document()];
-        for hide_one_more in hide {
-            hide_one_more();
-            assert_eq!(ask().await.unwrap().as_ref(), "eu-west-1");
+    struct FnConnector<F>(F);
+
+    impl<F> std::fmt::Debug for FnConnector<F> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("FnConnector")
         }
-        metadata.hide_host_name();
-        assert!(ask().await.unwrap_err().to_string().contains("does not know it"));
-        // One for the token; one, two, three and three for the region.
-        assert_eq!(metadata.calls(), 10);
-        metadata.set_token("another");
-        let error = ask().await.unwrap_err().to_string();
-        assert!(error.contains("refused to answer"), "{error}");
+    }
+
+    impl<F: Fn(HttpRequest) -> HttpConnectorFuture + Send + Sync> HttpConnector for FnConnector<F> {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            (self.0)(request)
+        }
+    }
+
+    #[tokio::test]
+    async fn region_places_are_asked_in_turn() {
+        let missing = (404, "not found");
+        let document = (200, r#"{"region":"eu-west-2"}"#);
+        let host_name = (200, "ip-10-0-0-1.eu-west-3.compute.internal");
+        for (answers, expected, asked) in [
+            ([(200, "eu-west-1"), document, host_name], "eu-west-1", 1),
+            ([missing, document, host_name], "eu-west-2", 2),
+            ([missing, missing, host_name], "eu-west-3", 3),
+            ([missing, missing, missing], "does not know it", 3),
+            ([(401, "no"), document, host_name], "refused to answer", 1),
+        ] {
+            let (client, calls) = instance(answers);
+            let found = of_instance(&client, |_| None).await;
+            let found = found.map_or_else(|error| error.to_string(), |region| region.to_string());
+            assert!(found.contains(expected), "{found}");
+            // One more for the token.
+            assert_eq!(calls.load(Ordering::Relaxed), 1 + asked, "{expected}");
+        }
     }
 
     #[test]

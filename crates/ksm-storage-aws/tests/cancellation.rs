@@ -1,9 +1,6 @@
 //! Opening, loading and storing, dropped wherever they wait.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "these are tests")]
 
-#[path = "fixture/config.rs"]
-mod config;
-
 use std::{
     env,
     future::poll_fn,
@@ -14,12 +11,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use config::sdk_config;
 use ksm_storage_aws::{
     AwsSecretBackend, AwsSecretStorage, AwsStorageBuilder, CallError, Concurrency, Create, MoveCurrent, Put,
     PutReply, SecretVersion, SecretsClient, Select,
-    emulator::{Action, Emulator, Server, Value},
 };
+use ksm_storage_emulator::{Action, Emulator, Server, Value, fixture::sdk_config};
+
 use ksm_storage_core::{ConfigKey, Payload, StorageBackend, StoreOutcome, Version};
 use ksm_storage_testkit::TestClock;
 use tokio::{process::Command, task::yield_now, time::timeout};

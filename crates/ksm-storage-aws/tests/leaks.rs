@@ -7,8 +7,9 @@ use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, retry
 use ksm_storage_aws::{
     AwsSecretBackend, AwsSecretStorage, Concurrency, Create, MoveCurrent, Put, SdkClient, SecretsClient,
     Select,
-    emulator::{Action, Break, Emulator, Fault, Server, Value},
 };
+use ksm_storage_emulator::{Action, Break, Emulator, Fault, Server, Value};
+
 use ksm_storage_core::{
     ConfigKey::{self, Url},
     ConfigStorage, Payload, StorageBackend, Version,

@@ -2,18 +2,15 @@
 //! that leave something out do.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-#[path = "fixture/config.rs"]
-mod config;
-
 use std::{env, process::Stdio, sync::Arc};
 
 use async_trait::async_trait;
-use config::sdk_config;
 use ksm_storage_aws::{
     AwsSecretBackend, CallError, Concurrency, Create, MoveCurrent, Put, PutReply, SdkClient, SecretVersion,
     SecretsClient, Select,
-    emulator::{Emulator, Server, Value},
 };
+use ksm_storage_emulator::{Emulator, Server, Value, fixture::sdk_config};
+
 use ksm_storage_core::{
     ConfigDocument, ConfigKey::Url, ConfigStorage, Error, ErrorKind, ExposeSecret, Outcome, Payload,
 };

@@ -1,9 +1,6 @@
 //! The storage as a program has it, with the real SDK over HTTP: what is created, what is retried, what is refused.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-#[path = "fixture/config.rs"]
-mod config;
-
 use std::{
     sync::{
         Arc,
@@ -17,12 +14,10 @@ use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, future},
 };
-use config::sdk_config;
 use futures_util::FutureExt;
-use ksm_storage_aws::{
-    AwsSecretStorage, AwsStorageBuilder, Concurrency,
-    emulator::{Action, Break, Emulator, Fault, Server, Value},
-};
+use ksm_storage_aws::{AwsSecretStorage, AwsStorageBuilder, Concurrency};
+use ksm_storage_emulator::{Action, Break, Emulator, Fault, Server, Value, fixture::sdk_config};
+
 use ksm_storage_core::{ConfigKey, ErrorKind, Outcome, Payload};
 use tokio::{
     io::{AsyncReadExt, copy_bidirectional},

@@ -31,7 +31,7 @@
 //! | no async runtime | [`blocking`] |
 //! | code that is generic over the SDK's storage trait | [`KeyValueAdapter`] |
 //! | the SDK's own types | [`sdk`] |
-//! | tests without Keeper | `fake`, with the feature of that name |
+//! | tests without Keeper | the crate `ksm-storage-emulator` |
 //!
 //! # What a bind survives
 //! A one-time token binds one key pair, once. The key pair is therefore stored before the first request, and the
@@ -59,8 +59,6 @@ mod builder;
 mod client;
 mod config;
 mod error;
-#[cfg(feature = "fake")]
-pub mod fake;
 mod key_value;
 mod post;
 mod session;

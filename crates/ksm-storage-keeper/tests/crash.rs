@@ -8,15 +8,16 @@ use std::{
     time::Duration,
 };
 
-use ksm_storage_aws::{
-    AwsSecretStorage,
-    emulator::{Action::PutSecretValue, Break, Emulator, Fault as AwsFault, Server, Value},
+use ksm_storage_aws::AwsSecretStorage;
+use ksm_storage_emulator::{
+    Action::PutSecretValue,
+    Break, Emulator, Fault as AwsFault, Server, Value,
+    keeper::{AppKeyPolicy, FakeKeeper, Fault},
 };
+
 use ksm_storage_core::{BindState, ConfigDocument};
-use ksm_storage_keeper::{
-    ErrorKind, KeeperClient,
-    fake::{AppKeyPolicy, FakeKeeper, Fault},
-};
+use ksm_storage_keeper::{ErrorKind, KeeperClient};
+
 use tokio::{
     process::{Child, Command},
     time::{sleep, timeout},

@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
-use ksm_storage::{
-    aws::emulator::{Action, Emulator, Server, Value},
-    keeper::fake::{AppKeyPolicy, FakeKeeper},
+use ksm_storage_emulator::{
+    Action, Emulator, Server, Value,
+    keeper::{AppKeyPolicy, FakeKeeper},
 };
+
 use ksm_storage_testkit::canary::shows;
 use tokio::{io::AsyncWriteExt, process::Command};
 

@@ -13,13 +13,9 @@ use std::{
 
 use common::binary;
 use http::{reply, serve};
-use ksm_storage::{
-    ConfigKey,
-    aws::{
-        AwsSecretStorage,
-        emulator::{Action, Emulator, Server, Value},
-    },
-};
+use ksm_storage::{ConfigKey, aws::AwsSecretStorage};
+use ksm_storage_emulator::{Action, Emulator, Server, Value};
+
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,

@@ -18,13 +18,18 @@ use ksm_storage::{
     aws::{
         AwsSecretBackend, AwsSecretStorage, Concurrency, Create, Failure, MoveCurrent, Put, PutReply,
         SecretId, SecretsClient, Select,
-        emulator::{Action, Break, Emulator, Fault, Refusal, Server, Value},
     },
     blocking,
     file::{Durability, FileBackend},
-    keeper::{self, KeeperClient, KeyValueAdapter, fake},
+    keeper::{self, KeeperClient, KeyValueAdapter},
     memory::MemoryBackend,
 };
+use ksm_storage_emulator::{
+    Action, Break, Emulator, Fault, Refusal, Server, Value,
+    fixture::{Aws, Transport},
+    keeper as fake,
+};
+
 use ksm_storage_testkit::canary::{canary, is_shown};
 
 /// What was printed, or logged at the level TRACE, by all tests of this file.
@@ -184,8 +189,15 @@ fn keeper_types(looked: &mut Looked) {
     let storage = blocking::ConfigStorage::open(MemoryBackend::from_config(document())).unwrap();
     looked.at(&storage);
     looked.at(&KeyValueAdapter::new(storage.clone()));
-    let builder =
-        || fake.configure(KeeperClient::builder()).token(canary("token")).proxy_url(canary("proxy"));
+    let builder = || {
+        KeeperClient::builder()
+            .hostname(fake.hostname())
+            .server_public_key(fake.server_public_key())
+            .server_public_key_id(fake.server_public_key_id())
+            .insecure_skip_verify()
+            .token(canary("token"))
+            .proxy_url(canary("proxy"))
+    };
     looked.at(&builder());
     looked.at(&keeper::blocking::KeeperClient::open(builder(), storage.clone()).unwrap_err());
     let client = KeeperClient::builder().insecure_skip_verify();
@@ -197,6 +209,8 @@ fn keeper_types(looked: &mut Looked) {
     looked.at(&opened.unwrap());
     looked.at(&fake);
     looked.at(&fake::AppKeyPolicy::Once);
+    looked.at(&Aws(Concurrency::Strict, Transport::InProcess));
+    looked.at(&Transport::Http);
     looked.at(&fake::Fault::Deny);
     looked.at(&fake::Seen { action: "get_secret".to_owned(), status: None, with_public_key: true });
     looked.at(&keeper::ErrorKind::Sdk);
@@ -205,7 +219,7 @@ fn keeper_types(looked: &mut Looked) {
 /// What the sources say is public, by its full name. A lint sees to it that no other type is called `pub`.
 fn public_types() -> BTreeSet<String> {
     let mut types = BTreeSet::new();
-    for name in ["core", "memory", "file", "aws", "keeper"] {
+    for name in ["core", "memory", "file", "aws", "keeper", "emulator"] {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../ksm-storage-{name}/src"));
         let before = types.len();
         collect(&source, &format!("ksm_storage_{name}"), &mut types);

@@ -16,7 +16,8 @@ use std::{
     },
 };
 
-use ksm_storage::aws::emulator::{Emulator, Server, Value};
+use ksm_storage_emulator::{Emulator, Server, Value};
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},

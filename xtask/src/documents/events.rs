@@ -9,7 +9,7 @@ use crate::source::tracked;
 
 const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 /// Stand-ins, which are not part of a program, and the suite, which is none either.
-const LEFT_OUT: [&str; 3] = ["/fake/", "/emulator/", "ksm-storage-testkit"];
+const LEFT_OUT: [&str; 2] = ["ksm-storage-emulator", "ksm-storage-testkit"];
 
 /// Crate, level, `event` or `span`, message or name, fields.
 type Entry = (String, String, &'static str, String, BTreeSet<String>);

@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ksm_storage_aws::{
-    AwsSecretBackend, Concurrency,
-    emulator::{Action, Break, Fault, Value},
-};
+use ksm_storage_aws::{AwsSecretBackend, Concurrency};
+use ksm_storage_emulator::{Action, Break, Fault, Value};
+
 use ksm_storage_core::{
     ConfigKey::Url, ConfigStorage, Displaced, ErrorKind, Outcome, StorageBackend, StoreOutcome,
 };

@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use ksm_storage_aws::{
     AwsSecretBackend, CallError, Concurrency, Create, MoveCurrent, Put, PutReply, SecretVersion,
     SecretsClient, Select,
-    emulator::{Action, Emulator, Secret, Value},
 };
+use ksm_storage_emulator::{Action, Emulator, Secret, Value};
+
 use ksm_storage_core::{ConfigStorage, Displaced, Payload, Result, StorageBackend, StoreOutcome, Version};
 
 pub(crate) const BOTH: [Concurrency; 2] = [Concurrency::Optimistic, Concurrency::Strict];

@@ -1,8 +1,11 @@
-use ksm_storage_aws::emulator::{Action, Break, Fault as AwsFault};
+use ksm_storage_emulator::{
+    Action, Break, Fault as AwsFault,
+    keeper::{AppKeyPolicy, Fault, Seen},
+};
+
 use ksm_storage_core::{BindState, ConfigKey, ExposeSecret, Outcome};
 use ksm_storage_keeper::{
     ErrorKind, KeeperClient,
-    fake::{AppKeyPolicy, Fault, Seen},
     sdk::{KeyValueStorage, SecretsManager, config_keys::ConfigKeys},
 };
 

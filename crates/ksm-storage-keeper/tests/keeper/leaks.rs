@@ -9,14 +9,18 @@ use std::{
     time::Duration,
 };
 
-use ksm_storage_aws::emulator::{Action, Fault as AwsFault};
+use ksm_storage_emulator::{
+    Action, Fault as AwsFault,
+    keeper::{AppKeyPolicy, Fault},
+};
+
 use ksm_storage_core::{ConfigKey, ExposeSecret, blocking::ConfigStorage};
 use ksm_storage_keeper::{
     Error, ErrorKind, KeeperClient, KeyValueAdapter,
     blocking::KeeperClient as BlockingClient,
-    fake::{AppKeyPolicy, Fault},
     sdk::{KSMRError, KeyValueStorage, config_keys::ConfigKeys},
 };
+
 use ksm_storage_testkit::canary::{canary, is_shown, shows};
 
 use crate::support::World;

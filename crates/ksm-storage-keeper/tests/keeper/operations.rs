@@ -1,8 +1,8 @@
 //! Every operation of the SDK's `SecretsManager` (17.3.0), run through the bridge; `docs/keeper-sdk.md` has the table.
 
+use ksm_storage_emulator::keeper::AppKeyPolicy;
 use ksm_storage_keeper::{
     KeeperClient,
-    fake::AppKeyPolicy,
     sdk::{
         KSMRError, Record, SecretsManager,
         dto::{

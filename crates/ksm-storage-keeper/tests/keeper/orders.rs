@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use ksm_storage_core::{
     Capabilities, ConfigStorage, Location, Payload, Result, StorageBackend, StoreOutcome, Stored, Version,
 };
-use ksm_storage_keeper::{KeeperClient, fake::FakeKeeper};
+use ksm_storage_emulator::keeper::FakeKeeper;
+use ksm_storage_keeper::KeeperClient;
+
 use ksm_storage_memory::MemoryBackend;
 use tokio::sync::Notify;
 
-use crate::support::{POLICIES, TITLES, titles};
+use crate::support::{POLICIES, TITLES, configured, titles};
 
 /// A load to open, and a load and a store for each of the two writes.
 const STEPS: u32 = 5;
@@ -102,7 +104,7 @@ async fn run(keeper: &FakeKeeper, order: u32) -> [Vec<String>; 3] {
     let client = async |client: usize| {
         let in_turn = InTurn { backend: backend.clone(), order: Arc::clone(&order), client };
         let storage = ConfigStorage::open(in_turn).await.unwrap();
-        let opened = keeper.configure(KeeperClient::builder()).token(&*token).open(storage).await;
+        let opened = configured(keeper).token(&*token).open(storage).await;
         order.finish(client);
         titles(&opened.unwrap()).await
     };

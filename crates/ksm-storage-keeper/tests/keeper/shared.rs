@@ -3,10 +3,9 @@
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use ksm_storage_core::BindState;
-use ksm_storage_keeper::{
-    ErrorKind,
-    fake::{AppKeyPolicy, Fault},
-};
+use ksm_storage_emulator::keeper::{AppKeyPolicy, Fault};
+use ksm_storage_keeper::ErrorKind;
+
 use tokio::time::sleep;
 
 use crate::support::{POLICIES, TITLES, World, titles};

@@ -1,14 +1,13 @@
 use std::sync::{Arc, Mutex};
 
-use ksm_storage_aws::{
-    AwsSecretBackend, Concurrency,
-    emulator::{Action, Emulator, Value},
+use ksm_storage_aws::{AwsSecretBackend, Concurrency};
+use ksm_storage_emulator::{
+    Action, Emulator, Value,
+    keeper::{AppKeyPolicy, FakeKeeper},
 };
+
 use ksm_storage_core::{ConfigDocument, ConfigStorage};
-use ksm_storage_keeper::{
-    KeeperClient, KeeperClientBuilder, Result,
-    fake::{AppKeyPolicy, FakeKeeper},
-};
+use ksm_storage_keeper::{KeeperClient, KeeperClientBuilder, Result};
 
 pub(crate) const POLICIES: [AppKeyPolicy; 2] = [AppKeyPolicy::Once, AppKeyPolicy::UntilConfirmed];
 pub(crate) const TITLES: [&str; 2] = ["Database", "Message queue"];
@@ -46,7 +45,7 @@ impl World {
     }
 
     pub(crate) fn builder(&self) -> KeeperClientBuilder {
-        self.keeper.configure(KeeperClient::builder())
+        configured(&self.keeper)
     }
 
     pub(crate) async fn open(&self, token: &str) -> Result<KeeperClient> {
@@ -73,4 +72,13 @@ impl World {
 
 pub(crate) async fn titles(client: &KeeperClient) -> Vec<String> {
     client.get_secrets(&[]).await.unwrap().into_iter().map(|record| record.title).collect()
+}
+
+/// Returns a builder that connects to this service.
+pub(crate) fn configured(keeper: &FakeKeeper) -> KeeperClientBuilder {
+    KeeperClient::builder()
+        .hostname(keeper.hostname())
+        .server_public_key(keeper.server_public_key())
+        .server_public_key_id(keeper.server_public_key_id())
+        .insecure_skip_verify()
 }

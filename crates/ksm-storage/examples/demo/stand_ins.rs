@@ -2,16 +2,10 @@
 
 use std::error::Error;
 
-use ksm_storage::{
-    ConfigStorage,
-    aws::{
-        AwsSecretStorage,
-        emulator::{Action, Emulator, Server, Value},
-    },
-    keeper::{
-        KeeperClient,
-        fake::{AppKeyPolicy, FakeKeeper},
-    },
+use ksm_storage::{ConfigStorage, aws::AwsSecretStorage, keeper::KeeperClient};
+use ksm_storage_emulator::{
+    Action, Emulator, Server, Value,
+    keeper::{AppKeyPolicy, FakeKeeper},
 };
 
 use crate::{
@@ -34,7 +28,13 @@ pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
     println!("  aws secretsmanager create-secret --name {SECRET} --secret-string '{{}}'");
 
     step("2. First start, with a one-time token");
-    let builder = || keeper.configure(KeeperClient::builder());
+    let builder = || {
+        KeeperClient::builder()
+            .hostname(keeper.hostname())
+            .server_public_key(keeper.server_public_key())
+            .server_public_key_id(keeper.server_public_key_id())
+            .insecure_skip_verify()
+    };
     let client = first_start(builder(), open(&aws).await?, keeper.issue_token().into()).await?;
     let bound = calls(&emulator);
     stored(client.storage());

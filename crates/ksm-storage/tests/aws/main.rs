@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ksm_storage::aws::emulator::{Action, Break, Emulator, Server, Value};
+use ksm_storage_emulator::{Action, Break, Emulator, Server, Value};
+
 use tokio::process::Command;
 
 #[path = "../common/mod.rs"]

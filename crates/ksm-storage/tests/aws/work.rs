@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ksm_storage::aws::emulator::Action;
+use ksm_storage_emulator::Action;
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp},

@@ -13,9 +13,9 @@ mod storage;
 
 use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};
 
-use ksm_storage::{
-    aws::emulator::{Emulator, Server, Value},
-    keeper::fake::{AppKeyPolicy, FakeKeeper},
+use ksm_storage_emulator::{
+    Emulator, Server, Value,
+    keeper::{AppKeyPolicy, FakeKeeper},
 };
 
 use self::report::{Report, run};

@@ -8,14 +8,13 @@ use aws_sdk_secretsmanager::{
 };
 use ksm_storage::{
     ConfigDocument, ConfigKey, ConfigStorage, Error, ErrorKind, ExposeSecret, SecretString,
-    aws::{
-        AwsSecretBackend, AwsSecretStorage, Concurrency,
-        emulator::{Emulator, Value},
-    },
+    aws::{AwsSecretBackend, AwsSecretStorage, Concurrency},
     blocking,
     file::FileBackend,
     memory::MemoryBackend,
 };
+use ksm_storage_emulator::{Emulator, Value};
+
 use zeroize::Zeroizing;
 
 use crate::{

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use ksm_storage_core::Payload;
 
-use super::{Emulator, Value, secret::Record};
-use crate::client::CURRENT;
+use super::{
+    Emulator, Value,
+    secret::{CURRENT, Record},
+};
 
 /// A secret of an [`Emulator`], reached past its API: without permissions, faults or counting.
 #[derive(Clone, Debug)]

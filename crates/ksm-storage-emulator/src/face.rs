@@ -4,10 +4,10 @@ use async_trait::async_trait;
 
 use super::{
     Action, Break, Emulator, Fault,
-    secret::{Refusal, Value},
+    secret::{CURRENT, Refusal, Value},
 };
-use crate::client::{
-    CURRENT, CallError, Create, Failure, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient, Select,
+use ksm_storage_aws::{
+    CallError, Create, Failure, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient, Select,
 };
 
 impl Emulator {

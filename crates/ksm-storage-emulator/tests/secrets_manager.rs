@@ -1,16 +1,13 @@
 //! The emulator itself, asked by the real SDK: what AWS documents.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-#[path = "fixture/config.rs"]
-mod config;
-
 use std::{net::SocketAddr, time::Duration};
 
 use aws_sdk_secretsmanager::{
     Client, error::ProvideErrorMetadata, operation::put_secret_value::builders::PutSecretValueFluentBuilder,
 };
-use config::sdk_config;
-use ksm_storage_aws::emulator::{Action, Emulator, Server};
+use ksm_storage_emulator::{Action, Emulator, Server, fixture::sdk_config};
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

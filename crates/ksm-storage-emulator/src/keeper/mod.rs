@@ -7,14 +7,22 @@
 //!
 //! ```
 //! use ksm_storage_core::{BindState, ConfigStorage};
-//! use ksm_storage_keeper::{KeeperClient, fake::{AppKeyPolicy, FakeKeeper}};
+//! use ksm_storage_emulator::keeper::{AppKeyPolicy, FakeKeeper};
+//! use ksm_storage_keeper::KeeperClient;
 //! # use ksm_storage_memory::MemoryBackend;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let service = FakeKeeper::start(AppKeyPolicy::Once)?;
 //! let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await?;
-//! let keeper = service.configure(KeeperClient::builder()).token(service.issue_token()).open(storage).await?;
+//! let keeper = KeeperClient::builder()
+//!     .hostname(service.hostname())
+//!     .server_public_key(service.server_public_key())
+//!     .server_public_key_id(service.server_public_key_id())
+//!     .insecure_skip_verify()
+//!     .token(service.issue_token())
+//!     .open(storage)
+//!     .await?;
 //! assert_eq!(keeper.bind_state(), BindState::Bound);
 //! assert_eq!(keeper.get_secrets(&[]).await?.len(), 2);
 //! # Ok(())
@@ -36,8 +44,6 @@ use tokio::{runtime, sync::oneshot};
 
 use self::service::Service;
 pub use self::service::{AppKeyPolicy, Fault, Seen};
-use crate::KeeperClientBuilder;
-
 /// The number that the service's public key has here.
 const KEY_ID: &str = "901";
 
@@ -71,18 +77,9 @@ impl FakeKeeper {
         Ok(Self { address, service, _stop: stop })
     }
 
-    /// A new one-time token, without a region: [`configure`](Self::configure) names the host.
+    /// A new one-time token, without a region: the client is given the host by other means.
     pub fn issue_token(&self) -> String {
         self.service().issue_token()
-    }
-
-    /// Points a client here: host, server key, and that the certificate is nobody's.
-    pub fn configure(&self, builder: KeeperClientBuilder) -> KeeperClientBuilder {
-        builder
-            .hostname(self.hostname())
-            .server_public_key(self.server_public_key())
-            .server_public_key_id(KEY_ID)
-            .insecure_skip_verify()
     }
 
     /// The host name to give to a client. The SDK would cut the port off one that reads as a URL; this does not.
@@ -93,6 +90,11 @@ impl FakeKeeper {
     /// The service's public key, in the SDK's form.
     pub fn server_public_key(&self) -> String {
         self.service().server_public_key()
+    }
+
+    /// The number of that key.
+    pub fn server_public_key_id(&self) -> &'static str {
+        KEY_ID
     }
 
     /// Has the next requests without a fault go wrong, one each.

@@ -4,8 +4,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ksm_storage_core::Payload;
 
-use crate::client::{CURRENT, PREVIOUS};
-
+/// The label of the version that readers get.
+pub(crate) const CURRENT: &str = "AWSCURRENT";
+/// The label of the version before that.
+pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
+/// The largest secret value in bytes (same page as the other quotas).
+pub(crate) const MAX_VALUE: usize = 65_536;
 /// "Staging labels attached across all versions of a secret":
 /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
 const MAX_LABELS: usize = 20;

@@ -1,11 +1,12 @@
 //! A stand-in for one region of AWS Secrets Manager, for tests and demonstrations.
 //!
 //! [`Emulator`] is a state machine that behaves as the service documents it, and sometimes, on demand, as a network does.
-//! It is itself a [`SecretsClient`](crate::SecretsClient); [`Server`] serves it over HTTP, together with an instance
+//! It is itself a [`SecretsClient`](ksm_storage_aws::SecretsClient); [`Server`] serves it over HTTP, together with an instance
 //! metadata service.
 //!
 //! ```
-//! use ksm_storage_aws::{AwsSecretStorage, ErrorKind, emulator::{Action, Emulator, Server, Value}};
+//! use ksm_storage_aws::{AwsSecretStorage, ErrorKind};
+//! use ksm_storage_emulator::{Action, Emulator, Server, Value};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,11 +24,17 @@
 //! # }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod api;
 mod face;
 mod fault;
+#[cfg(feature = "testing")]
+pub mod fixture;
 mod http;
 mod imds;
+#[cfg(feature = "keeper")]
+pub mod keeper;
 mod outside;
 mod secret;
 mod state;

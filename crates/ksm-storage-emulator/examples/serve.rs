@@ -1,14 +1,14 @@
 //! Serves an empty region on loopback, for any AWS client:
 //!
 //! ```text
-//! cargo run -p ksm-storage-aws --features emulator --example emulator -- [PORT]
+//! cargo run -p ksm-storage-emulator --example serve -- [PORT]
 //! aws --endpoint-url http://127.0.0.1:PORT secretsmanager create-secret --name ksm-config --secret-string '{}'
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
 use std::{io, net::SocketAddr};
 
-use ksm_storage_aws::emulator::{Emulator, Server};
+use ksm_storage_emulator::{Emulator, Server};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {

@@ -9,9 +9,9 @@ use std::{
 
 use super::{
     Break, Fault, Secret,
-    secret::{Record, Refusal, Value, Version},
+    secret::{CURRENT, MAX_VALUE, PREVIOUS, Record, Refusal, Value, Version},
 };
-use crate::client::{CURRENT, MAX_VALUE, PREVIOUS, Select};
+use ksm_storage_aws::Select;
 
 const ACCOUNT: &str = "123456789012";
 

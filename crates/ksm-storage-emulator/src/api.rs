@@ -6,10 +6,10 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Action, Emulator,
-    secret::{Refusal, Value},
+    secret::{CURRENT, PREVIOUS, Refusal, Value},
     state::{Deletion, Seen},
 };
-use crate::client::{CURRENT, PREVIOUS, Select};
+use ksm_storage_aws::Select;
 
 impl Action {
     /// Of the header `X-Amz-Target`.
