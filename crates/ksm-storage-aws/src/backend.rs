@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
 use ksm_storage_core::{
-    Capabilities, Clock, Displaced, Error, ErrorKind, Location, Outcome, Payload, Result, StorageBackend,
-    StoreOutcome, Stored, SystemClock, Version, Writes,
+    Capabilities, Clock, Displaced, Error, ErrorKind, Location, NONCE_LEN, Outcome, Payload, Result,
+    StorageBackend, StoreOutcome, Stored, SystemClock, Version, Writes, append_nonce, strip_nonce,
 };
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     client::{
         CURRENT, CallError, MAX_VALUE, MoveCurrent, PREVIOUS, Put, SecretVersion, SecretsClient, Select,
     },
-    error::{Call, classify, failed, not_applied},
+    error::{Call, absence, classify, failed, not_applied},
     slot,
 };
 
@@ -99,11 +99,15 @@ impl StorageBackend for AwsSecretBackend {
             Concurrency::Strict => Writes::Exact,
         };
         // That reads are fresh is documented nowhere.
-        Capabilities::new(writes).max_payload(MAX_VALUE - slot::FRAME).stale_reads()
+        Capabilities::new(writes).max_payload(MAX_VALUE - NONCE_LEN).stale_reads()
     }
 
     async fn load(&self) -> Result<Stored> {
         self.0.load().await
+    }
+
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        self.0.confirm(version).await
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
@@ -126,14 +130,22 @@ impl Inner {
 
     async fn load(&self) -> Result<Stored> {
         match self.current().await {
-            Ok(found) => {
-                Ok(Stored { version: Version::new(found.id), payload: Some(slot::unframe(found.value)) })
+            Ok(found) => Ok(Stored::present(Version::new(found.id), strip_nonce(found.value))),
+            Err(error) if error.is("ResourceNotFoundException") => {
+                Ok(Stored::absent(Version::new(NO_VALUE), absence(&self.id, error)))
             }
-            // A secret that has no value is answered like one that does not exist; a put tells them apart. One that had
-            // a value cannot lose it but by deletion.
-            Err(error) if error.is("ResourceNotFoundException") && self.arn.get().is_none() => {
-                Ok(Stored { version: Version::new(NO_VALUE), payload: None })
-            }
+            Err(error) => Err(self.failed(Call::Get, error)),
+        }
+    }
+
+    /// Whether the version carries `AWSCURRENT`, read by its ID.
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        if version.as_str() == NO_VALUE {
+            return Ok(self.load().await?.version() == version);
+        }
+        match self.get(Select::Id(version.as_str().to_owned())).await {
+            Ok(found) => Ok(found.labels.iter().any(|label| label == CURRENT)),
+            Err(error) if error.is("ResourceNotFoundException") => Ok(false),
             Err(error) => Err(self.failed(Call::Get, error)),
         }
     }
@@ -218,7 +230,7 @@ impl Inner {
         }
         let nonce = getrandom::u64()
             .map_err(|_| self.error(ErrorKind::Unavailable, "the system gives no random numbers"))?;
-        let framed = slot::frame(payload, nonce);
+        let framed = append_nonce(payload, nonce);
         if framed.len() > MAX_VALUE {
             let message =
                 format!("the value would have {} bytes, and the service takes {MAX_VALUE}", framed.len());
@@ -285,7 +297,7 @@ impl Inner {
         loop {
             let asked = self.clock.now();
             let current = self.load().await.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
-            if current.version != *expected {
+            if current.version() != expected {
                 return Ok(Next::Conflict(Some(current)));
             }
             let Some(free) = self.free_slot(expected, first).await? else {
@@ -366,7 +378,9 @@ impl Inner {
         let Err(error) = self.client.move_current(&request).await else { return committed(token) };
         if error.is("InvalidParameterException") {
             let current = self.load().await.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
-            return Ok(StoreOutcome::Conflict { current: (current.version != *expected).then_some(current) });
+            return Ok(StoreOutcome::Conflict {
+                current: (current.version() != expected).then_some(current),
+            });
         }
         if classify(Call::Move, &error).1 == Outcome::Unknown
             && let Ok(found) = self.get(Select::Id(token.clone())).await

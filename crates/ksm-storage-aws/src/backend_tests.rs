@@ -63,7 +63,7 @@ async fn the_first_put_goes_to_the_slot_of_the_version_with_a_nonce_and_no_label
     let mut client = MockSecretsClient::new();
     let expected = |put: &Put| {
         let slot = slot::id(&Version::new("v1"), 1);
-        put.token == slot && put.label.is_none() && put.value.len() == "{}".len() + slot::FRAME
+        put.token == slot && put.label.is_none() && put.value.len() == "{}".len() + NONCE_LEN
     };
     client.expect_put().with(function(expected)).once().returning(|put| Ok(acknowledged(put)));
     client.expect_get().once().returning(|_, _| Ok(version("v1", &[PREVIOUS])));
@@ -127,7 +127,7 @@ async fn after_a_lost_reply_the_slot_tells_what_became_of_it() {
         .returning(move |_, _| Ok(current.clone()));
     let conflict = store(client).await.unwrap();
     let StoreOutcome::Conflict { current: Some(current) } = conflict else { panic!("{conflict:?}") };
-    assert_eq!(current.version, Version::new(slot));
+    assert_eq!(*current.version(), Version::new(slot));
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn only_a_secret_whose_primary_is_elsewhere_is_a_replica() {
         client.expect_put().once().returning(|_| Err(CallError::answered(400, "InvalidParameterException")));
         client.expect_primary_region().once().returning(|_| Ok(Some(primary.to_owned())));
         let backend = backend(client, Concurrency::Optimistic);
-        let version = backend.load().await.unwrap().version;
+        let version = backend.load().await.unwrap().version().clone();
         let error = backend.store(&version, &Payload::from("{}")).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (kind, Outcome::NotApplied));
     }
@@ -204,7 +204,7 @@ async fn only_a_secret_whose_primary_is_elsewhere_is_a_replica() {
 async fn what_is_too_large_with_its_nonce_is_not_put() {
     let backend = backend(MockSecretsClient::new(), Concurrency::Strict);
     let limit = backend.capabilities().max_payload.unwrap();
-    assert_eq!(limit, MAX_VALUE - slot::FRAME);
+    assert_eq!(limit, MAX_VALUE - NONCE_LEN);
     let payload = Payload::from("x".repeat(limit + 1));
     let error = backend.store(&Version::new("v1"), &payload).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotApplied));

@@ -185,11 +185,6 @@ impl AwsStorageBuilder {
                 create_secret(&*client, id, kms_key_id, &backend).await?;
                 builder().open_or_create().await
             }
-            Err(error) if is_missing(&error) => Err(error.with_hint(format!(
-                "it may have no value or not exist in this region: aws secretsmanager create-secret --name {} \
-                 --secret-string '{{}}', or put-secret-value if it exists",
-                if id.is_arn() { "NAME" } else { id.name() }
-            ))),
             result => result,
         }
     }

@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
-use ksm_storage_core::{Error, ErrorKind, Location, Outcome};
+use ksm_storage_core::{Absence, Error, ErrorKind, Location, Outcome};
 
-use crate::client::{CallError, Failure};
+use crate::{
+    SecretId,
+    client::{CallError, Failure},
+};
 
 /// The calls of the seam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +155,22 @@ fn answered(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String
 /// An error of a call that has changed nothing.
 pub(crate) fn not_applied(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(kind, message).with_outcome(Outcome::NotApplied)
+}
+
+/// The absence of the secret `id`, or of a value in it: the service's answer does not tell which.
+pub(crate) fn absence(id: &SecretId, answer: CallError) -> Absence {
+    let mut absence = Absence::new("the secret does not exist in this region, or has no value").with_hint(format!(
+        "check name and region, or create it: aws secretsmanager create-secret --name {} --secret-string '{{}}'; if it \
+         exists, store a value with put-secret-value",
+        if id.is_arn() { "NAME" } else { id.name() }
+    ));
+    if let Some(code) = answer.code {
+        absence = absence.with_code(code);
+    }
+    if let Some(request_id) = answer.request_id {
+        absence = absence.with_request_id(request_id);
+    }
+    absence
 }
 
 /// The error of a call that failed for good.

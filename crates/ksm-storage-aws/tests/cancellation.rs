@@ -17,7 +17,7 @@ use ksm_storage_aws::{
 };
 use ksm_storage_emulator::{Action, Emulator, Server, Value, fixture::sdk_config};
 
-use ksm_storage_core::{ConfigKey, Payload, StorageBackend, StoreOutcome, Version};
+use ksm_storage_core::{ConfigKey, Payload, StorageBackend, StoreOutcome, Stored, Version};
 use ksm_storage_testkit::TestClock;
 use tokio::{process::Command, task::yield_now, time::timeout};
 
@@ -117,8 +117,8 @@ async fn a_dropped_load_leaves_nothing_behind() {
             let backend = world.backend();
             let ended = drop_after(polls, backend.load()).await;
             let loaded = backend.load().await.unwrap();
-            assert_eq!(loaded.payload, Some(Payload::from("old")));
-            commit(&backend, &loaded.version, "new").await;
+            assert_eq!(loaded.payload(), Some(&Payload::from("old")));
+            commit(&backend, loaded.version(), "new").await;
             if ended.is_some() {
                 break;
             }
@@ -136,22 +136,22 @@ async fn a_dropped_store_is_made_once_or_never() {
         loop {
             let world = World::new(concurrency, old);
             let backend = world.backend();
-            let base = backend.load().await.unwrap().version;
+            let base = backend.load().await.unwrap().version().clone();
             let ended = drop_after(polls, backend.store(&base, &"new".into())).await;
 
             let next = if polls % 2 == 0 { backend } else { world.backend() };
             let loaded = next.load().await.unwrap();
-            let new = loaded.payload == Some(Payload::from("new"));
-            assert!(new || loaded.payload == old.map(Payload::from), "{:?}", loaded.payload);
-            assert_eq!(new, loaded.version != base);
+            let new = loaded.payload() == Some(&Payload::from("new"));
+            assert!(new || loaded.payload() == old.map(Payload::from).as_ref(), "{:?}", loaded.payload());
+            assert_eq!(new, *loaded.version() != base);
             if new {
                 // It took effect once: nothing else is stored on what it was based on.
                 let again = next.store(&base, &"again".into()).await.unwrap();
                 assert!(matches!(again, StoreOutcome::Conflict { .. }));
             }
-            let version = commit(&next, &loaded.version, "next").await;
+            let version = commit(&next, loaded.version(), "next").await;
             let after = next.load().await.unwrap();
-            assert_eq!((after.version, after.payload), (version, Some(Payload::from("next"))));
+            assert_eq!(after, Stored::present(version, "next"));
             made.push(new);
             if let Some(outcome) = ended {
                 assert!(matches!(outcome.unwrap(), StoreOutcome::Committed { .. }));

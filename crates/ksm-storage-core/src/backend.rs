@@ -1,9 +1,9 @@
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use crate::Result;
+use crate::{Error, ErrorKind, Result};
 
 /// Where a configuration lives: the kind of backend and the address within it. Never a secret.
 ///
@@ -125,13 +125,150 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// What a load found.
+/// Result of a load.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// The store event that put it there, or the fact that nothing is there.
-    pub version: Version,
-    /// The stored bytes. `None` means that nothing is there: a store on this version creates it.
-    pub payload: Option<Payload>,
+pub enum Stored {
+    /// A document is stored.
+    Present {
+        /// The store event that put it there.
+        version: Version,
+        /// The stored bytes.
+        payload: Payload,
+    },
+    /// Nothing is stored: a store on this version creates it.
+    Absent {
+        /// The fact that nothing is there.
+        version: Version,
+        /// The backend's account of it, for the user.
+        absence: Absence,
+    },
+}
+
+impl Stored {
+    /// A stored document.
+    pub fn present(version: Version, payload: impl Into<Payload>) -> Self {
+        Self::Present { version, payload: payload.into() }
+    }
+
+    /// Nothing, which `version` stands for.
+    pub fn absent(version: Version, absence: impl Into<Absence>) -> Self {
+        Self::Absent { version, absence: absence.into() }
+    }
+
+    /// The version that a [`store`](StorageBackend::store) may be based on.
+    pub fn version(&self) -> &Version {
+        match self {
+            Self::Present { version, .. } | Self::Absent { version, .. } => version,
+        }
+    }
+
+    /// The stored bytes, if there are any.
+    pub fn payload(&self) -> Option<&Payload> {
+        match self {
+            Self::Present { payload, .. } => Some(payload),
+            Self::Absent { .. } => None,
+        }
+    }
+}
+
+/// A backend's account of the fact that nothing is stored.
+///
+/// The backend knows best what is missing and how to create it, and core passes that on unchanged, as an error of
+/// the kind [`NotFound`](crate::ErrorKind::NotFound). A load that timed out or was refused is an error of its own,
+/// never an absence.
+///
+/// ```
+/// use ksm_storage_core::Absence;
+///
+/// let absence = Absence::new("no such secret")
+///     .with_code("ResourceNotFoundException")
+///     .with_request_id("7d1a")
+///     .with_hint("create it");
+/// assert_eq!(absence.to_string(), "no such secret (ResourceNotFoundException, request 7d1a)");
+/// assert_eq!(absence.hint(), Some("create it"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absence {
+    message: Cow<'static, str>,
+    hint: Option<Cow<'static, str>>,
+    code: Option<Cow<'static, str>>,
+    request_id: Option<Cow<'static, str>>,
+}
+
+impl Absence {
+    /// An absence in the backend's words, which must hold no secret.
+    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), hint: None, code: None, request_id: None }
+    }
+
+    /// Adds the remedy, as a clause without a full stop.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the service's error code.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// Adds the service's ID of the request, for its support.
+    #[must_use]
+    pub fn with_request_id(mut self, id: impl Into<Cow<'static, str>>) -> Self {
+        self.request_id = Some(id.into());
+        self
+    }
+
+    /// The message alone.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The remedy.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The service's error code.
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    /// The service's ID of the request.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+}
+
+impl From<&'static str> for Absence {
+    fn from(message: &'static str) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<Absence> for Error {
+    fn from(absence: Absence) -> Self {
+        let error = Self::not_applied(ErrorKind::NotFound, absence.to_string());
+        match absence.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match (&self.code, &self.request_id) {
+            (Some(code), Some(id)) => write!(f, " ({code}, request {id})"),
+            (Some(code), None) => write!(f, " ({code})"),
+            (None, Some(id)) => write!(f, " (request {id})"),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 /// What a [`store`](StorageBackend::store) did.
@@ -227,8 +364,8 @@ impl Capabilities {
 
 /// One store of one configuration document: what a backend implements.
 ///
-/// There are two operations, and no default bodies. All that is hard (queueing, retrying, merging, deadlines) is
-/// done once, by [`ConfigStorage`](crate::ConfigStorage).
+/// There are two operations, a check of the first by another route, and no default bodies. All that is hard
+/// (queueing, retrying, merging, deadlines) is done once, by [`ConfigStorage`](crate::ConfigStorage).
 ///
 /// # Contract
 /// - **Conditional.** Of all [`store`](Self::store) calls with one `expected` version at most one is answered
@@ -238,13 +375,13 @@ impl Capabilities {
 ///   never a part of one, and never a mixture.
 /// - **Honest.** `Committed` means that the store has acknowledged it. An error claims
 ///   [`Outcome::NotApplied`](crate::Outcome::NotApplied) only if the payload is not stored and will not be. A store
-///   that cannot be read, or that holds what the backend cannot frame, is an error: never `payload: None`, and
-///   never an empty document.
+///   that cannot be read, or that holds what the backend cannot frame, is an error: never
+///   [`Absent`](Stored::Absent), and never an empty document.
 /// - **Nothing by itself.** A load never creates anything. A store creates only on the version of a load that
-///   found `payload: None`.
-/// - **Droppable.** Both futures may be dropped at any `await`. A dropped store takes effect once or never,
+///   found [`Absent`](Stored::Absent).
+/// - **Droppable.** All futures may be dropped at any `await`. A dropped store takes effect once or never,
 ///   possibly later, and never half.
-/// - **Bounded.** Both end by themselves in a time that suits the store. Transport errors are retried by the
+/// - **Bounded.** All end by themselves in a time that suits the store. Transport errors are retried by the
 ///   backend, not by core; a conflict is never retried by the backend.
 /// - **Secret.** No error, `Debug`, log event or panic holds a byte of a payload.
 ///
@@ -270,7 +407,10 @@ impl Capabilities {
 ///         Capabilities::new(Writes::ReadOnly)
 ///     }
 ///     async fn load(&self) -> Result<Stored> {
-///         Ok(Stored { version: Version::new("1"), payload: Some(Payload::from(self.0)) })
+///         Ok(Stored::present(Version::new("1"), self.0))
+///     }
+///     async fn confirm(&self, _: &Version) -> Result<bool> {
+///         Ok(true)
 ///     }
 ///     async fn store(&self, _: &Version, _: &Payload) -> Result<StoreOutcome> {
 ///         unreachable!("core refuses to write on what is read-only")
@@ -296,9 +436,19 @@ pub trait StorageBackend: fmt::Debug + Send + Sync + 'static {
     /// Reads what is stored.
     ///
     /// # Errors
-    /// Of the kind that tells the caller what to do, above all [`NotFound`](crate::ErrorKind::NotFound) for a store
-    /// that does not exist and [`AccessDenied`](crate::ErrorKind::AccessDenied).
+    /// Of the kind that tells the caller what to do, such as [`AccessDenied`](crate::ErrorKind::AccessDenied). Nothing
+    /// stored is no error but [`Stored::Absent`].
     async fn load(&self) -> Result<Stored>;
+
+    /// Reads by another route than [`load`](Self::load) does, and tells whether `version`, which a load returned, is
+    /// current.
+    ///
+    /// Core asks when a load returns an earlier version than it has seen: only a confirmed one is a rollback, any other
+    /// a stale read. A backend whose reads are fresh may answer `true` without reading.
+    ///
+    /// # Errors
+    /// As those of [`load`](Self::load). A version that does not exist any more is no error but not current.
+    async fn confirm(&self, version: &Version) -> Result<bool>;
 
     /// Stores `payload` if `expected` is still the current version.
     ///
@@ -324,6 +474,10 @@ macro_rules! forward {
                 (**self).load().await
             }
 
+            async fn confirm(&self, version: &Version) -> Result<bool> {
+                (**self).confirm(version).await
+            }
+
             async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
                 (**self).store(expected, payload).await
             }
@@ -336,6 +490,7 @@ forward!(Arc, Box);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Outcome;
 
     #[test]
     fn a_place_and_a_version_are_shown_as_they_are_named() {
@@ -345,6 +500,21 @@ mod tests {
         let version = Version::new("v7");
         assert_eq!((version.as_str(), version.to_string()), ("v7", "v7".to_owned()));
         assert_eq!(format!("{version:>4}|{version:?}"), "  v7|Version(v7)");
+    }
+
+    #[test]
+    fn absence_becomes_the_error_unchanged() {
+        let absence = Absence::new("no such secret").with_hint("create it");
+        for (absence, message) in [
+            (absence.clone(), "no such secret"),
+            (absence.clone().with_code("Gone"), "no such secret (Gone)"),
+            (absence.clone().with_request_id("7"), "no such secret (request 7)"),
+            (absence.with_code("Gone").with_request_id("7"), "no such secret (Gone, request 7)"),
+        ] {
+            let error = Error::from(absence);
+            assert_eq!((error.kind(), error.outcome()), (ErrorKind::NotFound, Outcome::NotApplied));
+            assert_eq!(error.to_string(), format!("not found: {message}; create it"));
+        }
     }
 
     #[test]

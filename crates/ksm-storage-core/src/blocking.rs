@@ -29,8 +29,9 @@ use tokio::{
 use tracing::instrument::WithSubscriber;
 
 use crate::{
-    BindState, Capabilities, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation, Outcome,
-    Result, SecretRef, SecretString, Snapshot, StorageBackend, storage::is_changing_any,
+    BindState, Capabilities, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation, Result,
+    SecretRef, SecretString, Snapshot, StorageBackend,
+    storage::{is_changing_any, within_change},
 };
 
 /// A configuration in a backend, for programs without an async runtime of their own.
@@ -209,7 +210,7 @@ impl ConfigStorage {
         F: Future<Output: Send> + Send + 'static,
     {
         if is_changing_any() || self.runtime.is_current() {
-            return Err(self.storage.within_change());
+            return Err(within_change().with_location(self.location()));
         }
         self.runtime.run(Duration::MAX, call(self.storage.clone()))
     }
@@ -221,13 +222,10 @@ impl ConfigStorage {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let refuse = |error: Error| {
-            let location = self.location();
-            E::from(error.with_location(location).with_operation(operation))
-        };
+        let refuse = |error| E::from(self.storage.decorate(operation, error));
         // A change that blocks its thread holds up all that this thread drives, deadlines included.
         if is_changing_any() || self.runtime.is_current() {
-            return Err(refuse(self.storage.within_change()));
+            return Err(refuse(within_change()));
         }
         let limit = self.storage.deadline().saturating_add(GRACE);
         self.runtime.run(limit, call(self.storage.clone())).unwrap_or_else(|error| Err(refuse(error)))
@@ -255,8 +253,7 @@ struct RuntimeThread {
 impl RuntimeThread {
     fn start() -> Result<Self> {
         let failed = |error| {
-            Error::new(ErrorKind::Runtime, "the storage's runtime thread cannot be started")
-                .with_outcome(Outcome::NotApplied)
+            Error::not_applied(ErrorKind::Runtime, "the storage's runtime thread cannot be started")
                 .with_source(error)
         };
         let (stop, stopped) = oneshot::channel::<()>();

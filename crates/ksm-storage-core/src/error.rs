@@ -65,6 +65,28 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// The kind's name, for logs, JSON and other languages. It never changes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessDenied => "access_denied",
+            Self::Conflict => "conflict",
+            Self::Credentials => "credentials",
+            Self::Displaced => "displaced",
+            Self::InvalidArgument => "invalid_argument",
+            Self::InvalidConfig => "invalid_config",
+            Self::NotFound => "not_found",
+            Self::ReadOnly => "read_only",
+            Self::Refused => "refused",
+            Self::Runtime => "runtime",
+            Self::Throttled => "throttled",
+            Self::Timeout => "timeout",
+            Self::TooLarge => "too_large",
+            Self::Unavailable => "unavailable",
+            Self::Unexpected => "unexpected",
+            Self::Unsupported => "unsupported",
+        }
+    }
+
     fn describe(self) -> &'static str {
         match self {
             Self::AccessDenied => "access denied",
@@ -98,6 +120,17 @@ pub enum Outcome {
     Applied,
 }
 
+impl Outcome {
+    /// The outcome's name, for logs, JSON and other languages. It never changes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotApplied => "not_applied",
+            Self::Unknown => "unknown",
+            Self::Applied => "applied",
+        }
+    }
+}
+
 /// The call that an [`Error`] comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -123,7 +156,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The method's name.
+    /// The method's name, for logs, JSON and other languages. It never changes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Delete => "delete",
@@ -177,7 +210,8 @@ struct Inner {
 }
 
 impl Error {
-    /// An error whose [`outcome`](Self::outcome) is [`Outcome::Unknown`] until said otherwise.
+    /// An error whose [`outcome`](Self::outcome) is [`Outcome::Unknown`] until said otherwise; see
+    /// [`not_applied`](Self::not_applied).
     ///
     /// The message must hold no configuration value, no credential and nothing that a service replied.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
@@ -193,9 +227,16 @@ impl Error {
         }))
     }
 
+    /// An error of a call that is certain to have changed nothing, now or later.
+    ///
+    /// The message must be as clean as that of [`new`](Self::new).
+    pub fn not_applied(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(kind, message).with_outcome(Outcome::NotApplied)
+    }
+
     /// What a change returns to refuse being stored; see [`ConfigStorage::update`](crate::ConfigStorage::update).
     pub fn refused(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorKind::Refused, message).with_outcome(Outcome::NotApplied)
+        Self::not_applied(ErrorKind::Refused, message)
     }
 
     /// States what became of the write. Claim [`Outcome::NotApplied`] only where it is certain.
@@ -227,18 +268,19 @@ impl Error {
         self
     }
 
+    /// Names the call and, unless the backend has named a better one, the place: the last step of every call, and of
+    /// no other function.
+    pub(crate) fn decorate(mut self, operation: Operation, location: impl FnOnce() -> Location) -> Self {
+        self.0.location.get_or_insert_with(location);
+        self.with_operation(operation)
+    }
+
     /// Names the call. A read changes nothing, whatever its error said.
     pub(crate) fn with_operation(mut self, operation: Operation) -> Self {
         self.0.operation = Some(operation);
         if !operation.writes() {
             self.0.outcome = Outcome::NotApplied;
         }
-        self
-    }
-
-    /// Fills in the location, unless the backend has named a better one.
-    pub(crate) fn or_location(mut self, location: impl FnOnce() -> Location) -> Self {
-        self.0.location.get_or_insert_with(location);
         self
     }
 
@@ -333,8 +375,7 @@ mod tests {
     #[test]
     fn display_is_one_line_with_place_cause_outcome_and_remedy() {
         let error = Error::new(ErrorKind::Timeout, "no answer within 15 s")
-            .with_operation(Operation::Set)
-            .with_location(Location::new("memory", "1"))
+            .decorate(Operation::Set, || Location::new("memory", "1"))
             .with_hint("try again");
         assert_eq!(
             error.to_string(),
@@ -398,10 +439,9 @@ mod tests {
         assert!(error::Error::source(&bare).is_none());
         let (place, version) = (Location::new("memory", "1"), Version::new("v7"));
         let error = bare
-            .with_operation(Operation::Update)
             .with_displaced(version.clone())
-            .or_location(|| place.clone())
-            .or_location(|| Location::new("memory", "2"))
+            .decorate(Operation::Update, || place.clone())
+            .decorate(Operation::Update, || Location::new("memory", "2"))
             .with_source(fmt::Error);
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Displaced, Some(Operation::Update)));
         assert_eq!((error.location(), error.displaced()), (Some(&place), Some(&version)));

@@ -32,7 +32,7 @@
 //! | writing | [`ConfigStorage::set`], [`update`](ConfigStorage::update), [`save`](ConfigStorage::save), [`replace`](ConfigStorage::replace) |
 //! | the content | [`ConfigDocument`], [`ConfigKey`], [`BindState`] |
 //! | failures | [`Error`] with its [`ErrorKind`] and, for writes, its [`Outcome`] |
-//! | a backend | [`StorageBackend`] with [`Stored`], [`StoreOutcome`], [`Version`], [`Payload`], [`Capabilities`] |
+//! | a backend | [`StorageBackend`] with [`Stored`], [`Absence`], [`StoreOutcome`], [`Version`], [`Payload`], [`Capabilities`] |
 //! | no async runtime | [`blocking`] |
 //! | tests that never wait | [`Clock`] |
 //!
@@ -54,6 +54,7 @@ mod clock;
 mod document;
 mod error;
 mod key;
+mod nonce;
 #[cfg(all(test, shuttle))]
 mod schedules;
 mod snapshot;
@@ -61,12 +62,14 @@ mod storage;
 mod sync;
 
 pub use backend::{
-    Capabilities, Displaced, Location, Payload, StorageBackend, StoreOutcome, Stored, Version, Writes,
+    Absence, Capabilities, Displaced, Location, Payload, StorageBackend, StoreOutcome, Stored, Version,
+    Writes,
 };
 pub use clock::{Clock, SystemClock};
 pub use document::{BindState, ConfigDocument};
 pub use error::{Error, ErrorKind, Operation, Outcome, Result};
 pub use key::ConfigKey;
+pub use nonce::{NONCE_LEN, append_nonce, read_nonce, strip_nonce};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use snapshot::{SecretRef, Snapshot};
 pub use storage::{ConfigStorage, ConfigStorageBuilder};

@@ -53,6 +53,10 @@ impl StorageBackend for Slow {
         result
     }
 
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        self.0.confirm(version).await
+    }
+
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         pause().await;
         let result = self.0.store(expected, payload).await;

@@ -17,7 +17,7 @@ use ksm_storage_core::{
     ConfigStorage, Error, ErrorKind, Outcome,
 };
 use ksm_storage_memory::MemoryBackend;
-use ksm_storage_testkit::{LoadFault, Probe, StoreFault, TestClock};
+use ksm_storage_testkit::{Probe, StoreFault};
 
 async fn open(json: &str) -> (ConfigStorage, Probe, MemoryBackend) {
     let backend = MemoryBackend::from_config(json);
@@ -238,23 +238,6 @@ fn reads_need_no_runtime_and_writes_say_so() {
         panic!("it waits for a runtime");
     };
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Runtime);
-}
-
-/// No single call lasts the two seconds that it takes to believe a rollback, but together they do.
-#[tokio::test]
-async fn a_rollback_is_believed_by_calls_with_a_short_deadline() {
-    let backend = MemoryBackend::from_config(r#"{"url":"old"}"#);
-    let probe = Probe::new(Arc::new(backend));
-    let clock = TestClock::new();
-    let deadline = std::time::Duration::from_millis(1_500);
-    let builder = ConfigStorage::builder(probe.clone()).clock(clock).deadline(deadline);
-    let storage = builder.open().await.unwrap();
-    let old = ksm_storage_core::StorageBackend::load(&probe).await.unwrap();
-    storage.set(Url, "new").await.unwrap();
-    probe.fail_loads(vec![LoadFault::Return(old); 50]);
-    assert_eq!(storage.refresh().await.unwrap_err().kind(), ErrorKind::Timeout);
-    storage.refresh().await.unwrap();
-    assert_eq!(storage.get(Url).unwrap().expose_secret(), "old");
 }
 
 #[tokio::test]

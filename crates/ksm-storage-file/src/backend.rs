@@ -94,6 +94,10 @@ impl StorageBackend for FileBackend {
         self.blocking(move || Ok(read::current(&Place::of(&path)?)?.stored)).await
     }
 
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        Ok(self.load().await?.version() == version)
+    }
+
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         let (path, durability) = (Arc::clone(&self.path), self.durability);
         let (expected, payload) = (expected.clone(), payload.clone());

@@ -7,18 +7,21 @@ use std::{
     time::Duration,
 };
 
-use ksm_storage_core::{ConfigDocument, ErrorKind, Payload, Result, Stored};
+use ksm_storage_core::{
+    Absence, ConfigDocument, ErrorKind, NONCE_LEN, Payload, Result, Stored, read_nonce, strip_nonce,
+};
 
 use crate::{
     error::{failed, quoted, refused},
     lock, os,
     place::Place,
-    version::{self, FRAME},
+    version,
 };
 
+const CREATE: &str = "store `{}` there first, or open with open_or_create";
 /// The largest document there is.
 pub(crate) const MAX_PAYLOAD: usize = ConfigDocument::MAX_LEN;
-const MAX_FILE: usize = MAX_PAYLOAD + FRAME;
+const MAX_FILE: usize = MAX_PAYLOAD + NONCE_LEN;
 /// How often a file is read that changes while it is, and the pause between: who writes in place is done soon.
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(2);
@@ -38,9 +41,8 @@ pub(crate) struct Content {
 
 impl Content {
     pub(crate) fn stored(&self) -> Stored {
-        let (payload, nonce) = version::unframe(self.bytes.clone());
-        let version = version::of_file(&self.bytes, nonce, &self.metadata);
-        Stored { version, payload: Some(payload) }
+        let version = version::of_file(&self.bytes, read_nonce(&self.bytes), &self.metadata);
+        Stored::present(version, strip_nonce(self.bytes.clone()))
     }
 
     /// By this another process knows the content again.
@@ -61,7 +63,8 @@ pub(crate) fn current(place: &Place) -> Result<Current> {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let version = version::of_nothing(lock::last_writer(place)?.map(|writer| writer.nonce));
-                return Ok(Current { stored: Stored { version, payload: None }, file: None });
+                let absence = Absence::new(format!("there is no file {}", path.display())).with_hint(CREATE);
+                return Ok(Current { stored: Stored::absent(version, absence), file: None });
             }
             Err(error) => return Err(failed("open", &path, error)),
         };

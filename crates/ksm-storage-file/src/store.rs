@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ksm_storage_core::{Displaced, ErrorKind, Outcome, Payload, Result, StoreOutcome, Version};
+use ksm_storage_core::{
+    Displaced, ErrorKind, Outcome, Payload, Result, StoreOutcome, Version, append_nonce, read_nonce,
+};
 
 use crate::{
     Durability,
@@ -16,7 +18,7 @@ use crate::{
     place::Place,
     read::{self, Content, MAX_PAYLOAD},
     step::{Step, reached},
-    version::{self, of_file},
+    version::of_file,
 };
 
 const CONFLICT: StoreOutcome = StoreOutcome::Conflict { current: None };
@@ -40,7 +42,7 @@ pub(crate) fn store(
         return Ok(CONFLICT);
     }
     let current = read::current(&place)?;
-    if current.stored.version != *expected {
+    if current.stored.version() != expected {
         return Ok(StoreOutcome::Conflict { current: Some(current.stored) });
     }
     if let Some(content) = &current.file {
@@ -104,7 +106,7 @@ impl New {
         os::private(options.write(true).create_new(true));
         let file = options.open(&path).map_err(|error| failed("create", &path, error))?;
         reached(Step::Created);
-        let mut new = Self { path, known: true, file, bytes: version::frame(payload, nonce) };
+        let mut new = Self { path, known: true, file, bytes: append_nonce(payload, nonce) };
         new.fill(old, durability).map_err(|error| failed("write", &new.path, error))?;
         Ok(new)
     }
@@ -190,7 +192,7 @@ fn clear(place: &Place, last: Writer) -> Result<Vec<u64>> {
     // Before it announced what it replaces it had displaced nothing: what is left is its own, however little was written.
     let known = replaces == 0
         || match read::unchecked(&path) {
-            Ok(content) => content.digest() == replaces || version::unframe(content.bytes).1 == Some(nonce),
+            Ok(content) => content.digest() == replaces || read_nonce(&content.bytes) == Some(nonce),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
     if !known {
@@ -214,7 +216,7 @@ fn keep(place: &Place, nonce: u64) -> Option<PathBuf> {
 /// The last of the files that are kept, and a command that shows them all.
 fn foreign(kept: &[PathBuf]) -> Option<Displaced> {
     let version = match read::unchecked(kept.last()?) {
-        Ok(content) => content.stored().version,
+        Ok(content) => content.stored().version().clone(),
         Err(_) => Version::new("foreign"),
     };
     let command = kept.iter().fold("cat".to_owned(), |command, path| command + " " + &quoted(path));

@@ -35,7 +35,7 @@ const STEPS: [Step; 9] = [
 ];
 
 fn version(path: &Path) -> Version {
-    read::current(&Place::of(path).unwrap()).unwrap().stored.version
+    read::current(&Place::of(path).unwrap()).unwrap().stored.version().clone()
 }
 
 fn write_on(expected: &Version, path: &Path, payload: &str) -> StoreOutcome {
@@ -47,7 +47,8 @@ fn write(path: &Path, payload: &str) -> StoreOutcome {
 }
 
 fn content(path: &Path) -> Option<String> {
-    let payload = read::current(&Place::of(path).unwrap()).unwrap().stored.payload?;
+    let current = read::current(&Place::of(path).unwrap()).unwrap();
+    let payload = current.stored.payload()?;
     Some(String::from_utf8(payload.as_bytes().to_vec()).unwrap())
 }
 
@@ -173,7 +174,7 @@ fn what_lands_before_the_check_is_a_conflict() {
     let foreign = path.clone();
     let outcome = write_while(Step::Locked, &path, move || replace(&foreign, "foreign", 0o600));
     let StoreOutcome::Conflict { current: Some(current) } = outcome else { panic!("{outcome:?}") };
-    assert_eq!(current.payload, Some("foreign".into()));
+    assert_eq!(current.payload(), Some(&"foreign".into()));
     assert_eq!(content(&path).as_deref(), Some("foreign"));
 }
 

@@ -83,8 +83,8 @@ async fn what_an_editor_writes_in_place_is_seen_and_not_lost() {
     let loaded = backend.load().await.unwrap();
     // As long as before, in the same file, and perhaps within one tick of the file system's clock.
     fs::write(&path, r#"{"url":"2"}"#).unwrap();
-    assert_ne!(backend.load().await.unwrap().version, loaded.version);
-    let stored = backend.store(&loaded.version, &Payload::from(r#"{"url":"3"}"#)).await.unwrap();
+    assert_ne!(backend.load().await.unwrap().version(), loaded.version());
+    let stored = backend.store(loaded.version(), &Payload::from(r#"{"url":"3"}"#)).await.unwrap();
     assert!(matches!(stored, StoreOutcome::Conflict { .. }), "{stored:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), r#"{"url":"2"}"#);
 }
@@ -143,7 +143,7 @@ async fn links_are_followed_and_stay() {
 
     // By whatever name, it is one store.
     let (one, other) = (FileBackend::new(&link), FileBackend::new(&path));
-    let expected = one.load().await.unwrap().version;
+    let expected = one.load().await.unwrap().version().clone();
     assert!(matches!(one.store(&expected, &"{}".into()).await, Ok(StoreOutcome::Committed { .. })));
     assert!(matches!(other.store(&expected, &"{}".into()).await, Ok(StoreOutcome::Conflict { .. })));
 }
@@ -208,11 +208,11 @@ async fn a_dropped_call_takes_effect_once_or_never() {
             // The thread may be done already; mostly it is not.
             let _ = pin!(backend.load()).poll(&mut Context::from_waker(Waker::noop()));
             let _ =
-                pin!(backend.store(&before.version, &payload)).poll(&mut Context::from_waker(Waker::noop()));
+                pin!(backend.store(before.version(), &payload)).poll(&mut Context::from_waker(Waker::noop()));
         }
-        drop((backend.load(), backend.store(&before.version, &payload)));
+        drop((backend.load(), backend.store(before.version(), &payload)));
         // Whoever is first, this store or the dropped one: the other one's condition no longer holds.
-        let own = backend.store(&before.version, &"{}".into()).await.unwrap();
+        let own = backend.store(before.version(), &"{}".into()).await.unwrap();
         let after = backend.load().await.unwrap();
         let mut expected = Payload::from("{}");
         if let StoreOutcome::Conflict { .. } = own {
@@ -220,10 +220,10 @@ async fn a_dropped_call_takes_effect_once_or_never() {
             stored += 1;
             expected = payload;
         }
-        assert_eq!(after.payload, Some(expected));
+        assert_eq!(after.payload(), Some(&expected));
         // A dropped store that came too late changes nothing any more.
         let after = backend.load().await.unwrap();
-        let outcome = backend.store(&after.version, &"{}".into()).await.unwrap();
+        let outcome = backend.store(after.version(), &"{}".into()).await.unwrap();
         assert!(matches!(outcome, StoreOutcome::Committed { .. }), "{outcome:?}");
     }
     assert!(stored > 0, "no dropped store took effect, so this shows little");

@@ -8,8 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use ksm_storage_core::{
-    Capabilities, Location, Payload, Result, StorageBackend, StoreOutcome, Stored, Version, Writes,
+    Absence, Capabilities, Location, Payload, Result, StorageBackend, StoreOutcome, Stored, Version, Writes,
 };
+
+const CREATE: &str = "store `{}` there first, or open with open_or_create";
 
 static NEXT_STORE: AtomicU64 = AtomicU64::new(1);
 
@@ -76,7 +78,11 @@ impl Default for MemoryBackend {
 
 impl State {
     fn stored(&self) -> Stored {
-        Stored { version: Version::new(self.version.to_string()), payload: self.payload.clone() }
+        let version = Version::new(self.version.to_string());
+        match &self.payload {
+            Some(payload) => Stored::present(version, payload.clone()),
+            None => Stored::absent(version, Absence::new("nothing is stored here").with_hint(CREATE)),
+        }
     }
 }
 
@@ -94,15 +100,19 @@ impl StorageBackend for MemoryBackend {
         Ok(self.lock().stored())
     }
 
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        Ok(self.lock().stored().version() == version)
+    }
+
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         let mut state = self.lock();
         let current = state.stored();
-        if current.version != *expected {
+        if current.version() != expected {
             return Ok(StoreOutcome::Conflict { current: Some(current) });
         }
         state.version += 1;
         state.payload = Some(payload.clone());
-        Ok(StoreOutcome::committed(state.stored().version))
+        Ok(StoreOutcome::committed(state.stored().version().clone()))
     }
 }
 
@@ -124,11 +134,11 @@ mod tests {
     #[tokio::test]
     async fn only_a_store_on_the_current_version_is_made() {
         let backend = MemoryBackend::from_config("{}");
-        let before = backend.load().await.unwrap().version;
+        let before = backend.load().await.unwrap().version().clone();
         let made = backend.store(&before, &r#"{"a":1}"#.into()).await.unwrap();
         let current = backend.load().await.unwrap();
-        assert_eq!(made, StoreOutcome::committed(current.version.clone()));
-        assert_ne!(current.version, before);
+        assert_eq!(made, StoreOutcome::committed(current.version().clone()));
+        assert_ne!(*current.version(), before);
         let refused = backend.store(&before, &r#"{"a":2}"#.into()).await.unwrap();
         assert_eq!(refused, StoreOutcome::Conflict { current: Some(current) });
         assert_eq!(backend.read(), Some(r#"{"a":1}"#.into()));

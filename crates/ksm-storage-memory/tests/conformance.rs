@@ -61,6 +61,10 @@ impl StorageBackend for Restricted {
         self.0.load().await
     }
 
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        self.0.confirm(version).await
+    }
+
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         self.0.store(expected, payload).await
     }

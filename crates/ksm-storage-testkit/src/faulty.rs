@@ -180,6 +180,10 @@ impl StorageBackend for FaultyBackend {
         }
     }
 
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        self.inner.confirm(version).await
+    }
+
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         let (fault, early) = self.fault();
         let Some(fault) = fault else { return self.inner.store(expected, payload).await };

@@ -45,6 +45,7 @@ struct State {
     stores: AtomicUsize,
     load_faults: Mutex<VecDeque<LoadFault>>,
     store_faults: Mutex<VecDeque<StoreFault>>,
+    rolled_back: Mutex<Option<Version>>,
     load_gate: Gate,
     store_gate: Gate,
 }
@@ -56,6 +57,8 @@ pub enum LoadFault {
     Fail(Error),
     /// Returns this, which was current earlier.
     Return(Stored),
+    /// Returns this, and the store confirms it.
+    RolledBack(Stored),
     /// Never ends.
     Hang,
 }
@@ -128,10 +131,22 @@ impl StorageBackend for Probe {
             None => self.inner.load().await,
             Some(LoadFault::Fail(error)) => Err(error),
             Some(LoadFault::Return(stored)) => Ok(stored),
+            Some(LoadFault::RolledBack(stored)) => {
+                *lock(&self.state.rolled_back) = Some(stored.version().clone());
+                Ok(stored)
+            }
             Some(LoadFault::Hang) => std::future::pending().await,
         };
         self.state.load_gate.pass().await;
         result
+    }
+
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        if lock(&self.state.rolled_back).as_ref() == Some(version) {
+            return Ok(true);
+        }
+        // The stale loads that are this probe's doing are none that the backend knows of.
+        Ok(self.inner.confirm(version).await? && self.inner.load().await?.version() == version)
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {

@@ -31,8 +31,8 @@ async fn stores(rates: FaultRates, seed: u64) -> Seen {
     for number in 0..CALLS {
         let before = inner.load().await.unwrap();
         let payload = Payload::from(format!("{{\"url\":\"{number}\"}}"));
-        let stored = ended(backend.store(&before.version, &payload)).await;
-        let applied = inner.load().await.unwrap().payload.as_ref() == Some(&payload);
+        let stored = ended(backend.store(before.version(), &payload)).await;
+        let applied = inner.load().await.unwrap().payload().cloned().as_ref() == Some(&payload);
         match stored {
             None => found.hung += 1,
             Some(Ok(StoreOutcome::Committed { .. })) => {

@@ -13,7 +13,11 @@ use ksm_storage::{
 struct Row(Arc<Mutex<(u64, Option<Payload>)>>);
 
 fn stored((number, payload): &(u64, Option<Payload>)) -> Stored {
-    Stored { version: Version::new(number.to_string()), payload: payload.clone() }
+    let version = Version::new(number.to_string());
+    match payload {
+        Some(payload) => Stored::present(version, payload.clone()),
+        None => Stored::absent(version, "the row is empty"),
+    }
 }
 
 #[async_trait::async_trait]
@@ -27,13 +31,16 @@ impl StorageBackend for Row {
     async fn load(&self) -> Result<Stored> {
         Ok(stored(&self.0.lock().expect("no holder of it panics")))
     }
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        Ok(stored(&self.0.lock().expect("no holder of it panics")).version() == version)
+    }
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         let mut row = self.0.lock().expect("no holder of it panics");
-        if stored(&row).version != *expected {
+        if stored(&row).version() != expected {
             return Ok(StoreOutcome::Conflict { current: Some(stored(&row)) });
         }
         *row = (row.0 + 1, Some(payload.clone()));
-        Ok(StoreOutcome::committed(stored(&row).version))
+        Ok(StoreOutcome::committed(stored(&row).version().clone()))
     }
 }
 

@@ -115,9 +115,9 @@ async fn core_types(looked: &mut Looked) {
     looked.at(&storage.get(ConfigKey::Url).unwrap());
     looked.at(&ConfigStorage::builder(MemoryBackend::from_config(document())));
     let payload = Payload::from(document());
-    let stored = Stored { version: Version::new("1"), payload: Some(payload.clone()) };
+    let stored = Stored::present(Version::new("1"), payload.clone());
     looked.at(&payload);
-    looked.at(&stored.version);
+    looked.at(stored.version());
     looked.at(&StoreOutcome::Conflict { current: Some(stored.clone()) });
     looked.at(&stored);
     looked.at(&Displaced::Foreign { version: Version::new("1"), inspect: None });
@@ -275,6 +275,10 @@ impl StorageBackend for Failing {
     async fn load(&self) -> Result<Stored> {
         self.fail()?;
         self.1.load().await
+    }
+
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        self.1.confirm(version).await
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {

@@ -92,7 +92,7 @@ async fn own_writers_never_displace_each_other() {
         tokio::spawn(async move {
             let mut commits = 0;
             while commits < 50 {
-                let version = backend.load().await.unwrap().version;
+                let version = backend.load().await.unwrap().version().clone();
                 match store(&backend, &version, &format!(r#"{{"n":{commits}}}"#)).await.unwrap() {
                     StoreOutcome::Committed { displaced, .. } => {
                         assert!(!matches!(displaced, Displaced::Foreign { .. }), "{displaced:?}");

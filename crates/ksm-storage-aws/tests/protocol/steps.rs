@@ -17,8 +17,8 @@ async fn equal_contents_of_two_writers_do_not_both_win() {
     for (one, other) in BOTH.iter().flat_map(|&one| BOTH.map(|other| (one, other))) {
         let region = Region::new(Some("{}"));
         let (one, other) = (region.backend(one), region.backend(other));
-        let version = one.load().await.unwrap().version;
-        assert_eq!(other.load().await.unwrap().version, version);
+        let version = one.load().await.unwrap().version().clone();
+        assert_eq!(other.load().await.unwrap().version().clone(), version);
         committed(store(&one, &version, r#"{"n":1}"#).await.unwrap());
         let outcome = store(&other, &version, r#"{"n":1}"#).await.unwrap();
         assert!(matches!(outcome, StoreOutcome::Conflict { .. }), "{outcome:?}");
@@ -31,11 +31,11 @@ async fn a_lost_reply_is_found_out() {
         for how in Break::ALL {
             let region = Region::new(Some("{}"));
             let backend = region.backend(concurrency);
-            let version = backend.load().await.unwrap().version;
+            let version = backend.load().await.unwrap().version().clone();
             region.emulator.fail(Action::PutSecretValue, [Fault::After(how)]);
             region.emulator.fail(Action::UpdateSecretVersionStage, [Fault::After(how)]);
             let (version, _) = committed(store(&backend, &version, r#"{"n":1}"#).await.unwrap());
-            assert_eq!(backend.load().await.unwrap().version, version, "{how:?}");
+            assert_eq!(backend.load().await.unwrap().version().clone(), version, "{how:?}");
             assert_eq!(region.current(), r#"{"n":1}"#);
         }
     }
@@ -51,14 +51,14 @@ async fn a_lost_reply_whose_version_was_built_upon_is_still_ours() {
             // Between the lost put and the look at its slot, another writer builds on it.
             Box::new(move || {
                 let build = async move {
-                    let version = elsewhere.load().await.unwrap().version;
+                    let version = elsewhere.load().await.unwrap().version().clone();
                     committed(store(&elsewhere, &version, r#"{"n":2}"#).await.unwrap());
                 };
                 std::thread::spawn(move || Runtime::new().unwrap().block_on(build)).join().unwrap();
             })
         };
         let backend = region.interposed(concurrency, [("slot", step)]);
-        let version = backend.load().await.unwrap().version;
+        let version = backend.load().await.unwrap().version().clone();
         let action = match concurrency {
             Concurrency::Optimistic => Action::PutSecretValue,
             Concurrency::Strict => Action::UpdateSecretVersionStage,
@@ -76,7 +76,7 @@ async fn a_put_that_may_still_arrive_is_unknown_and_a_stage_that_may_is_not_appl
     {
         let region = Region::new(Some("{}"));
         let backend = region.backend(concurrency);
-        let version = backend.load().await.unwrap().version;
+        let version = backend.load().await.unwrap().version().clone();
         region.emulator.fail(Action::PutSecretValue, [Fault::Before(Break::Hang)]);
         let error = store(&backend, &version, r#"{"n":1}"#).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, outcome));
@@ -88,7 +88,7 @@ async fn a_put_that_may_still_arrive_is_unknown_and_a_stage_that_may_is_not_appl
 async fn a_move_that_may_still_arrive_is_unknown() {
     let region = Region::new(Some("{}"));
     let backend = region.backend(Concurrency::Strict);
-    let version = backend.load().await.unwrap().version;
+    let version = backend.load().await.unwrap().version().clone();
     region.emulator.fail(Action::UpdateSecretVersionStage, [Fault::Before(Break::Status(500))]);
     let error = store(&backend, &version, r#"{"n":1}"#).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));
@@ -99,7 +99,7 @@ async fn a_rollback_does_not_stop_writes() {
     for concurrency in BOTH {
         let region = Region::new(Some("{}"));
         let backend = region.backend(concurrency);
-        let first = backend.load().await.unwrap().version;
+        let first = backend.load().await.unwrap().version().clone();
         for round in 1..=3 {
             let start = tokio::time::Instant::now();
             committed(store(&backend, &first, &format!(r#"{{"n":{round}}}"#)).await.unwrap());
@@ -116,11 +116,11 @@ async fn a_crashed_stager_does_not_stop_writes() {
     for concurrency in BOTH {
         let region = Region::new(Some("{}"));
         let crashing = region.backend(Concurrency::Strict);
-        let version = crashing.load().await.unwrap().version;
+        let version = crashing.load().await.unwrap().version().clone();
         region.emulator.fail(Action::UpdateSecretVersionStage, [Fault::Before(Break::Hang)]);
         store(&crashing, &version, r#"{"lost":1}"#).await.unwrap_err();
         let backend = region.backend(concurrency);
-        let version = backend.load().await.unwrap().version;
+        let version = backend.load().await.unwrap().version().clone();
         committed(store(&backend, &version, r#"{"n":1}"#).await.unwrap());
         assert_eq!(region.current(), r#"{"n":1}"#);
     }
@@ -131,7 +131,7 @@ async fn a_stale_read_is_no_burnt_slot() {
     for concurrency in BOTH {
         let region = Region::new(Some("{}"));
         let (one, other) = (region.backend(concurrency), region.backend(concurrency));
-        let version = other.load().await.unwrap().version;
+        let version = other.load().await.unwrap().version().clone();
         one.load().await.unwrap();
         committed(store(&one, &version, r#"{"n":1}"#).await.unwrap());
         // Every further read of the loser is stale.
@@ -148,10 +148,10 @@ async fn two_initialisers_of_an_empty_secret_collide() {
         let region = Region::new(None);
         let (one, other) = (region.backend(one), region.backend(other));
         let stored = one.load().await.unwrap();
-        assert_eq!(stored.payload, None);
+        assert_eq!(stored.payload(), None);
         assert_eq!(other.load().await.unwrap(), stored);
-        committed(store(&one, &stored.version, "{}").await.unwrap());
-        let outcome = store(&other, &stored.version, "{}").await.unwrap();
+        committed(store(&one, stored.version(), "{}").await.unwrap());
+        let outcome = store(&other, stored.version(), "{}").await.unwrap();
         assert!(matches!(outcome, StoreOutcome::Conflict { .. }), "{outcome:?}");
     }
 }
@@ -160,7 +160,7 @@ async fn two_initialisers_of_an_empty_secret_collide() {
 async fn a_secret_made_anew_under_its_name_is_another_one() {
     let region = Region::new(Some("{}"));
     let backend = region.backend(Concurrency::Optimistic);
-    let version = backend.load().await.unwrap().version;
+    let version = backend.load().await.unwrap().version().clone();
     region.secret.remove();
     region.secret.overwrite(Value::Text("{}".into()));
     assert_eq!(backend.load().await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -177,8 +177,8 @@ async fn a_foreign_write_before_the_load_is_respected() {
         backend.load().await.unwrap();
         region.secret.overwrite(Value::Binary(r#"{"foreign":1}"#.into()));
         let loaded = backend.load().await.unwrap();
-        assert_eq!(loaded.payload, Some(r#"{"foreign":1}"#.into()));
-        let (_, displaced) = committed(store(&backend, &loaded.version, r#"{"n":1}"#).await.unwrap());
+        assert_eq!(loaded.payload(), Some(&r#"{"foreign":1}"#.into()));
+        let (_, displaced) = committed(store(&backend, loaded.version(), r#"{"n":1}"#).await.unwrap());
         assert_eq!(displaced, Displaced::Nothing);
     }
 }
@@ -187,7 +187,7 @@ async fn a_foreign_write_before_the_load_is_respected() {
 async fn a_foreign_write_after_the_load_is_reported_or_prevented() {
     let region = Region::new(Some("{}"));
     let backend = region.interposed(Concurrency::Optimistic, [("put", foreign(&region))]);
-    let version = backend.load().await.unwrap().version;
+    let version = backend.load().await.unwrap().version().clone();
     let (_, displaced) = committed(store(&backend, &version, r#"{"n":1}"#).await.unwrap());
     let Displaced::Foreign { version, inspect } = displaced else { panic!("not reported: {displaced:?}") };
     let arn = region.secret.arn().unwrap();
@@ -200,7 +200,7 @@ async fn a_foreign_write_after_the_load_is_reported_or_prevented() {
     for before in ["put", "move"] {
         let region = Region::new(Some("{}"));
         let backend = region.interposed(Concurrency::Strict, [(before, foreign(&region))]);
-        let version = backend.load().await.unwrap().version;
+        let version = backend.load().await.unwrap().version().clone();
         let outcome = store(&backend, &version, r#"{"n":1}"#).await.unwrap();
         assert!(matches!(outcome, StoreOutcome::Conflict { current: Some(_) }), "{outcome:?}");
         assert_eq!(region.current(), r#"{"foreign":1}"#);
@@ -213,7 +213,7 @@ async fn the_window_that_cannot_be_decided_is_said_to_be_so() {
     let region = Region::new(Some("{}"));
     let steps = [("put", foreign(&region)), ("previous", foreign(&region))];
     let backend = region.interposed(Concurrency::Optimistic, steps);
-    let version = backend.load().await.unwrap().version;
+    let version = backend.load().await.unwrap().version().clone();
     let (_, displaced) = committed(store(&backend, &version, r#"{"n":1}"#).await.unwrap());
     assert_eq!(displaced, Displaced::Unverified);
 }
@@ -222,7 +222,7 @@ async fn the_window_that_cannot_be_decided_is_said_to_be_so() {
 async fn a_check_that_fails_does_not_fail_the_write() {
     let region = Region::new(Some("{}"));
     let backend = region.backend(Concurrency::Optimistic);
-    let version = backend.load().await.unwrap().version;
+    let version = backend.load().await.unwrap().version().clone();
     region.emulator.deny(Action::GetSecretValue, "AccessDeniedException");
     let (_, displaced) = committed(store(&backend, &version, r#"{"n":1}"#).await.unwrap());
     assert_eq!(displaced, Displaced::Unverified);
@@ -233,7 +233,7 @@ async fn a_check_that_fails_does_not_fail_the_write() {
 async fn a_check_that_hangs_does_not_fail_the_write() {
     let region = Region::new(Some("{}"));
     let backend = region.hanging("previous");
-    let version = backend.load().await.unwrap().version;
+    let version = backend.load().await.unwrap().version().clone();
     let storing = tokio::time::timeout(Duration::from_secs(15), store(&backend, &version, r#"{"n":1}"#));
     let (_, displaced) = committed(storing.await.unwrap().unwrap());
     assert_eq!(displaced, Displaced::Unverified);

@@ -9,7 +9,7 @@ use serde_json::{error::Category, value::RawValue};
 use zeroize::Zeroizing;
 
 use super::{ConfigDocument, Name, Value, escape::unescape};
-use crate::{ConfigKey, Error, ErrorKind, Outcome, Result};
+use crate::{ConfigKey, Error, ErrorKind, Result};
 
 pub(super) fn parse(stored: &[u8]) -> Result<ConfigDocument> {
     if stored.len() > ConfigDocument::MAX_LEN {
@@ -232,7 +232,7 @@ fn decode_base64(text: &Text<'_>) -> Result<Zeroizing<Vec<u8>>> {
 }
 
 fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::InvalidConfig, message).with_outcome(Outcome::NotApplied)
+    Error::not_applied(ErrorKind::InvalidConfig, message)
 }
 
 #[cfg(test)]
@@ -241,6 +241,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Outcome;
 
     fn value(stored: &[u8]) -> String {
         parse(stored).unwrap().get(ConfigKey::Url).unwrap().expose_secret().to_owned()

@@ -96,10 +96,14 @@ impl StorageBackend for Store {
         yield_now().await;
         let stored = {
             let kept = self.kept.lock().unwrap();
-            Stored { version: kept.version(), payload: kept.payloads.last().cloned() }
+            Stored::present(kept.version(), kept.payloads.last().unwrap().clone())
         };
         yield_now().await;
         Ok(stored)
+    }
+
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        Ok(self.kept.lock().unwrap().version() == *version)
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {

@@ -94,7 +94,7 @@ impl ConfigStorageBuilder {
         let snapshot = opening
             .instrument(span)
             .await
-            .map_err(|error| error.or_location(|| self.backend.location()).with_operation(Operation::Open))?;
+            .map_err(|error| error.decorate(Operation::Open, || self.backend.location()))?;
         Ok(self.finish(snapshot))
     }
 
@@ -107,9 +107,11 @@ impl ConfigStorageBuilder {
     /// one whose backend cannot write safely, is opened if something is stored, else refused.
     pub async fn open_or_create(self) -> Result<ConfigStorage> {
         let span = debug_span!("open_or_create", location = %self.backend.location());
-        let snapshot = self.load_or_create().instrument(span).await.map_err(|error| {
-            error.or_location(|| self.backend.location()).with_operation(Operation::OpenOrCreate)
-        })?;
+        let snapshot = self
+            .load_or_create()
+            .instrument(span)
+            .await
+            .map_err(|error| error.decorate(Operation::OpenOrCreate, || self.backend.location()))?;
         Ok(self.finish(snapshot))
     }
 
@@ -119,13 +121,13 @@ impl ConfigStorageBuilder {
         let deadline = clock.now().saturating_add(self.deadline);
         for attempt in 1..=self.attempts.get() {
             let (stored, snapshot) = reader::open(&*self.backend, clock, deadline).await?;
-            if stored.payload.is_some() {
+            if stored.payload().is_some() {
                 return snapshot;
             }
             refuse_write(&*self.backend, self.read_only)?;
             let document = ConfigDocument::new();
             let payload = document.to_payload();
-            let store = within(clock, deadline, self.backend.store(&stored.version, &payload)).await;
+            let store = within(clock, deadline, self.backend.store(stored.version(), &payload)).await;
             let outcome = store.unwrap_or_else(|| {
                 Err(timeout("the store did not answer before the deadline").with_outcome(Outcome::Unknown))
             })?;
@@ -149,8 +151,7 @@ impl ConfigStorageBuilder {
                 }
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "the store is being created and removed by others")
-            .with_outcome(Outcome::NotApplied))
+        Err(Error::not_applied(ErrorKind::Conflict, "the store is being created and removed by others"))
     }
 
     fn finish(self, snapshot: Snapshot) -> ConfigStorage {
@@ -170,7 +171,7 @@ pub(super) fn refuse_write(backend: &dyn StorageBackend, read_only: bool) -> Res
         ),
         Writes::Exact | Writes::Cooperative => return Ok(()),
     };
-    Err(Error::new(kind, message).with_outcome(Outcome::NotApplied).or_location(|| backend.location()))
+    Err(Error::not_applied(kind, message))
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl Committer {
                 Attempt::Conflict(_) => {}
             }
         }
-        Err(self.error(ErrorKind::Conflict, "other writers were faster on every attempt"))
+        Err(Error::not_applied(ErrorKind::Conflict, "other writers were faster on every attempt"))
     }
 
     async fn attempt(
@@ -94,25 +94,22 @@ impl Committer {
     ) -> Result<Attempt> {
         let shared = Arc::clone(&self.shared);
         let loaded = match carried {
-            Some(stored) if lock(&shared.history).suspect(&stored.version, shared.clock.now()).is_none() => {
-                stored
-            }
+            Some(stored) if !lock(&shared.history).is_earlier(stored.version()) => stored,
             _ => reader::load(&*shared.backend, &*shared.clock, &shared.history, deadline).await?,
         };
-        let before = reader::parse(&*shared.backend, &loaded)?;
+        let before = reader::parse(&loaded)?;
         #[cfg(all(test, shuttle))]
         if Fault::LateJoin.is_planted() {
             self.batch.append(&mut lock(&shared.queue).waiting);
         }
         let after = loop {
-            let after = self.apply(&loaded.version, &before);
+            let after = self.apply(loaded.version(), &before);
             if after == before {
-                let snapshot = shared.install(&loaded.version, before);
+                let snapshot = shared.install(loaded.version(), before);
                 return Ok(Attempt::Installed { snapshot, displaced: Displaced::Nothing });
             }
             if shared.clock.now() >= deadline {
-                return Err(timeout("the deadline passed before the store began")
-                    .or_location(|| shared.backend.location()));
+                return Err(timeout("the deadline passed before the store began"));
             }
             if self.begin_store() {
                 break after;
@@ -120,18 +117,15 @@ impl Committer {
         };
         #[cfg(all(test, shuttle))]
         if Fault::EarlyInstall.is_planted() {
-            shared.install(&loaded.version, after.clone());
+            shared.install(loaded.version(), after.clone());
         }
         let payload = after.to_payload();
         let started = shared.clock.now();
         let span = debug_span!("store", location = %shared.location(), attempt);
-        let store = shared.backend.store(&loaded.version, &payload).instrument(span);
-        let outcome = within(&*shared.clock, deadline, store)
-            .await
-            .unwrap_or_else(|| {
-                Err(timeout("the store did not answer before the deadline").with_outcome(Outcome::Unknown))
-            })
-            .map_err(|error| error.or_location(|| shared.backend.location()))?;
+        let store = shared.backend.store(loaded.version(), &payload).instrument(span);
+        let outcome = within(&*shared.clock, deadline, store).await.unwrap_or_else(|| {
+            Err(timeout("the store did not answer before the deadline").with_outcome(Outcome::Unknown))
+        })?;
         let elapsed = shared.clock.now().saturating_sub(started);
         match outcome {
             StoreOutcome::Committed { version, displaced } => {
@@ -141,7 +135,7 @@ impl Committer {
                 Ok(Attempt::Installed { snapshot, displaced })
             }
             StoreOutcome::Conflict { current } => {
-                debug!(location = %shared.location(), attempt, version = %loaded.version, ?elapsed, "conflict");
+                debug!(location = %shared.location(), attempt, version = %loaded.version(), ?elapsed, "conflict");
                 self.end_store();
                 Ok(Attempt::Conflict(current))
             }
@@ -165,13 +159,10 @@ impl Committer {
             let len = scratch.encoded_len();
             if len > limit {
                 entry.altered = false;
-                entry.change.discard(
-                    Error::new(
-                        ErrorKind::TooLarge,
-                        format!("the document would have {len} bytes, and the store takes {limit}"),
-                    )
-                    .with_outcome(Outcome::NotApplied),
-                );
+                entry.change.discard(Error::not_applied(
+                    ErrorKind::TooLarge,
+                    format!("the document would have {len} bytes, and the store takes {limit}"),
+                ));
                 continue;
             }
             document = scratch;
@@ -200,27 +191,22 @@ impl Committer {
         let clock = &*self.shared.clock;
         let wait = pause(clock, attempt);
         debug!(location = %self.shared.location(), attempt, ?wait, "retry");
-        within_deadline(clock, deadline, clock.sleep(wait)).await.ok_or_else(|| {
-            self.error(ErrorKind::Timeout, "other writers were faster on every attempt before the deadline")
-        })
+        within_deadline(clock, deadline, clock.sleep(wait))
+            .await
+            .ok_or_else(|| timeout("other writers were faster on every attempt before the deadline"))
     }
 
     fn answer(&mut self, result: &Result<(Snapshot, Displaced)>) {
         for entry in self.batch.drain(..) {
             let answer = match result {
                 Ok((snapshot, Displaced::Foreign { version, inspect })) if entry.altered => {
-                    Err(displaced_error(snapshot, version, inspect.as_deref())
-                        .or_location(|| self.shared.location()))
+                    Err(displaced_error(snapshot, version, inspect.as_deref()))
                 }
                 Ok((snapshot, _)) => Ok(snapshot.clone()),
                 Err(error) => Err(error.clone()),
             };
             entry.change.answer(answer);
         }
-    }
-
-    fn error(&self, kind: ErrorKind, message: &'static str) -> Error {
-        Error::new(kind, message).with_outcome(Outcome::NotApplied).or_location(|| self.shared.location())
     }
 }
 
@@ -241,7 +227,7 @@ impl Drop for Committer {
         }
         for entry in abandoned {
             let outcome = if entry.claim.is_storing() { Outcome::Unknown } else { Outcome::NotApplied };
-            entry.change.answer(Err(ended_early(outcome).or_location(|| self.shared.location())));
+            entry.change.answer(Err(ended_early(outcome)));
         }
     }
 }

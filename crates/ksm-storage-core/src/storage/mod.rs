@@ -26,8 +26,8 @@ use self::{
     shared::Shared,
 };
 use crate::{
-    BindState, Capabilities, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation, Outcome,
-    Result, SecretRef, Snapshot, StorageBackend,
+    BindState, Capabilities, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation, Result,
+    SecretRef, Snapshot, StorageBackend,
     clock::within,
     sync::{Arc, Handle, lock, oneshot},
 };
@@ -195,10 +195,8 @@ impl ConfigStorage {
     {
         self.check_writable(Operation::Update).map_err(E::from)?;
         match self.submit(move |_, document| change(document)).await {
-            Ok((ran, _)) => {
-                finish(ran, |error| error.or_location(|| self.location()).with_operation(Operation::Update))
-            }
-            Err(error) => Err(error.with_operation(Operation::Update).into()),
+            Ok((ran, _)) => finish(ran, |error| self.decorate(Operation::Update, error)),
+            Err(error) => Err(self.decorate(Operation::Update, error).into()),
         }
     }
 
@@ -229,11 +227,10 @@ impl ConfigStorage {
         let base = base.version().clone();
         self.write(Operation::Save, move |current, stored| {
             if *current.version != base || !current.untouched {
-                return Err(Error::new(
+                return Err(Error::not_applied(
                     ErrorKind::Conflict,
                     "the snapshot that this is based on is not current",
                 )
-                .with_outcome(Outcome::NotApplied)
                 .with_hint("read again and decide anew"));
             }
             stored.clone_from(&document);
@@ -266,13 +263,17 @@ impl ConfigStorage {
                 debug!(location = %self.location(), version = %snapshot.version(), "refresh");
                 Ok(snapshot)
             }
-            Err(error) => Err(error.with_operation(Operation::Refresh)),
+            Err(error) => Err(self.decorate(Operation::Refresh, error)),
         }
     }
 
     fn check_writable(&self, operation: Operation) -> Result<()> {
         refuse_write(&*self.shared.backend, self.shared.read_only)
-            .map_err(|error| error.with_operation(operation))
+            .map_err(|error| self.decorate(operation, error))
+    }
+
+    pub(crate) fn decorate(&self, operation: Operation, error: Error) -> Error {
+        error.decorate(operation, || self.location())
     }
 
     async fn write<T, F>(&self, operation: Operation, change: F) -> Result<T>
@@ -281,7 +282,7 @@ impl ConfigStorage {
         T: Send + 'static,
     {
         self.check_writable(operation)?;
-        let name = |error: Error| error.or_location(|| self.location()).with_operation(operation);
+        let name = |error| self.decorate(operation, error);
         let (ran, _) = self.submit(change).await.map_err(name)?;
         finish(ran, name).map_err(name)
     }
@@ -295,7 +296,7 @@ impl ConfigStorage {
     {
         let shared = &self.shared;
         self.refuse_within_change()?;
-        let runtime = runtime().map_err(|error| error.or_location(|| self.location()))?;
+        let runtime = runtime()?;
         let (reply, mut answer) = oneshot::channel();
         let claim = Claim::new();
         let deadline = shared.clock.now().saturating_add(shared.deadline);
@@ -317,26 +318,14 @@ impl ConfigStorage {
             let outcome = withdrawal.0.withdraw();
             // The answer may have come while the claim was being settled.
             answer.try_recv().unwrap_or_else(|_| {
-                Err(timeout("the call did not end before the deadline")
-                    .with_outcome(outcome)
-                    .or_location(|| shared.location()))
+                Err(timeout("the call did not end before the deadline").with_outcome(outcome))
             })
         })
     }
 
     /// Refuses a call from inside a change of this handle family, which would wait for itself.
     fn refuse_within_change(&self) -> Result<()> {
-        if is_changing(self.shared.family()) { Err(self.within_change()) } else { Ok(()) }
-    }
-
-    pub(crate) fn within_change(&self) -> Error {
-        Error::new(
-            ErrorKind::InvalidArgument,
-            "a change must not wait for a write, least of all for its own handle's",
-        )
-        .with_outcome(Outcome::NotApplied)
-        .with_hint("work on the document that the change is given")
-        .or_location(|| self.location())
+        if is_changing(self.shared.family()) { Err(within_change()) } else { Ok(()) }
     }
 
     pub(crate) fn deadline(&self) -> Duration {
@@ -344,11 +333,18 @@ impl ConfigStorage {
     }
 }
 
+pub(crate) fn within_change() -> Error {
+    Error::not_applied(
+        ErrorKind::InvalidArgument,
+        "a change must not wait for a write, least of all for its own handle's",
+    )
+    .with_hint("work on the document that the change is given")
+}
+
 /// The runtime of this thread, which every call but a read needs.
 fn runtime() -> Result<Handle> {
     Handle::try_current().map_err(|_| {
-        Error::new(ErrorKind::Runtime, "no Tokio runtime on this thread")
-            .with_outcome(Outcome::NotApplied)
+        Error::not_applied(ErrorKind::Runtime, "no Tokio runtime on this thread")
             .with_hint("call it within one, or use blocking::ConfigStorage")
     })
 }

@@ -116,7 +116,7 @@ async fn a_store_that_is_dropped_tells_nobody_and_leaves_it_to_the_next() {
     let (_folder, path) = one_file("old");
     ended(run_beside(Some(FOREIGN), "Placed", &path));
     let backend = FileBackend::new(&path);
-    let expected = backend.load().await.unwrap().version;
+    let expected = backend.load().await.unwrap().version().clone();
     let held = Lock::acquire(&Place::of(&path).unwrap()).unwrap();
     let payload = Payload::from("dropped");
     timeout(Duration::from_millis(20), backend.store(&expected, &payload)).await.unwrap_err();

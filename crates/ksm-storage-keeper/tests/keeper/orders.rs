@@ -89,6 +89,10 @@ impl StorageBackend for InTurn {
         loaded
     }
 
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        self.backend.confirm(version).await
+    }
+
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         self.order.turn(self.client).await;
         let stored = self.backend.store(expected, payload).await;

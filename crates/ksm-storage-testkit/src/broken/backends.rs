@@ -114,12 +114,12 @@ impl Broken {
     /// Stores on whatever is current.
     async fn store_anyway(&self, payload: &Payload) -> Result<StoreOutcome> {
         let current = self.inner.load().await?;
-        self.inner.store(&current.version, payload).await
+        self.inner.store(current.version(), payload).await
     }
 
     async fn acknowledge_unstored(&self) -> Result<StoreOutcome> {
-        let version = self.inner.load().await?.version;
-        Ok(StoreOutcome::committed(Version::new(format!("{version}+"))))
+        let stored = self.inner.load().await?;
+        Ok(StoreOutcome::committed(Version::new(format!("{}+", stored.version()))))
     }
 }
 
@@ -142,25 +142,31 @@ impl StorageBackend for Broken {
             std::future::pending::<()>().await;
         }
         let mut stored = self.inner.load().await?;
-        match self.fault {
-            BackendFault::ErrorsBecomeEmpty => {
-                stored.payload.get_or_insert_with(|| "{}".into());
+        match (self.fault, &mut stored) {
+            (BackendFault::ErrorsBecomeEmpty, Stored::Absent { version, .. }) => {
+                stored = Stored::present(version.clone(), "{}");
             }
-            BackendFault::TextIsTidied => {
-                let tidy = |payload: Payload| String::from_utf8_lossy(payload.as_bytes()).trim().into();
-                stored.payload = stored.payload.map(tidy);
+            (BackendFault::TextIsTidied, Stored::Present { payload, .. }) => {
+                *payload = String::from_utf8_lossy(payload.as_bytes()).trim().into();
             }
-            BackendFault::CreatesOnLoad if stored.payload.is_none() => {
-                self.inner.store(&stored.version, &"{}".into()).await?;
+            (BackendFault::CreatesOnLoad, Stored::Absent { version, .. }) => {
+                self.inner.store(version, &"{}".into()).await?;
                 return self.inner.load().await;
             }
-            BackendFault::ContentIsVersion => {
-                stored.version = content_version(stored.payload.as_ref());
+            (BackendFault::ContentIsVersion, Stored::Present { version, payload }) => {
+                *version = content_version(Some(payload));
+            }
+            (BackendFault::ContentIsVersion, Stored::Absent { version, .. }) => {
+                *version = content_version(None);
             }
             _ => {}
         }
-        self.shared().seen.clone_from(&stored.payload);
+        self.shared().seen = stored.payload().cloned();
         Ok(stored)
+    }
+
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        self.inner.confirm(version).await
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
@@ -175,14 +181,14 @@ impl StorageBackend for Broken {
             BackendFault::ConditionDropped => self.store_anyway(payload).await?,
             BackendFault::EqualPayloadsWin => {
                 let current = self.inner.load().await?;
-                if current.payload.as_ref() == Some(payload) {
-                    return Ok(StoreOutcome::committed(current.version));
+                if current.payload() == Some(payload) {
+                    return Ok(StoreOutcome::committed(current.version().clone()));
                 }
                 self.inner.store(expected, payload).await?
             }
             BackendFault::CheckThenStore => {
                 let current = self.inner.load().await?;
-                if current.version != *expected {
+                if current.version() != expected {
                     return Ok(StoreOutcome::Conflict { current: Some(current) });
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(2)).await;
@@ -190,16 +196,16 @@ impl StorageBackend for Broken {
             }
             BackendFault::ContentIsVersion => {
                 let current = self.inner.load().await?;
-                if content_version(current.payload.as_ref()) != *expected {
+                if content_version(current.payload()) != *expected {
                     return Ok(StoreOutcome::Conflict { current: None });
                 }
-                self.inner.store(&current.version, payload).await?;
+                self.inner.store(current.version(), payload).await?;
                 StoreOutcome::committed(content_version(Some(payload)))
             }
             BackendFault::ForeignOverlooked => {
                 let current = self.inner.load().await?;
-                let own = self.shared().own.contains(&current.version);
-                let expected = if own { expected } else { &current.version };
+                let own = self.shared().own.contains(current.version());
+                let expected = if own { expected } else { current.version() };
                 self.inner.store(expected, payload).await?
             }
             BackendFault::NeverVerifies => match self.inner.store(expected, payload).await? {

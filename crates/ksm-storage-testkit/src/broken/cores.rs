@@ -2,7 +2,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -92,7 +92,7 @@ impl Core for BrokenCore {
 
 impl BrokenCore {
     fn between(&self, inner: Arc<dyn StorageBackend>) -> Arc<dyn StorageBackend> {
-        Arc::new(Between { fault: self.fault, inner, last: Mutex::default(), renamed: AtomicUsize::new(0) })
+        Arc::new(Between { fault: self.fault, inner, last: Mutex::default() })
     }
 
     fn handle(&self, inner: Arc<dyn Handle>) -> Arc<dyn Handle> {
@@ -106,7 +106,6 @@ struct Between {
     fault: CoreFault,
     inner: Arc<dyn StorageBackend>,
     last: Mutex<Option<Stored>>,
-    renamed: AtomicUsize,
 }
 
 impl Between {
@@ -131,30 +130,26 @@ impl StorageBackend for Between {
             return Ok(last);
         }
         let mut stored = match (self.inner.load().await, self.fault) {
-            (Err(_), CoreFault::MissingIsEmpty) => Stored { version: Version::new("none"), payload: None },
+            (Err(_), CoreFault::MissingIsEmpty) => Stored::present(Version::new("none"), ""),
             (result, _) => result?,
         };
         match self.fault {
             CoreFault::MissingIsEmpty => {
                 let document =
-                    stored.payload.and_then(|payload| ConfigDocument::parse(payload.as_bytes()).ok());
-                stored.payload = Some(document.unwrap_or_default().to_payload());
-            }
-            // A name of its own for every load: none ever looks like an earlier one.
-            CoreFault::BelievesStaleLoads => {
-                let load = self.renamed.fetch_add(1, SeqCst);
-                stored.version = Version::new(format!("{}#{load}", stored.version));
+                    stored.payload().and_then(|payload| ConfigDocument::parse(payload.as_bytes()).ok());
+                stored = Stored::present(stored.version().clone(), document.unwrap_or_default().to_payload());
             }
             CoreFault::DropsUnknownKeys => {
-                stored.payload = stored.payload.map(|payload| known_keys(&payload));
+                if let Stored::Present { payload, .. } = &mut stored {
+                    *payload = known_keys(payload);
+                }
             }
             CoreFault::RoundsNumbers => {
-                let round = |payload: Payload| {
-                    String::from_utf8_lossy(payload.as_bytes())
+                if let Stored::Present { payload, .. } = &mut stored {
+                    *payload = String::from_utf8_lossy(payload.as_bytes())
                         .replace("123456789012345678901234567890.50", "1.2345678901234568e29")
-                        .into()
-                };
-                stored.payload = stored.payload.map(round);
+                        .into();
+                }
             }
             _ => {}
         }
@@ -162,9 +157,12 @@ impl StorageBackend for Between {
         Ok(stored)
     }
 
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        Ok(self.fault == CoreFault::BelievesStaleLoads || self.inner.confirm(version).await?)
+    }
+
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
-        let bare = expected.as_str().split('#').next().unwrap_or_default();
-        let outcome = self.inner.store(&Version::new(bare), payload).await?;
+        let outcome = self.inner.store(expected, payload).await?;
         match (self.fault, outcome) {
             (
                 CoreFault::UnverifiedFails,
@@ -173,7 +171,7 @@ impl StorageBackend for Between {
             (CoreFault::SkipsTheLoad, outcome) => {
                 *self.last() = match &outcome {
                     StoreOutcome::Committed { version, .. } => {
-                        Some(Stored { version: version.clone(), payload: Some(payload.clone()) })
+                        Some(Stored::present(version.clone(), payload.clone()))
                     }
                     StoreOutcome::Conflict { .. } => None,
                 };

@@ -62,7 +62,8 @@ pub(super) async fn c14_a_store_ends(subject: Subject) -> Checked {
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
     let limit = store.limits().call;
-    let expected = timeout(limit, backend.load()).await.map_err(|_| "a load does not end")??.version;
+    let expected =
+        timeout(limit, backend.load()).await.map_err(|_| "a load does not end")??.version().clone();
     let payload = Payload::from(r#"{"a":1}"#);
     timeout(limit, backend.store(&expected, &payload)).await.map_err(|_| "a store does not end")??;
     Ok(())
@@ -75,7 +76,7 @@ pub(super) async fn c15_the_largest_payload_is_stored(subject: Subject) -> Check
     let largest = backend.capabilities().max_payload.unwrap_or(ConfigDocument::MAX_LEN);
     let rest = largest.checked_sub(8).ok_or_else(|| format!("it takes no more than {largest} bytes"))?;
     let payload = Payload::from(format!(r#"{{"a":"{}"}}"#, "x".repeat(rest)));
-    let expected = backend.load().await?.version;
+    let expected = backend.load().await?.version().clone();
     let outcome = backend.store(&expected, &payload).await?;
     ensure!(matches!(outcome, StoreOutcome::Committed { .. }), "it was not committed");
     ensure!(store.read().await == Some(payload), "what is stored is something else");

@@ -26,7 +26,7 @@ pub(super) async fn c06_one_store_per_version_is_committed(subject: Subject) -> 
     let store = subject.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let (one, other) = (store.open().await, store.open().await);
-    let (expected, seen) = (one.load().await?.version, other.load().await?.version);
+    let (expected, seen) = (one.load().await?.version().clone(), other.load().await?.version().clone());
     committed(&*one, &expected, r#"{"a":1}"#).await?;
     let outcome = other.store(&seen, &Payload::from(r#"{"b":1}"#)).await?;
     let StoreOutcome::Conflict { current } = outcome else {
@@ -34,7 +34,7 @@ pub(super) async fn c06_one_store_per_version_is_committed(subject: Subject) -> 
     };
     if let Some(current) = current {
         ensure!(
-            current.payload == Some(r#"{"a":1}"#.into()),
+            current.payload() == Some(&r#"{"a":1}"#.into()),
             "the conflict names something else than what is stored"
         );
     }
@@ -49,7 +49,7 @@ pub(super) async fn c06_equal_payloads_do_not_both_win(subject: Subject) -> Chec
     let store = subject.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let (one, other) = (store.open().await, store.open().await);
-    let (expected, seen) = (one.load().await?.version, other.load().await?.version);
+    let (expected, seen) = (one.load().await?.version().clone(), other.load().await?.version().clone());
     committed(&*one, &expected, r#"{"count":1}"#).await?;
     let outcome = other.store(&seen, &Payload::from(r#"{"count":1}"#)).await?;
     ensure!(
@@ -64,7 +64,7 @@ pub(super) async fn c06_racing_stores_have_one_winner(subject: Subject) -> Check
     let store = subject.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     for round in 0..20 {
-        let expected = store.open().await.load().await?.version;
+        let expected = store.open().await.load().await?.version().clone();
         let barrier = Arc::new(Barrier::new(RACERS));
         let mut racers = Vec::new();
         for _ in 0..RACERS {
@@ -90,7 +90,7 @@ pub(super) async fn c06_a_version_does_not_come_back_with_its_content(subject: S
     let store = subject.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
-    let mut current = backend.load().await?.version;
+    let mut current = backend.load().await?.version().clone();
     let first = current.clone();
     let mut seen = HashSet::from([current.clone()]);
     for payload in [r#"{"a":1}"#, "{}", r#"{"a":1}"#, "{}"] {

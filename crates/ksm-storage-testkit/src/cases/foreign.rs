@@ -15,9 +15,9 @@ pub(super) async fn c07_a_foreign_write_before_the_load_is_respected(subject: Su
     store.write(Some(r#"{"foreign":1}"#.into())).await;
     tokio::time::sleep(store.limits().staleness).await;
     let loaded = backend.load().await?;
-    ensure!(loaded.payload == Some(r#"{"foreign":1}"#.into()), "a foreign write is not loaded");
-    ensure!(loaded.version != before.version, "a foreign write has the version of what it replaced");
-    let outcome = backend.store(&loaded.version, &Payload::from(r#"{"foreign":1,"own":1}"#)).await?;
+    ensure!(loaded.payload() == Some(&r#"{"foreign":1}"#.into()), "a foreign write is not loaded");
+    ensure!(loaded.version() != before.version(), "a foreign write has the version of what it replaced");
+    let outcome = backend.store(loaded.version(), &Payload::from(r#"{"foreign":1,"own":1}"#)).await?;
     ensure!(
         matches!(outcome, StoreOutcome::Committed { displaced: Displaced::Nothing, .. }),
         "a store on a foreign version, while nobody else writes, is not known to displace nothing: {outcome:?}"
@@ -30,7 +30,7 @@ pub(super) async fn c07_an_exact_backend_excludes_foreign_writers(subject: Subje
     let store = subject.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
-    let expected = backend.load().await?.version;
+    let expected = backend.load().await?.version().clone();
     store.write(Some(r#"{"foreign":1}"#.into())).await;
     let outcome = backend.store(&expected, &Payload::from(r#"{"own":1}"#)).await?;
     if backend.capabilities().writes == Writes::Exact {

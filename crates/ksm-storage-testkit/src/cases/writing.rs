@@ -16,15 +16,18 @@ pub(super) async fn c03_an_acknowledged_store_is_there(subject: Subject) -> Chec
     other.load().await?;
     for round in 0..4 {
         let payload = Payload::from(format!(r#"{{"round": {round}}}"#));
-        let expected = backend.load().await?.version;
+        let expected = backend.load().await?.version().clone();
         let StoreOutcome::Committed { version, .. } = backend.store(&expected, &payload).await? else {
             return Err("a store on the current version was not committed".into());
         };
         ensure!(store.read().await == Some(payload.clone()), "what was acknowledged is not stored");
         tokio::time::sleep(store.limits().staleness).await;
         let loaded = other.load().await?;
-        ensure!(loaded.payload == Some(payload), "another handle loads something else");
-        ensure!(backend.load().await?.version == version, "the acknowledged version is not the loaded one");
+        ensure!(loaded.payload() == Some(&payload), "another handle loads something else");
+        ensure!(
+            backend.load().await?.version().clone() == version,
+            "the acknowledged version is not the loaded one"
+        );
     }
     Ok(())
 }
@@ -33,7 +36,7 @@ pub(super) async fn c04_a_store_that_is_not_acknowledged_changes_nothing(subject
     let store = subject.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
-    let first = backend.load().await?.version;
+    let first = backend.load().await?.version().clone();
     for (expected, name) in [(first.clone(), "current"), (first, "outdated")] {
         let before = store.read().await;
         let payload = Payload::from(format!(r#"{{"on": "{name}"}}"#));
@@ -56,10 +59,10 @@ pub(super) async fn c09_a_payload_is_stored_whole(subject: Subject) -> Checked {
     let limit = backend.capabilities().max_payload.unwrap_or(ConfigDocument::MAX_LEN);
     for size in [2, 100, 4_096, 30_000] {
         let payload = Payload::from(format!("{{}}{}", " ".repeat(size.min(limit.saturating_sub(100)))));
-        let expected = backend.load().await?.version;
+        let expected = backend.load().await?.version().clone();
         backend.store(&expected, &payload).await?;
         tokio::time::sleep(store.limits().staleness).await;
-        let loaded = store.open().await.load().await?.payload;
+        let loaded = store.open().await.load().await?.payload().cloned();
         ensure!(loaded == Some(payload), "a payload of {size} bytes came back as another one");
     }
     Ok(())

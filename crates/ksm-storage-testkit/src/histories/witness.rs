@@ -106,8 +106,12 @@ impl StorageBackend for Witness {
         self.give_way().await;
         let stored = self.inner.load().await?;
         self.give_way().await;
-        self.ledger.add(&stored.version, stored.payload.as_ref());
+        self.ledger.add(stored.version(), stored.payload());
         Ok(stored)
+    }
+
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        self.inner.confirm(version).await
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
@@ -120,7 +124,7 @@ impl StorageBackend for Witness {
                 self.ledger.entries().displaced |= *displaced != Displaced::Nothing;
             }
             StoreOutcome::Conflict { current: Some(current) } => {
-                self.ledger.add(&current.version, current.payload.as_ref());
+                self.ledger.add(current.version(), current.payload());
             }
             StoreOutcome::Conflict { current: None } => {}
         }

@@ -45,6 +45,11 @@ impl StorageBackend for TemplateBackend {
         Err(error::not_implemented(self.location()))
     }
 
+    async fn confirm(&self, _version: &Version) -> Result<bool> {
+        // Reads are fresh: what a load returned is current.
+        Ok(true)
+    }
+
     async fn store(&self, _expected: &Version, _payload: &Payload) -> Result<StoreOutcome> {
         Err(error::not_implemented(self.location()))
     }
