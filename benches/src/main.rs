@@ -17,9 +17,6 @@ mod report;
 mod samples;
 mod service;
 mod start;
-#[path = "../../crates/ksm-storage/tests/common/tls.rs"]
-#[allow(clippy::unwrap_used, reason = "a fixture that cannot be made ends the measurement")]
-mod tls;
 
 use std::{
     env, fs,

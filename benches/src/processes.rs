@@ -5,9 +5,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use ksm_storage_emulator::{Action, Server};
-
 use ksm_storage_core::{ConfigDocument, ConfigKey, Error, ErrorKind, ExposeSecret, Outcome};
+use ksm_storage_emulator::{Action, Server};
 
 use crate::{Result, queue::open, service};
 

@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use ksm_storage_aws::AwsSecretStorage;
-use ksm_storage_emulator::{Action, Server};
-
 use ksm_storage_core::{ConfigKey, ConfigStorage};
+use ksm_storage_emulator::{Action, Server};
 use tokio::task::JoinSet;
 
 use crate::{

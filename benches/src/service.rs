@@ -1,15 +1,11 @@
 //! What the programs talk to: the emulator, plain and behind TLS.
 
-use std::{fs, path::Path, process::Command, sync::atomic::Ordering};
-
-use ksm_storage_emulator::{Action, Emulator, Server, Value};
+use std::{fs, path::Path, process::Command};
 
 use ksm_storage_core::Payload;
+use ksm_storage_emulator::{Action, Emulator, Server, TlsFront, Value};
 
-use crate::{
-    Result,
-    tls::{Front, front},
-};
+use crate::Result;
 
 /// A bound configuration with values as long as real ones.
 pub(crate) const CONFIGURATION: &str = include_str!("../configuration.json");
@@ -27,7 +23,7 @@ pub(crate) type Calls = [usize; 4];
 
 pub(crate) struct Service {
     pub(crate) server: Server,
-    front: Front,
+    front: TlsFront,
     folder: tempfile::TempDir,
     /// How many root certificates are trusted.
     pub(crate) roots: usize,
@@ -36,12 +32,12 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) async fn start() -> Result<Self> {
         let server = Server::start(emulator(CONFIGURATION)).await?;
-        let front = front(&server.url()).await;
+        let front = TlsFront::start(&server.url()).await?;
         let folder = tempfile::tempdir()?;
         // As many certificates as a host knows, for they have to be read.
         let known = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
         let known = known.iter().find_map(|file| fs::read_to_string(file).ok()).unwrap_or_default();
-        let roots = front.certificate.clone() + &known;
+        let roots = format!("{}{known}", front.certificate());
         fs::write(folder.path().join("roots.pem"), &roots)?;
         Ok(Self { server, front, folder, roots: roots.matches("BEGIN CERTIFICATE").count() })
     }
@@ -56,7 +52,7 @@ impl Service {
             .current_dir(self.folder.path());
         if https {
             let roots = self.folder.path().join("roots.pem");
-            command.env("AWS_ENDPOINT_URL", format!("https://{}", self.front.address));
+            command.env("AWS_ENDPOINT_URL", self.front.url());
             // The second name is Python's.
             command.env("SSL_CERT_FILE", &roots).env("AWS_CA_BUNDLE", roots)
         } else {
@@ -71,7 +67,7 @@ impl Service {
             emulator.calls(Action::GetSecretValue),
             emulator.calls(Action::PutSecretValue),
             self.server.metadata().calls(),
-            self.front.connections.load(Ordering::Relaxed),
+            self.front.connections(),
         ]
     }
 }

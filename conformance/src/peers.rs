@@ -10,11 +10,10 @@ use std::{
 };
 
 use ksm_storage_aws::{AwsSecretStorage, Concurrency};
-use ksm_storage_emulator::{Emulator, Server as EmulatorServer, fixture::sdk_config};
-
 use ksm_storage_core::{
     ConfigDocument, ConfigKey, ConfigKey::Url, ConfigStorage, Error, ErrorKind, ExposeSecret, Outcome,
 };
+use ksm_storage_emulator::{Emulator, Server as EmulatorServer, fixture::sdk_config};
 use ksm_storage_testkit::Clause;
 
 use crate::python::{Process, Program, Server, install, script};

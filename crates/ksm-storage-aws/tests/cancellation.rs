@@ -15,9 +15,8 @@ use ksm_storage_aws::{
     AwsSecretBackend, AwsSecretStorage, AwsStorageBuilder, CallError, Concurrency, Create, MoveCurrent, Put,
     PutReply, SecretVersion, SecretsClient, Select,
 };
-use ksm_storage_emulator::{Action, Emulator, Server, Value, fixture::sdk_config};
-
 use ksm_storage_core::{ConfigKey, Payload, StorageBackend, StoreOutcome, Stored, Version};
+use ksm_storage_emulator::{Action, Emulator, Server, Value, fixture::sdk_config};
 use ksm_storage_testkit::TestClock;
 use tokio::{process::Command, task::yield_now, time::timeout};
 

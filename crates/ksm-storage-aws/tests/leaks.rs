@@ -8,12 +8,11 @@ use ksm_storage_aws::{
     AwsSecretBackend, AwsSecretStorage, Concurrency, Create, MoveCurrent, Put, SdkClient, SecretsClient,
     Select,
 };
-use ksm_storage_emulator::{Action, Break, Emulator, Fault, Server, Value};
-
 use ksm_storage_core::{
     ConfigKey::{self, Url},
     ConfigStorage, Payload, StorageBackend, Version,
 };
+use ksm_storage_emulator::{Action, Break, Emulator, Fault, Server, Value};
 use ksm_storage_testkit::canary::{canary, is_shown};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -134,6 +133,7 @@ async fn refusing() -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).unwrap();
             tokio::spawn(async move {
                 let mut request = Vec::new();
                 while !request.ends_with(b"}") {

@@ -9,11 +9,10 @@ use ksm_storage_aws::{
     AwsSecretBackend, CallError, Concurrency, Create, MoveCurrent, Put, PutReply, SdkClient, SecretVersion,
     SecretsClient, Select,
 };
-use ksm_storage_emulator::{Emulator, Server, Value, fixture::sdk_config};
-
 use ksm_storage_core::{
     ConfigDocument, ConfigKey::Url, ConfigStorage, Error, ErrorKind, ExposeSecret, Outcome, Payload,
 };
+use ksm_storage_emulator::{Emulator, Server, Value, fixture::sdk_config};
 use tokio::process::{Child, Command};
 
 const INCREMENTS: u32 = 25;

@@ -16,9 +16,8 @@ use aws_credential_types::{
 };
 use futures_util::FutureExt;
 use ksm_storage_aws::{AwsSecretStorage, AwsStorageBuilder, Concurrency};
-use ksm_storage_emulator::{Action, Break, Emulator, Fault, Server, Value, fixture::sdk_config};
-
 use ksm_storage_core::{ConfigKey, ErrorKind, Outcome, Payload};
+use ksm_storage_emulator::{Action, Break, Emulator, Fault, Server, Value, fixture::sdk_config};
 use tokio::{
     io::{AsyncReadExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -329,6 +328,8 @@ async fn counted(server: &Server) -> (String, Arc<AtomicUsize>) {
             let behind = behind.clone();
             tokio::spawn(async move {
                 let mut server = TcpStream::connect(behind).await.unwrap();
+                client.set_nodelay(true).unwrap();
+                server.set_nodelay(true).unwrap();
                 let _ = copy_bidirectional(&mut client, &mut server).await;
             });
         }

@@ -7,19 +7,13 @@ use hyper::{
     Method, Request, Response,
     body::Incoming,
     header::{AUTHORIZATION, HeaderMap},
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::TokioIo;
 use serde_json::{Value as Json, json};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::{JoinHandle, JoinSet},
-    time::sleep,
-};
+use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
 use super::{
     Action, Emulator, Fault, InstanceMetadata,
+    server::{accept, serve_http},
     wire::{Wire, answer, broken},
 };
 
@@ -55,7 +49,14 @@ impl Server {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let metadata = InstanceMetadata::new(emulator.region());
-        let accepting = tokio::spawn(accept(listener, emulator.clone(), metadata.clone()));
+        let served = (emulator.clone(), metadata.clone());
+        let accepting = tokio::spawn(accept(listener, move |stream, _| {
+            let served = served.clone();
+            serve_http(stream, move |request| {
+                let (emulator, metadata) = served.clone();
+                async move { respond(&emulator, &metadata, request).await }
+            })
+        }));
         Ok(Self { address, emulator, metadata, accepting })
     }
 
@@ -86,30 +87,6 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
     }
-}
-
-async fn accept(listener: TcpListener, emulator: Emulator, metadata: InstanceMetadata) {
-    let mut connections = JoinSet::new();
-    loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        while connections.try_join_next().is_some() {}
-        connections.spawn(serve(stream, emulator.clone(), metadata.clone()));
-    }
-}
-
-async fn serve(stream: TcpStream, emulator: Emulator, metadata: InstanceMetadata) {
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let (emulator, metadata) = (emulator.clone(), metadata.clone());
-        async move {
-            // An error ends the connection without an answer.
-            respond(&emulator, &metadata, request)
-                .await
-                .ok_or(io::Error::from(io::ErrorKind::ConnectionReset))
-        }
-    });
-    // A connection that breaks is the client's affair.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn respond(

@@ -37,7 +37,10 @@ mod imds;
 pub mod keeper;
 mod outside;
 mod secret;
+mod server;
 mod state;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;
 
 pub use fault::{Break, Fault};
@@ -46,3 +49,5 @@ pub use imds::InstanceMetadata;
 pub use outside::Secret;
 pub use secret::{Refusal, Value};
 pub use state::{Action, Emulator};
+#[cfg(feature = "tls")]
+pub use tls::TlsFront;

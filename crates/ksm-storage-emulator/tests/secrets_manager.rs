@@ -7,7 +7,6 @@ use aws_sdk_secretsmanager::{
     Client, error::ProvideErrorMetadata, operation::put_secret_value::builders::PutSecretValueFluentBuilder,
 };
 use ksm_storage_emulator::{Action, Emulator, Server, fixture::sdk_config};
-
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -9,13 +9,12 @@ use std::{
 };
 
 use ksm_storage_aws::AwsSecretStorage;
+use ksm_storage_core::{BindState, ConfigDocument};
 use ksm_storage_emulator::{
     Action::PutSecretValue,
     Break, Emulator, Fault as AwsFault, Server, Value,
     keeper::{AppKeyPolicy, FakeKeeper, Fault},
 };
-
-use ksm_storage_core::{BindState, ConfigDocument};
 use ksm_storage_keeper::{ErrorKind, KeeperClient};
 
 use tokio::{

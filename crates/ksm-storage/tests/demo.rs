@@ -12,7 +12,6 @@ use ksm_storage_emulator::{
     Action, Emulator, Server, Value,
     keeper::{AppKeyPolicy, FakeKeeper},
 };
-
 use ksm_storage_testkit::canary::shows;
 use tokio::{io::AsyncWriteExt, process::Command};
 

@@ -15,7 +15,6 @@ use common::binary;
 use http::{reply, serve};
 use ksm_storage::{ConfigKey, aws::AwsSecretStorage};
 use ksm_storage_emulator::{Action, Emulator, Server, Value};
-
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,

@@ -29,7 +29,6 @@ use ksm_storage_emulator::{
     fixture::{Aws, Transport},
     keeper as fake,
 };
-
 use ksm_storage_testkit::canary::{canary, is_shown};
 
 /// What was printed, or logged at the level TRACE, by all tests of this file.

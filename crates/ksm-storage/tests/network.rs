@@ -2,8 +2,6 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
-#[path = "common/tls.rs"]
-mod tls;
 #[cfg(target_os = "linux")]
 #[path = "common/watch.rs"]
 mod watch;
@@ -16,8 +14,7 @@ use std::{
     },
 };
 
-use ksm_storage_emulator::{Emulator, Server, Value};
-
+use ksm_storage_emulator::{Emulator, Server, TlsFront, Value};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -27,7 +24,7 @@ use tokio::{
 /// The emulator behind TLS.
 struct Secured {
     _server: Server,
-    front: tls::Front,
+    front: TlsFront,
     folder: tempfile::TempDir,
 }
 
@@ -36,9 +33,9 @@ impl Secured {
         let emulator = Emulator::new("us-east-1");
         emulator.secret("ksm-config").overwrite(Value::Text(r#"{"hostname":"keepersecurity.com"}"#.into()));
         let server = Server::start(emulator).await.unwrap();
-        let front = tls::front(&server.url()).await;
+        let front = TlsFront::start(&server.url()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), &front.certificate).unwrap();
+        std::fs::write(folder.path().join("ca.pem"), front.certificate()).unwrap();
         Self { _server: server, front, folder }
     }
 
@@ -72,11 +69,11 @@ fn assert_opened(output: &Output, opened: bool) {
 #[tokio::test]
 async fn a_certificate_authority_is_named_by_a_variable() {
     let secured = Secured::new().await;
-    let endpoint = format!("https://{}", secured.front.address);
+    let endpoint = secured.front.url();
     #[cfg(target_os = "linux")]
     let roots = watch::Watch::new([secured.ca()]);
     assert_opened(&secured.open(&endpoint, &[("SSL_CERT_FILE", &secured.ca())]).await, true);
-    assert_eq!(secured.front.connections.load(Ordering::Relaxed), 1);
+    assert_eq!(secured.front.connections(), 1);
     #[cfg(target_os = "linux")]
     assert_eq!(roots.opened(), [1]);
     assert_opened(&secured.open(&endpoint, &[]).await, false);
@@ -91,6 +88,7 @@ async fn proxy() -> (String, Arc<AtomicUsize>) {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
             tokio::spawn(tunnel(stream, Arc::clone(&counted)));
         }
     });
@@ -105,6 +103,7 @@ async fn tunnel(mut client: TcpStream, tunnels: Arc<AtomicUsize>) -> Option<()> 
     let head = String::from_utf8(head).ok()?;
     let target = head.strip_prefix("CONNECT ")?.split(' ').next()?;
     let mut server = TcpStream::connect(target).await.ok()?;
+    server.set_nodelay(true).ok()?;
     tunnels.fetch_add(1, Ordering::Relaxed);
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok()?;
     copy_bidirectional(&mut client, &mut server).await.ok()?;
@@ -114,7 +113,7 @@ async fn tunnel(mut client: TcpStream, tunnels: Arc<AtomicUsize>) -> Option<()> 
 #[tokio::test]
 async fn a_proxy_is_named_by_a_variable_and_passed_by_by_another() {
     let secured = Secured::new().await;
-    let (endpoint, ca) = (format!("https://{}", secured.front.address), secured.ca());
+    let (endpoint, ca) = (secured.front.url(), secured.ca());
     let (proxy, tunnels) = proxy().await;
     let variables = [("SSL_CERT_FILE", &*ca), ("HTTPS_PROXY", &*proxy)];
     assert_opened(&secured.open(&endpoint, &variables).await, true);

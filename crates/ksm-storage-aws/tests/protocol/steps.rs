@@ -3,11 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use ksm_storage_aws::{AwsSecretBackend, Concurrency};
-use ksm_storage_emulator::{Action, Break, Fault, Value};
-
 use ksm_storage_core::{
     ConfigKey::Url, ConfigStorage, Displaced, ErrorKind, Outcome, StorageBackend, StoreOutcome,
 };
+use ksm_storage_emulator::{Action, Break, Fault, Value};
 use tokio::runtime::Runtime;
 
 use crate::support::{BOTH, Region, Step, committed, foreign, store};

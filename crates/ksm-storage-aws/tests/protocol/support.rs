@@ -12,9 +12,8 @@ use ksm_storage_aws::{
     AwsSecretBackend, CallError, Concurrency, Create, MoveCurrent, Put, PutReply, SecretVersion,
     SecretsClient, Select,
 };
-use ksm_storage_emulator::{Action, Emulator, Secret, Value};
-
 use ksm_storage_core::{ConfigStorage, Displaced, Payload, Result, StorageBackend, StoreOutcome, Version};
+use ksm_storage_emulator::{Action, Emulator, Secret, Value};
 
 pub(crate) const BOTH: [Concurrency; 2] = [Concurrency::Optimistic, Concurrency::Strict];
 

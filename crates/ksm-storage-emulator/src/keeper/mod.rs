@@ -44,12 +44,14 @@ use tokio::{runtime, sync::oneshot};
 
 use self::service::Service;
 pub use self::service::{AppKeyPolicy, Fault, Seen};
+use crate::tls::Identity;
 /// The number that the service's public key has here.
 const KEY_ID: &str = "901";
 
 /// A Keeper service on a free port of 127.0.0.1, until dropped.
 pub struct FakeKeeper {
     address: SocketAddr,
+    certificate: String,
     service: Arc<Mutex<Service>>,
     _stop: oneshot::Sender<()>,
 }
@@ -64,17 +66,17 @@ impl FakeKeeper {
         let (ready, address) = mpsc::channel();
         let service = Arc::new(Mutex::new(Service::new(policy)));
         let served = Arc::clone(&service);
-        let tls = http::tls()?;
+        let Identity { certificate, acceptor } = Identity::generate()?;
         thread::Builder::new().name("fake-keeper".into()).spawn(move || {
             let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(ready.send(Err(error))),
             };
-            let _ = runtime.block_on(http::serve(served, tls, ready, stopped));
+            let _ = runtime.block_on(http::serve(served, acceptor, ready, stopped));
         })?;
         let address = address.recv().map_err(io::Error::other)??;
         lock(&service).address = Some(address);
-        Ok(Self { address, service, _stop: stop })
+        Ok(Self { address, certificate, service, _stop: stop })
     }
 
     /// A new one-time token, without a region: the client is given the host by other means.
@@ -95,6 +97,11 @@ impl FakeKeeper {
     /// The number of that key.
     pub fn server_public_key_id(&self) -> &'static str {
         KEY_ID
+    }
+
+    /// The certificate in PEM, which is its own authority.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
     }
 
     /// Has the next requests without a fault go wrong, one each.

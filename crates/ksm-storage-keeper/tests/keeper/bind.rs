@@ -1,9 +1,8 @@
+use ksm_storage_core::{BindState, ConfigKey, ExposeSecret, Outcome};
 use ksm_storage_emulator::{
     Action, Break, Fault as AwsFault,
     keeper::{AppKeyPolicy, Fault, Seen},
 };
-
-use ksm_storage_core::{BindState, ConfigKey, ExposeSecret, Outcome};
 use ksm_storage_keeper::{
     ErrorKind, KeeperClient,
     sdk::{KeyValueStorage, SecretsManager, config_keys::ConfigKeys},

@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
+use ksm_storage_core::{BindState, ConfigKey, ConfigStorage, ExposeSecret, blocking};
 use ksm_storage_emulator::{
     Action,
     keeper::{AppKeyPolicy, Fault},
 };
-
-use ksm_storage_core::{BindState, ConfigKey, ConfigStorage, ExposeSecret, blocking};
 use ksm_storage_keeper::{ErrorKind, KeeperClient, blocking::KeeperClient as BlockingClient, sdk::KSMRError};
 
 use crate::support::{TITLES, World, titles};

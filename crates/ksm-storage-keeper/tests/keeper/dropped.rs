@@ -4,7 +4,6 @@ use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use ksm_storage_core::{BindState, ConfigKey, ExposeSecret};
 use ksm_storage_emulator::keeper::{AppKeyPolicy, Fault};
-
 use tokio::time::{sleep, timeout};
 
 use crate::support::{POLICIES, TITLES, World, titles};

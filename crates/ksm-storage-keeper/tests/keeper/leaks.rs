@@ -9,12 +9,11 @@ use std::{
     time::Duration,
 };
 
+use ksm_storage_core::{ConfigKey, ExposeSecret, blocking::ConfigStorage};
 use ksm_storage_emulator::{
     Action, Fault as AwsFault,
     keeper::{AppKeyPolicy, Fault},
 };
-
-use ksm_storage_core::{ConfigKey, ExposeSecret, blocking::ConfigStorage};
 use ksm_storage_keeper::{
     Error, ErrorKind, KeeperClient, KeyValueAdapter,
     blocking::KeeperClient as BlockingClient,

@@ -1,12 +1,11 @@
 use std::sync::{Arc, Mutex};
 
 use ksm_storage_aws::{AwsSecretBackend, Concurrency};
+use ksm_storage_core::{ConfigDocument, ConfigStorage};
 use ksm_storage_emulator::{
     Action, Emulator, Value,
     keeper::{AppKeyPolicy, FakeKeeper},
 };
-
-use ksm_storage_core::{ConfigDocument, ConfigStorage};
 use ksm_storage_keeper::{KeeperClient, KeeperClientBuilder, Result};
 
 pub(crate) const POLICIES: [AppKeyPolicy; 2] = [AppKeyPolicy::Once, AppKeyPolicy::UntilConfirmed];

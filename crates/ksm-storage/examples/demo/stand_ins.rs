@@ -2,15 +2,14 @@
 
 use std::error::Error;
 
+use crate::{
+    first_start, later_start,
+    show::{records, step, stored},
+};
 use ksm_storage::{ConfigStorage, aws::AwsSecretStorage, keeper::KeeperClient};
 use ksm_storage_emulator::{
     Action, Emulator, Server, Value,
     keeper::{AppKeyPolicy, FakeKeeper},
-};
-
-use crate::{
-    first_start, later_start,
-    show::{records, step, stored},
 };
 
 const SECRET: &str = "ksm-config";

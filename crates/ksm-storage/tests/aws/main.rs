@@ -11,7 +11,6 @@ use std::{
 };
 
 use ksm_storage_emulator::{Action, Break, Emulator, Server, Value};
-
 use tokio::process::Command;
 
 #[path = "../common/mod.rs"]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ksm_storage_emulator::Action;
-
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp},
@@ -90,6 +89,8 @@ async fn region_after_role(server: String) -> String {
         loop {
             let (client, _) = listener.accept().await.unwrap();
             let server = TcpStream::connect(server.trim_start_matches("http://")).await.unwrap();
+            client.set_nodelay(true).unwrap();
+            server.set_nodelay(true).unwrap();
             let ((requests, mut replies), (mut answered, passed)) =
                 (client.into_split(), server.into_split());
             tokio::spawn(pass(requests, passed, Arc::clone(&asked_for_role)));

@@ -30,6 +30,7 @@ pub(crate) async fn serve(answer: impl Fn(Request) -> Option<String> + Send + Sy
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
             let answer = Arc::clone(&answer);
             tokio::spawn(async move {
                 let mut stream = BufReader::new(stream);

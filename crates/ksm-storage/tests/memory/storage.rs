@@ -14,7 +14,6 @@ use ksm_storage::{
     memory::MemoryBackend,
 };
 use ksm_storage_emulator::{Emulator, Value};
-
 use zeroize::Zeroizing;
 
 use crate::{
