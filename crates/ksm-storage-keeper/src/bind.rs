@@ -7,16 +7,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ksm_storage_core::{BindState, ConfigDocument, ConfigKey, ConfigStorage, Error as StorageError};
+use ksm_storage_core::{
+    BindState, ConfigDocument, ConfigKey, ConfigStorage, Error as StorageError, Location,
+};
 use tracing::debug;
 
 use crate::{
-    Error, ErrorKind, KeeperClient, Result,
-    builder::Settings,
-    client::store_group,
-    config::{copy, differing, text},
-    post::Reply,
-    session::{Ended, Purpose, Session, blocking, to_the_end},
+    Error, ErrorKind, Result,
+    config::text,
+    group,
+    post::{BindCheckpoint, Reply},
+    session::{CallOutcome, Purpose, Session, blocking, run_detached},
+    settings::Settings,
     token::Token,
 };
 
@@ -31,14 +33,21 @@ const WAITS: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
-/// What is to become of a stored configuration that belongs to another token.
+/// Fate of a stored configuration that belongs to another token.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stored {
+pub(crate) enum Existing {
     Keep,
     Replace,
 }
 
-/// What a stored configuration asks for.
+/// A session on a bound configuration.
+pub(crate) struct Opened {
+    pub(crate) session: Session,
+    /// Result of the write that completed the bind, if there was one.
+    pub(crate) stored: Result<(), StorageError>,
+}
+
+/// Next step towards a bound configuration.
 enum Step {
     /// It is bound.
     Start,
@@ -49,163 +58,123 @@ enum Step {
 }
 
 pub(crate) async fn open(
-    storage: ConfigStorage,
-    settings: Arc<Settings>,
+    storage: &ConfigStorage,
+    settings: &Arc<Settings>,
     token: Option<Token>,
-    stored: Stored,
-) -> Result<KeeperClient> {
+    existing: Existing,
+) -> Result<Opened> {
     let location = storage.location();
     for _ in 0..ROUNDS {
         let found = storage.snapshot().document().clone();
-        let session = match next(&found, token.as_ref(), stored, &storage)? {
+        let session = match next(&found, token.as_ref(), existing, &location)? {
             Step::Start => {
-                let session = Session::start(found, Arc::clone(&settings), Purpose::Work, &location).await?;
-                return Ok(KeeperClient::new(storage, settings, session));
+                let session = Session::start(found, Arc::clone(settings), Purpose::Work, &location).await?;
+                return Ok(Opened { session, stored: Ok(()) });
             }
             Step::Resume(seed) => {
-                Session::start(seed, Arc::clone(&settings), Purpose::Bind(None), &location).await?
+                Session::start(seed, Arc::clone(settings), Purpose::Bind(None), &location).await?
             }
             Step::Begin(seed, token) => {
                 let purpose = Purpose::Bind(Some(token));
-                let session = Session::start(seed, Arc::clone(&settings), purpose, &location).await?;
-                if !store_key_pair(&storage, found, &session.saved).await? {
+                let session = Session::start(seed, Arc::clone(settings), purpose, &location).await?;
+                let stored = group::store_key_pair(storage, found, session.saved.clone()).await;
+                if !stored.map_err(|error| Error::storage(error, location.clone()))? {
                     debug!(%location, "another client stored a key pair first");
                     continue;
                 }
                 session
             }
         };
-        let bind = bind(session, storage.clone(), Arc::clone(&settings));
-        match to_the_end(&location, bind).await? {
-            Some(client) => return Ok(client),
-            None => wait_for_another(&storage, &location).await?,
+        let bind = bind(session, storage.clone(), Arc::clone(settings));
+        match run_detached(&location, bind).await? {
+            Some(opened) => return Ok(opened),
+            None => wait_for_another(storage, &location).await?,
         }
         // A refused token replaces nothing that another one has bound meanwhile.
-        let other = |token| belongs_to_another(storage.snapshot().document(), token);
-        if stored == Stored::Replace && token.as_ref().is_some_and(other) {
+        let other = |token| group::belongs_to_another(storage.snapshot().document(), token);
+        if existing == Existing::Replace && token.as_ref().is_some_and(other) {
             break;
         }
     }
     Err(Error::new(ErrorKind::TokenSpent, location))
 }
 
-/// What to do with what is stored. The SDK gets a token only where no stored key pair belongs to it: it would make
-/// another pair, and Keeper knows the first.
+/// Chooses the next step. The SDK gets a token only where no stored key pair belongs to it: it would make another pair,
+/// and Keeper knows the first.
 fn next(
     found: &ConfigDocument,
     token: Option<&Token>,
-    stored: Stored,
-    storage: &ConfigStorage,
+    existing: Existing,
+    location: &Location,
 ) -> Result<Step> {
-    let error = |kind| Err(Error::new(kind, storage.location()));
-    let of = |key| text(found, key);
+    let error = |kind| Err(Error::new(kind, location.clone()));
     if let Some(token) = token
-        && belongs_to_another(found, token)
+        && group::belongs_to_another(found, token)
     {
-        if stored == Stored::Keep {
+        if existing == Existing::Keep {
             return error(ErrorKind::TokenMismatch);
         }
         // Another host has another server key.
-        let seed = if token.names_host() { ConfigDocument::new() } else { without_credentials(found) };
+        let seed = if token.names_host() { ConfigDocument::new() } else { group::server_only(found) };
         return Ok(Step::Begin(seed, token.clone()));
     }
     if found.bind_state() == BindState::Bound {
         return Ok(Step::Start);
     }
     let mut seed = found.clone();
-    let has_key_pair = of(ConfigKey::ClientId).is_some() && of(ConfigKey::PrivateKey).is_some();
-    match (token, of(ConfigKey::ClientKey)) {
+    let has_key_pair = group::has_key_pair(found);
+    match (token, text(found, ConfigKey::ClientKey)) {
         (None, None) => error(ErrorKind::Unbound),
         (_, Some(_)) if has_key_pair => Ok(Step::Resume(seed)),
         (Some(token), None) if has_key_pair => {
             seed.set(ConfigKey::ClientKey, token.key());
             Ok(Step::Resume(seed))
         }
-        (Some(token), _) => Ok(Step::Begin(without_client(seed), token.clone())),
+        (Some(token), _) => Ok(Step::Begin(group::without_credentials(seed), token.clone())),
         // The start of a configuration that another SDK, or a person, has stored.
         (None, Some(key)) => match Token::parse(&key.into()) {
-            Ok(token) => Ok(Step::Begin(without_client(seed), token)),
-            Err(why) => Err(Error::invalid_token(storage.location(), why)),
+            Ok(token) => Ok(Step::Begin(group::without_credentials(seed), token)),
+            Err(why) => Err(Error::invalid_token(location.clone(), why)),
         },
     }
 }
 
-fn belongs_to_another(found: &ConfigDocument, token: &Token) -> bool {
-    let client_id = text(found, ConfigKey::ClientId);
-    client_id.is_some_and(|client_id| token.client_id() != client_id)
-}
-
-/// Without what is left of a client, which the SDK would take for its own, and its key for Keeper's answer.
-fn without_client(mut seed: ConfigDocument) -> ConfigDocument {
-    for key in [ConfigKey::AppKey, ConfigKey::ClientId, ConfigKey::PrivateKey] {
-        seed.remove(key);
-    }
-    seed
-}
-
-fn without_credentials(found: &ConfigDocument) -> ConfigDocument {
-    let mut rest = ConfigDocument::new();
-    copy(&mut rest, found, &[ConfigKey::Hostname, ConfigKey::ServerPublicKey, ConfigKey::ServerPublicKeyId]);
-    rest
-}
-
-/// Whether the key pair is stored; not so if anything that concerns a client has changed since `found`.
-async fn store_key_pair(
-    storage: &ConfigStorage,
-    found: ConfigDocument,
-    wanted: &ConfigDocument,
-) -> Result<bool> {
-    let wanted = wanted.clone();
-    let stored = storage.update(move |stored| {
-        let unchanged = differing(stored, &found).is_empty();
-        if unchanged {
-            copy(stored, &wanted, ConfigKey::ALL);
-        }
-        Ok::<_, StorageError>(unchanged)
-    });
-    stored.await.map_err(|error| Error::storage(error, storage.location()))
-}
-
+/// Asks Keeper for the application key and stores it. `None` if Keeper does not give it to this client.
+///
 /// Between Keeper's answer and its being stored the application key is nowhere else, so that this is not to be dropped.
-async fn bind(
-    session: Session,
-    storage: ConfigStorage,
-    settings: Arc<Settings>,
-) -> Result<Option<KeeperClient>> {
-    match ask(session, &storage).await? {
-        Some(bound) => store_app_key(storage, settings, bound).await.map(Some),
-        None => Ok(None),
-    }
+async fn bind(session: Session, storage: ConfigStorage, settings: Arc<Settings>) -> Result<Option<Opened>> {
+    let location = storage.location();
+    let Some(bound) = ask(session, &location).await? else { return Ok(None) };
+    let wanted = bound.config(&location)?;
+    // First of all: a start that fails would take the key with it.
+    let stored = group::store_bound(&storage, wanted.clone(), Vec::new()).await;
+    let session = Session::start(wanted, settings, Purpose::Work, &location).await?;
+    Ok(Some(Opened { session, stored }))
 }
 
-/// The session with the application key; none if Keeper does not give it to this client.
-async fn ask(mut session: Session, storage: &ConfigStorage) -> Result<Option<Session>> {
-    let location = storage.location();
+/// The session with the application key; `None` if Keeper does not give it to this client.
+async fn ask(mut session: Session, location: &Location) -> Result<Option<Session>> {
     let run = move || {
-        let ended = session.run(|manager| manager.get_secrets(Vec::new()));
-        (session, ended)
+        let outcome = session.run(|manager| manager.get_secrets(Vec::new()));
+        (session, outcome)
     };
-    let (session, ended) = blocking(&location, run).await?;
-    // However the call ended: it was stopped on purpose once the key was there.
-    if text(&session.config(&location)?, ConfigKey::AppKey).is_some() {
+    let (session, outcome) = blocking(location, run).await?;
+    // Whatever the outcome: the call was stopped at the checkpoint.
+    if text(&session.config(location)?, ConfigKey::AppKey).is_some() {
         return Ok(Some(session));
     }
     let reply = session.last_reply();
-    let refused = match &reply {
-        Some(Reply::Accepted) => true,
-        Some(Reply::Refused { code, .. }) => code == "access_denied",
-        _ => false,
-    };
-    match ended {
-        _ if refused => Ok(None),
-        Ended::Failed(error) => Err(Error::sdk(&error, reply, location)),
-        Ended::Panicked => Err(Error::new(ErrorKind::Panicked, location)),
-        Ended::Returned(_) => Ok(None),
+    let refused = matches!(&reply, Some(Reply::Refused { code, .. }) if code == "access_denied");
+    match outcome {
+        _ if refused || session.checkpoint() == Some(BindCheckpoint::Reached) => Ok(None),
+        CallOutcome::Failed(error) => Err(Error::sdk(&error, reply, location.clone())),
+        CallOutcome::Panicked => Err(Error::new(ErrorKind::Panicked, location.clone())),
+        CallOutcome::Returned(_) => Ok(None),
     }
 }
 
 /// Gives another client with the same token the time to store what Keeper gave to it.
-async fn wait_for_another(storage: &ConfigStorage, location: &ksm_storage_core::Location) -> Result<()> {
+async fn wait_for_another(storage: &ConfigStorage, location: &Location) -> Result<()> {
     let before = storage.snapshot();
     for wait in WAITS {
         tokio::time::sleep(wait).await;
@@ -213,27 +182,9 @@ async fn wait_for_another(storage: &ConfigStorage, location: &ksm_storage_core::
         // Through a clone of this handle `before` may show the other's binding already. Nothing bound is stored when
         // Keeper is asked, so that it can only be another's.
         let bound = now.bind_state() == BindState::Bound;
-        if bound || !differing(before.document(), now.document()).is_empty() {
+        if bound || !group::is_same(before.document(), now.document()) {
             return Ok(());
         }
     }
     Err(Error::new(ErrorKind::TokenSpent, location.clone()))
-}
-
-/// Stores the whole group of keys, and opens a client on it. A group made of two clients' keys would open nothing.
-async fn store_app_key(
-    storage: ConfigStorage,
-    settings: Arc<Settings>,
-    bound: Session,
-) -> Result<KeeperClient> {
-    let location = storage.location();
-    let wanted = bound.config(&location)?;
-    // First of all: a start that fails would take the key with it.
-    let stored = store_group(&storage, wanted.clone(), Vec::new()).await;
-    let session = Session::start(wanted, Arc::clone(&settings), Purpose::Work, &location).await?;
-    let client = KeeperClient::new(storage, settings, session);
-    match client.bound(stored).await {
-        Ok(()) => Ok(client),
-        Err(error) => Err(Error::not_saved(error, client)),
-    }
 }

@@ -1,10 +1,13 @@
 use std::{fmt, sync::Arc};
 
-use keeper_secrets_manager_core::{ClientOptions, KSMCache, KvStoreType};
-use ksm_storage_core::{ConfigDocument, ConfigKey, ConfigStorage, ExposeSecret, SecretString};
-use log::Level;
+use ksm_storage_core::{ConfigKey, ConfigStorage, ExposeSecret, SecretString};
 
-use crate::{Error, ErrorKind, KeeperClient, Result, bind, config, token::Token};
+use crate::{
+    Error, ErrorKind, KeeperClient, Result,
+    bind::{self, Existing},
+    settings::Settings,
+    token::Token,
+};
 
 /// Settings of a client that is about to be opened.
 ///
@@ -31,13 +34,20 @@ pub struct KeeperClientBuilder {
     settings: Settings,
 }
 
-#[derive(Clone, Default)]
-pub(crate) struct Settings {
-    hostname: Option<String>,
-    proxy_url: Option<SecretString>,
-    server_public_key: Option<String>,
-    server_public_key_id: Option<String>,
-    insecure_skip_verify: bool,
+// Beside the builder, so that the client need not know it.
+impl KeeperClient {
+    /// A client with other settings than none.
+    pub fn builder() -> KeeperClientBuilder {
+        KeeperClientBuilder::default()
+    }
+
+    /// Starts on a configuration that is bound already, or has all that it takes to be.
+    ///
+    /// # Errors
+    /// Those of [`KeeperClientBuilder::open`].
+    pub async fn open(storage: ConfigStorage) -> Result<Self> {
+        Self::builder().open(storage).await
+    }
 }
 
 impl KeeperClientBuilder {
@@ -94,7 +104,7 @@ impl KeeperClientBuilder {
     /// - [`ErrorKind::Runtime`], [`ErrorKind::Panicked`].
     pub async fn open(self, storage: ConfigStorage) -> Result<KeeperClient> {
         let token = self.parse(&storage)?;
-        bind::open(storage, Arc::new(self.settings), token, bind::Stored::Keep).await
+        start(storage, self.settings, token, Existing::Keep).await
     }
 
     /// Binds with the token in place of what is stored for another one.
@@ -116,7 +126,7 @@ impl KeeperClientBuilder {
         let Some(token) = self.parse(&storage)? else {
             return Err(Error::new(ErrorKind::Unbound, storage.location()));
         };
-        bind::open(storage, Arc::new(self.settings), Some(token), bind::Stored::Replace).await
+        start(storage, self.settings, Some(token), Existing::Replace).await
     }
 
     fn parse(&self, storage: &ConfigStorage) -> Result<Option<Token>> {
@@ -132,34 +142,15 @@ impl KeeperClientBuilder {
     }
 }
 
-impl Settings {
-    /// The SDK's options for a start on `config`, which is `document`.
-    pub(crate) fn options(
-        &self,
-        config: KvStoreType,
-        token: Option<&Token>,
-        document: &ConfigDocument,
-    ) -> ClientOptions {
-        let hostname = || {
-            self.hostname.clone().or_else(|| config::text(document, ConfigKey::Hostname).map(str::to_owned))
-        };
-        let mut options = ClientOptions::new(
-            token.map(Token::text).unwrap_or_default(),
-            config,
-            Level::Error,
-            token.filter(|token| !token.names_host()).and_then(|_| hostname()),
-            Some(self.insecure_skip_verify),
-            self.proxy_url.as_ref().map(|url| url.expose_secret().to_owned()),
-            KSMCache::None,
-        );
-        if let Some(key) = &self.server_public_key {
-            options.set_server_public_key(key);
-        }
-        if let Some(id) = &self.server_public_key_id {
-            options.set_server_public_key_id(id);
-        }
-        options
-    }
+async fn start(
+    storage: ConfigStorage,
+    settings: Settings,
+    token: Option<Token>,
+    existing: Existing,
+) -> Result<KeeperClient> {
+    let settings = Arc::new(settings);
+    let opened = bind::open(&storage, &settings, token, existing).await?;
+    KeeperClient::new(storage, settings, opened.session, opened.stored)
 }
 
 impl fmt::Debug for KeeperClientBuilder {

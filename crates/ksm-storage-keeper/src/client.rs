@@ -2,17 +2,17 @@ use std::{fmt, sync::Arc};
 
 use keeper_secrets_manager_core::{KSMRError, Record, SecretsManager};
 use ksm_storage_core::{
-    BindState, ConfigDocument, ConfigKey, ConfigStorage, Error as StorageError,
-    ErrorKind as StorageErrorKind, Location, Outcome,
+    BindState, ConfigStorage, Error as StorageError, ErrorKind as StorageErrorKind, Location, Outcome,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::warn;
 
 use crate::{
-    Error, ErrorKind, KeeperClientBuilder, Result,
-    builder::Settings,
-    config::{copy, differing, text},
-    session::{Ended, Purpose, Session, blocking, to_the_end},
+    Error, ErrorKind, Result,
+    config::differing,
+    group,
+    session::{CallOutcome, Purpose, Session, blocking, run_detached},
+    settings::Settings,
 };
 
 /// The Keeper SDK on a stored configuration.
@@ -39,32 +39,30 @@ pub struct KeeperClient {
 struct Inner {
     storage: ConfigStorage,
     settings: Arc<Settings>,
-    session: Arc<Mutex<Held>>,
+    session: Arc<Mutex<SessionState>>,
 }
 
-struct Held {
+struct SessionState {
     session: Session,
     /// The storage does not hold this client yet.
     bound_unsaved: bool,
 }
 
 impl KeeperClient {
-    /// A client with other settings than none.
-    pub fn builder() -> KeeperClientBuilder {
-        KeeperClientBuilder::default()
-    }
-
-    /// Starts on a configuration that is bound already, or has all that it takes to be.
-    ///
-    /// # Errors
-    /// Those of [`KeeperClientBuilder::open`].
-    pub async fn open(storage: ConfigStorage) -> Result<Self> {
-        Self::builder().open(storage).await
-    }
-
-    pub(crate) fn new(storage: ConfigStorage, settings: Arc<Settings>, session: Session) -> Self {
-        let session = Arc::new(Mutex::new(Held { session, bound_unsaved: false }));
-        Self { inner: Arc::new(Inner { storage, settings, session }) }
+    /// A client on a session; `stored` tells whether the storage holds its binding.
+    pub(crate) fn new(
+        storage: ConfigStorage,
+        settings: Arc<Settings>,
+        session: Session,
+        stored: Result<(), StorageError>,
+    ) -> Result<Self> {
+        let state = SessionState { session, bound_unsaved: stored.is_err() };
+        let client =
+            Self { inner: Arc::new(Inner { storage, settings, session: Arc::new(Mutex::new(state)) }) };
+        match stored {
+            Ok(()) => Ok(client),
+            Err(error) => Err(Error::not_saved(error, client)),
+        }
     }
 
     /// Runs any call of the SDK, and stores what it changed in the configuration, on success, error and panic alike.
@@ -87,9 +85,9 @@ impl KeeperClient {
         F: FnOnce(&mut SecretsManager) -> Result<T, KSMRError> + Send + 'static,
         T: Send + 'static,
     {
-        let held = self.hold().await;
+        let state = self.lock().await;
         let client = self.clone();
-        to_the_end(&self.location(), async move { client.run(held, call).await }).await
+        run_detached(&self.location(), async move { client.run(state, call).await }).await
     }
 
     /// The records with these identifiers; all that the application may read, if there are none.
@@ -109,7 +107,7 @@ impl KeeperClient {
     /// if let Err(error) = keeper.get_secrets(&[]).await
     ///     && let Some(unsaved) = error.unsaved()
     /// {
-    ///     // The storage has been mended meanwhile.
+    ///     // The storage has been moutcome meanwhile.
     ///     unsaved.save().await?;
     /// }
     /// # Ok(())
@@ -119,8 +117,8 @@ impl KeeperClient {
     /// # Errors
     /// [`ErrorKind::NotSaved`].
     pub async fn save(&self) -> Result<()> {
-        let mut held = self.hold().await;
-        self.store(&mut held).await.map_err(|error| Error::not_saved(error, self.clone()))
+        let mut state = self.lock().await;
+        self.store(&mut state).await.map_err(|error| Error::not_saved(error, self.clone()))
     }
 
     /// Reads the storage again, and starts the SDK on what is there.
@@ -146,8 +144,8 @@ impl KeeperClient {
     /// [`ErrorKind::NotSaved`], [`ErrorKind::Storage`]; [`ErrorKind::Unbound`] if what is stored is not bound. The client
     /// stays as it is then.
     pub async fn reload(&self) -> Result<()> {
-        let mut held = self.hold().await;
-        self.store(&mut held).await.map_err(|error| Error::not_saved(error, self.clone()))?;
+        let mut state = self.lock().await;
+        self.store(&mut state).await.map_err(|error| Error::not_saved(error, self.clone()))?;
         let storage = &self.inner.storage;
         let snapshot = storage.refresh().await.map_err(|error| Error::storage(error, self.location()))?;
         if snapshot.bind_state() != BindState::Bound {
@@ -155,7 +153,7 @@ impl KeeperClient {
         }
         let document = snapshot.document().clone();
         let settings = Arc::clone(&self.inner.settings);
-        held.session = Session::start(document, settings, Purpose::Work, &self.location()).await?;
+        state.session = Session::start(document, settings, Purpose::Work, &self.location()).await?;
         Ok(())
     }
 
@@ -174,31 +172,31 @@ impl KeeperClient {
         &self.inner.storage
     }
 
-    async fn hold(&self) -> OwnedMutexGuard<Held> {
+    async fn lock(&self) -> OwnedMutexGuard<SessionState> {
         Arc::clone(&self.inner.session).lock_owned().await
     }
 
-    async fn run<T, F>(&self, mut held: OwnedMutexGuard<Held>, call: F) -> Result<T>
+    async fn run<T, F>(&self, mut state: OwnedMutexGuard<SessionState>, call: F) -> Result<T>
     where
         F: FnOnce(&mut SecretsManager) -> Result<T, KSMRError> + Send + 'static,
         T: Send + 'static,
     {
         let location = self.location();
         let run = move || {
-            let ended = held.session.run(call);
-            (held, ended)
+            let outcome = state.session.run(call);
+            (state, outcome)
         };
-        let (mut held, ended) = blocking(&location, run).await?;
-        let stored = self.store(&mut held).await;
-        match ended {
-            Ended::Returned(value) => match stored {
+        let (mut state, outcome) = blocking(&location, run).await?;
+        let stored = self.store(&mut state).await;
+        match outcome {
+            CallOutcome::Returned(value) => match stored {
                 Ok(()) => Ok(value),
                 Err(error) => Err(Error::not_saved(error, self.clone())),
             },
-            Ended::Failed(error) => {
-                Err(self.note(Error::sdk(&error, held.session.last_reply(), location), stored))
+            CallOutcome::Failed(error) => {
+                Err(self.note(Error::sdk(&error, state.session.last_reply(), location), stored))
             }
-            Ended::Panicked => Err(self.note(Error::new(ErrorKind::Panicked, location), stored)),
+            CallOutcome::Panicked => Err(self.note(Error::new(ErrorKind::Panicked, location), stored)),
         }
     }
 
@@ -210,69 +208,22 @@ impl KeeperClient {
         error.with_unsaved(unsaved, self.clone())
     }
 
-    /// Takes note of how the write ended that completes this client's bind.
-    pub(crate) async fn bound(&self, stored: Result<(), StorageError>) -> Result<(), StorageError> {
-        let stored = stored.or_else(|error| self.forgive(error, true));
-        self.hold().await.bound_unsaved = stored.is_err();
-        stored
-    }
-
     /// Stores what the SDK's configuration has and the storage has not.
-    async fn store(&self, held: &mut Held) -> Result<(), StorageError> {
-        let now = held.session.config(&self.location()).map_err(|_| {
+    async fn store(&self, state: &mut SessionState) -> Result<(), StorageError> {
+        let now = state.session.config(&self.location()).map_err(|_| {
             StorageError::new(StorageErrorKind::Unexpected, "the SDK's configuration cannot be read")
                 .with_outcome(Outcome::NotApplied)
         })?;
-        let changed = differing(&held.session.saved, &now);
-        let stored = if held.bound_unsaved {
-            store_group(&self.inner.storage, now.clone(), changed).await
-        } else if changed.is_empty() {
-            Ok(())
+        let changed = differing(&state.session.saved, &now);
+        if state.bound_unsaved {
+            group::store_bound(&self.inner.storage, now.clone(), changed).await?;
         } else {
-            let wanted = now.clone();
-            let stored = self.inner.storage.update(move |stored| {
-                copy(stored, &wanted, &changed);
-                Ok::<_, StorageError>(())
-            });
-            stored.await
-        };
-        stored.or_else(|error| self.forgive(error, held.bound_unsaved))?;
-        held.bound_unsaved = false;
-        held.session.saved = now;
+            group::store_changed(&self.inner.storage, now.clone(), changed).await?;
+        }
+        state.bound_unsaved = false;
+        state.session.saved = now;
         Ok(())
     }
-
-    /// What is no reason to fail a call that has succeeded: the change is stored, or it is no bind, and a place where
-    /// nothing is written does without it.
-    fn forgive(&self, error: StorageError, is_bind: bool) -> Result<(), StorageError> {
-        let by_nature = matches!(error.kind(), StorageErrorKind::ReadOnly | StorageErrorKind::Unsupported);
-        if error.outcome() != Outcome::Applied && (is_bind || !by_nature) {
-            return Err(error);
-        }
-        warn!(location = %self.location(), %error, "a change of the client's configuration");
-        Ok(())
-    }
-}
-
-/// Replaces the whole group, unless what is stored belongs to another client; where it is this one's already, only what
-/// has `changed` since.
-pub(crate) async fn store_group(
-    storage: &ConfigStorage,
-    wanted: ConfigDocument,
-    changed: Vec<ConfigKey>,
-) -> Result<(), StorageError> {
-    let stored = storage.update(move |stored| {
-        let same = |key| text(stored, key) == text(&wanted, key);
-        if text(stored, ConfigKey::ClientId).is_some() && !same(ConfigKey::ClientId) {
-            return Err(StorageError::refused("the configuration was bound to another client meanwhile")
-                .with_hint("leave it, or rebind"));
-        }
-        let bound = stored.bind_state() == BindState::Bound;
-        let is_stored = bound && same(ConfigKey::PrivateKey) && same(ConfigKey::AppKey);
-        copy(stored, &wanted, if is_stored { &changed } else { ConfigKey::ALL });
-        Ok(())
-    });
-    stored.await
 }
 
 impl fmt::Debug for KeeperClient {

@@ -3,6 +3,7 @@ use std::{error, fmt};
 use keeper_secrets_manager_core::KSMRError;
 use ksm_storage_core::{self as core, Location};
 
+// The client's calls return this error, which hands the client back: the one cycle of modules here.
 use crate::{KeeperClient, post::Reply};
 
 /// The result of a call on a [`KeeperClient`].

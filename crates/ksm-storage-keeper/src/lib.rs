@@ -59,9 +59,11 @@ mod builder;
 mod client;
 mod config;
 mod error;
+mod group;
 mod key_value;
 mod post;
 mod session;
+mod settings;
 mod token;
 
 pub use builder::KeeperClientBuilder;

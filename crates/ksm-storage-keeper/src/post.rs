@@ -24,10 +24,19 @@ pub(crate) enum Reply {
     },
 }
 
-/// Sends the SDK's requests, through its own HTTP client.
+/// The deliberate stop of a bind after Keeper's first reply.
 ///
-/// The SDK has no door between the first reply of a bind and the request after it. Here is one: once a binding client
-/// has its reply, nothing more is sent, so that the application key can be stored first.
+/// The SDK sends its next request within the same call. Nothing more is sent from here, so that the application key can be
+/// stored first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BindCheckpoint {
+    /// Keeper has not accepted the client yet.
+    Ahead,
+    /// Keeper has accepted it: every further request fails.
+    Reached,
+}
+
+/// Sends the SDK's requests, through its own HTTP client.
 #[derive(Default)]
 pub(crate) struct Post {
     state: Mutex<State>,
@@ -36,16 +45,15 @@ pub(crate) struct Post {
 #[derive(Default)]
 struct State {
     sender: Option<SecretsManager>,
-    binding: bool,
+    /// None for a session that does not bind.
+    checkpoint: Option<BindCheckpoint>,
     last: Option<Reply>,
     key_refusals: u32,
 }
 
 impl Post {
-    pub(crate) fn new(binding: bool) -> Arc<Self> {
-        let post = Self::default();
-        post.state().binding = binding;
-        Arc::new(post)
+    pub(crate) fn new(checkpoint: Option<BindCheckpoint>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State { checkpoint, ..State::default() }) })
     }
 
     /// Has the client that these options make send through this.
@@ -80,6 +88,10 @@ impl Post {
         self.state().last.clone()
     }
 
+    pub(crate) fn checkpoint(&self) -> Option<BindCheckpoint> {
+        self.state().checkpoint
+    }
+
     fn send(
         &self,
         url: String,
@@ -88,8 +100,9 @@ impl Post {
     ) -> Result<KsmHttpResponse, KSMRError> {
         let sender = {
             let mut state = self.state();
-            if state.binding && state.last == Some(Reply::Accepted) {
-                return Err(KSMRError::CustomError("checkpoint".to_owned()));
+            if state.checkpoint == Some(BindCheckpoint::Reached) {
+                // For the SDK alone, which passes it up; the bind asks for the checkpoint itself.
+                return Err(KSMRError::CustomError("the bind has reached its checkpoint".to_owned()));
             }
             state.last = Some(Reply::None);
             state.sender.clone()
@@ -100,8 +113,12 @@ impl Post {
         let mut state = self.state();
         state.last = Some(reply.clone());
         match reply {
+            Reply::Accepted if state.checkpoint.is_some() => {
+                state.checkpoint = Some(BindCheckpoint::Reached);
+                Ok(response)
+            }
             // A bind is not to sleep for minutes in the middle of a start.
-            Reply::Refused { code, .. } if state.binding && code == "throttled" => {
+            Reply::Refused { code, .. } if state.checkpoint.is_some() && code == "throttled" => {
                 Err(KSMRError::Throttled(String::new()))
             }
             Reply::Refused { code, .. } if code == "key" => {

@@ -12,10 +12,9 @@ use tracing::instrument::WithSubscriber;
 use zeroize::Zeroize;
 
 use crate::{
-    Error, ErrorKind, Result,
-    builder::Settings,
-    config,
-    post::{Post, Reply},
+    Error, ErrorKind, Result, config,
+    post::{BindCheckpoint, Post, Reply},
+    settings::Settings,
     token::Token,
 };
 
@@ -26,14 +25,14 @@ pub(crate) struct Session {
     post: Arc<Post>,
 }
 
-/// How a call of the SDK ended.
-pub(crate) enum Ended<T> {
+/// Result of a call of the SDK.
+pub(crate) enum CallOutcome<T> {
     Returned(T),
     Failed(KSMRError),
     Panicked,
 }
 
-/// What a client is made for.
+/// Purpose of a session.
 #[derive(Clone)]
 pub(crate) enum Purpose {
     /// To work with a bound configuration.
@@ -51,9 +50,11 @@ impl Session {
         location: &Location,
     ) -> Result<Self> {
         let start = move || {
-            let binding = matches!(purpose, Purpose::Bind(_));
-            let token = if let Purpose::Bind(token) = &purpose { token.as_ref() } else { None };
-            let post = Post::new(binding);
+            let (token, checkpoint) = match &purpose {
+                Purpose::Work => (None, None),
+                Purpose::Bind(token) => (token.as_ref(), Some(BindCheckpoint::Ahead)),
+            };
+            let post = Post::new(checkpoint);
             let mut options = settings.options(config::seed(&document)?, token, &document);
             post.install(&mut options);
             let manager = SecretsManager::new(options)?;
@@ -71,19 +72,24 @@ impl Session {
     pub(crate) fn run<T>(
         &mut self,
         call: impl FnOnce(&mut SecretsManager) -> Result<T, KSMRError>,
-    ) -> Ended<T> {
+    ) -> CallOutcome<T> {
         self.post.begin();
         match catch_unwind(AssertUnwindSafe(|| call(&mut self.manager))) {
-            Ok(Ok(value)) => Ended::Returned(value),
-            Ok(Err(error)) => Ended::Failed(error),
+            Ok(Ok(value)) => CallOutcome::Returned(value),
+            Ok(Err(error)) => CallOutcome::Failed(error),
             // What it was raised with may quote anything.
-            Err(_) => Ended::Panicked,
+            Err(_) => CallOutcome::Panicked,
         }
     }
 
     /// The configuration as the SDK has it now.
     pub(crate) fn config(&self, location: &Location) -> Result<ConfigDocument> {
         config::read(&self.manager.config).map_err(|error| Error::sdk(&error, None, location.clone()))
+    }
+
+    /// Whether a bind has had its reply and was stopped.
+    pub(crate) fn checkpoint(&self) -> Option<BindCheckpoint> {
+        self.post.checkpoint()
     }
 
     /// Keeper's last answer to the last call.
@@ -99,8 +105,8 @@ impl Drop for Session {
     }
 }
 
-/// Waits for the future, which goes on if the caller does not wait any more.
-pub(crate) async fn to_the_end<T: Send + 'static>(
+/// Runs the future as a task of its own, so that it goes on if the caller is dropped.
+pub(crate) async fn run_detached<T: Send + 'static>(
     location: &Location,
     future: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {

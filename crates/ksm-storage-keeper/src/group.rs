@@ -1,0 +1,121 @@
+//! The group of keys that make up one Keeper client.
+//!
+//! They are stored, compared and adopted together: a group made of two clients' keys would open nothing. Every write of
+//! the bridge is here.
+
+use ksm_storage_core::{
+    BindState, ConfigDocument, ConfigKey, ConfigStorage, Error as StorageError,
+    ErrorKind as StorageErrorKind, Outcome,
+};
+use tracing::warn;
+
+use crate::{
+    config::{copy, differing, text},
+    token::Token,
+};
+
+/// The credentials that a bind makes.
+const CREDENTIALS: [ConfigKey; 3] = [ConfigKey::AppKey, ConfigKey::ClientId, ConfigKey::PrivateKey];
+/// The keys that outlive a change of clients.
+const SERVER: [ConfigKey; 3] =
+    [ConfigKey::Hostname, ConfigKey::ServerPublicKey, ConfigKey::ServerPublicKeyId];
+
+/// Whether `one` and `other` hold the same client with the same settings.
+pub(crate) fn is_same(one: &ConfigDocument, other: &ConfigDocument) -> bool {
+    differing(one, other).is_empty()
+}
+
+pub(crate) fn belongs_to_another(found: &ConfigDocument, token: &Token) -> bool {
+    let client_id = text(found, ConfigKey::ClientId);
+    client_id.is_some_and(|client_id| token.client_id() != client_id)
+}
+
+pub(crate) fn has_key_pair(found: &ConfigDocument) -> bool {
+    [ConfigKey::ClientId, ConfigKey::PrivateKey].iter().all(|&key| text(found, key).is_some())
+}
+
+/// Removes remains of a client. The SDK would take them for its own, and an application key for Keeper's answer.
+pub(crate) fn without_credentials(mut found: ConfigDocument) -> ConfigDocument {
+    for key in CREDENTIALS {
+        found.remove(key);
+    }
+    found
+}
+
+/// Keeps only the server's keys.
+pub(crate) fn server_only(found: &ConfigDocument) -> ConfigDocument {
+    let mut server = ConfigDocument::new();
+    copy(&mut server, found, &SERVER);
+    server
+}
+
+/// Stores a new key pair. Returns `false` if another writer has changed the group since `found` was read.
+pub(crate) async fn store_key_pair(
+    storage: &ConfigStorage,
+    found: ConfigDocument,
+    wanted: ConfigDocument,
+) -> Result<bool, StorageError> {
+    let stored = storage.update(move |stored| {
+        let unchanged = is_same(stored, &found);
+        if unchanged {
+            copy(stored, &wanted, ConfigKey::ALL);
+        }
+        Ok(unchanged)
+    });
+    stored.await
+}
+
+/// Stores the whole group of a client that Keeper has bound, unless another client's is stored. Where it is stored
+/// already, stores only the keys that have `changed` since.
+pub(crate) async fn store_bound(
+    storage: &ConfigStorage,
+    wanted: ConfigDocument,
+    changed: Vec<ConfigKey>,
+) -> Result<(), StorageError> {
+    let stored = storage.update(move |stored| {
+        let same = |key| text(stored, key) == text(&wanted, key);
+        if text(stored, ConfigKey::ClientId).is_some() && !same(ConfigKey::ClientId) {
+            return Err(StorageError::refused("the configuration was bound to another client meanwhile")
+                .with_hint("leave it, or rebind"));
+        }
+        let bound = stored.bind_state() == BindState::Bound;
+        let is_stored = bound && same(ConfigKey::PrivateKey) && same(ConfigKey::AppKey);
+        copy(stored, &wanted, if is_stored { &changed } else { ConfigKey::ALL });
+        Ok(())
+    });
+    let tolerable = |error: &StorageError| error.outcome() == Outcome::Applied;
+    stored.await.or_else(|error| tolerate(storage, error, tolerable))
+}
+
+/// Stores the keys that a call has changed. A storage to which nothing is written does without them.
+pub(crate) async fn store_changed(
+    storage: &ConfigStorage,
+    wanted: ConfigDocument,
+    changed: Vec<ConfigKey>,
+) -> Result<(), StorageError> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let stored = storage.update(move |stored| {
+        copy(stored, &wanted, &changed);
+        Ok(())
+    });
+    let tolerable = |error: &StorageError| {
+        error.outcome() == Outcome::Applied
+            || matches!(error.kind(), StorageErrorKind::ReadOnly | StorageErrorKind::Unsupported)
+    };
+    stored.await.or_else(|error| tolerate(storage, error, tolerable))
+}
+
+/// Turns a tolerable error into a warning: it is no reason to fail a call that has succeeded.
+fn tolerate(
+    storage: &ConfigStorage,
+    error: StorageError,
+    tolerable: impl Fn(&StorageError) -> bool,
+) -> Result<(), StorageError> {
+    if !tolerable(&error) {
+        return Err(error);
+    }
+    warn!(location = %storage.location(), %error, "a change of the client's configuration");
+    Ok(())
+}
