@@ -63,7 +63,9 @@ async fn the_first_put_goes_to_the_slot_of_the_version_with_a_nonce_and_no_label
     let mut client = MockSecretsClient::new();
     let expected = |put: &Put| {
         let slot = slot::id(&Version::new("v1"), 1);
-        put.token == slot && put.label.is_none() && put.value.len() == "{}".len() + NONCE_LEN
+        put.token == slot
+            && put.label.is_none()
+            && put.value.len() == "{}".len() + ksm_storage_core::NONCE_LEN
     };
     client.expect_put().with(function(expected)).once().returning(|put| Ok(acknowledged(put)));
     client.expect_get().once().returning(|_, _| Ok(version("v1", &[PREVIOUS])));
@@ -204,7 +206,7 @@ async fn only_a_secret_whose_primary_is_elsewhere_is_a_replica() {
 async fn what_is_too_large_with_its_nonce_is_not_put() {
     let backend = backend(MockSecretsClient::new(), Concurrency::Strict);
     let limit = backend.capabilities().max_payload.unwrap();
-    assert_eq!(limit, MAX_VALUE - NONCE_LEN);
+    assert_eq!(limit, MAX_VALUE - ksm_storage_core::NONCE_LEN);
     let payload = Payload::from("x".repeat(limit + 1));
     let error = backend.store(&Version::new("v1"), &payload).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotApplied));

@@ -29,8 +29,8 @@ use tokio::{
 use tracing::instrument::WithSubscriber;
 
 use crate::{
-    BindState, Capabilities, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation, Result,
-    SecretRef, SecretString, Snapshot, StorageBackend,
+    BindState, Capabilities, ConfigDocument, ConfigKey, Connect, Error, ErrorKind, Location, Operation,
+    Result, SecretRef, SecretString, Snapshot,
     storage::{is_changing_any, within_change},
 };
 
@@ -52,8 +52,8 @@ impl ConfigStorage {
     /// # Errors
     /// Those of [`ConfigStorageBuilder::open`](crate::ConfigStorageBuilder::open), and [`ErrorKind::Runtime`] if no thread
     /// can be started.
-    pub fn open(backend: impl StorageBackend) -> Result<Self> {
-        Self::open_with(crate::ConfigStorage::builder(backend).open())
+    pub fn open(source: impl Connect) -> Result<Self> {
+        Self::open_with(crate::ConfigStorage::builder(source).open())
     }
 
     /// See [`ConfigStorage::open_or_create`](crate::ConfigStorage::open_or_create).
@@ -61,8 +61,8 @@ impl ConfigStorage {
     /// # Errors
     /// Those of [`ConfigStorageBuilder::open_or_create`](crate::ConfigStorageBuilder::open_or_create), and
     /// [`ErrorKind::Runtime`] if no thread can be started.
-    pub fn open_or_create(backend: impl StorageBackend) -> Result<Self> {
-        Self::open_with(crate::ConfigStorage::builder(backend).open_or_create())
+    pub fn open_or_create(source: impl Connect) -> Result<Self> {
+        Self::open_with(crate::ConfigStorage::builder(source).open_or_create())
     }
 
     /// Opens what `opening` opens: the way to use a builder.
@@ -82,10 +82,10 @@ impl ConfigStorage {
     pub fn open_with(
         opening: impl Future<Output = Result<crate::ConfigStorage>> + Send + 'static,
     ) -> Result<Self> {
-        let runtime = RuntimeThread::start().map_err(|error| error.with_operation(Operation::Open))?;
+        let runtime = RuntimeThread::start().map_err(|error| error.decorate(Operation::Open, None))?;
         let storage = runtime
             .run(Duration::MAX, opening)
-            .unwrap_or_else(|error| Err(error.with_operation(Operation::Open)))?;
+            .unwrap_or_else(|error| Err(error.decorate(Operation::Open, None)))?;
         Ok(Self { storage, runtime: Arc::new(runtime) })
     }
 

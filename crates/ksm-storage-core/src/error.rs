@@ -171,7 +171,7 @@ impl Operation {
         }
     }
 
-    const fn writes(self) -> bool {
+    pub(crate) const fn writes(self) -> bool {
         !matches!(self, Self::Open | Self::Refresh)
     }
 }
@@ -268,15 +268,11 @@ impl Error {
         self
     }
 
-    /// Names the call and, unless the backend has named a better one, the place: the last step of every call, and of
-    /// no other function.
-    pub(crate) fn decorate(mut self, operation: Operation, location: impl FnOnce() -> Location) -> Self {
-        self.0.location.get_or_insert_with(location);
-        self.with_operation(operation)
-    }
-
-    /// Names the call. A read changes nothing, whatever its error said.
-    pub(crate) fn with_operation(mut self, operation: Operation) -> Self {
+    /// Names the call and, unless the backend has named a better one, the place: the last step of every call.
+    ///
+    /// A read changes nothing, whatever its error said.
+    pub(crate) fn decorate(mut self, operation: Operation, location: Option<Location>) -> Self {
+        self.0.location = self.0.location.take().or(location);
         self.0.operation = Some(operation);
         if !operation.writes() {
             self.0.outcome = Outcome::NotApplied;
@@ -375,7 +371,7 @@ mod tests {
     #[test]
     fn display_is_one_line_with_place_cause_outcome_and_remedy() {
         let error = Error::new(ErrorKind::Timeout, "no answer within 15 s")
-            .decorate(Operation::Set, || Location::new("memory", "1"))
+            .decorate(Operation::Set, Some(Location::new("memory", "1")))
             .with_hint("try again");
         assert_eq!(
             error.to_string(),
@@ -385,9 +381,9 @@ mod tests {
 
     #[test]
     fn a_read_says_nothing_of_a_write() {
-        let error = Error::new(ErrorKind::NotFound, "no such secret").with_operation(Operation::Open);
+        let error = Error::new(ErrorKind::NotFound, "no such secret").decorate(Operation::Open, None);
         assert_eq!(error.to_string(), "open: not found: no such secret");
-        let outcome = |operation| Error::new(ErrorKind::Runtime, "gone").with_operation(operation).outcome();
+        let outcome = |operation| Error::new(ErrorKind::Runtime, "gone").decorate(operation, None).outcome();
         assert_eq!([Operation::Open, Operation::Refresh].map(outcome), [Outcome::NotApplied; 2]);
         assert_eq!([Operation::OpenOrCreate, Operation::Set].map(outcome), [Outcome::Unknown; 2]);
     }
@@ -428,7 +424,7 @@ mod tests {
         ] {
             assert_eq!(Error::new(kind, "why").is_retryable(), retryable, "{kind:?}");
         }
-        let of = |operation| Error::new(Conflict, "why").with_operation(operation);
+        let of = |operation| Error::new(Conflict, "why").decorate(operation, None);
         assert!(of(Operation::Set).is_retryable() && !of(Operation::Save).is_retryable());
     }
 
@@ -440,8 +436,8 @@ mod tests {
         let (place, version) = (Location::new("memory", "1"), Version::new("v7"));
         let error = bare
             .with_displaced(version.clone())
-            .decorate(Operation::Update, || place.clone())
-            .decorate(Operation::Update, || Location::new("memory", "2"))
+            .decorate(Operation::Update, Some(place.clone()))
+            .decorate(Operation::Update, Some(Location::new("memory", "2")))
             .with_source(fmt::Error);
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Displaced, Some(Operation::Update)));
         assert_eq!((error.location(), error.displaced()), (Some(&place), Some(&version)));

@@ -27,7 +27,7 @@
 //! # Map
 //! | for | there is |
 //! |---|---|
-//! | opening | [`ConfigStorage::open`], [`ConfigStorage::open_or_create`], and [`ConfigStorageBuilder`] for limits and read-only |
+//! | opening | [`ConfigStorage::open`], [`ConfigStorage::open_or_create`], and [`ConfigStorageBuilder`] for limits and read-only; from a backend or what [connects](Connect) to one |
 //! | reading | [`ConfigStorage::get`] for one key, a [`Snapshot`] for keys that belong together |
 //! | writing | [`ConfigStorage::set`], [`update`](ConfigStorage::update), [`save`](ConfigStorage::save), [`replace`](ConfigStorage::replace) |
 //! | the content | [`ConfigDocument`], [`ConfigKey`], [`BindState`] |
@@ -51,6 +51,7 @@
 mod backend;
 pub mod blocking;
 mod clock;
+mod connect;
 mod document;
 mod error;
 mod key;
@@ -66,6 +67,7 @@ pub use backend::{
     Writes,
 };
 pub use clock::{Clock, SystemClock};
+pub use connect::{Connect, OpenOptions};
 pub use document::{BindState, ConfigDocument};
 pub use error::{Error, ErrorKind, Operation, Outcome, Result};
 pub use key::ConfigKey;

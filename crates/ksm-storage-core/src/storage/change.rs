@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    ConfigDocument, Error, Outcome, Snapshot, Version,
+    ConfigDocument, Error, ErrorKind, Outcome, Snapshot, Version,
     sync::{Arc, AtomicU8, Ordering, oneshot},
 };
 
@@ -92,6 +92,8 @@ pub(super) struct Entry {
     pub(super) claim: Claim,
     pub(super) deadline: Duration,
     pub(super) change: Box<dyn Change>,
+    /// Whether nothing stored is an empty document to this change, which creates one.
+    pub(super) creates: bool,
     /// Whether this change altered the document in the batch's latest attempt.
     pub(super) altered: bool,
 }
@@ -146,10 +148,19 @@ where
     fn answer(self: Box<Self>, result: Result<Snapshot, Error>) {
         let answer = match (result, self.ran) {
             (Ok(snapshot), Some(ran)) => Ok((ran, snapshot)),
-            (Ok(_), None) => Err(super::committer::ended_early(Outcome::NotApplied)),
+            (Ok(_), None) => Err(ended_early(Outcome::NotApplied)),
             (Err(error), _) => Err(error),
         };
         // A caller that has left wants no answer.
         let _ = self.reply.send(answer);
     }
+}
+
+/// The answer of a committer that was ended before it had one.
+pub(super) fn ended_early(outcome: Outcome) -> Error {
+    Error::new(
+        ErrorKind::Runtime,
+        "the task that carries out writes was ended, as by a shutdown of its runtime",
+    )
+    .with_outcome(outcome)
 }

@@ -7,11 +7,10 @@ use tracing::{Instrument, debug, debug_span, warn};
 use super::{
     Shared,
     backoff::{pause, within_deadline},
-    change::{Base, Entry},
+    change::{Base, Entry, ended_early},
+    hook,
     reader::{self, timeout},
 };
-#[cfg(all(test, shuttle))]
-use crate::schedules::Fault;
 use crate::{
     ConfigDocument, Displaced, Error, ErrorKind, Location, Outcome, Result, Snapshot, StoreOutcome, Stored,
     Version,
@@ -61,18 +60,14 @@ impl Committer {
         let mut queue = lock(&self.shared.queue);
         self.batch = mem::take(&mut queue.waiting);
         self.finished = self.batch.is_empty();
-        #[cfg(all(test, shuttle))]
-        if Fault::LateHandOver.is_planted() {
-            drop(queue);
-            queue = lock(&self.shared.queue);
-        }
+        let mut queue = hook::taken(&self.shared.queue, queue);
         queue.running = !self.finished;
         queue.running
     }
 
     async fn commit(&mut self) -> Result<(Snapshot, Displaced)> {
         let deadline = self.batch.iter().map(|entry| entry.deadline).max().unwrap_or_default();
-        let attempts = self.shared.attempts.get();
+        let attempts = self.shared.options.write_attempts.get();
         let mut carried = None;
         for attempt in 1..=attempts {
             match self.attempt(attempt, deadline, carried.take()).await? {
@@ -97,15 +92,13 @@ impl Committer {
             Some(stored) if !lock(&shared.history).is_earlier(stored.version()) => stored,
             _ => reader::load(&*shared.backend, &*shared.clock, &shared.history, deadline).await?,
         };
-        let before = reader::parse(&loaded)?;
-        #[cfg(all(test, shuttle))]
-        if Fault::LateJoin.is_planted() {
-            self.batch.append(&mut lock(&shared.queue).waiting);
-        }
+        hook::loaded(&shared.queue, &mut self.batch);
         let after = loop {
-            let after = self.apply(loaded.version(), &before);
-            if after == before {
-                let snapshot = shared.install(loaded.version(), before);
+            self.batch.retain(|entry| !entry.claim.is_withdrawn());
+            let before = self.parse(&loaded)?;
+            let after = self.apply(loaded.version(), before.as_ref());
+            if before.as_ref() == Some(&after) {
+                let snapshot = shared.install(loaded.version(), after);
                 return Ok(Attempt::Installed { snapshot, displaced: Displaced::Nothing });
             }
             if shared.clock.now() >= deadline {
@@ -115,10 +108,7 @@ impl Committer {
                 break after;
             }
         };
-        #[cfg(all(test, shuttle))]
-        if Fault::EarlyInstall.is_planted() {
-            shared.install(loaded.version(), after.clone());
-        }
+        hook::storing(&shared, loaded.version(), &after);
         let payload = after.to_payload();
         let started = shared.clock.now();
         let span = debug_span!("store", location = %shared.location(), attempt);
@@ -142,17 +132,24 @@ impl Committer {
         }
     }
 
+    /// The stored document, or `None` if nothing is stored and the batch is to create one.
+    fn parse(&self, loaded: &Stored) -> Result<Option<ConfigDocument>> {
+        match loaded {
+            Stored::Absent { .. } if self.batch.iter().any(|entry| entry.creates) => Ok(None),
+            stored => reader::parse(stored).map(Some),
+        }
+    }
+
     /// Runs the batch's changes, one after another, each on a copy that is dropped if the change fails.
-    fn apply(&mut self, version: &Version, before: &ConfigDocument) -> ConfigDocument {
-        self.batch.retain(|entry| !entry.claim.is_withdrawn());
+    fn apply(&mut self, version: &Version, before: Option<&ConfigDocument>) -> ConfigDocument {
         let family = self.shared.family();
         let limit = self.shared.max_len();
-        let mut document = before.clone();
+        let mut document = before.cloned().unwrap_or_default();
         let mut untouched = true;
         for entry in &mut self.batch {
             let mut scratch = document.clone();
             let keep = entry.change.apply(family, Base { version, untouched }, &mut scratch);
-            entry.altered = keep && scratch != document;
+            entry.altered = keep && (before.is_none() && entry.creates || scratch != document);
             if !entry.altered {
                 continue;
             }
@@ -220,10 +217,7 @@ impl Drop for Committer {
             let mut queue = lock(&self.shared.queue);
             abandoned.append(&mut queue.waiting);
             queue.running = false;
-            #[cfg(all(test, shuttle))]
-            if Fault::LeftRunning.is_planted() {
-                queue.running = true;
-            }
+            hook::abandoned(&mut queue);
         }
         for entry in abandoned {
             let outcome = if entry.claim.is_storing() { Outcome::Unknown } else { Outcome::NotApplied };
@@ -232,16 +226,8 @@ impl Drop for Committer {
     }
 }
 
-pub(super) fn ended_early(outcome: Outcome) -> Error {
-    Error::new(
-        ErrorKind::Runtime,
-        "the task that carries out writes was ended, as by a shutdown of its runtime",
-    )
-    .with_outcome(outcome)
-}
-
 /// What a store displaced, for whoever reads the log.
-pub(super) fn report(location: &Location, version: &Version, displaced: &Displaced) {
+fn report(location: &Location, version: &Version, displaced: &Displaced) {
     match displaced {
         Displaced::Nothing => {}
         Displaced::Unverified => {
@@ -253,7 +239,7 @@ pub(super) fn report(location: &Location, version: &Version, displaced: &Displac
     }
 }
 
-pub(super) fn displaced_error(snapshot: &Snapshot, foreign: &Version, inspect: Option<&str>) -> Error {
+fn displaced_error(snapshot: &Snapshot, foreign: &Version, inspect: Option<&str>) -> Error {
     let message = format!(
         "version {} was stored; version {foreign}, of a foreign writer, was displaced",
         snapshot.version()

@@ -7,6 +7,7 @@ mod backoff;
 mod builder;
 mod change;
 mod committer;
+mod hook;
 mod reader;
 mod shared;
 
@@ -19,15 +20,14 @@ pub use builder::ConfigStorageBuilder;
 pub(crate) use change::is_changing_any;
 
 use self::{
-    builder::refuse_write,
     change::{Base, Claim, Entry, Pending, Ran, is_changing},
     committer::Committer,
     reader::timeout,
     shared::Shared,
 };
 use crate::{
-    BindState, Capabilities, ConfigDocument, ConfigKey, Error, ErrorKind, Location, Operation, Result,
-    SecretRef, Snapshot, StorageBackend,
+    BindState, Capabilities, ConfigDocument, ConfigKey, Connect, Error, ErrorKind, Location, Operation,
+    Result, SecretRef, Snapshot,
     clock::within,
     sync::{Arc, Handle, lock, oneshot},
 };
@@ -74,29 +74,25 @@ pub struct ConfigStorage {
 }
 
 impl ConfigStorage {
-    /// Opens what `backend` holds: one load. See [`ConfigStorageBuilder::open`].
+    /// Opens what `source`, a backend or what connects to one, holds: one load. See [`ConfigStorageBuilder::open`].
     ///
     /// # Errors
     /// Those of [`ConfigStorageBuilder::open`].
-    pub async fn open(backend: impl StorageBackend) -> Result<Self> {
-        Self::builder(backend).open().await
+    pub async fn open(source: impl Connect) -> Result<Self> {
+        Self::builder(source).open().await
     }
 
-    /// Opens what `backend` holds, and stores an empty document first if that is nothing.
+    /// Opens what `source` holds, and stores an empty document first if that is nothing.
     ///
     /// # Errors
     /// Those of [`ConfigStorageBuilder::open_or_create`].
-    pub async fn open_or_create(backend: impl StorageBackend) -> Result<Self> {
-        Self::builder(backend).open_or_create().await
+    pub async fn open_or_create(source: impl Connect) -> Result<Self> {
+        Self::builder(source).open_or_create().await
     }
 
     /// Settings other than the usual ones.
-    pub fn builder(backend: impl StorageBackend) -> ConfigStorageBuilder {
-        ConfigStorageBuilder::new(Arc::new(backend))
-    }
-
-    fn from_shared(shared: Shared) -> Self {
-        Self { shared: Arc::new(shared) }
+    pub fn builder(source: impl Connect) -> ConfigStorageBuilder {
+        ConfigStorageBuilder::new(Box::new(source))
     }
 
     /// Where the configuration lives.
@@ -193,11 +189,8 @@ impl ConfigStorage {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.check_writable(Operation::Update).map_err(E::from)?;
-        match self.submit(move |_, document| change(document)).await {
-            Ok((ran, _)) => finish(ran, |error| self.decorate(Operation::Update, error)),
-            Err(error) => Err(self.decorate(Operation::Update, error).into()),
-        }
+        let (ran, _) = self.call(Operation::Update, move |_, document| change(document)).await?;
+        finish(ran, |error| self.decorate(Operation::Update, error))
     }
 
     /// Stores `document` if `base` is still current.
@@ -258,22 +251,22 @@ impl ConfigStorage {
     /// carried out together with them, and can end in their [`ErrorKind::Conflict`] or whatever else the store says of them.
     /// The snapshot stays as it is then: reads outlive an outage of the store.
     pub async fn refresh(&self) -> Result<Snapshot> {
-        match self.submit(|_, _| Ok::<(), Error>(())).await {
-            Ok((_, snapshot)) => {
-                debug!(location = %self.location(), version = %snapshot.version(), "refresh");
-                Ok(snapshot)
-            }
-            Err(error) => Err(self.decorate(Operation::Refresh, error)),
-        }
+        let (_, snapshot) = self.call(Operation::Refresh, |_, _| Ok::<(), Error>(())).await?;
+        debug!(location = %self.location(), version = %snapshot.version(), "refresh");
+        Ok(snapshot)
     }
 
-    fn check_writable(&self, operation: Operation) -> Result<()> {
-        refuse_write(&*self.shared.backend, self.shared.read_only)
-            .map_err(|error| self.decorate(operation, error))
+    /// Stores an empty document unless something is stored by then.
+    async fn create(&self, deadline: Duration) -> Result<()> {
+        let (_, snapshot) =
+            self.submit(Operation::OpenOrCreate, deadline, |_, _| Ok::<(), Error>(())).await?;
+        debug!(location = %self.location(), version = %snapshot.version(), "created");
+        Ok(())
     }
 
+    /// Completes an error that a call ends in.
     pub(crate) fn decorate(&self, operation: Operation, error: Error) -> Error {
-        error.decorate(operation, || self.location())
+        error.decorate(operation, Some(self.location()))
     }
 
     async fn write<T, F>(&self, operation: Operation, change: F) -> Result<T>
@@ -281,29 +274,46 @@ impl ConfigStorage {
         F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        self.check_writable(operation)?;
-        let name = |error| self.decorate(operation, error);
-        let (ran, _) = self.submit(change).await.map_err(name)?;
-        finish(ran, name).map_err(name)
+        let (ran, _) = self.call(operation, change).await?;
+        finish(ran, |error| error).map_err(|error| self.decorate(operation, error))
+    }
+
+    /// One call of a handle, from its deadline to its error.
+    async fn call<T, E, F>(&self, operation: Operation, change: F) -> change::Answer<T, E>
+    where
+        F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let deadline = self.shared.clock.now().saturating_add(self.shared.options.deadline);
+        self.submit(operation, deadline, change).await.map_err(|error| self.decorate(operation, error))
     }
 
     /// Queues a change, sees to it that a committer runs, and waits for the answer or the deadline.
-    async fn submit<T, E, F>(&self, change: F) -> change::Answer<T, E>
+    async fn submit<T, E, F>(
+        &self,
+        operation: Operation,
+        deadline: Duration,
+        change: F,
+    ) -> change::Answer<T, E>
     where
         F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: Send + 'static,
     {
         let shared = &self.shared;
+        if operation.writes() {
+            shared.refuse_write()?;
+        }
         self.refuse_within_change()?;
         let runtime = runtime()?;
         let (reply, mut answer) = oneshot::channel();
         let claim = Claim::new();
-        let deadline = shared.clock.now().saturating_add(shared.deadline);
         let change = Box::new(Pending::new(change, reply));
+        let creates = operation == Operation::OpenOrCreate;
         let start = {
             let mut queue = lock(&shared.queue);
-            queue.waiting.push(Entry { claim: claim.clone(), deadline, change, altered: false });
+            queue.waiting.push(Entry { claim: claim.clone(), deadline, change, creates, altered: false });
             !std::mem::replace(&mut queue.running, true)
         };
         let withdrawal = Withdrawal(&claim);
@@ -329,7 +339,7 @@ impl ConfigStorage {
     }
 
     pub(crate) fn deadline(&self) -> Duration {
-        self.shared.deadline
+        self.shared.options.deadline
     }
 }
 
@@ -372,7 +382,7 @@ impl fmt::Debug for ConfigStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConfigStorage")
             .field("location", &self.location())
-            .field("read_only", &self.shared.read_only)
+            .field("read_only", &self.shared.options.read_only)
             .field("snapshot", &self.snapshot())
             .finish_non_exhaustive()
     }

@@ -5,9 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use tracing::{Instrument, debug, debug_span, warn};
 
 use super::backoff::{pause, within_deadline};
-use crate::{
-    Clock, ConfigDocument, Error, ErrorKind, Outcome, Result, Snapshot, StorageBackend, Stored, Version,
-};
+use crate::{Clock, ConfigDocument, Error, ErrorKind, Outcome, Result, StorageBackend, Stored, Version};
 
 const REMEMBERED: usize = 16;
 
@@ -85,17 +83,6 @@ pub(super) fn parse(stored: &Stored) -> Result<ConfigDocument> {
         Stored::Present { payload, .. } => ConfigDocument::parse(payload.as_bytes()),
         Stored::Absent { absence, .. } => Err(absence.clone().into()),
     }
-}
-
-/// Loads and parses, for a handle that is being opened.
-pub(super) async fn open(
-    backend: &dyn StorageBackend,
-    clock: &dyn Clock,
-    deadline: Duration,
-) -> Result<(Stored, Result<Snapshot>)> {
-    let stored = load(backend, clock, &crate::sync::Mutex::default(), deadline).await?;
-    let snapshot = parse(&stored).map(|document| Snapshot::new(stored.version().clone(), document));
-    Ok((stored, snapshot))
 }
 
 pub(super) fn timeout(message: &'static str) -> Error {

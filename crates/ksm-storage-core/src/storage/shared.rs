@@ -1,8 +1,7 @@
-use std::{num::NonZeroU32, time::Duration};
-
 use super::{committer::Queue, reader::History};
 use crate::{
-    Clock, ConfigDocument, Location, Snapshot, StorageBackend, Version,
+    Clock, ConfigDocument, Error, ErrorKind, Location, OpenOptions, Result, Snapshot, StorageBackend,
+    Version, Writes,
     snapshot::Content,
     sync::{Arc, ArcSwap, Mutex, lock},
 };
@@ -10,9 +9,7 @@ use crate::{
 /// What a handle and its clones have in common.
 pub(super) struct Shared {
     pub(super) backend: Arc<dyn StorageBackend>,
-    pub(super) attempts: NonZeroU32,
-    pub(super) deadline: Duration,
-    pub(super) read_only: bool,
+    pub(super) options: OpenOptions,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) current: ArcSwap<Content>,
     pub(super) history: Mutex<History>,
@@ -20,24 +17,15 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(
-        backend: Arc<dyn StorageBackend>,
-        attempts: NonZeroU32,
-        deadline: Duration,
-        read_only: bool,
-        clock: Arc<dyn Clock>,
-        snapshot: Snapshot,
-    ) -> Self {
-        let mut history = History::default();
-        history.note(snapshot.version());
+    /// Before anything was loaded. No one is given a handle until something is [installed](Self::install).
+    pub(super) fn new(backend: Arc<dyn StorageBackend>, options: OpenOptions, clock: Arc<dyn Clock>) -> Self {
+        let nothing = Snapshot::new(Version::new(""), ConfigDocument::new());
         Self {
             backend,
-            attempts,
-            deadline,
-            read_only,
+            options,
             clock,
-            current: ArcSwap::new(snapshot.into_content()),
-            history: Mutex::new(history),
+            current: ArcSwap::new(nothing.into_content()),
+            history: Mutex::default(),
             queue: Mutex::default(),
         }
     }
@@ -54,6 +42,20 @@ impl Shared {
     /// The most bytes that may be stored: what the backend takes, and what can be read again.
     pub(super) fn max_len(&self) -> usize {
         self.backend.capabilities().max_payload.unwrap_or(usize::MAX).min(ConfigDocument::MAX_LEN)
+    }
+
+    /// The reason why nothing may be written, if there is one.
+    pub(super) fn refuse_write(&self) -> Result<()> {
+        let (kind, message) = match self.backend.capabilities().writes {
+            _ if self.options.read_only => (ErrorKind::ReadOnly, "this storage was opened read-only"),
+            Writes::ReadOnly => (ErrorKind::ReadOnly, "this backend never writes"),
+            Writes::Unconditional => (
+                ErrorKind::Unsupported,
+                "this backend has no conditional write, so that a write could undo another one unseen",
+            ),
+            Writes::Exact | Writes::Cooperative => return Ok(()),
+        };
+        Err(Error::not_applied(kind, message))
     }
 
     /// Makes the document the current snapshot.

@@ -105,7 +105,7 @@ async fn everything(subject: Subject) -> Result<String, Failure> {
         seen.extend(result.err().map(|error| error.to_string()));
     }
     let base = handle.snapshot();
-    bench.probe.fail_loads([LoadFault::RolledBack(first)]);
+    bench.probe.fail_loads([LoadFault::RolledBack(first.clone()), LoadFault::RolledBack(first)]);
     seen.push(format!("{:?}", handle.refresh().await));
     seen.push(format!("{:?}", handle.save(&base, ConfigDocument::new()).await));
     let refuse = |document: &mut ConfigDocument| {

@@ -1,0 +1,49 @@
+use std::{fmt, num::NonZeroU32, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{Result, StorageBackend, sync::Arc};
+
+/// Limits of a storage, and what may be done to open it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenOptions {
+    /// How long a call may take: opening, which is connecting and loading together, a write or a refresh.
+    pub deadline: Duration,
+    /// Whether an empty document is stored where nothing is, and whatever is to hold it created.
+    pub create: bool,
+    /// Whether writes are refused.
+    pub read_only: bool,
+    /// How often a write may lose against other writers.
+    pub write_attempts: NonZeroU32,
+}
+
+impl Default for OpenOptions {
+    /// 15 s, 16 attempts, and neither created nor read-only.
+    fn default() -> Self {
+        const ATTEMPTS: NonZeroU32 = NonZeroU32::new(16).unwrap();
+        Self { deadline: Duration::from_secs(15), create: false, read_only: false, write_attempts: ATTEMPTS }
+    }
+}
+
+/// A way to a backend: what [`ConfigStorage::builder`](crate::ConfigStorage::builder) accepts.
+///
+/// Every backend is one to itself. Settings that take I/O to become a backend, such as finding credentials, implement
+/// this too, so that one deadline covers connecting and loading.
+#[async_trait]
+pub trait Connect: fmt::Debug + Send + 'static {
+    /// Returns the backend. Nothing is created or written yet: the backend does that in
+    /// [`store`](StorageBackend::store), and creates what holds the document only if
+    /// [`options.create`](OpenOptions::create) is set. The caller keeps the deadline.
+    ///
+    /// # Errors
+    /// Of the kind that tells the caller what to do.
+    async fn connect(self: Box<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>>;
+}
+
+#[async_trait]
+impl<B: StorageBackend> Connect for B {
+    async fn connect(self: Box<Self>, _: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
+        Ok(Arc::new(*self))
+    }
+}
