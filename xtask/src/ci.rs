@@ -225,7 +225,7 @@ fn programs() -> Result<()> {
 /// and is in a folder of its own for that.
 fn ring() -> Result<()> {
     let features = "--no-default-features --features aws-minimal,tls-ring --target-dir target/ring";
-    run(&mut cargo(&format!("build --package ksm-storage {features} --example aws_custom")))?;
+    run(&mut cargo(&format!("build --package ksm-storage {features} --example aws")))?;
     let tests = run_and_keep(&mut cargo(&format!("test --package ksm-storage {features} --test network")))?;
     ensure!(tasks::passed(&tests) > 0, "no test was found");
     Ok(())

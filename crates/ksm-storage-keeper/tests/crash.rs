@@ -11,7 +11,7 @@ use std::{
 use ksm_storage_aws::AwsSecretStorage;
 use ksm_storage_core::{BindState, ConfigDocument};
 use ksm_storage_emulator::{
-    Action::PutSecretValue,
+    Action::{GetSecretValue, PutSecretValue},
     Break, Emulator, Fault as AwsFault, Server, Value,
     keeper::{AppKeyPolicy, FakeKeeper, Fault},
 };
@@ -19,14 +19,20 @@ use ksm_storage_keeper::{ErrorKind, KeeperClient};
 
 use tokio::{
     process::{Child, Command},
+    sync::Semaphore,
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
 const POLICIES: [AppKeyPolicy; 2] = [AppKeyPolicy::Once, AppKeyPolicy::UntilConfirmed];
 /// Runs for each policy that are killed at a moment of chance.
 const RANDOM_RUNS: u64 = 100;
-/// How many of them go on at once: they mostly wait.
-const AT_ONCE: usize = 4;
+/// Processes that run at once to the moment at which they are killed. More would be slower, and never get far.
+static TO_BE_KILLED: Semaphore = Semaphore::const_new(4);
+/// Runs at once, most of which wait.
+const AT_ONCE: usize = 16;
+/// Longer than any step takes on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What each child process does: starts as a service does, and reads its records.
 #[tokio::test]
@@ -79,18 +85,33 @@ impl World {
     }
 
     async fn run(&self) -> Output {
-        timeout(Duration::from_mins(1), self.spawn().wait_with_output()).await.unwrap().unwrap()
+        timeout(PATIENCE, self.spawn().wait_with_output()).await.unwrap().unwrap()
     }
 
-    /// Ends the process as the kernel does, and lets what was on its way arrive.
-    async fn kill(mut child: Child) {
-        child.kill().await.unwrap();
-        sleep(Duration::from_millis(30)).await;
+    /// Requests to AWS and Keeper: 8 by the end of a bind, 9 with the records.
+    fn requests(&self) -> usize {
+        let aws = self.aws.emulator();
+        aws.calls(GetSecretValue) + aws.calls(PutSecretValue) + self.keeper.seen().len()
+    }
+
+    fn stored(&self) -> ConfigDocument {
+        let stored = self.aws.emulator().secret("ksm-config").value("AWSCURRENT").unwrap();
+        ConfigDocument::parse(stored.as_bytes()).unwrap()
     }
 
     fn is_bound(&self) -> bool {
-        let stored = self.aws.emulator().secret("ksm-config").value("AWSCURRENT").unwrap();
-        ConfigDocument::parse(stored.as_bytes()).unwrap().bind_state() == BindState::Bound
+        self.stored().bind_state() == BindState::Bound
+    }
+
+    /// Whether everything has happened before the process is killed there.
+    fn has_reached(&self, checkpoint: &Checkpoint) -> bool {
+        let is_applied = match checkpoint.puts {
+            [AwsFault::After(_)] => !self.stored().is_empty(),
+            [_, AwsFault::After(_)] => self.is_bound(),
+            _ => true,
+        };
+        let puts = self.aws.emulator().calls(PutSecretValue);
+        is_applied && puts >= checkpoint.puts.len() && self.keeper.seen().len() >= checkpoint.requests.len()
     }
 
     /// Whether a later process can go on: not if the one reply with the application key has been given, and is lost.
@@ -114,9 +135,23 @@ async fn until(reached: impl Fn() -> bool) {
             sleep(Duration::from_millis(2)).await;
         }
     };
-    timeout(Duration::from_secs(20), poll).await.unwrap();
-    // Between the arrival of a request and its effect.
-    sleep(Duration::from_millis(20)).await;
+    timeout(PATIENCE, poll).await.unwrap();
+}
+
+/// Carries out the runs, many at once, and returns their results as they come.
+async fn all<T: Send + 'static>(
+    runs: impl IntoIterator<Item: Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let (mut runs, mut going_on, mut results) = (runs.into_iter(), JoinSet::new(), Vec::new());
+    loop {
+        while going_on.len() < AT_ONCE
+            && let Some(run) = runs.next()
+        {
+            going_on.spawn(run);
+        }
+        let Some(result) = going_on.join_next().await else { return results };
+        results.push(result.unwrap());
+    }
 }
 
 const HANG: AwsFault = AwsFault::Before(Break::Hang);
@@ -158,35 +193,41 @@ const CHECKPOINTS: [Checkpoint; 8] = [
     },
 ];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_killed_at_any_checkpoint_is_followed_by_one_that_goes_on() {
-    for policy in POLICIES {
-        for checkpoint in &CHECKPOINTS {
-            let world = World::new(policy).await;
-            world.aws.emulator().fail(PutSecretValue, checkpoint.puts.iter().cloned());
-            world.keeper.fail_next(checkpoint.requests.iter().copied());
-            let child = world.spawn();
-            until(|| {
-                world.aws.emulator().calls(PutSecretValue) >= checkpoint.puts.len()
-                    && world.keeper.seen().len() >= checkpoint.requests.len()
-            })
-            .await;
-            World::kill(child).await;
-            let can_go_on = policy == AppKeyPolicy::UntilConfirmed || !checkpoint.loses_once;
-            let run = format!("{policy:?}, {}", checkpoint.name);
-            assert_eq!(world.can_go_on(policy), can_go_on, "{run}");
-            assert_ended(&world.run().await, can_go_on, &run);
-            assert_eq!(world.is_bound(), can_go_on, "{run}");
-        }
-    }
+async fn run_to(checkpoint: &Checkpoint, policy: AppKeyPolicy) {
+    let world = World::new(policy).await;
+    world.aws.emulator().fail(PutSecretValue, checkpoint.puts.iter().cloned());
+    world.keeper.fail_next(checkpoint.requests.iter().copied());
+    let mut child = world.spawn();
+    until(|| world.has_reached(checkpoint)).await;
+    child.kill().await.unwrap();
+    let can_go_on = policy == AppKeyPolicy::UntilConfirmed || !checkpoint.loses_once;
+    let run = format!("{policy:?}, {}", checkpoint.name);
+    assert_eq!(world.can_go_on(policy), can_go_on, "{run}");
+    assert_ended(&world.run().await, can_go_on, &run);
+    assert_eq!(world.is_bound(), can_go_on, "{run}");
 }
 
-/// One run that is killed at a moment that the seed gives. Returns whether it was in the middle of the bind.
-async fn random_run(policy: AppKeyPolicy, seed: u64, longest: Duration) -> bool {
-    let world = World::new(policy).await;
-    let child = world.spawn();
-    sleep(longest.mul_f64(fastrand::Rng::with_seed(seed).f64())).await;
-    World::kill(child).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_killed_at_any_checkpoint_is_followed_by_one_that_goes_on() {
+    let runs = POLICIES
+        .into_iter()
+        .flat_map(|policy| CHECKPOINTS.iter().map(move |checkpoint| run_to(checkpoint, policy)));
+    assert_eq!(all(runs).await.len(), 2 * CHECKPOINTS.len());
+}
+
+/// One run that is killed after a request, and a delay, that the seed gives. Returns whether it was in the middle of the
+/// bind.
+async fn random_run(policy: AppKeyPolicy, seed: u64) -> bool {
+    let (world, mut random) = (World::new(policy).await, fastrand::Rng::with_seed(seed));
+    let (requests, delay) = (random.usize(1..=9), Duration::from_micros(random.u64(0..20_000)));
+    let permit = TO_BE_KILLED.acquire().await.unwrap();
+    let mut child = world.spawn();
+    until(|| world.requests() >= requests).await;
+    sleep(delay).await;
+    child.kill().await.unwrap();
+    drop(permit);
+    // Lets what was on its way arrive.
+    sleep(Duration::from_millis(250)).await;
     let began = world.aws.emulator().calls(PutSecretValue) > 0;
     let ended = world.keeper.seen().len() > 1;
     let can_go_on = world.can_go_on(policy);
@@ -196,37 +237,32 @@ async fn random_run(policy: AppKeyPolicy, seed: u64, longest: Duration) -> bool 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_killed_at_any_moment_is_followed_by_one_that_goes_on() {
+    let runs = POLICIES.into_iter().flat_map(|policy| {
+        (0..RANDOM_RUNS).map(move |seed| async move { (policy, random_run(policy, seed).await) })
+    });
+    let runs = all(runs).await;
     for policy in POLICIES {
-        let start = std::time::Instant::now();
-        assert_ended(&World::new(policy).await.run().await, true, "not killed");
-        let longest = start.elapsed().mul_f64(1.5);
-        let mut runs = tokio::task::JoinSet::new();
-        let (mut seeds, mut amidst) = (0..RANDOM_RUNS, 0);
-        loop {
-            while runs.len() < AT_ONCE
-                && let Some(seed) = seeds.next()
-            {
-                runs.spawn(random_run(policy, seed, longest));
-            }
-            let Some(run) = runs.join_next().await else { break };
-            amidst += u64::from(run.unwrap());
-        }
+        let amidst = runs.iter().filter(|run| **run == (policy, true)).count();
         println!("{policy:?}: {RANDOM_RUNS} runs, {amidst} of them killed in the middle of the bind");
         assert!(amidst > 0, "no run was killed in the middle of the bind");
     }
 }
 
+/// Two processes that start at the same time, and a later one.
+async fn two_at_once(policy: AppKeyPolicy) {
+    let world = World::new(policy).await;
+    let (one, other) = tokio::join!(world.run(), world.run());
+    let run = format!("{policy:?}");
+    assert_ended(&one, true, &run);
+    assert_ended(&other, true, &run);
+    assert!(world.is_bound(), "{run}");
+    assert_ended(&world.run().await, true, &run);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_start_with_one_token_end_bound_with_one_key_pair() {
-    for policy in POLICIES {
-        for round in 0..5 {
-            let world = World::new(policy).await;
-            let (one, other) = tokio::join!(world.run(), world.run());
-            let run = format!("{policy:?}, round {round}");
-            assert_ended(&one, true, &run);
-            assert_ended(&other, true, &run);
-            assert!(world.is_bound(), "{run}");
-            assert_ended(&world.run().await, true, &run);
-        }
+    // Few at once: the two processes are to meet.
+    for _ in 0..5 {
+        POLICIES.map(two_at_once).into_iter().collect::<JoinSet<_>>().join_all().await;
     }
 }

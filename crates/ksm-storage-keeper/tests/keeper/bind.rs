@@ -93,7 +93,7 @@ async fn what_is_left_of_another_binding_is_not_taken_for_keepers_answer() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_binding_that_lost_its_private_key_has_spent_its_token() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let token = world.keeper.issue_token();
@@ -102,7 +102,7 @@ async fn a_binding_that_lost_its_private_key_has_spent_its_token() {
     assert_eq!(world.open(&token).await.unwrap_err().kind(), ErrorKind::TokenSpent);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lost_reply_is_recovered_where_the_service_gives_the_key_again() {
     for (policy, recovers) in [(AppKeyPolicy::Once, false), (AppKeyPolicy::UntilConfirmed, true)] {
         let world = World::new(policy, "{}");
@@ -245,7 +245,7 @@ async fn a_wrong_or_missing_token_is_told_before_anything_is_sent_or_written() {
     assert_eq!((world.calls(), world.keeper.seen().len()), ([1, 0], 0));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_token_that_keeper_does_not_know_is_spent() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let elsewhere = World::new(AppKeyPolicy::Once, "{}");

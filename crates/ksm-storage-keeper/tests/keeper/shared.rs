@@ -60,7 +60,7 @@ async fn clients_that_rebind_at_once_on_one_handle_all_get_its_new_binding() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rebind_with_a_spent_token_on_a_binding_says_so() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     world.open(&world.keeper.issue_token()).await.unwrap();
