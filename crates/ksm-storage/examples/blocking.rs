@@ -1,4 +1,4 @@
-//! The same without an async runtime: `cargo run --example blocking`.
+//! Changes one configuration from several threads, without an async runtime: `cargo run --example blocking`.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "it is an example")]
 
 use std::thread;

@@ -1,4 +1,4 @@
-//! A configuration in a file: `cargo run --features file --example file`.
+//! Creates a configuration in a private file: `cargo run --features file --example file`.
 #![allow(clippy::print_stdout, reason = "it is an example")]
 
 use ksm_storage::{ConfigKey, ConfigStorage, Error, file::FileBackend};

@@ -1,7 +1,7 @@
-//! A Lambda function: the secret is read at the cold start, invocations read from memory.
+//! A Lambda function that reads its secret at the cold start, and from memory in each invocation.
 //!
 //! Deployed as the program `bootstrap` of a function on `provided.al2023`, with the secret's name in `KSM_AWS_SECRET`. It
-//! does not run without Lambda; `tests/examples.rs` runs it on a stand-in of the runtime API.
+//! does not run without Lambda; `tests/examples.rs` runs it on an emulator of the runtime API.
 
 use std::time::Duration;
 

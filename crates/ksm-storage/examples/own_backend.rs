@@ -1,4 +1,5 @@
-//! A backend of one's own: `cargo run --example own_backend`, and its tests `cargo test --example own_backend`.
+//! A backend for a row of a database: `cargo run --example own_backend`, and its conformance tests: `cargo test --example
+//! own_backend`.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "it is an example")]
 
 use std::sync::{Arc, Mutex};

@@ -1,10 +1,19 @@
-//! Open a configuration, read it, change it: `cargo run --example quick_start`.
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "it is an example")]
+//! Opens a configuration, reads it and changes it: `cargo run --example quick_start`.
+#![allow(clippy::expect_used, clippy::print_stderr, clippy::print_stdout, reason = "it is an example")]
+
+use std::process::ExitCode;
 
 use ksm_storage::{ConfigKey, ConfigStorage, Error, memory::MemoryBackend};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
+    let Err(error) = run().await else { return ExitCode::SUCCESS };
+    // `Display` is one line with what to do about it. A `main` that returned the error would print its `Debug`.
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+async fn run() -> Result<(), Error> {
     let backend = MemoryBackend::from_config(r#"{"hostname": "keepersecurity.com"}"#);
     let storage = ConfigStorage::open(backend.clone()).await?;
     println!("opened   {}: {:?}", storage.location(), storage.bind_state());

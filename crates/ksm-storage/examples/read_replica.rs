@@ -1,4 +1,4 @@
-//! Many workers that read, one task that keeps fresh what they read: `cargo run --example read_replica`.
+//! A read-only replica for many workers, refreshed by one task: `cargo run --example read_replica`.
 //!
 //! For a service whose configuration somebody else binds and rotates. On AWS the replica is
 //! `AwsSecretStorage::from_default_config("ksm-config").read_only().open()`: its role needs `GetSecretValue` alone, and

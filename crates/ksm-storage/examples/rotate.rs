@@ -1,4 +1,4 @@
-//! One client in place of another, in one write or not at all: `cargo run --example rotate`.
+//! Replaces one client with another, in one write or not at all: `cargo run --example rotate`.
 //!
 //! For a job that rotates a configuration which other programs are reading, and which somebody else may rotate, too.
 #![allow(clippy::panic, clippy::print_stdout, reason = "it is an example")]

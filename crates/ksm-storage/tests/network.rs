@@ -41,8 +41,17 @@ impl Secured {
 
     /// Opens the secret in a process with these variables alone.
     async fn open(&self, endpoint: &str, variables: &[(&str, &str)]) -> Output {
-        Command::new(common::binary("aws_custom"))
-            .args(["ksm-config", "AKIA", "key", "us-east-1", endpoint])
+        Command::new(common::binary("aws"))
+            .args([
+                "custom",
+                "AKIA",
+                "key",
+                "us-east-1",
+                "--secret",
+                "ksm-config",
+                "--endpoint-url",
+                endpoint,
+            ])
             .env_clear()
             .env("HOME", self.folder.path())
             .envs(variables.iter().copied())

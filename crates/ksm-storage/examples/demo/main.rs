@@ -1,4 +1,4 @@
-//! The main job: a Keeper client whose configuration is one AWS secret.
+//! The Keeper SDK with its configuration in one AWS secret, from the first start to the end.
 //!
 //! Without arguments it runs on stand-ins for AWS and Keeper within this process. With `--aws-key` it works on a real
 //! secret: it then never deletes anything, and binds only what is not bound yet.

@@ -34,13 +34,11 @@ impl Counted {
     }
 
     /// Opens the storage, and returns how often each file was opened, and how many metadata requests came.
-    async fn open(&self, example: &str, args: &[&str], variables: &[(&str, &str)]) -> ([usize; 3], usize) {
+    async fn open(&self, mode: &[&str], secret: &str, variables: &[(&str, &str)]) -> ([usize; 3], usize) {
         let server = &self.world.server;
         let before = (server.metadata().calls(), server.emulator().calls(Action::GetSecretValue));
-        let url = server.url();
         let files = self.files.iter().map(|(name, file)| (*name, &**file));
-        let args: Vec<_> = args.iter().copied().chain([&*url]).collect();
-        self.world.run(example, &args, files.chain(variables.iter().copied())).await.opened();
+        self.world.run(mode, secret, files.chain(variables.iter().copied())).await.opened();
         assert_eq!(server.emulator().calls(Action::GetSecretValue) - before.1, 1);
         (self.watch.opened().try_into().unwrap(), server.metadata().calls() - before.0)
     }
@@ -49,34 +47,33 @@ impl Counted {
 #[tokio::test]
 async fn no_mode_does_what_it_does_not_need() {
     let counted = Counted::new().await;
-    let given = counted.open("aws_custom", &["ksm-config", "AKIA", "key", "us-east-1"], &[]).await;
+    let given = counted.open(&["custom", "AKIA", "key", "us-east-1"], "ksm-config", &[]).await;
     assert_eq!(given, ([0, 0, 0], 0));
 
     let [id, key] = KEYS;
-    let variables = counted.open("aws_default", &["ksm-config"], &[id, key, REGION]).await;
+    let variables = counted.open(&["default"], "ksm-config", &[id, key, REGION]).await;
     assert_eq!(variables, ([1, 1, 0], 0));
 
     // The SDK reads them once for the credentials and once for everything else, and a region is looked for before.
-    let profile = counted.open("aws_profile", &["ksm-config", "ksm"], &[REGION]).await;
+    let profile = counted.open(&["profile", "ksm"], "ksm-config", &[REGION]).await;
     assert_eq!(profile, ([2, 2, 0], 0));
-    let profile = counted.open("aws_profile", &["ksm-config", "ksm"], &[]).await;
+    let profile = counted.open(&["profile", "ksm"], "ksm-config", &[]).await;
     assert_eq!(profile, ([3, 3, 0], 0));
 
     // A token, the region, the name of the role, its credentials. The SDK's client of the metadata service reads the files
     // by itself: they may say where that service is.
-    assert_eq!(counted.open("aws_ec2", &["ksm-config"], &[]).await, ([2, 2, 0], 4));
+    assert_eq!(counted.open(&["ec2"], "ksm-config", &[]).await, ([2, 2, 0], 4));
     // With an ARN the region is known.
-    assert_eq!(counted.open("aws_ec2", &[&counted.world.arn()], &[]).await, ([2, 2, 0], 3));
+    assert_eq!(counted.open(&["ec2"], &counted.world.arn(), &[]).await, ([2, 2, 0], 3));
 }
 
 #[tokio::test]
 async fn metadata_goes_by_no_proxy() {
     let world = World::new().await;
     let proxy = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:9"));
-    let url = world.server.url();
-    world.run("aws_default", &["ksm-config", &url], proxy.into_iter().chain([REGION])).await.opened();
+    world.run(&["default"], "ksm-config", proxy.into_iter().chain([REGION])).await.opened();
     assert_eq!(world.server.metadata().calls(), 3);
-    world.run("aws_ec2", &["ksm-config", &url], proxy).await.opened();
+    world.run(&["ec2"], "ksm-config", proxy).await.opened();
     assert_eq!(world.server.metadata().calls(), 7);
 }
 
@@ -121,6 +118,6 @@ async fn region_and_credentials_are_asked_for_together() {
     let world = World::new().await;
     let metadata = region_after_role(world.server.url()).await;
     let metadata = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*metadata);
-    world.run("aws_ec2", &["ksm-config", &world.server.url()], [metadata]).await.opened();
+    world.run(&["ec2"], "ksm-config", [metadata]).await.opened();
     assert_eq!(world.server.metadata().calls(), 4);
 }
