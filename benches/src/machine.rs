@@ -31,7 +31,7 @@ pub(crate) fn describe() -> Result<Vec<String>> {
         let lock = fs::read_to_string(root().join(file))?;
         lines.extend(names.iter().map(|name| format!("{name} {}", versions(&lock, name).join(" and "))));
     }
-    let python = fs::read_to_string(root().join("conformance/python/requirements.txt"))?;
+    let python = fs::read_to_string(root().join("xtask/python/requirements.txt"))?;
     let of_interest = ["boto3==", "keeper-secrets-manager-storage=="];
     let python = python.lines().filter(|line| of_interest.iter().any(|name| line.starts_with(name)));
     lines.extend(python.map(|line| line.replace("==", " ")));

@@ -4,8 +4,6 @@
 
 mod criterion;
 mod goals;
-#[path = "../../conformance/src/python/install.rs"]
-mod install;
 mod instructions;
 mod machine;
 mod plot;

@@ -9,9 +9,7 @@ use std::{
 use ksm_storage_emulator::Break;
 
 use crate::{
-    Result,
-    install::install,
-    root,
+    Result, root,
     samples::{Subject, Table, interleaved},
     service::{Calls, Service},
     target,
@@ -43,7 +41,7 @@ pub(crate) struct Starts {
 }
 
 pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
-    let python = install();
+    let python = python_peers::install();
     let built = target()?.join("startup/release");
     let program = |name: &str| built.join(name);
     let with_keys = |mut command: Command| {

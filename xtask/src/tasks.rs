@@ -55,12 +55,30 @@ fn examples(examples: &[Example], folders: &Folders) -> Result<()> {
     Ok(())
 }
 
-/// `--release` is for cargo, the rest for the runner.
+/// The conformance suite: `--backend NAME`, `--broken`, `--histories N`, `--require-all`; other arguments are filters.
 pub(crate) fn conformance(args: &[OsString]) -> Result<()> {
-    let (optimised, args): (Vec<_>, Vec<_>) = args.iter().partition(|arg| *arg == "--release");
-    let mut runner = cargo("run --quiet --package conformance");
-    runner.args(optimised).arg("--").args(args);
-    run(&mut runner)
+    let mut args = args.iter().map(|arg| arg.to_string_lossy());
+    let (mut features, mut variables, mut filters) = ("aws,file,memory,testing".to_owned(), vec![], vec![]);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
+        match &*arg {
+            "--backend" => {
+                let backend = value()?;
+                if !backend.starts_with("aws") {
+                    features = backend.to_string();
+                }
+                filters.push(format!("{backend}::"));
+            }
+            "--broken" => variables.push(("KSM_CONFORMANCE_BROKEN", "1".into())),
+            "--histories" => variables.push(("KSM_CONFORMANCE_HISTORIES", value()?)),
+            "--require-all" => variables.push(("KSM_CONFORMANCE_REQUIRE_ALL", "1".into())),
+            filter => filters.push(filter.to_owned()),
+        }
+    }
+    let test =
+        format!("test --package ksm-storage --no-default-features --features {features} --test conformance");
+    let mut tests = cargo(&test);
+    run(tests.envs(variables.iter().map(|(name, value)| (name, &**value))).arg("--").args(filters))
 }
 
 /// Core's races under a scheduler explorer, with a budget and a seed that are fixed. `args` are names of tests.
@@ -88,7 +106,7 @@ pub(crate) fn explored(words: &str) -> Command {
 }
 
 pub(crate) fn demo(args: &[OsString]) -> Result<()> {
-    let mut demo = cargo("run --quiet --package ksm-storage --features aws,keeper --example demo --");
+    let mut demo = cargo("run --quiet --package ksm-storage --features aws,keeper,testing --example demo --");
     if args.is_empty() {
         // Stand-ins are on this machine, whatever the SDK is told elsewhere; cargo itself may need the proxy.
         let direct = [env::var("NO_PROXY").unwrap_or_default(), "127.0.0.1".to_owned()].join(",");

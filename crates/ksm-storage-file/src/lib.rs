@@ -58,6 +58,9 @@ mod place;
 mod read;
 mod step;
 mod store;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 mod version;
 
 #[cfg(all(test, unix))]

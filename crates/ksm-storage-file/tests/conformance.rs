@@ -1,13 +1,8 @@
 //! The file backend keeps the contract.
 #![allow(missing_docs)]
 
-mod fixture;
-
-use std::sync::Arc;
-
-use fixture::File;
-use ksm_storage_file::Durability;
-use ksm_storage_testkit::{AsyncCore, Subject, cases, conformance_tests};
+use ksm_storage_file::{Durability, testing::FileFixture};
+use ksm_storage_testkit::{SystemUnderTest, cases, conformance_tests};
 
 /// Cases that write thousands of times, which takes minutes where a sync takes as long as on a disk that turns.
 const HISTORIES: [&str; 3] = [
@@ -16,16 +11,16 @@ const HISTORIES: [&str; 3] = [
     "c06_programs_match_a_plain_map",
 ];
 
-conformance_tests!(File(Durability::Relaxed));
+conformance_tests!(FileFixture::new(Durability::Relaxed));
 
 #[test]
 fn every_case_but_the_histories_also_holds_with_syncs() {
-    let subject = Subject { fixture: Arc::new(File(Durability::Synced)), core: Arc::new(AsyncCore) };
+    let sut = SystemUnderTest::new(FileFixture::new(Durability::Synced));
     let (histories, others): (Vec<_>, Vec<_>) =
         cases().into_iter().partition(|case| HISTORIES.contains(&case.name()));
     assert_eq!(histories.len(), HISTORIES.len());
     for case in others {
-        if let Err(failure) = case.check(subject.clone()) {
+        if let Err(failure) = case.check(sut.clone()) {
             panic!("{failure}");
         }
     }

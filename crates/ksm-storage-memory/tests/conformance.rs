@@ -7,41 +7,8 @@ use async_trait::async_trait;
 use ksm_storage_core::{
     Capabilities, Location, Payload, Result, StorageBackend, StoreOutcome, Stored, Version, Writes,
 };
-use ksm_storage_memory::MemoryBackend;
-use ksm_storage_testkit::{Fixture, Store, conformance_tests};
-
-/// How a store's backends are handed out.
-type Wrap = fn(MemoryBackend) -> Arc<dyn StorageBackend>;
-
-struct Memory(Wrap);
-
-struct MemoryStore(MemoryBackend, Wrap);
-
-#[async_trait]
-impl Fixture for Memory {
-    fn name(&self) -> String {
-        "memory".into()
-    }
-
-    async fn fresh(&self) -> Box<dyn Store> {
-        Box::new(MemoryStore(MemoryBackend::new(), self.0))
-    }
-}
-
-#[async_trait]
-impl Store for MemoryStore {
-    async fn open(&self) -> Arc<dyn StorageBackend> {
-        self.1(self.0.clone())
-    }
-
-    async fn write(&self, payload: Option<Payload>) {
-        self.0.overwrite(payload);
-    }
-
-    async fn read(&self) -> Option<Payload> {
-        self.0.read()
-    }
-}
+use ksm_storage_memory::{MemoryBackend, testing::MemoryFixture};
+use ksm_storage_testkit::conformance_tests;
 
 /// The memory backend as one that can do less. The suite then asserts refusals.
 #[derive(Debug)]
@@ -72,12 +39,12 @@ impl StorageBackend for Restricted {
 
 mod plain {
     use super::*;
-    conformance_tests!(Memory(|backend| Arc::new(backend)));
+    conformance_tests!(MemoryFixture::new());
 }
 
 mod through_dyn_pointers {
     use super::*;
-    conformance_tests!(Memory(|backend| {
+    conformance_tests!(MemoryFixture::wrapped(|backend| {
         let boxed: Box<dyn StorageBackend> = Box::new(backend);
         Arc::new(Arc::new(boxed) as Arc<dyn StorageBackend>)
     }));
@@ -85,10 +52,13 @@ mod through_dyn_pointers {
 
 mod read_only {
     use super::*;
-    conformance_tests!(Memory(|backend| Arc::new(Restricted(backend, Writes::ReadOnly))));
+    conformance_tests!(MemoryFixture::wrapped(|backend| Arc::new(Restricted(backend, Writes::ReadOnly))));
 }
 
 mod unconditional {
     use super::*;
-    conformance_tests!(Memory(|backend| Arc::new(Restricted(backend, Writes::Unconditional))));
+    conformance_tests!(MemoryFixture::wrapped(|backend| Arc::new(Restricted(
+        backend,
+        Writes::Unconditional
+    ))));
 }

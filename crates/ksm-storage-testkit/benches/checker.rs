@@ -1,4 +1,4 @@
-//! What it takes to judge a history of 4 clients with 15 calls each: an iteration is one history of several hundred.
+//! What it takes to check a history of 4 clients with 15 calls each: an iteration is one history of several hundred.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 #[path = "../tests/generate/mod.rs"]
@@ -7,16 +7,16 @@ mod generate;
 use criterion::{Criterion, criterion_group, criterion_main};
 use fastrand::Rng;
 use generate::history;
-use ksm_storage_testkit::history::{Event, State, Verdict, judge};
+use ksm_storage_testkit::history::{Event, State, Verdict, check};
 
 const STEPS: usize = 1_000_000;
 
 fn checker(c: &mut Criterion) {
-    let mut group = c.benchmark_group("judge");
+    let mut group = c.benchmark_group("check");
     for (outcomes, unknown) in [("known", 0), ("unknown", 20)] {
         let mut random = Rng::with_seed(1);
         let make = || history(&mut random, 4, 60, unknown);
-        let verdict = |events: &Vec<Event>| judge(&State::new(), events, STEPS);
+        let verdict = |events: &Vec<Event>| check(&State::new(), events, STEPS);
         let judged = std::iter::repeat_with(make).map(|events| (verdict(&events), events));
         let histories: Vec<_> = judged.take(1_000).collect();
         for (name, kind) in [("good", Verdict::Linearizable), ("bad", Verdict::Violation)] {

@@ -1,14 +1,14 @@
-//! A conformance suite that proves a `ksm-storage` backend.
+//! A conformance suite for backends of `ksm-storage`.
 //!
-//! Tell the suite how to make a store of yours and how to look at it past the backend; one line then registers every
-//! case as a test with a name of its own, which begins with the clause of the contract that it checks.
+//! Implement [`Fixture`], which creates a store of your backend, and [`Store`], which gives access to it past the backend.
+//! One line then registers every case as a test. The name of a case begins with the clause of the contract that it checks.
 //!
 //! ```
 //! use std::sync::Arc;
 //!
 //! use ksm_storage_core::{Payload, StorageBackend};
 //! use ksm_storage_memory::MemoryBackend;
-//! use ksm_storage_testkit::{AsyncCore, Fixture, Store, Subject, cases};
+//! use ksm_storage_testkit::{Fixture, Store, SystemUnderTest, cases};
 //!
 //! struct Memory;
 //!
@@ -40,51 +40,60 @@
 //! // In `tests/conformance.rs`:
 //! ksm_storage_testkit::conformance_tests!(Memory);
 //!
-//! // Or without a test framework:
+//! // Or with a test harness of your own:
 //! # fn main() {
-//! let subject = Subject { fixture: Arc::new(Memory), core: Arc::new(AsyncCore) };
 //! let case = cases().remove(0);
-//! assert!(case.check(subject).is_ok());
+//! assert!(case.check(SystemUnderTest::new(Memory)).is_ok());
 //! # }
 //! ```
 //!
 //! # Map
-//! | for | there is |
+//! | purpose | items |
 //! |---|---|
-//! | telling the suite about a store | [`Fixture`], [`Store`], and [`Limits`] of what it can do |
+//! | describing a backend to the suite | [`Fixture`], [`Store`], and [`Limits`] of what a store guarantees |
 //! | running the cases | [`conformance_tests!`], [`run_all`], [`cases`](fn@cases) |
-//! | running random programs, and judging what they return | [`check_histories`], [`history`] |
-//! | failing on demand, or by a seed | [`Probe`], [`FaultyBackend`] |
-//! | time that does not pass by itself | [`TestClock`] |
-//! | a core of your own below the cases | [`Core`], [`Handle`] |
+//! | injecting faults, on demand or from a seed | [`Probe`], [`FaultyBackend`] |
+//! | time under the control of a test | [`TestClock`] |
 //!
-//! That the cases can fail is proven by [`broken`]: wrappers that make a good backend, or core itself, wrong in one way
-//! each, and the case that catches each of them.
+//! The tests of the crate `ksm-storage` prove that the cases can fail: they run them against faulty implementations, and
+//! each of these is caught by a case of the clause that it violates.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-pub mod broken;
+#[doc(hidden)]
 pub mod canary;
 mod case;
 mod cases;
 mod clause;
 mod clock;
+mod failure;
 mod faulty;
 mod fixture;
+mod handle;
 mod histories;
-pub mod history;
-#[cfg(target_os = "linux")]
-pub mod memory;
-mod probe;
-mod subject;
-
 #[doc(hidden)]
-pub use case::check;
-pub use case::{Case, Failure, FailureKind, Level, Report, cases, run_all};
+pub mod history;
+mod probe;
+mod suite;
+mod sut;
+
+pub use case::{Case, Level};
+pub use cases::cases;
 pub use clause::Clause;
 pub use clock::TestClock;
+pub use failure::{Failure, FailureKind};
 pub use faulty::{FaultRates, FaultyBackend};
 pub use fixture::{Delayed, Fixture, Limits, Store};
-pub use histories::{Mode, Tally, check_histories};
 pub use probe::{Gate, LoadFault, Probe, StoreFault};
-pub use subject::{AsyncCore, BlockingCore, Change, Core, Handle, Settings, Subject};
+pub use suite::{Report, run_all};
+pub use sut::SystemUnderTest;
+
+/// Items that the tests of this workspace and the generated tests need, without any promise of stability.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::{
+        handle::{AsyncCore, BlockingCore, Change, Core, Handle, Settings},
+        histories::{Mode, Summary, check_histories},
+        suite::check,
+    };
+}

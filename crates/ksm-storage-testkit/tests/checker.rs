@@ -5,7 +5,7 @@ mod generate;
 
 use fastrand::Rng;
 use generate::history;
-use ksm_storage_testkit::history::{Answer, Call, Event, State, Verdict, judge, shortest};
+use ksm_storage_testkit::history::{Answer, Call, Event, State, Verdict, check, minimize};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
 const STEPS: usize = 1_000_000;
@@ -80,7 +80,7 @@ fn agree(count: usize, mut make: impl FnMut(&mut Rng) -> Vec<Event>, other: impl
         let events = make(&mut random);
         let expected = if other(&events) { Verdict::Linearizable } else { Verdict::Violation };
         good += usize::from(expected == Verdict::Linearizable);
-        assert_eq!(judge(&State::new(), &events, STEPS), expected, "history {index}: {events:#?}");
+        assert_eq!(check(&State::new(), &events, STEPS), expected, "history {index}: {events:#?}");
     }
     assert!((count / 5..count * 19 / 20).contains(&good), "{good} of {count} are linearizable");
 }
@@ -107,11 +107,11 @@ fn what_is_shortest_of_a_violation_is_one() {
     let (mut violations, mut calls, mut kept) = (0, 0, 0);
     for _ in 0..1_000 {
         let events = history(&mut random, 4, 15, 6);
-        if judge(&State::new(), &events, STEPS) != Verdict::Violation {
+        if check(&State::new(), &events, STEPS) != Verdict::Violation {
             continue;
         }
-        let short = shortest(&State::new(), &events, STEPS);
-        assert_eq!(judge(&State::new(), &short, STEPS), Verdict::Violation);
+        let short = minimize(&State::new(), &events, STEPS);
+        assert_eq!(check(&State::new(), &short, STEPS), Verdict::Violation);
         (violations, calls, kept) = (violations + 1, calls + events.len(), kept + short.len());
     }
     assert!(violations > 100, "{violations}");

@@ -1,9 +1,9 @@
 //! Opens a secret of AWS Secrets Manager in each of the modes, and reads from it.
 //!
 //! ```text
-//! cargo run --features aws --example aws -- ec2
-//! cargo run --features aws --example aws -- profile work --secret team/ksm
-//! cargo run --features aws --example aws -- --help
+//! cargo run --features aws,testing --example aws -- ec2
+//! cargo run --features aws,testing --example aws -- profile work --secret team/ksm
+//! cargo run --features aws,testing --example aws -- --help
 //! ```
 //!
 //! In a container the platform names the role in variables: `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` on ECS and Fargate,

@@ -8,8 +8,9 @@ use ksm_storage_core::{
 use tokio::time::timeout;
 
 use crate::{
-    Change, Failure, LoadFault, Probe, Settings, StoreFault, Subject, TestClock,
-    case::{Checked, ensure},
+    Failure, LoadFault, Probe, StoreFault, SystemUnderTest, TestClock,
+    failure::{Checked, ensure},
+    handle::{Change, Settings},
 };
 
 /// How long to wait for what must end by itself.
@@ -49,16 +50,16 @@ async fn reached(probe: Probe, (loads, stores): (usize, usize)) {
     }
 }
 
-pub(super) async fn c14_a_load_ends(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c14_a_load_ends(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
     timeout(store.limits().call, backend.load()).await.map_err(|_| "a load does not end")??;
     Ok(())
 }
 
-pub(super) async fn c14_a_store_ends(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c14_a_store_ends(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
     let limit = store.limits().call;
@@ -69,8 +70,8 @@ pub(super) async fn c14_a_store_ends(subject: Subject) -> Checked {
     Ok(())
 }
 
-pub(super) async fn c15_the_largest_payload_is_stored(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c15_the_largest_payload_is_stored(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
     let largest = backend.capabilities().max_payload.unwrap_or(ConfigDocument::MAX_LEN);
@@ -83,10 +84,10 @@ pub(super) async fn c15_the_largest_payload_is_stored(subject: Subject) -> Check
     Ok(())
 }
 
-pub(super) async fn c09_an_unknown_write_is_made_at_most_once(subject: Subject) -> Checked {
+pub(super) async fn c09_an_unknown_write_is_made_at_most_once(sut: SystemUnderTest) -> Checked {
     let lost = Error::new(ErrorKind::Unavailable, "on demand");
     for (fault, made) in [(StoreFault::ReplyLost(lost.clone()), 1), (StoreFault::Fail(lost.clone()), 0)] {
-        let bench = subject.bench(r#"{"serverPublicKeyId":"0"}"#).await?;
+        let bench = sut.bench(r#"{"serverPublicKeyId":"0"}"#).await?;
         bench.probe.fail_stores([fault]);
         let error = bench.handle.update(increment()).await.err().ok_or("a lost reply was not reported")?;
         ensure!(error.outcome() == Outcome::Unknown, "its outcome is {:?}", error.outcome());
@@ -100,8 +101,8 @@ pub(super) async fn c09_an_unknown_write_is_made_at_most_once(subject: Subject) 
     Ok(())
 }
 
-pub(super) async fn c09_a_dropped_write_is_made_at_most_once(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"serverPublicKeyId":"0"}"#).await?;
+pub(super) async fn c09_a_dropped_write_is_made_at_most_once(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"serverPublicKeyId":"0"}"#).await?;
     for _ in 0..2 {
         let (loads, stores) = bench.probe.calls();
         bench.probe.stores().close();
@@ -124,8 +125,8 @@ pub(super) async fn c09_a_dropped_write_is_made_at_most_once(subject: Subject) -
     Ok(())
 }
 
-pub(super) async fn c14_a_hanging_store_ends_at_the_deadline(subject: Subject) -> Checked {
-    let bench = subject.bench("{}").await?;
+pub(super) async fn c14_a_hanging_store_ends_at_the_deadline(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench("{}").await?;
     bench.probe.fail_stores([StoreFault::Hang]);
     let writer = bench.handle.another();
     let call = async move { writer.set(Url, "u").await };
@@ -137,8 +138,8 @@ pub(super) async fn c14_a_hanging_store_ends_at_the_deadline(subject: Subject) -
     Ok(())
 }
 
-pub(super) async fn c14_a_hanging_load_ends_at_the_deadline(subject: Subject) -> Checked {
-    let bench = subject.bench("{}").await?;
+pub(super) async fn c14_a_hanging_load_ends_at_the_deadline(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench("{}").await?;
     bench.probe.fail_loads([LoadFault::Hang]);
     let reader = bench.handle.another();
     let call = async move { reader.refresh().await };
@@ -149,7 +150,7 @@ pub(super) async fn c14_a_hanging_load_ends_at_the_deadline(subject: Subject) ->
 
     let probe = Probe::new(bench.store.open().await);
     probe.fail_loads([LoadFault::Hang]);
-    let (clock, core) = (TestClock::new(), Arc::clone(&subject.core));
+    let (clock, core) = (TestClock::new(), Arc::clone(&sut.core));
     let settings = Settings { clock: Some(clock.clone()), ..Settings::default() };
     let opening = {
         let probe = probe.clone();
@@ -160,8 +161,8 @@ pub(super) async fn c14_a_hanging_load_ends_at_the_deadline(subject: Subject) ->
     Ok(())
 }
 
-pub(super) async fn c14_endless_conflict_ends(subject: Subject) -> Checked {
-    let bench = subject.bench_with("{}", Settings { attempts: 5, ..Settings::default() }).await?;
+pub(super) async fn c14_endless_conflict_ends(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench_with("{}", Settings { attempts: 5, ..Settings::default() }).await?;
     bench.probe.fail_stores(vec![StoreFault::Conflict; 10_000]);
     let result = timeout(PATIENCE, bench.handle.set(Url, "u")).await.map_err(|_| "it does not end")?;
     let error = result.err().ok_or("it succeeds")?;
@@ -171,9 +172,9 @@ pub(super) async fn c14_endless_conflict_ends(subject: Subject) -> Checked {
     Ok(())
 }
 
-pub(super) async fn c15_a_read_only_handle_makes_no_call(subject: Subject) -> Checked {
+pub(super) async fn c15_a_read_only_handle_makes_no_call(sut: SystemUnderTest) -> Checked {
     let settings = Settings { read_only: true, ..Settings::default() };
-    let bench = subject.bench_with(r#"{"url":"kept"}"#, settings).await?;
+    let bench = sut.bench_with(r#"{"url":"kept"}"#, settings).await?;
     let (before, base) = (bench.probe.calls(), bench.handle.snapshot());
     let results = [
         bench.handle.set(Url, "u").await,
@@ -194,8 +195,8 @@ pub(super) async fn c15_a_read_only_handle_makes_no_call(subject: Subject) -> Ch
     Ok(())
 }
 
-pub(super) async fn c15_what_is_too_large_is_not_sent(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"kept"}"#).await?;
+pub(super) async fn c15_what_is_too_large_is_not_sent(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"kept"}"#).await?;
     let limit = bench.probe.capabilities().max_payload.unwrap_or(usize::MAX).min(ConfigDocument::MAX_LEN);
     let error = bench.handle.set(Url, &"x".repeat(limit)).await.err().ok_or("it was stored")?;
     ensure!(error.kind() == ErrorKind::TooLarge, "it was refused as {:?}", error.kind());

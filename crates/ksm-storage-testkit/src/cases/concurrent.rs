@@ -3,8 +3,9 @@ use std::time::{Duration, Instant};
 use ksm_storage_core::{ConfigKey, Error, ErrorKind, Outcome, Writes};
 
 use crate::{
-    Settings, Subject,
-    case::{Checked, ensure, ensure_shown},
+    SystemUnderTest,
+    failure::{Checked, ensure, ensure_shown},
+    handle::Settings,
     histories::{
         Mode, check_histories,
         program::calls,
@@ -17,8 +18,8 @@ use crate::{
 const PROGRAMS: u32 = 48;
 const HISTORIES: u32 = 48;
 
-pub(super) async fn c06_a_change_is_applied_once(subject: Subject) -> Checked {
-    let bench = subject.bench("{}").await?;
+pub(super) async fn c06_a_change_is_applied_once(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench("{}").await?;
     for round in 0..5 {
         let seen = bench.handle.update(increment("url")).await?;
         let expected = if round == 0 { String::new() } else { round.to_string() };
@@ -30,19 +31,19 @@ pub(super) async fn c06_a_change_is_applied_once(subject: Subject) -> Checked {
 }
 
 /// With real pauses and core's own limits: a busy store loses no update, and seldom ends in `Conflict`.
-pub(super) async fn c06_increments_through_eight_handles_all_count(subject: Subject) -> Checked {
+pub(super) async fn c06_increments_through_eight_handles_all_count(sut: SystemUnderTest) -> Checked {
     const HANDLES: usize = 8;
     const TASKS: usize = 8;
     const INCREMENTS: usize = 100;
     /// A slow store gets fewer.
     const TIME: Duration = Duration::from_secs(20);
     let end = Instant::now() + TIME;
-    let store = subject.fixture.fresh().await;
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let mut tasks = Vec::new();
     for _ in 0..HANDLES {
         let settings = Settings { clock: None, deadline: Duration::from_secs(60), ..Settings::default() };
-        let handle = subject.core.open(store.open().await, settings).await?;
+        let handle = sut.core.open(store.open().await, settings).await?;
         for _ in 0..TASKS {
             let handle = handle.another();
             tasks.push(tokio::spawn(async move {
@@ -72,17 +73,17 @@ pub(super) async fn c06_increments_through_eight_handles_all_count(subject: Subj
     ensure!(beaten * 20 <= made, "{beaten} increments ended in a conflict, and only {made} were made");
     ensure_shown!(made > 0, "not one increment was begun in {TIME:?}");
     let expected = made.to_string();
-    let handle = subject.core.open(store.open().await, Settings::default()).await?;
+    let handle = sut.core.open(store.open().await, Settings::default()).await?;
     let count = handle.get(ConfigKey::Url);
     ensure!(count.as_ref() == Some(&expected), "{expected} increments made {count:?}");
     Ok(())
 }
 
-pub(super) async fn c06_programs_match_a_plain_map(subject: Subject) -> Checked {
+pub(super) async fn c06_programs_match_a_plain_map(sut: SystemUnderTest) -> Checked {
     property(PROGRAMS, calls(20), move |calls| {
-        let subject = subject.clone();
+        let sut = sut.clone();
         async move {
-            let bench = subject.bench("{}").await?;
+            let bench = sut.bench("{}").await?;
             let other = bench.elsewhere().await?;
             let mut state = State::new();
             for (index, call) in calls.iter().filter(|call| **call != Call::Get).enumerate() {
@@ -103,25 +104,25 @@ pub(super) async fn c06_programs_match_a_plain_map(subject: Subject) -> Checked 
     .await
 }
 
-pub(super) async fn c06_histories_are_linearizable(subject: Subject) -> Checked {
-    check_histories(&subject, Mode::Plain, HISTORIES).await.map(drop)
+pub(super) async fn c06_histories_are_linearizable(sut: SystemUnderTest) -> Checked {
+    check_histories(&sut, Mode::Plain, HISTORIES).await.map(drop)
 }
 
-pub(super) async fn c06_histories_with_faults_are_linearizable(subject: Subject) -> Checked {
-    let tally = check_histories(&subject, Mode::Faults, HISTORIES).await?;
-    ensure_shown!(tally.injected > 0, "no fault was injected, so this shows nothing");
+pub(super) async fn c06_histories_with_faults_are_linearizable(sut: SystemUnderTest) -> Checked {
+    let summary = check_histories(&sut, Mode::Faults, HISTORIES).await?;
+    ensure_shown!(summary.injected > 0, "no fault was injected, so this shows nothing");
     Ok(())
 }
 
 /// With exact writes there is no excuse; with cooperative ones a displaced write is one, if it was reported.
-pub(super) async fn c07_histories_with_a_foreign_writer_are_linearizable(subject: Subject) -> Checked {
-    let writes = subject.fixture.fresh().await.open().await.capabilities().writes;
-    let tally = check_histories(&subject, Mode::Foreign, HISTORIES).await?;
+pub(super) async fn c07_histories_with_a_foreign_writer_are_linearizable(sut: SystemUnderTest) -> Checked {
+    let writes = sut.fixture.fresh().await.open().await.capabilities().writes;
+    let summary = check_histories(&sut, Mode::Foreign, HISTORIES).await?;
     ensure!(
-        tally.displaced == 0 || writes == Writes::Cooperative,
+        summary.displaced == 0 || writes == Writes::Cooperative,
         "{} of {} histories are not linearizable, and a foreign write was displaced in them",
-        tally.displaced,
-        tally.histories
+        summary.displaced,
+        summary.histories
     );
     Ok(())
 }

@@ -7,8 +7,8 @@ use ksm_storage_core::{
 use tokio::sync::Barrier;
 
 use crate::{
-    Failure, Subject,
-    case::{Checked, ensure},
+    Failure, SystemUnderTest,
+    failure::{Checked, ensure},
 };
 
 async fn committed(
@@ -22,8 +22,8 @@ async fn committed(
     }
 }
 
-pub(super) async fn c06_one_store_per_version_is_committed(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c06_one_store_per_version_is_committed(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let (one, other) = (store.open().await, store.open().await);
     let (expected, seen) = (one.load().await?.version().clone(), other.load().await?.version().clone());
@@ -45,8 +45,8 @@ pub(super) async fn c06_one_store_per_version_is_committed(subject: Subject) -> 
     Ok(())
 }
 
-pub(super) async fn c06_equal_payloads_do_not_both_win(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c06_equal_payloads_do_not_both_win(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let (one, other) = (store.open().await, store.open().await);
     let (expected, seen) = (one.load().await?.version().clone(), other.load().await?.version().clone());
@@ -59,9 +59,9 @@ pub(super) async fn c06_equal_payloads_do_not_both_win(subject: Subject) -> Chec
     Ok(())
 }
 
-pub(super) async fn c06_racing_stores_have_one_winner(subject: Subject) -> Checked {
+pub(super) async fn c06_racing_stores_have_one_winner(sut: SystemUnderTest) -> Checked {
     const RACERS: usize = 4;
-    let store = subject.fixture.fresh().await;
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     for round in 0..20 {
         let expected = store.open().await.load().await?.version().clone();
@@ -86,8 +86,8 @@ pub(super) async fn c06_racing_stores_have_one_winner(subject: Subject) -> Check
     Ok(())
 }
 
-pub(super) async fn c06_a_version_does_not_come_back_with_its_content(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c06_a_version_does_not_come_back_with_its_content(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
     let mut current = backend.load().await?.version().clone();
@@ -102,8 +102,8 @@ pub(super) async fn c06_a_version_does_not_come_back_with_its_content(subject: S
     Ok(())
 }
 
-pub(super) async fn c06_save_needs_its_base_to_be_current(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+pub(super) async fn c06_save_needs_its_base_to_be_current(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"old"}"#).await?;
     let base = bench.handle.snapshot();
     let mut document = base.document().clone();
     document.set(Url, "saved");
@@ -125,8 +125,8 @@ pub(super) async fn c06_save_needs_its_base_to_be_current(subject: Subject) -> C
     Ok(())
 }
 
-pub(super) async fn c06_a_deleted_key_stays_deleted(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"u","hostname":"h"}"#).await?;
+pub(super) async fn c06_a_deleted_key_stays_deleted(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"u","hostname":"h"}"#).await?;
     let other = bench.elsewhere().await?;
     ensure!(other.delete(Url).await?, "the key was not there");
     bench.handle.set(Hostname, "new").await?;

@@ -3,12 +3,12 @@ use ksm_storage_core::{
 };
 
 use crate::{
-    StoreFault, Subject,
-    case::{Checked, ensure},
+    StoreFault, SystemUnderTest,
+    failure::{Checked, ensure},
 };
 
-pub(super) async fn c07_a_foreign_write_before_the_load_is_respected(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c07_a_foreign_write_before_the_load_is_respected(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
     let before = backend.load().await?;
@@ -26,8 +26,8 @@ pub(super) async fn c07_a_foreign_write_before_the_load_is_respected(subject: Su
 }
 
 /// An exact backend refuses; a cooperative one reports what it has displaced.
-pub(super) async fn c07_an_exact_backend_excludes_foreign_writers(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c07_an_exact_backend_excludes_foreign_writers(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
     let expected = backend.load().await?.version().clone();
@@ -46,8 +46,8 @@ pub(super) async fn c07_an_exact_backend_excludes_foreign_writers(subject: Subje
     Ok(())
 }
 
-pub(super) async fn c07_a_displaced_version_is_reported(subject: Subject) -> Checked {
-    let bench = subject.bench("{}").await?;
+pub(super) async fn c07_a_displaced_version_is_reported(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench("{}").await?;
     let foreign = Version::new("foreign-1");
     let inspect = Some("show-version foreign-1".to_owned());
     let displaced = Displaced::Foreign { version: foreign.clone(), inspect };
@@ -65,8 +65,8 @@ pub(super) async fn c07_a_displaced_version_is_reported(subject: Subject) -> Che
     Ok(())
 }
 
-pub(super) async fn c07_an_unverified_write_is_good(subject: Subject) -> Checked {
-    let bench = subject.bench("{}").await?;
+pub(super) async fn c07_an_unverified_write_is_good(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench("{}").await?;
     bench.probe.fail_stores([StoreFault::Displaced(Displaced::Unverified)]);
     bench.handle.set(Url, "own").await?;
     ensure!(bench.probe.calls().1 == 1, "the write was made twice");

@@ -98,14 +98,15 @@ macro_rules! collect {
             clause: Clause::$clause,
             level: Level::$level,
             writes: collect!(@ $kind),
-            run: |subject| Box::pin($module::$name(subject)),
+            run: |sut| Box::pin($module::$name(sut)),
         },)*]);
     };
     (@ writes) => { true };
     (@ reads) => { false };
 }
 
-pub(crate) fn all() -> Vec<Case> {
+/// Every case of the suite.
+pub fn cases() -> Vec<Case> {
     let mut list = Vec::new();
     backend_cases!(collect, (Backend, list));
     core_cases!(collect, (Core, list));

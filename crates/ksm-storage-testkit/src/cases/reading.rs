@@ -6,12 +6,12 @@ use std::{
 use ksm_storage_core::{ConfigKey::Url, Error, ErrorKind, StorageBackend};
 
 use crate::{
-    LoadFault, Subject,
-    case::{Checked, ensure},
+    LoadFault, SystemUnderTest,
+    failure::{Checked, ensure},
 };
 
-pub(super) async fn c02_reads_do_no_io_and_wait_for_nobody(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+pub(super) async fn c02_reads_do_no_io_and_wait_for_nobody(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"old"}"#).await?;
     let before = bench.probe.calls();
     ensure!(bench.handle.get(Url).as_deref() == Some("old"), "the value is another one");
     ensure!(bench.probe.calls() == before, "a read made a call");
@@ -31,8 +31,8 @@ pub(super) async fn c02_reads_do_no_io_and_wait_for_nobody(subject: Subject) -> 
     Ok(())
 }
 
-pub(super) async fn c02_a_refresh_is_as_new_as_its_call(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+pub(super) async fn c02_a_refresh_is_as_new_as_its_call(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"old"}"#).await?;
     bench.probe.loads().close();
     let first = bench.handle.another();
     let first = tokio::spawn(async move { first.refresh().await });
@@ -53,8 +53,8 @@ pub(super) async fn c02_a_refresh_is_as_new_as_its_call(subject: Subject) -> Che
     Ok(())
 }
 
-pub(super) async fn c02_a_stale_load_is_read_again(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+pub(super) async fn c02_a_stale_load_is_read_again(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"old"}"#).await?;
     let stale = bench.probe.load().await?;
     bench.handle.set(Url, "new").await?;
     bench.probe.fail_loads([LoadFault::Return(stale.clone()), LoadFault::Return(stale)]);
@@ -63,8 +63,8 @@ pub(super) async fn c02_a_stale_load_is_read_again(subject: Subject) -> Checked 
     Ok(())
 }
 
-pub(super) async fn c02_an_unconfirmed_rollback_is_not_believed(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+pub(super) async fn c02_an_unconfirmed_rollback_is_not_believed(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"old"}"#).await?;
     let old = bench.probe.load().await?;
     bench.handle.set(Url, "new").await?;
     bench.probe.fail_loads(vec![LoadFault::Return(old); 50]);
@@ -74,8 +74,8 @@ pub(super) async fn c02_an_unconfirmed_rollback_is_not_believed(subject: Subject
     Ok(())
 }
 
-pub(super) async fn c02_a_confirmed_rollback_is_believed(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+pub(super) async fn c02_a_confirmed_rollback_is_believed(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"old"}"#).await?;
     let old = bench.probe.load().await?;
     bench.handle.set(Url, "new").await?;
     bench.probe.fail_loads([LoadFault::RolledBack(old)]);
@@ -86,8 +86,8 @@ pub(super) async fn c02_a_confirmed_rollback_is_believed(subject: Subject) -> Ch
     Ok(())
 }
 
-pub(super) async fn c04_a_failed_refresh_leaves_the_snapshot(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"kept"}"#).await?;
+pub(super) async fn c04_a_failed_refresh_leaves_the_snapshot(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"kept"}"#).await?;
     bench.probe.fail_loads([LoadFault::Fail(Error::new(ErrorKind::Unavailable, "on demand"))]);
     let error = bench.handle.refresh().await.err().ok_or("the failure was not reported")?;
     ensure!(error.kind() == ErrorKind::Unavailable, "it was reported as {:?}", error.kind());

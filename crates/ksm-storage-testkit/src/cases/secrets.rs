@@ -9,13 +9,14 @@ use ksm_storage_core::{
 use tracing::instrument::WithSubscriber;
 
 use crate::{
-    Failure, LoadFault, Settings, StoreFault, Subject,
+    Failure, LoadFault, StoreFault, SystemUnderTest,
     canary::{canary, is_shown},
-    case::{Checked, ensure, ensure_shown},
+    failure::{Checked, ensure, ensure_shown},
+    handle::Settings,
 };
 
-pub(super) async fn c13_the_backend_shows_no_payload(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c13_the_backend_shows_no_payload(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some(format!(r#"{{"url":"{}"}}"#, canary("url")).into())).await;
     let backend = store.open().await;
     let stored = backend.load().await?;
@@ -48,7 +49,7 @@ const EVENTS: [&str; 8] =
     ["load", "store", "conflict", "retry", "displaced", "unverified", "refresh", "rollback"];
 
 /// Every call, well and badly ended, at the level TRACE: neither events nor errors nor any `Debug` show a value.
-pub(super) async fn c13_nothing_shows_a_value(subject: Subject) -> Checked {
+pub(super) async fn c13_nothing_shows_a_value(sut: SystemUnderTest) -> Checked {
     let mut missing = None;
     // `tracing` remembers process-wide who wants an event. Another thread that meets the event first, and has no
     // subscriber, can make it forget us: then once more.
@@ -60,10 +61,10 @@ pub(super) async fn c13_nothing_shows_a_value(subject: Subject) -> Checked {
             .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
             .with_writer(move || writer.clone())
             .finish();
-        let subject = subject.clone();
+        let sut = sut.clone();
         let calls = async {
             tracing::callsite::rebuild_interest_cache();
-            everything(subject).await
+            everything(sut).await
         };
         let seen = calls.with_subscriber(subscriber).await?;
         let logged =
@@ -81,11 +82,11 @@ pub(super) async fn c13_nothing_shows_a_value(subject: Subject) -> Checked {
     Ok(())
 }
 
-async fn everything(subject: Subject) -> Result<String, Failure> {
+async fn everything(sut: SystemUnderTest) -> Result<String, Failure> {
     let mut seen = Vec::new();
     let entries: Vec<_> = ConfigKey::ALL.iter().map(|key| format!(r#""{key}":"{}""#, canary(key))).collect();
     let json = format!(r#"{{{},"unknown":["{}"]}}"#, entries.join(","), canary("unknown"));
-    let bench = subject.bench_with(&json, Settings { attempts: 3, ..Settings::default() }).await?;
+    let bench = sut.bench_with(&json, Settings { attempts: 3, ..Settings::default() }).await?;
     let handle = &bench.handle;
     let first = bench.probe.load().await?;
     let failed = || Error::new(ErrorKind::Unavailable, "on demand");

@@ -5,12 +5,12 @@ use ksm_storage_core::{
 };
 
 use crate::{
-    StoreFault, Subject,
-    case::{Checked, ensure},
+    StoreFault, SystemUnderTest,
+    failure::{Checked, ensure},
 };
 
-pub(super) async fn c03_an_acknowledged_store_is_there(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c03_an_acknowledged_store_is_there(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let (backend, other) = (store.open().await, store.open().await);
     other.load().await?;
@@ -32,8 +32,8 @@ pub(super) async fn c03_an_acknowledged_store_is_there(subject: Subject) -> Chec
     Ok(())
 }
 
-pub(super) async fn c04_a_store_that_is_not_acknowledged_changes_nothing(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c04_a_store_that_is_not_acknowledged_changes_nothing(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
     let first = backend.load().await?.version().clone();
@@ -52,8 +52,8 @@ pub(super) async fn c04_a_store_that_is_not_acknowledged_changes_nothing(subject
     Ok(())
 }
 
-pub(super) async fn c09_a_payload_is_stored_whole(subject: Subject) -> Checked {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn c09_a_payload_is_stored_whole(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let backend = store.open().await;
     let limit = backend.capabilities().max_payload.unwrap_or(ConfigDocument::MAX_LEN);
@@ -68,8 +68,8 @@ pub(super) async fn c09_a_payload_is_stored_whole(subject: Subject) -> Checked {
     Ok(())
 }
 
-pub(super) async fn c03_an_acknowledged_write_is_seen_by_a_fresh_open(subject: Subject) -> Checked {
-    let bench = subject.bench("{}").await?;
+pub(super) async fn c03_an_acknowledged_write_is_seen_by_a_fresh_open(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench("{}").await?;
     for round in ["1", "2", "3"] {
         bench.handle.set(Url, round).await?;
         ensure!(bench.stored_value(Url).await?.as_deref() == Some(round), "round {round} is not stored");
@@ -82,9 +82,9 @@ pub(super) async fn c03_an_acknowledged_write_is_seen_by_a_fresh_open(subject: S
     Ok(())
 }
 
-pub(super) async fn c03_a_failed_store_is_not_acknowledged(subject: Subject) -> Checked {
+pub(super) async fn c03_a_failed_store_is_not_acknowledged(sut: SystemUnderTest) -> Checked {
     for outcome in [Outcome::NotApplied, Outcome::Unknown] {
-        let bench = subject.bench("{}").await?;
+        let bench = sut.bench("{}").await?;
         let error = Error::new(ErrorKind::Unavailable, "on demand").with_outcome(outcome);
         bench.probe.fail_stores([StoreFault::Fail(error)]);
         let error =
@@ -95,8 +95,8 @@ pub(super) async fn c03_a_failed_store_is_not_acknowledged(subject: Subject) -> 
     Ok(())
 }
 
-pub(super) async fn c04_a_refused_change_leaves_no_trace(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+pub(super) async fn c04_a_refused_change_leaves_no_trace(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"old"}"#).await?;
     let change = |document: &mut ConfigDocument| {
         document.set(Url, "half");
         Err(Error::refused("on second thoughts"))
@@ -109,8 +109,8 @@ pub(super) async fn c04_a_refused_change_leaves_no_trace(subject: Subject) -> Ch
     Ok(())
 }
 
-pub(super) async fn c04_a_failed_write_leaves_store_and_snapshot(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"old"}"#).await?;
+pub(super) async fn c04_a_failed_write_leaves_store_and_snapshot(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"old"}"#).await?;
     let error = Error::new(ErrorKind::AccessDenied, "on demand").with_outcome(Outcome::NotApplied);
     bench.probe.fail_stores([StoreFault::Fail(error)]);
     let failed = bench.handle.set(Url, "new").await;
@@ -122,8 +122,8 @@ pub(super) async fn c04_a_failed_write_leaves_store_and_snapshot(subject: Subjec
     Ok(())
 }
 
-pub(super) async fn c05_every_commit_begins_with_a_load(subject: Subject) -> Checked {
-    let bench = subject.bench("{}").await?;
+pub(super) async fn c05_every_commit_begins_with_a_load(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench("{}").await?;
     for round in 1..=3 {
         let (loads, stores) = bench.probe.calls();
         bench.handle.set(Url, &round.to_string()).await?;
@@ -133,8 +133,8 @@ pub(super) async fn c05_every_commit_begins_with_a_load(subject: Subject) -> Che
     Ok(())
 }
 
-pub(super) async fn c08_what_changes_nothing_stores_nothing(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"same"}"#).await?;
+pub(super) async fn c08_what_changes_nothing_stores_nothing(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"same"}"#).await?;
     let raw = bench.store.read().await;
     bench.handle.set(Url, "same").await?;
     ensure!(!bench.handle.delete(Hostname).await?, "an absent key was there");
@@ -150,8 +150,8 @@ pub(super) async fn c08_what_changes_nothing_stores_nothing(subject: Subject) ->
     Ok(())
 }
 
-pub(super) async fn c08_no_result_comes_from_the_snapshot_alone(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"same"}"#).await?;
+pub(super) async fn c08_no_result_comes_from_the_snapshot_alone(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"same"}"#).await?;
     let (loads, _) = bench.probe.calls();
     bench.handle.set(Url, "same").await?;
     ensure!(bench.probe.calls().0 > loads, "a write that changes nothing did not look at the store");
@@ -167,7 +167,7 @@ pub(super) async fn c08_no_result_comes_from_the_snapshot_alone(subject: Subject
     Ok(())
 }
 
-pub(super) async fn c10_unknown_keys_and_values_survive(subject: Subject) -> Checked {
+pub(super) async fn c10_unknown_keys_and_values_survive(sut: SystemUnderTest) -> Checked {
     let kept = [
         r#""appUid": "kept""#,
         r#""big": 123456789012345678901234567890.50"#,
@@ -176,7 +176,7 @@ pub(super) async fn c10_unknown_keys_and_values_survive(subject: Subject) -> Che
         r#""nothing": null"#,
         r#""serverPublicKeyId": 10"#,
     ];
-    let bench = subject.bench(&format!("{{{}}}", kept.join(","))).await?;
+    let bench = sut.bench(&format!("{{{}}}", kept.join(","))).await?;
     bench.handle.set(Url, "u").await?;
     bench.handle.delete(Url).await?;
     let set = |document: &mut ConfigDocument| {
@@ -192,8 +192,8 @@ pub(super) async fn c10_unknown_keys_and_values_survive(subject: Subject) -> Che
     Ok(())
 }
 
-pub(super) async fn c11_delete_all_stores_an_empty_object(subject: Subject) -> Checked {
-    let bench = subject.bench(r#"{"url":"u","appUid":"unknown"}"#).await?;
+pub(super) async fn c11_delete_all_stores_an_empty_object(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"u","appUid":"unknown"}"#).await?;
     bench.handle.delete_all().await?;
     ensure!(bench.store.read().await == Some("{}".into()), "what is stored is not `{{}}`");
     ensure!(bench.handle.snapshot().is_empty(), "the snapshot still has keys");

@@ -18,9 +18,10 @@ use proptest::{
 use tokio::runtime::Handle as Runtime;
 
 use crate::{
-    Failure, FailureKind, FaultRates, Settings, Subject,
-    case::{Checked, ensure_shown},
-    history::{Event, State, Timeline, Verdict, judge, shortest},
+    Failure, FailureKind, FaultRates, SystemUnderTest,
+    failure::{Checked, ensure_shown},
+    handle::Settings,
+    history::{Event, State, Timeline, Verdict, check, minimize},
 };
 
 /// What the programs meet.
@@ -74,7 +75,7 @@ impl fmt::Display for Mode {
 /// What became of a number of histories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Tally {
+pub struct Summary {
     /// Histories in all.
     pub histories: usize,
     /// Those that could not be judged within the steps allowed. They are no pass.
@@ -92,7 +93,7 @@ pub struct Tally {
     pub injected: usize,
 }
 
-impl std::ops::AddAssign for Tally {
+impl std::ops::AddAssign for Summary {
     fn add_assign(&mut self, other: Self) {
         self.histories += other.histories;
         self.inconclusive += other.inconclusive;
@@ -120,24 +121,24 @@ const MANY: usize = 20;
 /// It must be called within a Tokio runtime; more than one worker thread makes it a better test.
 ///
 /// # Errors
-/// The shortest history found that is not linearizable, or what else was wrong, and the seed. It is
+/// The minimize history found that is not linearizable, or what else was wrong, and the seed. It is
 /// [inconclusive](FailureKind::Inconclusive) if calls overlapped in half of the histories or fewer, or if one in a hundred
 /// could not be judged.
-pub async fn check_histories(subject: &Subject, mode: Mode, histories: u32) -> Result<Tally, Failure> {
-    let tally = Arc::new(Mutex::new(Tally::default()));
-    let sum = Arc::clone(&tally);
-    let subject = subject.clone();
+pub async fn check_histories(sut: &SystemUnderTest, mode: Mode, histories: u32) -> Result<Summary, Failure> {
+    let summary = Arc::new(Mutex::new(Summary::default()));
+    let sum = Arc::clone(&summary);
+    let sut = sut.clone();
     let foreign = if mode == Mode::Foreign { FOREIGN } else { 0 };
     property(histories, program::program(CALLS, foreign), move |program| {
-        let (subject, sum) = (subject.clone(), Arc::clone(&sum));
+        let (sut, sum) = (sut.clone(), Arc::clone(&sum));
         async move {
-            let recorded = record::record(&subject, mode, program).await?;
+            let recorded = record::record(&sut, mode, program).await?;
             let events = recorded.events;
-            let verdict = judge(&State::new(), &events, STEPS);
+            let verdict = check(&State::new(), &events, STEPS);
             {
                 // Where no foreign writer is, whatever is lost was ours.
                 let excused = mode == Mode::Foreign && verdict == Verdict::Violation && recorded.displaced;
-                *sum.lock().unwrap_or_else(PoisonError::into_inner) += Tally {
+                *sum.lock().unwrap_or_else(PoisonError::into_inner) += Summary {
                     histories: 1,
                     inconclusive: usize::from(verdict == Verdict::Inconclusive),
                     displaced: usize::from(excused),
@@ -151,7 +152,7 @@ pub async fn check_histories(subject: &Subject, mode: Mode, histories: u32) -> R
                 }
             }
             if verdict == Verdict::Violation {
-                let short = shortest(&State::new(), &events, STEPS);
+                let short = minimize(&State::new(), &events, STEPS);
                 return Err(format!(
                     "no order of these calls explains what they returned:\n{}",
                     Timeline(&short)
@@ -162,8 +163,8 @@ pub async fn check_histories(subject: &Subject, mode: Mode, histories: u32) -> R
         }
     })
     .await?;
-    let tally = *tally.lock().unwrap_or_else(PoisonError::into_inner);
-    let Tally { histories, inconclusive, overlapping, .. } = tally;
+    let summary = *summary.lock().unwrap_or_else(PoisonError::into_inner);
+    let Summary { histories, inconclusive, overlapping, .. } = summary;
     ensure_shown!(
         overlapping * 2 > histories || (histories < MANY && overlapping > 0),
         "calls overlapped in {overlapping} of {histories} histories: this shows nothing"
@@ -172,7 +173,7 @@ pub async fn check_histories(subject: &Subject, mode: Mode, histories: u32) -> R
         inconclusive * 100 < histories.max(100),
         "{inconclusive} of {histories} histories could not be judged"
     );
-    Ok(tally)
+    Ok(summary)
 }
 
 /// Whether calls of different clients overlapped. One that did not return says nothing: it may have ended at once.

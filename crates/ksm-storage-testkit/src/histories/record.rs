@@ -18,7 +18,8 @@ use super::{
     witness::{Ledger, Witness},
 };
 use crate::{
-    Change, Core, Failure, FaultyBackend, Handle, Settings, Store, Subject, TestClock,
+    Failure, FaultRates, FaultyBackend, Store, SystemUnderTest, TestClock,
+    handle::{Change, Core, Handle, Settings},
     history::{Answer, Call, Event, State},
 };
 
@@ -52,12 +53,12 @@ struct Open {
 }
 
 /// Runs the programs at the same time, each on a handle of its own.
-pub(super) async fn record(subject: &Subject, mode: Mode, program: Program) -> Result<Recorded, Failure> {
-    let store = subject.fixture.fresh().await;
+pub(super) async fn record(sut: &SystemUnderTest, mode: Mode, program: Program) -> Result<Recorded, Failure> {
+    let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
     let run = Arc::new(Run {
         store,
-        core: Arc::clone(&subject.core),
+        core: Arc::clone(&sut.core),
         mode,
         seed: program.seed,
         time: AtomicU64::new(0),
@@ -196,7 +197,7 @@ impl Run {
         let seed = self.seed.wrapping_add((client * 100 + step) as u64);
         let settings = Settings { clock: Some(clock.clone()), ..self.mode.settings() };
         let backend = self.store.open().await;
-        let backend = FaultyBackend::new(backend, Arc::new(clock), crate::FaultRates::NONE, seed);
+        let backend = FaultyBackend::new(backend, Arc::new(clock), FaultRates::NONE, seed);
         self.backends.lock().unwrap_or_else(PoisonError::into_inner).push(backend.clone());
         let witness = Witness::new(Arc::new(backend.clone()), Arc::clone(&self.ledger), seed);
         let handle = self.core.open(Arc::new(witness), settings).await?;

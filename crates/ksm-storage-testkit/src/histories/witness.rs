@@ -11,7 +11,7 @@ use ksm_storage_core::{
 
 use crate::{
     Failure,
-    case::{Checked, ensure},
+    failure::{Checked, ensure},
 };
 
 /// A backend around another one that writes down what came of each load and store, and gives way to others before and

@@ -1,10 +1,10 @@
 //! Histories of concurrent calls, and whether they are linearizable.
 //!
-//! A history is judged by [`judge`](fn@judge); of one that is wrong, [`shortest`] finds the part that shows it, and
+//! A history is judged by [`check`](fn@check); of one that is wrong, [`minimize`] finds the part that shows it, and
 //! [`Timeline`] prints that.
 //!
 //! ```
-//! use ksm_storage_testkit::history::{Answer, Call, Event, State, Verdict, judge};
+//! use ksm_storage_testkit::history::{Answer, Call, Event, State, Verdict, check};
 //!
 //! // Two clients count at the same time, and both say that they were the first.
 //! let event = |client, invoked, returned| Event {
@@ -15,16 +15,16 @@
 //!     returned: Some((returned, Answer::Value(None))),
 //! };
 //! let history = [event(0, 0, 2), event(1, 1, 3)];
-//! assert_eq!(judge(&State::new(), &history, 1_000), Verdict::Violation);
+//! assert_eq!(check(&State::new(), &history, 1_000), Verdict::Violation);
 //! ```
 
-mod judge;
-mod shortest;
+mod check;
+mod minimize;
 
 use std::collections::BTreeMap;
 
-pub use judge::{Verdict, judge};
-pub use shortest::{Timeline, shortest};
+pub use check::{Verdict, check};
+pub use minimize::{Timeline, minimize};
 
 /// The document, as far as the calls touch it.
 pub type State = BTreeMap<&'static str, String>;

@@ -2,29 +2,32 @@
 
 use std::{env, future::Future, sync::mpsc, thread};
 
-use ksm_storage_testkit::memory::{Found, Place, Search, Wanted};
-
-use crate::{keeper, report::MARK, storage};
+use crate::{
+    keeper,
+    report::MARK,
+    scan::{Found, Needle, Place, Search},
+    storage,
+};
 
 #[test]
 #[ignore = "run as a child process by the other tests"]
 fn child() {
-    let wanted = Wanted::from_masked(&variable("MASKED"));
+    let needle = Needle::from_masked(&variable("MASKED"));
     let (used, steps) = mpsc::channel();
     let (go_on, waiting) = mpsc::channel();
     // On a thread of its own, whose stack stays as the step left it while the memory is looked through.
     let thread = thread::spawn({
-        let wanted = wanted.clone();
+        let needle = needle.clone();
         move || {
             let here = 0_u8;
             let stack = std::ptr::from_ref(&here).addr();
-            scenario(&variable("SCENARIO"), &Steps { wanted, stack, used, waiting });
+            scenario(&variable("SCENARIO"), &Steps { needle, stack, used, waiting });
         }
     });
     let mut search = None;
     for (step, stack) in steps {
         let search = search.get_or_insert_with(|| Search::new(stack).unwrap());
-        let found = search.copies(&wanted).unwrap();
+        let found = search.copies(&needle).unwrap();
         let on_stack = found.iter().filter(|found| found.place == Place::Stack).count();
         println!("{MARK}{step}\t{}\t{on_stack}\t{}", found.len(), summary(&found));
         go_on.send(()).unwrap();
@@ -44,7 +47,7 @@ pub(crate) fn variable(name: &str) -> String {
 
 /// What a scenario is given.
 pub(crate) struct Steps {
-    pub(crate) wanted: Wanted,
+    pub(crate) needle: Needle,
     stack: usize,
     used: mpsc::Sender<(&'static str, usize)>,
     waiting: mpsc::Receiver<()>,
@@ -76,7 +79,7 @@ impl Steps {
 fn scenario(name: &str, steps: &Steps) {
     match name {
         "control" => {
-            let value = ksm_storage::ExposeSecret::expose_secret(&steps.wanted.reveal()).to_owned();
+            let value = ksm_storage::ExposeSecret::expose_secret(&steps.needle.reveal()).to_owned();
             steps.after("held");
             drop(value);
             steps.after("dropped");

@@ -21,7 +21,7 @@ use crate::{
 
 pub(crate) fn scenario(name: &str, steps: &Steps) {
     steps.after("start");
-    let secret = || steps.wanted.reveal();
+    let secret = || steps.needle.reveal();
     match name {
         "keeper, unknown keys" => {
             let document = document::bound("app", secret().expose_secret());

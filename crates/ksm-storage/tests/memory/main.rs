@@ -9,6 +9,7 @@ mod child;
 mod document;
 mod keeper;
 mod report;
+mod scan;
 mod storage;
 
 use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use ksm_storage_testkit::memory::Wanted;
+use crate::scan::Needle;
 
 /// What stands before every line of a child that is for its parent.
 pub(crate) const MARK: &str = "found:";
@@ -58,7 +58,7 @@ pub(crate) fn run(scenario: &str, secret: &str, variables: &[(&str, &str)]) -> R
         .args(["--ignored", "--exact", "child::child", "--nocapture"])
         .env_clear()
         .env("SCENARIO", scenario)
-        .env("MASKED", Wanted::masked(secret))
+        .env("MASKED", Needle::masked(secret))
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .output()

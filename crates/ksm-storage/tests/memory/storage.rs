@@ -23,7 +23,7 @@ use crate::{
 
 pub(crate) fn scenario(name: &str, steps: &Steps) {
     steps.after("start");
-    let secret = || steps.wanted.reveal();
+    let secret = || steps.needle.reveal();
     match name {
         "memory" => {
             let payload = document::payload(&document::json(secret().expose_secret()));
@@ -94,7 +94,7 @@ pub(crate) fn scenario(name: &str, steps: &Steps) {
 
 async fn in_process(steps: &Steps, concurrency: Concurrency) -> Result<ConfigStorage, Error> {
     let emulator = Emulator::new("us-east-1");
-    let payload = document::payload(&document::json(steps.wanted.reveal().expose_secret()));
+    let payload = document::payload(&document::json(steps.needle.reveal().expose_secret()));
     emulator.secret("ksm-config").overwrite(Value::Text(payload));
     let id = "ksm-config".parse().unwrap();
     ConfigStorage::open(AwsSecretBackend::new(Arc::new(emulator), id, "us-east-1", concurrency)).await
@@ -126,11 +126,11 @@ async fn refused(steps: &Steps, open: impl Future<Output = Result<ConfigStorage,
 async fn used(steps: &Steps, open: impl Future<Output = Result<ConfigStorage, Error>>) {
     let storage = open.await.unwrap();
     steps.after("open");
-    assert!(steps.wanted.is(storage.get(ConfigKey::PrivateKey).unwrap().expose_secret()));
+    assert!(steps.needle.is(storage.get(ConfigKey::PrivateKey).unwrap().expose_secret()));
     let first = storage.snapshot();
     steps.after("get");
-    storage.set(ConfigKey::AppKey, steps.wanted.reveal()).await.unwrap();
-    storage.set(ConfigKey::AppKey, steps.wanted.reveal().expose_secret()).await.unwrap();
+    storage.set(ConfigKey::AppKey, steps.needle.reveal()).await.unwrap();
+    storage.set(ConfigKey::AppKey, steps.needle.reveal().expose_secret()).await.unwrap();
     steps.after("set");
     let changed = |document: &mut ConfigDocument| {
         change(document);
@@ -183,10 +183,10 @@ fn change(document: &mut ConfigDocument) {
 }
 
 fn blocking(steps: &Steps) {
-    let payload = document::payload(&document::json(steps.wanted.reveal().expose_secret()));
+    let payload = document::payload(&document::json(steps.needle.reveal().expose_secret()));
     let storage = blocking::ConfigStorage::open(MemoryBackend::from_config(payload)).unwrap();
     steps.after("open");
-    storage.set(ConfigKey::AppKey, steps.wanted.reveal()).unwrap();
+    storage.set(ConfigKey::AppKey, steps.needle.reveal()).unwrap();
     let changed = |document: &mut ConfigDocument| {
         change(document);
         Ok::<_, Error>(())

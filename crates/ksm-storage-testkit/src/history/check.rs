@@ -24,7 +24,7 @@ const MOST: usize = 128;
 ///
 /// A [`Call::Get`] need not be recent: it may stand before calls that had returned when it was made, but not before
 /// those of its own handle.
-pub fn judge(state: &State, events: &[Event], steps: usize) -> Verdict {
+pub fn check(state: &State, events: &[Event], steps: usize) -> Verdict {
     if events.len() > MOST {
         return Verdict::Inconclusive;
     }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     fn verdict(events: &[Event]) -> Verdict {
-        judge(&State::new(), events, 10_000)
+        check(&State::new(), events, 10_000)
     }
 
     fn set(value: &str) -> Call {
@@ -195,7 +195,7 @@ mod tests {
     fn too_few_steps_are_no_judgement() {
         let events: Vec<_> =
             (0..8).map(|client| event(client, Call::Increment("k"), 0, 10, Answer::Value(None))).collect();
-        assert_eq!(judge(&State::new(), &events, 3), Verdict::Inconclusive);
+        assert_eq!(check(&State::new(), &events, 3), Verdict::Inconclusive);
     }
 
     #[test]

@@ -1,17 +1,19 @@
+//! Storage handles of both kinds behind one interface, so that a case is written once.
+
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ksm_storage_core::{
-    Clock, ConfigDocument, ConfigKey, ConfigStorage, ConfigStorageBuilder, Error, ExposeSecret, Result,
-    Snapshot, StorageBackend, blocking,
+    ConfigDocument, ConfigKey, ConfigStorage, ConfigStorageBuilder, Result, Snapshot, StorageBackend,
+    blocking,
 };
 
-use crate::{Fixture, Probe, Store, TestClock};
+use crate::TestClock;
 
 /// A change of the whole document, which returns what it saw.
 pub type Change = Box<dyn FnMut(&mut ConfigDocument) -> Result<String> + Send>;
 
-/// A storage handle, whichever kind: what the cases of core clauses work on.
+/// A storage handle of either kind, on which the cases of core clauses work.
 #[async_trait]
 #[expect(missing_docs, reason = "each method is the one of this name of `ConfigStorage`")]
 pub trait Handle: fmt::Debug + Send + Sync {
@@ -27,7 +29,7 @@ pub trait Handle: fmt::Debug + Send + Sync {
     async fn refresh(&self) -> Result<Snapshot>;
 }
 
-/// What a handle is opened with.
+/// Options of opening a handle.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// See [`ConfigStorageBuilder::write_attempts`].
@@ -36,7 +38,7 @@ pub struct Settings {
     pub deadline: Duration,
     /// See [`ConfigStorageBuilder::read_only`].
     pub read_only: bool,
-    /// Virtual time, or the system's.
+    /// Virtual time, or `None` for the system's.
     pub clock: Option<TestClock>,
 }
 
@@ -67,7 +69,7 @@ impl Settings {
     }
 }
 
-/// A kind of storage: the asynchronous one, the blocking one, or one that is wrong on purpose.
+/// An implementation of core: the asynchronous one, the blocking one, or a faulty one.
 #[async_trait]
 #[expect(missing_docs, reason = "each method is the one of this name of `ConfigStorage`")]
 pub trait Core: fmt::Debug + Send + Sync {
@@ -221,64 +223,5 @@ impl Handle for blocking::ConfigStorage {
     async fn refresh(&self) -> Result<Snapshot> {
         let storage = self.clone();
         off_thread(move || storage.refresh()).await
-    }
-}
-
-/// What a case is about: a backend and a core. It makes stores and opens handles.
-#[derive(Clone)]
-pub struct Subject {
-    /// Makes a store for the case.
-    pub fixture: Arc<dyn Fixture>,
-    /// Opens handles.
-    pub core: Arc<dyn Core>,
-}
-
-/// A store with a document in it, a handle on it, and the instruments between.
-pub(crate) struct Bench {
-    pub(crate) store: Box<dyn Store>,
-    pub(crate) probe: Probe,
-    pub(crate) handle: Arc<dyn Handle>,
-    pub(crate) clock: TestClock,
-    core: Arc<dyn Core>,
-}
-
-impl Subject {
-    /// A fresh store that holds `json`, opened through a probe in virtual time.
-    pub(crate) async fn bench(&self, json: &str) -> Result<Bench> {
-        self.bench_with(json, Settings::default()).await
-    }
-
-    pub(crate) async fn bench_with(&self, json: &str, settings: Settings) -> Result<Bench> {
-        let store = self.fixture.fresh().await;
-        store.write(Some(json.into())).await;
-        let probe = Probe::new(store.open().await);
-        let clock = settings.clock.clone().unwrap_or_default();
-        let handle = self.core.open(Arc::new(probe.clone()), settings).await?;
-        Ok(Bench { store, probe, handle, clock, core: Arc::clone(&self.core) })
-    }
-}
-
-impl Bench {
-    /// A handle of its own on the same store, as another process would have.
-    pub(crate) async fn elsewhere(&self) -> Result<Arc<dyn Handle>> {
-        self.core.open(self.store.open().await, Settings::default()).await
-    }
-
-    /// What is stored, parsed.
-    pub(crate) async fn stored(&self) -> Result<ConfigDocument> {
-        match self.store.read().await {
-            Some(payload) => ConfigDocument::parse(payload.as_bytes()),
-            None => Err(Error::new(ksm_storage_core::ErrorKind::NotFound, "nothing is stored")),
-        }
-    }
-
-    /// The string stored under `key`.
-    pub(crate) async fn stored_value(&self, key: ConfigKey) -> Result<Option<String>> {
-        Ok(self.stored().await?.get(key).map(|value| value.expose_secret().to_owned()))
-    }
-
-    /// Time since the clock was made.
-    pub(crate) fn now(&self) -> Duration {
-        self.clock.now()
     }
 }

@@ -1,15 +1,15 @@
 use std::fmt;
 
-use super::{Event, State, Verdict, judge};
+use super::{Event, State, Verdict, check};
 
-/// The shortest part found of a history in violation that shows it by itself, each step of the search judged within
+/// The minimize part found of a history in violation that shows it by itself, each step of the search judged within
 /// `steps` steps; the whole if it is no violation.
 ///
 /// It begins where the history does, and ends with the first return that nothing explains. Calls that are not needed
 /// are left out: those whose answers may be anything, and which may even never have happened, without explaining what
 /// the others returned.
-pub fn shortest(state: &State, events: &[Event], steps: usize) -> Vec<Event> {
-    let is_violation = |events: &[Event]| judge(state, events, steps) == Verdict::Violation;
+pub fn minimize(state: &State, events: &[Event], steps: usize) -> Vec<Event> {
+    let is_violation = |events: &[Event]| check(state, events, steps) == Verdict::Violation;
     let mut returns: Vec<_> = events.iter().filter_map(|event| Some(event.returned.as_ref()?.0)).collect();
     returns.sort_unstable();
     let Some(mut kept) = returns.into_iter().map(|end| until(events, end)).find(|part| is_violation(part))
@@ -108,8 +108,8 @@ mod tests {
     #[test]
     fn what_does_not_matter_is_left_out() {
         let history = lost_update();
-        let short = shortest(&State::new(), &history, STEPS);
-        assert_eq!(judge(&State::new(), &short, STEPS), Verdict::Violation);
+        let short = minimize(&State::new(), &history, STEPS);
+        assert_eq!(check(&State::new(), &short, STEPS), Verdict::Violation);
         // Who set "a" matters: without that, no increment would see "1".
         assert!(short.len() <= 2, "{}", Timeline(&short));
         assert!(short.iter().all(|event| matches!(event.call, Call::Increment("a"))), "{}", Timeline(&short));
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_good_history_stays_whole() {
         let history = lost_update()[..3].to_vec();
-        assert_eq!(shortest(&State::new(), &history, STEPS), history);
+        assert_eq!(minimize(&State::new(), &history, STEPS), history);
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use ksm_storage_core::{
+use ksm_storage::{
     Capabilities, Displaced, Error, ErrorKind, Location, Outcome, Payload, Result, StorageBackend,
     StoreOutcome, Stored, Version,
 };
+use ksm_storage_testkit::{Fixture, Limits, Store};
 
 use super::faults;
-use crate::{Fixture, Limits, Store};
 
 faults! {
     /// What a backend does wrong.
@@ -38,7 +38,7 @@ faults! {
 }
 
 impl BackendFault {
-    pub(super) fn plant(self, inner: Arc<dyn Fixture>) -> impl Fixture {
+    pub(super) fn inject(self, inner: Arc<dyn Fixture>) -> impl Fixture {
         BrokenFixture { fault: self, inner }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use ksm_storage_core::SecretString;
+use ksm_storage::SecretString;
 
 /// No memory but that of the value's copies holds it in clear.
 const MASK: u8 = 0xa5;
@@ -27,24 +27,24 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 /// A value to look for. It is kept masked, so that the search does not find what it looks for.
 #[derive(Clone)]
-pub struct Wanted {
+pub(crate) struct Needle {
     /// In clear, and in base64 at the three offsets that bytes may have there.
     masked: Vec<Vec<u8>>,
 }
 
 /// A copy that was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Found {
+pub(crate) struct Found {
     /// Where it lies.
-    pub place: Place,
+    pub(crate) place: Place,
     /// What it is part of, by what stands before it.
-    pub part_of: PartOf,
+    pub(crate) part_of: PartOf,
     address: usize,
 }
 
 /// What kind of memory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub(crate) enum Place {
     /// What an allocator hands out, freed or not.
     Heap,
     /// The stack of the thread whose address was given to the search, or of the first one.
@@ -57,7 +57,7 @@ pub enum Place {
 
 /// What a copy is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PartOf {
+pub(crate) enum PartOf {
     /// It stands alone.
     Value,
     /// A JSON document.
@@ -68,9 +68,9 @@ pub enum PartOf {
     Base64,
 }
 
-impl Wanted {
+impl Needle {
     /// The value, of at least 32 bytes, that [`masked`](Self::masked) gave in another process.
-    pub fn from_masked(hex: &str) -> Self {
+    pub(crate) fn from_masked(hex: &str) -> Self {
         let digits: Vec<_> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
         let masked: Vec<_> =
             digits.chunks_exact(2).filter_map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok()).collect();
@@ -89,19 +89,19 @@ impl Wanted {
     }
 
     /// How a process is told what to look for, without having it in its arguments or environment.
-    pub fn masked(value: &str) -> String {
+    pub(crate) fn masked(value: &str) -> String {
         value.bytes().fold(String::new(), |hex, byte| format!("{hex}{:02x}", byte ^ MASK))
     }
 
     /// The value, in memory that is zeroized.
-    pub fn reveal(&self) -> SecretString {
+    pub(crate) fn reveal(&self) -> SecretString {
         let mut text = String::with_capacity(self.masked[0].len());
         text.extend(self.masked[0].iter().map(|byte| char::from(byte ^ MASK)));
         SecretString::from(text)
     }
 
     /// Whether that is the value.
-    pub fn is(&self, text: &str) -> bool {
+    pub(crate) fn is(&self, text: &str) -> bool {
         text.bytes().map(|byte| byte ^ MASK).eq(self.masked[0].iter().copied())
     }
 
@@ -113,9 +113,9 @@ impl Wanted {
     }
 }
 
-impl fmt::Debug for Wanted {
+impl fmt::Debug for Needle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wanted")
+        f.write_str("Needle")
     }
 }
 
@@ -132,7 +132,7 @@ impl Piece<'_> {
 }
 
 /// Looks through the memory of this process.
-pub struct Search {
+pub(crate) struct Search {
     memory: File,
     /// The only place that memory is copied to; what is found there is not counted.
     buffer: Vec<u8>,
@@ -144,7 +144,7 @@ impl Search {
     ///
     /// # Errors
     /// If `/proc/self/mem` cannot be opened.
-    pub fn new(stack: usize) -> io::Result<Self> {
+    pub(crate) fn new(stack: usize) -> io::Result<Self> {
         Ok(Self { memory: File::open("/proc/self/mem")?, buffer: vec![0; CHUNK + PAGE], stack })
     }
 
@@ -152,7 +152,7 @@ impl Search {
     ///
     /// # Errors
     /// If `/proc/self/maps` cannot be read.
-    pub fn copies(&mut self, wanted: &Wanted) -> io::Result<Vec<Found>> {
+    pub(crate) fn copies(&mut self, needle: &Needle) -> io::Result<Vec<Found>> {
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = BTreeSet::new();
         for (range, place) in self.regions()? {
@@ -160,7 +160,7 @@ impl Search {
                 // The next page too, for what lies across the border.
                 let len = (CHUNK + PAGE).min(range.end - start);
                 self.read(start, len);
-                self.find(wanted, start, len, &place, &mut found);
+                self.find(needle, start, len, &place, &mut found);
             }
         }
         self.buffer.fill(0);
@@ -180,8 +180,8 @@ impl Search {
         }
     }
 
-    fn find(&self, wanted: &Wanted, start: usize, len: usize, place: &Place, found: &mut BTreeSet<Found>) {
-        let pieces: Vec<_> = wanted.pieces().collect();
+    fn find(&self, needle: &Needle, start: usize, len: usize, place: &Place, found: &mut BTreeSet<Found>) {
+        let pieces: Vec<_> = needle.pieces().collect();
         let mut first = [false; 256];
         for piece in &pieces {
             first[usize::from(piece.masked[0] ^ MASK)] = true;
@@ -259,58 +259,58 @@ impl fmt::Debug for Search {
 
 #[cfg(test)]
 mod tests {
-    use ksm_storage_core::ExposeSecret;
+    use ksm_storage::ExposeSecret;
     use zeroize::Zeroizing;
 
     use super::*;
 
     /// Another one for each test: they share the memory.
-    fn wanted() -> Wanted {
+    fn needle() -> Needle {
         let mut value = Zeroizing::new(String::with_capacity(48));
         value.extend(std::iter::repeat_with(fastrand::alphanumeric).take(48));
-        Wanted::from_masked(&Wanted::masked(&value))
+        Needle::from_masked(&Needle::masked(&value))
     }
 
-    fn found(wanted: &Wanted) -> Vec<PartOf> {
-        Search::new(0).unwrap().copies(wanted).unwrap().into_iter().map(|found| found.part_of).collect()
+    fn found(needle: &Needle) -> Vec<PartOf> {
+        Search::new(0).unwrap().copies(needle).unwrap().into_iter().map(|found| found.part_of).collect()
     }
 
     #[test]
     fn a_copy_is_found_as_long_as_it_is_there() {
-        let wanted = wanted();
-        assert_eq!(found(&wanted), []);
-        let value = wanted.reveal();
-        assert!(wanted.is(value.expose_secret()));
-        assert_eq!(found(&wanted), [PartOf::Value]);
+        let needle = needle();
+        assert_eq!(found(&needle), []);
+        let value = needle.reveal();
+        assert!(needle.is(value.expose_secret()));
+        assert_eq!(found(&needle), [PartOf::Value]);
         drop(value);
-        assert_eq!(found(&wanted), []);
+        assert_eq!(found(&needle), []);
     }
 
     #[test]
     fn copies_in_documents_messages_and_base64_are_told_apart() {
-        let wanted = wanted();
-        let value = wanted.reveal();
+        let needle = needle();
+        let value = needle.reveal();
         for (before, part_of) in [("{\"url\": \"", PartOf::Document), ("{\\\"url\\\": \\\"", PartOf::Message)]
         {
             let mut text = Zeroizing::new(String::with_capacity(100));
             text.extend([before, value.expose_secret()]);
             let mut expected = [PartOf::Value, part_of];
             expected.sort();
-            assert_eq!(found(&wanted), expected);
+            assert_eq!(found(&needle), expected);
         }
         for offset in 0..3 {
             let mut text = Zeroizing::new(String::with_capacity(100));
             text.extend([&"  "[..offset], value.expose_secret()]);
             let mut encoded = Zeroizing::new(vec![0; 100]);
             STANDARD_NO_PAD.encode_slice(text.as_bytes(), &mut encoded).unwrap();
-            assert_eq!(found(&wanted), [PartOf::Value, PartOf::Value, PartOf::Base64], "{offset}");
+            assert_eq!(found(&needle), [PartOf::Value, PartOf::Value, PartOf::Base64], "{offset}");
         }
     }
 
     #[test]
     fn a_string_that_was_freed_is_found() {
-        let wanted = wanted();
-        drop(wanted.reveal().expose_secret().to_owned());
-        assert_eq!(found(&wanted), [PartOf::Value]);
+        let needle = needle();
+        drop(needle.reveal().expose_secret().to_owned());
+        assert_eq!(found(&needle), [PartOf::Value]);
     }
 }

@@ -8,14 +8,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use ksm_storage_core::{
+use ksm_storage::{
     Capabilities, ConfigDocument, ConfigKey, Displaced, Error, ErrorKind, ExposeSecret, Location, Outcome,
     Payload, Result, Snapshot, StorageBackend, StoreOutcome, Stored, Version,
 };
+use ksm_storage_testkit::internal::{Change, Core, Handle, Settings};
 use tokio::sync::OnceCell;
 
 use super::faults;
-use crate::{Change, Core, Handle, Settings};
 
 faults! {
     /// What a core does wrong.
@@ -51,7 +51,7 @@ faults! {
 }
 
 impl CoreFault {
-    pub(super) fn plant(self, inner: Arc<dyn Core>) -> impl Core {
+    pub(super) fn inject(self, inner: Arc<dyn Core>) -> impl Core {
         BrokenCore { fault: self, inner }
     }
 }

@@ -1,6 +1,6 @@
-"""What another program does to a secret: boto3 by itself, or Keeper's own storage.
+"""Another client of a secret: boto3, or Keeper's own storage.
 
-usage: peer.py ACTION SECRET [VALUE ...]; the service is found by AWS_ENDPOINT_URL.
+usage: peer.py ACTION SECRET [VALUE ...]; AWS_ENDPOINT_URL names the service.
 """
 
 import base64
@@ -12,7 +12,7 @@ from keeper_secrets_manager_storage.storage_aws_secret import AwsSecretStorage
 
 
 def storage(arn):
-    """Keeper's storage; off EC2 it can only be made with a full ARN."""
+    """Keeper's storage. Outside EC2 it requires a full ARN."""
     made = AwsSecretStorage(arn)
     made.from_default_config(arn)
     return made

@@ -1,5 +1,5 @@
-//! The AWS backend over emulators that were not written here.
-#![allow(clippy::unwrap_used, reason = "a fixture that cannot be made ends the case")]
+//! The AWS backend over emulators written by others.
+#![allow(clippy::unwrap_used, reason = "a fixture that cannot be created ends the case")]
 
 use std::sync::{
     Arc,
@@ -10,14 +10,11 @@ use async_trait::async_trait;
 use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata, primitives::Blob};
 use ksm_storage_aws::{AwsSecretStorage, Concurrency};
 use ksm_storage_core::{Payload, StorageBackend};
+use ksm_storage_emulator::fixture::sdk_config;
 use ksm_storage_testkit::{Fixture, Store};
+use python_peers::{Program, Server};
 
-use crate::{
-    backends::aws::sdk_config,
-    python::{Program, Server},
-};
-
-/// A server, for all cases.
+/// One server, for all cases.
 pub(crate) struct Outside {
     program: Program,
     concurrency: Concurrency,

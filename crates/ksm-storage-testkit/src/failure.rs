@@ -1,0 +1,84 @@
+use std::fmt;
+
+use ksm_storage_core::Error;
+
+/// Why a case failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    kind: FailureKind,
+    message: String,
+}
+
+/// The significance of a failure for the system under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The system violates the contract.
+    Wrong,
+    /// The case exceeded its time limit: the system hangs, or is slow.
+    Hung,
+    /// The case proves nothing, because the situation that it tests did not occur.
+    Inconclusive,
+}
+
+impl Failure {
+    /// The significance for the system under test.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    pub(crate) fn inconclusive(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Inconclusive, message)
+    }
+}
+
+/// Result of a case.
+pub(crate) type Checked = Result<(), Failure>;
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        format!("unexpected error: {error}").into()
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::new(FailureKind::Wrong, message)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(message: &str) -> Self {
+        message.to_owned().into()
+    }
+}
+
+/// Fails the case with this message unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err($crate::Failure::from(format!($($message)+)));
+        }
+    };
+}
+pub(crate) use ensure;
+
+/// Like `ensure!`, for a precondition without which the case proves nothing.
+macro_rules! ensure_shown {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err($crate::Failure::inconclusive(format!($($message)+)));
+        }
+    };
+}
+pub(crate) use ensure_shown;

@@ -1,0 +1,119 @@
+//! Other people's programs in Python: emulators, boto3, and Keeper's own storage.
+//!
+//! Everything runs in a virtual environment below `target/`, with the packages pinned in `requirements.txt`.
+
+mod environment;
+mod process;
+
+use std::{
+    io,
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+pub use environment::environment;
+pub use process::Process;
+
+/// How long a server may take to accept connections.
+const START: Duration = Duration::from_mins(1);
+
+/// Returns the interpreter of the environment with the pinned packages, which is set up first if it does not exist.
+///
+/// # Errors
+/// If `python3` with `venv` is missing, or a package cannot be installed.
+pub fn install() -> Result<PathBuf, String> {
+    environment("python", include_str!("../requirements.txt"))
+}
+
+/// Runs `peer.py` with these arguments against the service at `url`, and returns its output.
+///
+/// # Errors
+/// If the environment cannot be set up, or with the error output of the program.
+pub fn peer(url: &str, args: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(install()?);
+    command
+        .arg(script("peer.py"))
+        .args(args)
+        .env_clear()
+        .env("AWS_ENDPOINT_URL", url)
+        .env("AWS_ACCESS_KEY_ID", "AKIA")
+        .env("AWS_SECRET_ACCESS_KEY", "key")
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    Process::start(&mut command)?.wait().map_err(|error| format!("{args:?}: {error}"))
+}
+
+/// An emulator of AWS.
+#[derive(Clone, Copy, Debug)]
+pub enum Program {
+    /// <https://github.com/getmoto/moto>
+    Moto,
+    /// <https://github.com/Nahuel990/ministack>
+    Ministack,
+}
+
+/// An emulator on a loopback port, until dropped.
+pub struct Server {
+    process: Process,
+    url: String,
+}
+
+impl Server {
+    /// Starts the emulator, in the environment that [`install`] sets up.
+    ///
+    /// # Errors
+    /// If the environment cannot be set up, or with the error output of the emulator.
+    pub fn start(program: Program) -> Result<Self, String> {
+        let python = install()?;
+        // Unused now; no other program is expected to take it before the server does.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|listener| listener.local_addr())
+            .map_err(|error| format!("no free port: {error}"))?
+            .port();
+        let no_file = |error: io::Error| format!("no file for the output of {program:?}: {error}");
+        let output = tempfile::tempfile().map_err(no_file)?;
+        let folder = python.parent().and_then(Path::parent).unwrap_or(&python);
+        let child = Command::new(&python)
+            .arg(script("server.py"))
+            .args([&format!("{program:?}").to_lowercase(), &port.to_string()])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", folder)
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(output.try_clone().map_err(no_file)?)
+            .spawn()
+            .map_err(|error| format!("cannot start {program:?}: {error}"))?;
+        let mut server = Self { process: Process(child), url: format!("http://127.0.0.1:{port}") };
+        server.wait(port).map_err(|why| format!("{program:?} {why}\n{}", process::tail(output)))?;
+        Ok(server)
+    }
+
+    /// The address of the service.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn wait(&mut self, port: u16) -> Result<(), String> {
+        let start = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            if let Ok(Some(status)) = self.process.0.try_wait() {
+                return Err(format!("ended at once: {status}"));
+            }
+            if start.elapsed() > START {
+                return Err(format!("does not listen on port {port}"));
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), name].iter().collect()
+}
