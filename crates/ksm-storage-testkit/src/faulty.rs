@@ -14,7 +14,7 @@ use ksm_storage_core::{
 };
 
 /// A backend around another one in which calls fail at random, as they do when a network does: before they have an
-/// effect and after it, and always honestly reported. What may not happen is left to [`broken`](crate::broken).
+/// effect and after it, and always honestly reported.
 ///
 /// The faults of one instance and its clones follow from the seed and the order of its calls. Time is the clock's.
 ///

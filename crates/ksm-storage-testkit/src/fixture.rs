@@ -40,12 +40,14 @@ pub struct Limits {
     pub call: Duration,
     /// How long after an acknowledged store a load may still return what was there before. Zero for fresh reads.
     pub staleness: Duration,
+    /// How many random programs each of the cases runs that run any. A slow store needs fewer.
+    pub programs: u32,
 }
 
 impl Default for Limits {
-    /// Five seconds a call, and fresh reads.
+    /// Five seconds a call, fresh reads, and 48 programs.
     fn default() -> Self {
-        Self { call: Duration::from_secs(5), staleness: Duration::ZERO }
+        Self { call: Duration::from_secs(5), staleness: Duration::ZERO, programs: 48 }
     }
 }
 

@@ -13,9 +13,6 @@ use crate::{
     handle::{Change, Settings},
 };
 
-/// How long to wait for what must end by itself.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 fn increment() -> Change {
     Box::new(|document| {
         let count =
@@ -27,14 +24,14 @@ fn increment() -> Change {
 
 /// The call's error, once its deadline has passed in virtual time.
 async fn ends_at_the_deadline<T: Send + 'static>(
-    clock: &TestClock,
+    (clock, limit): (&TestClock, Duration),
     reached: impl Future<Output = ()>,
     call: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<Error, Failure> {
     let call = tokio::spawn(call);
     reached.await;
     clock.advance(Settings::default().deadline);
-    match timeout(PATIENCE, call).await {
+    match timeout(limit, call).await {
         Err(_) => Err("it does not end at the deadline".into()),
         Ok(Err(error)) => Err(error.to_string().into()),
         Ok(Ok(Ok(_))) => Err("it succeeds".into()),
@@ -127,10 +124,12 @@ pub(super) async fn c09_a_dropped_write_is_made_at_most_once(sut: SystemUnderTes
 
 pub(super) async fn c14_a_hanging_store_ends_at_the_deadline(sut: SystemUnderTest) -> Checked {
     let bench = sut.bench("{}").await?;
+    let limit = bench.store.limits().call;
     bench.probe.fail_stores([StoreFault::Hang]);
     let writer = bench.handle.another();
     let call = async move { writer.set(Url, "u").await };
-    let error = ends_at_the_deadline(&bench.clock, reached(bench.probe.clone(), (2, 1)), call).await?;
+    let error =
+        ends_at_the_deadline((&bench.clock, limit), reached(bench.probe.clone(), (2, 1)), call).await?;
     ensure!(error.kind() == ErrorKind::Timeout, "it ends as {:?}", error.kind());
     ensure!(error.outcome() == Outcome::Unknown, "it claims the outcome {:?}", error.outcome());
     bench.handle.set(Url, "next").await?;
@@ -140,10 +139,12 @@ pub(super) async fn c14_a_hanging_store_ends_at_the_deadline(sut: SystemUnderTes
 
 pub(super) async fn c14_a_hanging_load_ends_at_the_deadline(sut: SystemUnderTest) -> Checked {
     let bench = sut.bench("{}").await?;
+    let limit = bench.store.limits().call;
     bench.probe.fail_loads([LoadFault::Hang]);
     let reader = bench.handle.another();
     let call = async move { reader.refresh().await };
-    let error = ends_at_the_deadline(&bench.clock, reached(bench.probe.clone(), (2, 0)), call).await?;
+    let error =
+        ends_at_the_deadline((&bench.clock, limit), reached(bench.probe.clone(), (2, 0)), call).await?;
     ensure!(error.kind() == ErrorKind::Timeout, "a refresh ends as {:?}", error.kind());
     ensure!(error.outcome() == Outcome::NotApplied, "a refresh claims the outcome {:?}", error.outcome());
     bench.handle.refresh().await?;
@@ -156,7 +157,7 @@ pub(super) async fn c14_a_hanging_load_ends_at_the_deadline(sut: SystemUnderTest
         let probe = probe.clone();
         async move { core.open(Arc::new(probe), settings).await }
     };
-    let error = ends_at_the_deadline(&clock, reached(probe, (1, 0)), opening).await?;
+    let error = ends_at_the_deadline((&clock, limit), reached(probe, (1, 0)), opening).await?;
     ensure!(error.kind() == ErrorKind::Timeout, "an open ends as {:?}", error.kind());
     Ok(())
 }
@@ -164,7 +165,8 @@ pub(super) async fn c14_a_hanging_load_ends_at_the_deadline(sut: SystemUnderTest
 pub(super) async fn c14_endless_conflict_ends(sut: SystemUnderTest) -> Checked {
     let bench = sut.bench_with("{}", Settings { attempts: 5, ..Settings::default() }).await?;
     bench.probe.fail_stores(vec![StoreFault::Conflict; 10_000]);
-    let result = timeout(PATIENCE, bench.handle.set(Url, "u")).await.map_err(|_| "it does not end")?;
+    let limit = bench.store.limits().call;
+    let result = timeout(limit, bench.handle.set(Url, "u")).await.map_err(|_| "it does not end")?;
     let error = result.err().ok_or("it succeeds")?;
     ensure!(error.kind() == ErrorKind::Conflict, "it ends as {:?}", error.kind());
     ensure!(error.outcome() == Outcome::NotApplied, "it claims the outcome {:?}", error.outcome());

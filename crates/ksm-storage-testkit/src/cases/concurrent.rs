@@ -15,9 +15,6 @@ use crate::{
     history::{Call, State},
 };
 
-const PROGRAMS: u32 = 48;
-const HISTORIES: u32 = 48;
-
 pub(super) async fn c06_a_change_is_applied_once(sut: SystemUnderTest) -> Checked {
     let bench = sut.bench("{}").await?;
     for round in 0..5 {
@@ -36,7 +33,7 @@ pub(super) async fn c06_increments_through_eight_handles_all_count(sut: SystemUn
     const TASKS: usize = 8;
     const INCREMENTS: usize = 100;
     /// A slow store gets fewer.
-    const TIME: Duration = Duration::from_secs(20);
+    const TIME: Duration = Duration::from_secs(5);
     let end = Instant::now() + TIME;
     let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
@@ -80,7 +77,8 @@ pub(super) async fn c06_increments_through_eight_handles_all_count(sut: SystemUn
 }
 
 pub(super) async fn c06_programs_match_a_plain_map(sut: SystemUnderTest) -> Checked {
-    property(PROGRAMS, calls(20), move |calls| {
+    let programs = sut.fixture.fresh().await.limits().programs;
+    property(programs, calls(20), move |calls| {
         let sut = sut.clone();
         async move {
             let bench = sut.bench("{}").await?;
@@ -105,19 +103,22 @@ pub(super) async fn c06_programs_match_a_plain_map(sut: SystemUnderTest) -> Chec
 }
 
 pub(super) async fn c06_histories_are_linearizable(sut: SystemUnderTest) -> Checked {
-    check_histories(&sut, Mode::Plain, HISTORIES).await.map(drop)
+    let programs = sut.fixture.fresh().await.limits().programs;
+    check_histories(&sut, Mode::Plain, programs).await.map(drop)
 }
 
 pub(super) async fn c06_histories_with_faults_are_linearizable(sut: SystemUnderTest) -> Checked {
-    let summary = check_histories(&sut, Mode::Faults, HISTORIES).await?;
+    let programs = sut.fixture.fresh().await.limits().programs;
+    let summary = check_histories(&sut, Mode::Faults, programs).await?;
     ensure_shown!(summary.injected > 0, "no fault was injected, so this shows nothing");
     Ok(())
 }
 
 /// With exact writes there is no excuse; with cooperative ones a displaced write is one, if it was reported.
 pub(super) async fn c07_histories_with_a_foreign_writer_are_linearizable(sut: SystemUnderTest) -> Checked {
-    let writes = sut.fixture.fresh().await.open().await.capabilities().writes;
-    let summary = check_histories(&sut, Mode::Foreign, HISTORIES).await?;
+    let store = sut.fixture.fresh().await;
+    let (writes, programs) = (store.open().await.capabilities().writes, store.limits().programs);
+    let summary = check_histories(&sut, Mode::Foreign, programs).await?;
     ensure!(
         summary.displaced == 0 || writes == Writes::Cooperative,
         "{} of {} histories are not linearizable, and a foreign write was displaced in them",

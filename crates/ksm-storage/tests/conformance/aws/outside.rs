@@ -11,7 +11,7 @@ use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata, primitives::Bl
 use ksm_storage_aws::{AwsSecretStorage, Concurrency};
 use ksm_storage_core::{Payload, StorageBackend};
 use ksm_storage_emulator::fixture::sdk_config;
-use ksm_storage_testkit::{Fixture, Store};
+use ksm_storage_testkit::{Fixture, Limits, Store};
 use python_peers::{Program, Server};
 
 /// One server, for all cases.
@@ -82,5 +82,10 @@ impl Store for OutsideStore {
         let found = get.send().await.ok()?;
         // Without the nonce.
         Some(Payload::from(found.secret_string()?.trim_end_matches([' ', '\t', '\n'])))
+    }
+
+    /// They are slow, and take one request at a time.
+    fn limits(&self) -> Limits {
+        Limits { programs: 16, ..Limits::default() }
     }
 }

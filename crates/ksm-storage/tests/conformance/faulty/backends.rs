@@ -2,6 +2,7 @@ use std::{
     collections::HashSet,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -95,8 +96,9 @@ impl Store for BrokenStore {
         self.inner.read().await
     }
 
+    /// A backend in the process answers at once or never.
     fn limits(&self) -> Limits {
-        self.inner.limits()
+        Limits { call: Duration::from_secs(1), ..self.inner.limits() }
     }
 }
 
@@ -191,7 +193,7 @@ impl StorageBackend for Broken {
                 if current.version() != expected {
                     return Ok(StoreOutcome::Conflict { current: Some(current) });
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                tokio::time::sleep(Duration::from_millis(2)).await;
                 self.store_anyway(payload).await?
             }
             BackendFault::ContentIsVersion => {
