@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What the benches of the testkit's checker are called.
-pub(crate) const JUDGE: &str = "judge/";
+pub(crate) const CHECK: &str = "check/";
 
 pub(crate) struct Goal {
     pub(crate) what: String,
@@ -76,8 +76,8 @@ pub(crate) fn all(report: &Report) -> Vec<Goal> {
     let failed = report.processes.conflicts + report.processes.timeouts;
     let what = "their updates that end in a conflict or a timeout".to_owned();
     goals.push(Goal::count(what, "0".to_owned(), failed.to_string(), failed == 0));
-    let judged = report.benches.iter().filter(|(name, _)| name.starts_with(JUDGE));
-    let slowest = judged.map(|(_, nanoseconds)| nanoseconds / 1e6).reduce(f64::max);
+    let checked = report.benches.iter().filter(|(name, _)| name.starts_with(CHECK));
+    let slowest = checked.map(|(_, nanoseconds)| nanoseconds / 1e6).reduce(f64::max);
     goals.push(Goal {
         what: "judging a history of 4 clients with 15 calls each, the slowest kind".to_owned(),
         reach: "at most 10 ms".to_owned(),

@@ -2,7 +2,7 @@
 #![expect(clippy::format_push_string, reason = "a page is short")]
 
 use crate::{
-    goals::{self, Goal, JUDGE},
+    goals::{self, CHECK, Goal},
     processes::{INCREMENTS, PROCESSES, Processes},
     programs::Program,
     queue::{Queue, WRITERS},
@@ -111,7 +111,7 @@ impl Report {
         let Some((_, unit)) = self.benches.iter().find(|(name, _)| name == "read/arc_swap_load_index") else {
             return text;
         };
-        let rows = self.benches.iter().filter(|(name, _)| !name.starts_with(JUDGE)).map(|(name, median)| {
+        let rows = self.benches.iter().filter(|(name, _)| !name.starts_with(CHECK)).map(|(name, median)| {
             vec![format!("`{name}`"), format!("{median:.1} ns"), ratio_text(median / unit)]
         });
         text += "\nWhat criterion says of `benches/storage.rs`, on one thread. It measures one \

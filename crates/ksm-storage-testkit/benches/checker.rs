@@ -17,8 +17,8 @@ fn checker(c: &mut Criterion) {
         let mut random = Rng::with_seed(1);
         let make = || history(&mut random, 4, 60, unknown);
         let verdict = |events: &Vec<Event>| check(&State::new(), events, STEPS);
-        let judged = std::iter::repeat_with(make).map(|events| (verdict(&events), events));
-        let histories: Vec<_> = judged.take(1_000).collect();
+        let checked = std::iter::repeat_with(make).map(|events| (verdict(&events), events));
+        let histories: Vec<_> = checked.take(1_000).collect();
         for (name, kind) in [("good", Verdict::Linearizable), ("bad", Verdict::Violation)] {
             let of_kind = histories.iter().filter(|(verdict, _)| *verdict == kind).map(|(_, events)| events);
             let of_kind: Vec<_> = of_kind.collect();

@@ -1,4 +1,4 @@
-//! Programs that run at the same time on one store, and the judgement of what they returned.
+//! Random programs that run at the same time on one store, and the check of their results.
 
 pub(crate) mod program;
 pub(crate) mod record;
@@ -24,15 +24,15 @@ use crate::{
     history::{Event, State, Timeline, Verdict, check, minimize},
 };
 
-/// What the programs meet.
+/// The disturbance of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {
-    /// Each other.
+    /// None but each other.
     Plain,
-    /// Each other, and the faults of a [`FaultyBackend`](crate::FaultyBackend).
+    /// The faults of a [`FaultyBackend`](crate::FaultyBackend).
     Faults,
-    /// Each other, and a writer that knows nothing of this project.
+    /// A foreign writer.
     Foreign,
 }
 
@@ -55,7 +55,7 @@ impl Mode {
         }
     }
 
-    /// Whether a call may fail so, without effect.
+    /// Reports whether a call may fail with this error without effect.
     fn allows(self, error: &Error) -> bool {
         self == Self::Faults
             && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict)
@@ -72,20 +72,20 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What became of a number of histories.
+/// Counts over a number of histories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Histories in all.
+    /// All histories.
     pub histories: usize,
-    /// Those that could not be judged within the steps allowed. They are no pass.
+    /// Histories that could not be decided within the step limit. They do not count as passed.
     pub inconclusive: usize,
-    /// Those that are not linearizable while the backend has said that it displaced a foreign write, or could not tell:
-    /// what the contract allows with cooperative writes only.
+    /// Histories that are not linearizable although the backend reported that it displaced a foreign write, or that it
+    /// could not tell. The contract allows this for cooperative writes only.
     pub displaced: usize,
-    /// Those in which calls of different clients overlapped.
+    /// Histories in which calls of different clients overlapped.
     pub overlapping: usize,
-    /// Calls in all.
+    /// All calls.
     pub calls: usize,
     /// Calls of unknown outcome.
     pub unknown: usize,
@@ -105,25 +105,25 @@ impl std::ops::AddAssign for Summary {
     }
 }
 
-/// Calls a client makes at most.
+/// The most calls of one client.
 const CALLS: usize = 6;
-/// What a foreign writer stores at most.
+/// The most documents that a foreign writer stores.
 const FOREIGN: usize = 4;
 const STEPS: usize = 200_000;
-/// Of so many histories calls must overlap in most; of fewer, one will do.
+/// Of this many histories or more, calls must overlap in most; of fewer, in one.
 const MANY: usize = 20;
 
-/// Runs this many random programs on the subject, each on a store of its own, and judges what they returned.
+/// Runs this many random programs, each on its own store, and checks that their results are linearizable.
 ///
-/// The seed is that of the environment variable `KSM_TESTKIT_SEED`, or else a new one. It fixes the programs, and
-/// which of a handle's loads and stores meet a fault; the order in which threads run is the system's.
+/// The environment variable `KSM_TESTKIT_SEED` sets the seed, which is random otherwise. The seed determines the programs,
+/// and which of a handle's loads and stores meet a fault, but not the order in which threads run.
 ///
-/// It must be called within a Tokio runtime; more than one worker thread makes it a better test.
+/// It must be called within a Tokio runtime. More than one worker thread makes it a better test.
 ///
 /// # Errors
-/// The minimize history found that is not linearizable, or what else was wrong, and the seed. It is
+/// A minimized history that is not linearizable, or another violation, with the seed. It is
 /// [inconclusive](FailureKind::Inconclusive) if calls overlapped in half of the histories or fewer, or if one in a hundred
-/// could not be judged.
+/// could not be decided.
 pub async fn check_histories(sut: &SystemUnderTest, mode: Mode, histories: u32) -> Result<Summary, Failure> {
     let summary = Arc::new(Mutex::new(Summary::default()));
     let sum = Arc::clone(&summary);
@@ -167,11 +167,11 @@ pub async fn check_histories(sut: &SystemUnderTest, mode: Mode, histories: u32) 
     let Summary { histories, inconclusive, overlapping, .. } = summary;
     ensure_shown!(
         overlapping * 2 > histories || (histories < MANY && overlapping > 0),
-        "calls overlapped in {overlapping} of {histories} histories: this shows nothing"
+        "calls overlapped in only {overlapping} of {histories} histories, which proves nothing"
     );
     ensure_shown!(
         inconclusive * 100 < histories.max(100),
-        "{inconclusive} of {histories} histories could not be judged"
+        "{inconclusive} of {histories} histories could not be decided"
     );
     Ok(summary)
 }

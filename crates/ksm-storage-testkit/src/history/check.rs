@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use super::{Call, Event, State};
 
-/// A judgement.
+/// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// There is an order that explains everything.
@@ -16,11 +16,11 @@ pub enum Verdict {
 /// The most calls that a history may have.
 const MOST: usize = 128;
 
-/// Judges a history of at most 128 calls that began with `state`, in at most `steps` steps.
+/// Checks a history of at most 128 calls that began with `state`, in at most `steps` steps.
 ///
 /// The search is that of Wing and Gong with Lowe's memory of configurations already seen (Testing for linearizability,
 /// 2017): it looks for an order of the calls that respects real time and in which each returns what it did. The state
-/// is the whole document: a call may touch all keys, so that keys cannot be judged one by one.
+/// is the whole document: a call may touch all keys, so that keys cannot be checked one by one.
 ///
 /// A [`Call::Get`] need not be recent: it may stand before calls that had returned when it was made, but not before
 /// those of its own handle.
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_steps_are_no_judgement() {
+    fn too_few_steps_are_inconclusive() {
         let events: Vec<_> =
             (0..8).map(|client| event(client, Call::Increment("k"), 0, 10, Answer::Value(None))).collect();
         assert_eq!(check(&State::new(), &events, 3), Verdict::Inconclusive);

@@ -2,12 +2,11 @@ use std::fmt;
 
 use super::{Event, State, Verdict, check};
 
-/// The minimize part found of a history in violation that shows it by itself, each step of the search judged within
-/// `steps` steps; the whole if it is no violation.
+/// Returns a part of a violating history that is a violation by itself, or the whole history if it is no violation. Each
+/// step of the search is limited to `steps` steps of [`check`].
 ///
-/// It begins where the history does, and ends with the first return that nothing explains. Calls that are not needed
-/// are left out: those whose answers may be anything, and which may even never have happened, without explaining what
-/// the others returned.
+/// The part ends with the first return that cannot be explained. A call is omitted if the rest is a violation whatever
+/// the call returned, and even if it never happened.
 pub fn minimize(state: &State, events: &[Event], steps: usize) -> Vec<Event> {
     let is_violation = |events: &[Event]| check(state, events, steps) == Verdict::Violation;
     let mut returns: Vec<_> = events.iter().filter_map(|event| Some(event.returned.as_ref()?.0)).collect();

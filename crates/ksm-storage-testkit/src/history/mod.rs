@@ -1,7 +1,7 @@
-//! Histories of concurrent calls, and whether they are linearizable.
+//! Linearizability of histories of concurrent calls.
 //!
-//! A history is judged by [`check`](fn@check); of one that is wrong, [`minimize`] finds the part that shows it, and
-//! [`Timeline`] prints that.
+//! [`check`](fn@check) decides a history, [`minimize`](fn@minimize) reduces a violation to the calls that prove it, and
+//! [`Timeline`] prints these.
 //!
 //! ```
 //! use ksm_storage_testkit::history::{Answer, Call, Event, State, Verdict, check};
