@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use ksm_storage_core::Payload;
-use ksm_storage_emulator::{Action, Emulator, Server, TlsFront, Value};
+use ksm_storage_emulator::{Emulator, Server, TlsFront, Value};
 
 use crate::Result;
 
@@ -17,9 +17,6 @@ pub(crate) fn emulator(value: impl Into<Payload>) -> Emulator {
     emulator.secret("ksm-config").overwrite(Value::Text(value.into()));
     emulator
 }
-
-/// Gets, puts, requests for metadata and connections by TLS, so far.
-pub(crate) type Calls = [usize; 4];
 
 pub(crate) struct Service {
     pub(crate) server: Server,
@@ -59,15 +56,5 @@ impl Service {
             command.env("AWS_ENDPOINT_URL", self.server.url())
         };
         command
-    }
-
-    pub(crate) fn calls(&self) -> Calls {
-        let emulator = self.server.emulator();
-        [
-            emulator.calls(Action::GetSecretValue),
-            emulator.calls(Action::PutSecretValue),
-            self.server.metadata().calls(),
-            self.front.connections(),
-        ]
     }
 }

@@ -6,12 +6,10 @@ use std::{
     time::Instant,
 };
 
-use ksm_storage_emulator::Break;
-
 use crate::{
     Result, root,
     samples::{Subject, Table, interleaved},
-    service::{Calls, Service},
+    service::Service,
     target,
 };
 
@@ -27,14 +25,8 @@ pub(crate) const PROGRAMS: [&str; 4] = [BARE_DEFAULT, BARE, OURS, OURS_MINIMAL];
 pub(crate) struct Starts {
     pub(crate) http: Table,
     pub(crate) https: Table,
-    /// Of [`OURS_MINIMAL`] by mode over http, and of [`BARE`] where the instance has the credentials.
-    pub(crate) modes: Table,
-    /// Until the error, on a host that is no instance.
-    pub(crate) off_ec2: Table,
     /// In KiB, over https.
     pub(crate) peak: Table,
-    /// What one start of a mode asks for.
-    pub(crate) calls: Vec<(&'static str, Calls)>,
     pub(crate) roots: usize,
     /// Why the program in Python was not run.
     pub(crate) without_python: Option<String>,
@@ -67,36 +59,8 @@ pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
     let https = interleaved(rounds, &mut all(true).into_iter().map(timed).collect::<Vec<_>>())?;
     let peak = interleaved(3, &mut all(true).into_iter().map(peak).collect::<Vec<_>>())?;
 
-    // Off an instance there are no keys in the environment either.
-    let in_mode = |mode: &str| {
-        let mut command = service.command(&program(OURS_MINIMAL), false);
-        command.arg(mode);
-        command
-    };
-    let modes = || {
-        [
-            ("custom", with_keys(in_mode("custom"))),
-            ("default", with_keys(in_mode("default"))),
-            ("ec2", in_mode("ec2")),
-            (BARE, service.command(&program(BARE), false)),
-        ]
-    };
-    let mut calls = Vec::new();
-    for (name, mut command) in modes() {
-        let before = service.calls();
-        run(&mut command)?;
-        let after = service.calls();
-        calls.push((name, std::array::from_fn(|kind| after[kind] - before[kind])));
-    }
-    let modes = interleaved(rounds, &mut modes().into_iter().map(timed).collect::<Vec<_>>())?;
-
-    service.server.metadata().break_off(Some(Break::Hang));
-    let off_ec2 = [(OURS_MINIMAL, in_mode("ec2")), (BARE, service.command(&program(BARE), false))];
-    let off_ec2 = interleaved(3, &mut off_ec2.into_iter().map(until_error).collect::<Vec<_>>())?;
-    service.server.metadata().break_off(None);
-
     let without_python = python.err();
-    Ok(Starts { http, https, modes, off_ec2, peak, calls, roots: service.roots, without_python })
+    Ok(Starts { http, https, peak, roots: service.roots, without_python })
 }
 
 /// Runs it to its successful end.
@@ -122,15 +86,4 @@ fn timed((name, mut command): (&'static str, Command)) -> Subject<'static> {
 fn peak((name, mut command): (&'static str, Command)) -> Subject<'static> {
     command.arg("--peak");
     (name, Box::new(move || Ok(run(&mut command)?.trim().parse()?)))
-}
-
-fn until_error((name, mut command): (&'static str, Command)) -> Subject<'static> {
-    let measure = move || {
-        let start = Instant::now();
-        if command.stdin(Stdio::null()).output()?.status.success() {
-            return Err(format!("{name} opened something off EC2").into());
-        }
-        Ok(start.elapsed().as_secs_f64() * 1e3)
-    };
-    (name, Box::new(measure))
 }

@@ -1,4 +1,4 @@
-//! From the start to an opened storage, in the mode that is named: `default`, `custom` or `ec2`.
+//! From the start to an opened storage.
 
 use ksm_storage::{ConfigKey, Error, aws::AwsSecretStorage};
 
@@ -6,12 +6,7 @@ mod peak;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let storage = match std::env::args().nth(1).as_deref() {
-        Some("ec2") => AwsSecretStorage::from_ec2_instance_config("ksm-config"),
-        Some("custom") => AwsSecretStorage::from_custom_config("ksm-config", "AKIA", "key", "us-east-1"),
-        _ => AwsSecretStorage::from_default_config("ksm-config"),
-    };
-    let storage = storage.open().await?;
+    let storage = AwsSecretStorage::from_default_config("ksm-config").open().await?;
     if storage.get(ConfigKey::Hostname).is_none() {
         return Err(Error::refused("the secret holds no configuration"));
     }

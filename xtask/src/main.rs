@@ -1,29 +1,25 @@
 //! Tasks of this workspace: `cargo xtask --help`.
 //!
-//! Nothing here depends on a crate of the workspace: tasks run `cargo`, so that this compiles in seconds.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "telling is what a task runner does")]
+//! No crate of the workspace is a dependency: tasks run `cargo`, and this compiles in seconds.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner reports its progress")]
 
 mod api;
 mod bench;
+mod check_backend;
 mod ci;
-mod documents;
+mod dependencies;
+mod deploy;
 mod fuzz;
-mod infrastructure;
-mod metadata;
 mod mutants;
 mod new_backend;
-mod new_backend_check;
 mod package;
 mod run;
-mod source;
-mod tasks;
+mod tests;
 mod tools;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, builder::PossibleValuesParser};
-
-use crate::{bench::Length, new_backend::Name, run::Failed};
 
 /// Tasks of this workspace.
 #[derive(Parser)]
@@ -35,91 +31,92 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run the main job end to end, on embedded stand-ins for AWS and Keeper (try `cargo xtask demo --help`)
-    #[command(disable_help_flag = true)]
-    Demo {
-        /// Passed on to the demo
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-    /// Run all tests: unit, integration and doc tests, and every example
+    /// Run the main job end to end, on an emulator of AWS and a fake Keeper, or on a real secret
+    Demo(tests::Demo),
+    /// Run all tests: unit, integration and documentation tests, and every example
     Test,
-    /// Put the backends through the conformance suite (try `cargo xtask conformance --help`)
-    #[command(disable_help_flag = true)]
-    Conformance {
-        /// Passed on to the runner
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-    /// Run core's races under thousands of schedules, and see that planted ones are found
-    Schedules {
-        /// Passed on to the tests: names, as a rule
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-    /// Feed arbitrary input to what reads it: documents, secret ids, framed payloads, requests
-    Fuzz(fuzz::Options),
-    /// Make the code wrong in one place at a time, and see that a test fails (try `cargo xtask mutants --help`)
-    Mutants(mutants::Args),
-    /// Measure everything beside its peers, and write docs/performance.md
+    /// Run the conformance suite against the backends
+    Conformance(tests::Conformance),
+    /// Explore the interleavings of core's concurrent code, with a fixed seed
     ///
-    /// Builds what is compared, with the release profile that the README recommends, installs Keeper's Python package
-    /// below `target/`, and measures for some minutes. Nothing else should run on the machine meanwhile.
+    /// A failing schedule is printed; repeat it alone with `SCHEDULE='...' cargo xtask schedules TEST`.
+    Schedules {
+        /// Run only the tests whose names contain one of these
+        #[arg(value_name = "TEST")]
+        tests: Vec<String>,
+    },
+    /// Fuzz the parsers of documents, secret IDs, framed payloads and requests
+    Fuzz(fuzz::Options),
+    /// Run cargo-mutants, as `.cargo/mutants.toml` configures it
+    Mutants(mutants::Options),
+    /// Benchmark against comparable programs, and write docs/performance.md
+    ///
+    /// Builds all programs with the release profile that the README recommends, installs Keeper's Python package below
+    /// `target/`, and measures for some minutes. Leave the machine idle meanwhile.
     Bench {
-        /// Measure a few times only, and print the report instead of writing it
+        /// Take few samples, and print the report instead of writing it
         #[arg(long)]
         quick: bool,
     },
-    /// Create the crate of a new backend, registered in the workspace, with the conformance suite in place
+    /// Create the crate of a new backend as a copy of ksm-storage-memory, and register it everywhere
     ///
-    /// The crate compiles; its conformance tests fail until `load` and `store` are implemented. CONTRIBUTING.md says how
-    /// to go on.
+    /// The crate compiles and passes the conformance suite from the start. CONTRIBUTING.md lists the next steps.
     NewBackend {
-        /// What follows `ksm-storage-` in the crate's name, in lower case: `file`, `gcp-secret`
-        name: Name,
+        /// The part after `ksm-storage-` in the crate's name, in lower case: `redis`, `gcp-secret`
+        #[arg(value_parser = new_backend::parse_name)]
+        name: String,
+    },
+    /// Run every check that concerns one backend
+    CheckBackend {
+        /// The part after `ksm-storage-` in the crate's name
+        #[arg(value_parser = new_backend::parse_name)]
+        name: String,
     },
     /// Write the public API of each published crate to docs/api, for review
     Api {
-        /// Compare only, and fail where they differ
+        /// Only compare, and fail if they differ
         #[arg(long)]
         check: bool,
     },
-    /// Package the published crates, and look at what would be uploaded
+    /// Package the published crates, and check their contents
     Package {
         /// Also compile each package as its users would, which takes minutes
         #[arg(long)]
         verify: bool,
     },
-    /// Run every check there is, and list the failed ones at the end
+    /// Run the checks that a change must pass, and summarise them
     Ci {
-        /// Run these checks only
+        /// Also run the slow checks that a release must pass
+        #[arg(long)]
+        full: bool,
+        /// Run only these checks
         #[arg(value_name = "CHECK", value_parser = PossibleValuesParser::new(ci::names()))]
         only: Vec<String>,
     },
 }
 
 fn main() -> ExitCode {
-    if api::stands_in_for_rustdoc() {
+    if api::replaces_rustdoc() {
         return api::rustdoc();
     }
-    let task = Cli::parse().task;
-    let passes_args = matches!(task, Task::Demo { .. } | Task::Conformance { .. });
-    let result = match task {
-        Task::Demo { args } => tasks::demo(&args),
-        Task::Test => tasks::test(),
-        Task::Conformance { args } => tasks::conformance(&args),
-        Task::Schedules { args } => tasks::schedules(&args),
+    let result = match Cli::parse().task {
+        Task::Demo(options) => tests::demo(&options),
+        Task::Test => tests::test(),
+        Task::Conformance(options) => tests::conformance(&options),
+        Task::Schedules { tests } => tests::schedules(&tests),
         Task::Fuzz(options) => fuzz::fuzz(&options),
-        Task::Bench { quick } => bench::bench(if quick { Length::Quick } else { Length::Report }),
-        Task::Mutants(args) => mutants::mutants(&args),
+        Task::Mutants(options) => mutants::mutants(&options),
+        Task::Bench { quick: true } => bench::bench(bench::Length::Quick),
+        Task::Bench { quick: false } => bench::bench(bench::Length::Report),
         Task::NewBackend { name } => new_backend::new_backend(&name),
-        Task::Api { check } => api::api(check),
-        Task::Package { verify } => package::package(verify),
-        Task::Ci { only } => ci::ci(&only),
+        Task::CheckBackend { name } => check_backend::check_backend(&name),
+        Task::Api { check: true } => api::api(api::Mode::Check),
+        Task::Api { check: false } => api::api(api::Mode::Write),
+        Task::Package { verify: true } => package::package(package::Mode::Verify),
+        Task::Package { verify: false } => package::package(package::Mode::List),
+        Task::Ci { full, only } => ci::ci(if full { ci::Extent::Full } else { ci::Extent::Change }, &only),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");
-    let code = error.downcast_ref::<Failed>().and_then(|failed| failed.status.code());
-    // Wrong use stays wrong use when somebody else parses the arguments.
-    if passes_args && code == Some(2) { ExitCode::from(2) } else { ExitCode::FAILURE }
+    ExitCode::FAILURE
 }

@@ -1,30 +1,15 @@
-//! Running commands, in the workspace's root folder.
+//! Running commands in the workspace's root folder.
 
 use std::{
     env,
     ffi::OsStr,
-    fmt,
-    io::{IsTerminal, Read, Write, stderr, stdout},
+    io::{IsTerminal, stderr},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
 };
 
-use anyhow::{Context, Result};
-
-/// A command that ran and did not succeed.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    line: String,
-    pub(crate) status: ExitStatus,
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` failed: {}", self.line, self.status)
-    }
-}
-
-impl std::error::Error for Failed {}
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 /// The workspace's root folder.
 pub(crate) fn root() -> &'static Path {
@@ -32,48 +17,32 @@ pub(crate) fn root() -> &'static Path {
     own.parent().unwrap_or(own)
 }
 
-/// The folder of what is built: this program is `target/debug/xtask`, wherever `target` is.
+/// The target folder. This program is `target/debug/xtask`, wherever `target` is.
 pub(crate) fn target() -> Result<PathBuf> {
     Ok(env::current_exe()?.ancestors().nth(2).context("no target folder")?.to_owned())
 }
 
-/// A `cargo` command with these words (separated by white space) as arguments.
-pub(crate) fn cargo(words: &str) -> Command {
-    let mut command = Command::new("cargo");
-    // With that variable, which `cargo xtask` sets, `cargo machete` takes its own name for a folder to look at.
-    command.current_dir(root()).args(words.split_whitespace()).env_remove("CARGO_PKG_NAME");
+/// A command in the root folder, with the words of `line` (separated by white space) as program and arguments.
+pub(crate) fn command(line: &str) -> Command {
+    let mut words = line.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or_default());
+    // `cargo machete` mistakes its own name for a folder if that variable is set, as `cargo xtask` does.
+    command.current_dir(root()).args(words).env_remove("CARGO_PKG_NAME");
     command
 }
 
-/// Announces the command and runs it, its output going where ours goes.
+pub(crate) fn cargo(words: &str) -> Command {
+    command(&format!("cargo {words}"))
+}
+
+/// Announces and runs the command, which inherits standard output and error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     say(&format!("$ {}", line(command)));
     let status = command.status().with_context(|| cannot_start(command))?;
     succeeded(command, status)
 }
 
-/// Like [`run`], and also returns what the command printed on its standard output.
-pub(crate) fn run_and_keep(command: &mut Command) -> Result<String> {
-    say(&format!("$ {}", line(command)));
-    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| cannot_start(command))?;
-    let mut kept = Vec::new();
-    if let Some(mut pipe) = child.stdout.take() {
-        let mut chunk = [0; 8192];
-        loop {
-            let read = pipe.read(&mut chunk)?;
-            if read == 0 {
-                break;
-            }
-            kept.extend_from_slice(&chunk[..read]);
-            stdout().write_all(&chunk[..read])?;
-            stdout().flush()?;
-        }
-    }
-    succeeded(command, child.wait()?)?;
-    Ok(String::from_utf8_lossy(&kept).into_owned())
-}
-
-/// Runs the command and returns what it prints.
+/// Runs the command silently and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.stderr(Stdio::inherit()).output().with_context(|| cannot_start(command))?;
     succeeded(command, output.status)?;
@@ -89,18 +58,32 @@ pub(crate) fn say(text: &str) {
     }
 }
 
+/// The packages of this workspace that are published.
+pub(crate) fn published() -> Result<Vec<Value>> {
+    let mut packages = packages("--no-deps")?;
+    packages.retain(|package| package["publish"] != Value::Array(Vec::new()));
+    Ok(packages)
+}
+
+/// Packages as `cargo metadata` describes them. An outdated lock file is an error.
+pub(crate) fn packages(which: &str) -> Result<Vec<Value>> {
+    let metadata = output(&mut cargo(&format!("metadata --format-version 1 --locked {which}")))?;
+    let mut metadata: Value = serde_json::from_str(&metadata)?;
+    match metadata["packages"].take() {
+        Value::Array(packages) => Ok(packages),
+        _ => bail!("cargo lists no packages"),
+    }
+}
+
 fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
-    if status.success() { Ok(()) } else { Err(Failed { line: line(command), status }.into()) }
+    if status.success() { Ok(()) } else { bail!("`{}` failed: {status}", line(command)) }
 }
 
 fn cannot_start(command: &Command) -> String {
-    format!("`{}` cannot be started", line(command))
+    format!("cannot start `{}`", line(command))
 }
 
 fn line(command: &Command) -> String {
-    let words: Vec<_> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(OsStr::to_string_lossy)
-        .collect();
-    words.join(" ")
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }

@@ -43,10 +43,6 @@ pub mod guide {
     pub mod keeper_sdk {}
 
     #[doc = include_str!("links.md")]
-    #[doc = include_str!("../docs/mutants.md")]
-    pub mod mutants {}
-
-    #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/operations.md")]
     pub mod operations {}
 

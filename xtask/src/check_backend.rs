@@ -1,0 +1,48 @@
+//! `cargo xtask check-backend`: every check that concerns one backend.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    ci::{line, run_steps, step},
+    run::{command, output, root, run, target},
+    tests,
+};
+
+pub(crate) fn check_backend(name: &str) -> Result<()> {
+    let package = format!("ksm-storage-{name}");
+    ensure!(root().join("crates").join(&package).exists(), "there is no crates/{package}");
+    let backend = name.to_owned();
+    // The features are those of the conformance suite, so that nothing is compiled again.
+    let facade = format!("--package ksm-storage --no-default-features --features {name}");
+    run_steps(vec![
+        line("fmt", format!("fmt --package {package} -- --check")),
+        line("clippy", format!("clippy --package {package} --all-targets --all-features -- -D warnings")),
+        line("rustdoc", format!("doc --package {package} --no-deps --all-features")),
+        line("test", format!("test --package {package} --all-features")),
+        step("conformance", || tests::conformance(&tests::Conformance::of(backend))),
+        line("documents", format!("test {facade} --test documents")),
+    ])
+}
+
+/// In a copy of the workspace, creates a backend and checks it.
+pub(crate) fn check_new_backend() -> Result<()> {
+    let copy = target()?.join("new-backend");
+    if copy.exists() {
+        fs::remove_dir_all(&copy).context("cannot remove the copy of an earlier run")?;
+    }
+    let files = output(&mut command("git ls-files -z --cached --others --exclude-standard --deduplicate"))?;
+    // A deleted file is still listed until the deletion is committed.
+    for file in files.split_terminator('\0').filter(|file| root().join(file).exists()) {
+        let to = copy.join(file);
+        fs::create_dir_all(to.parent().unwrap_or(&copy))?;
+        fs::copy(root().join(file), &to).with_context(|| format!("cannot copy {file}"))?;
+    }
+    for task in ["new-backend", "check-backend"] {
+        let mut command = Command::new("cargo");
+        run(command.current_dir(&copy).args(["xtask", task, "made-by-ci"]).env_remove("CARGO_TARGET_DIR"))?;
+    }
+    fs::remove_dir_all(&copy)?;
+    Ok(())
+}

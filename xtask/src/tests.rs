@@ -1,0 +1,160 @@
+//! Tests, conformance, schedules and the demo.
+
+use std::{env, path::Path, process::Command};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::Value;
+
+use crate::run::{cargo, output, root, run};
+
+/// Runs all tests, documentation tests and examples. Backends that cannot be tested here are left out, with a warning.
+pub(crate) fn test() -> Result<()> {
+    test_with(&mut cargo("test --workspace --all-features"))
+}
+
+/// Like [`test`], but fails if a backend cannot be tested.
+pub(crate) fn test_all() -> Result<()> {
+    test_with(cargo("test --workspace --all-features").env("KSM_CONFORMANCE_REQUIRE_ALL", "1"))
+}
+
+fn test_with(command: &mut Command) -> Result<()> {
+    // Some tests start examples. `cargo test` does not build those that have tests of their own.
+    run(&mut cargo("build --workspace --all-features --examples"))?;
+    run(command)
+}
+
+#[derive(Args, Default)]
+pub(crate) struct Conformance {
+    /// Run only the cases whose names contain this
+    filter: Option<String>,
+    /// Test this backend only, and compile nothing else
+    #[arg(long, value_name = "NAME", value_parser = parse_backend)]
+    backend: Option<String>,
+    /// Test the suite: run it against faulty implementations, each of which a case must catch
+    #[arg(long, conflicts_with = "histories")]
+    broken: bool,
+    /// Check about this many random concurrent programs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    histories: Option<u32>,
+    /// List the cases instead of running them
+    #[arg(long)]
+    list: bool,
+    /// Fail if a backend cannot be tested here, such as an emulator that needs Python
+    #[arg(long)]
+    require_all: bool,
+}
+
+/// The feature that a backend needs, which is the name of its crate: `aws-moto` is tested with the feature `aws`.
+fn feature(backend: &str) -> Option<&str> {
+    let exists =
+        |name: &&str| root().join(format!("crates/ksm-storage-{name}/tests/conformance.rs")).exists();
+    std::iter::successors(Some(backend), |name| Some(name.rsplit_once('-')?.0)).find(exists)
+}
+
+fn parse_backend(name: &str) -> Result<String> {
+    feature(name).context("expected `memory`, `file`, `aws`, `aws-moto` or the like")?;
+    Ok(name.to_owned())
+}
+
+impl Conformance {
+    pub(crate) fn of(backend: String) -> Self {
+        Self { backend: Some(backend), ..Self::default() }
+    }
+
+    fn configure(&self, command: &mut Command) {
+        let modes = [("BROKEN", self.broken), ("REQUIRE_ALL", self.require_all)];
+        for (name, _) in modes.iter().filter(|(_, wanted)| *wanted) {
+            command.env(format!("KSM_CONFORMANCE_{name}"), "1");
+        }
+        if let Some(count) = self.histories {
+            command.env("KSM_CONFORMANCE_HISTORIES", count.to_string());
+        }
+        // All cases belong to the backend if nothing else is compiled.
+        let suffixed = self.backend.as_deref().filter(|backend| feature(backend) != Some(backend));
+        let filter = self.filter.clone().or(suffixed.map(|backend| format!("{backend}::")));
+        command.args(filter).args(self.list.then_some("--list"));
+    }
+}
+
+pub(crate) fn conformance(options: &Conformance) -> Result<()> {
+    let features = options.backend.as_deref().and_then(feature).unwrap_or("aws,file,memory");
+    let mut command = cargo("test --quiet --package ksm-storage --no-default-features --test conformance");
+    options.configure(command.args(["--features", features, "--"]));
+    run(&mut command)
+}
+
+/// Runs another mode of the conformance suite in the program that [`test`] has built: other features would rebuild all.
+pub(crate) fn conformance_again(variable: &str, value: &str) -> Result<()> {
+    let built = "test --workspace --all-features --test conformance --no-run --message-format json";
+    let built = output(&mut cargo(built))?;
+    let facade = root().join("crates/ksm-storage");
+    let program = built.lines().find_map(|line| {
+        let built: Value = serde_json::from_str(line).ok()?;
+        let own = Path::new(built["manifest_path"].as_str()?).parent() == Some(&facade);
+        built["executable"].as_str().filter(|_| own).map(str::to_owned)
+    });
+    let program = program.context("ksm-storage has no test target `conformance`")?;
+    run(Command::new(program)
+        .current_dir(&facade)
+        .env("CARGO_MANIFEST_DIR", &facade)
+        .env(format!("KSM_CONFORMANCE_{variable}"), value))
+}
+
+/// Runs core's tests under a scheduler that explores interleavings.
+pub(crate) fn schedules(tests: &[String]) -> Result<()> {
+    let mut command = explored("test --package ksm-storage-core --lib --");
+    run(command.args(tests).args(tests.is_empty().then_some("schedules::")))
+}
+
+pub(crate) fn schedules_clippy() -> Result<()> {
+    run(&mut explored("clippy --package ksm-storage-core --all-targets"))
+}
+
+/// A `cargo` command on core with the scheduler. The flag would invalidate an ordinary build, so it has its own folder.
+fn explored(words: &str) -> Command {
+    let mut command = cargo(&format!("{words} --target-dir target/schedules"));
+    command.env("RUSTFLAGS", "--cfg shuttle -D warnings");
+    command
+}
+
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// A real secret to use: name or ARN. It must exist and hold at least {}. The one-time token is read from the variable
+    /// `KSM_TOKEN`, else from standard input, and only if the secret is not bound yet
+    #[arg(long, value_name = "SECRET")]
+    aws_key: Option<String>,
+    /// The AWS profile to use, instead of the default credentials
+    #[arg(long, requires = "aws_key")]
+    profile: Option<String>,
+    /// The region, if neither the secret's name nor the profile has one
+    #[arg(long, requires = "aws_key")]
+    region: Option<String>,
+}
+
+pub(crate) fn demo(options: &Demo) -> Result<()> {
+    let mut demo = cargo("run --quiet --package ksm-storage --features aws,keeper --example demo --");
+    let arguments =
+        [("--aws-key", &options.aws_key), ("--profile", &options.profile), ("--region", &options.region)];
+    for (name, value) in arguments {
+        demo.args(value.iter().flat_map(|value| [name, value.as_str()]));
+    }
+    if options.aws_key.is_none() {
+        // Emulators are on this machine, whatever the SDK is told elsewhere; cargo itself may need the proxy.
+        let direct = [env::var("NO_PROXY").unwrap_or_default(), "127.0.0.1".to_owned()].join(",");
+        demo.env_remove("KSM_HOSTNAME").env("NO_PROXY", direct);
+    }
+    run(&mut demo)
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn backends_select_their_features() {
+        assert_eq!(feature("aws-moto"), Some("aws"));
+        assert_eq!(feature("file"), Some("file"));
+        assert!(parse_backend("fil").is_err() && parse_backend("files").is_err());
+    }
+}
