@@ -79,8 +79,7 @@ fn steps() -> Vec<Step> {
 const FEATURES: &str = "clippy --package ksm-storage --package ksm-storage-aws --package ksm-storage-keeper \
                         --each-feature --exclude-all-features -- -D warnings";
 /// The example has the name of the one with aws-lc, hence the folder.
-const RING: &str =
-    "--package ksm-storage --no-default-features --features aws-minimal,tls-ring,testing --target-dir target/ring";
+const RING: &str = "--package ksm-storage --no-default-features --features aws-minimal,tls-ring,testing --target-dir target/ring";
 
 pub(crate) fn names() -> Vec<&'static str> {
     steps().iter().map(|step| step.name).collect()

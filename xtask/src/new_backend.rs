@@ -9,23 +9,34 @@ use crate::run::{cargo, output, root, run, say};
 const MODEL: &str = "crates/ksm-storage-memory";
 
 /// File, the beginning of the line after which a text is inserted, and the text. `NAME`, `IDENT` and `Type` are replaced.
-const INSERTIONS: [(&str, &str, &str); 6] = [
-    ("Cargo.toml", DEPENDENCY, MEMBER_DEPENDENCY),
+const INSERTIONS: [(&str, &str, &str); 9] = [
+    ("Cargo.toml", "ksm-storage-memory = ", WORKSPACE_DEPENDENCY),
+    (FACADE, "ksm-storage-memory = { path", DEV_DEPENDENCY),
+    (FACADE, "ksm-storage-memory = { workspace", DEPENDENCY),
     (FACADE, "memory = [", "NAME = [\"dep:ksm-storage-NAME\"]"),
-    (FACADE, DEPENDENCY, "ksm-storage-NAME = { workspace = true, optional = true }"),
-    ("crates/ksm-storage/src/lib.rs", "pub use ksm_storage_memory as memory;", REEXPORT),
-    ("README.md", "| `memory` (default) |", "| `NAME` | `IDENT::TypeBackend`: (where it stores) |"),
-    ("CHANGELOG.md", "- `ksm-storage-memory`", "- `ksm-storage-NAME` (feature `NAME`): (where it stores)."),
+    (LIBRARY, "pub use ksm_storage_memory as memory;", REEXPORT),
+    (MATRIX, "use ksm_storage_memory", FIXTURE),
+    (MATRIX, "        Backend::new(\"memory\"", BACKEND),
+    ("README.md", "| `memory` (default) |", README),
+    ("CHANGELOG.md", "- `ksm-storage-memory`", CHANGELOG),
 ];
 
 const FACADE: &str = "crates/ksm-storage/Cargo.toml";
-const MEMBER_DEPENDENCY: &str = concat!(
+const LIBRARY: &str = "crates/ksm-storage/src/lib.rs";
+const MATRIX: &str = "crates/ksm-storage/tests/conformance/backends.rs";
+const WORKSPACE_DEPENDENCY: &str = concat!(
     "ksm-storage-NAME = { path = \"crates/ksm-storage-NAME\", version = \"",
     env!("CARGO_PKG_VERSION"),
     "\" }"
 );
-const DEPENDENCY: &str = "ksm-storage-memory = ";
+const DEV_DEPENDENCY: &str = r#"ksm-storage-NAME = { path = "../ksm-storage-NAME", features = ["testing"] }"#;
+const DEPENDENCY: &str = "ksm-storage-NAME = { workspace = true, optional = true }";
 const REEXPORT: &str = "#[cfg(feature = \"NAME\")]\npub use ksm_storage_IDENT as IDENT;";
+const FIXTURE: &str = "#[cfg(feature = \"NAME\")]\nuse ksm_storage_IDENT::testing::TypeFixture;";
+const BACKEND: &str = r#"        #[cfg(feature = "NAME")]
+        Backend::new("NAME", || Ok(Arc::new(TypeFixture::new()))).fast(),"#;
+const README: &str = "| `NAME` | `IDENT::TypeBackend`: (where it stores) |";
+const CHANGELOG: &str = "- `ksm-storage-NAME` (feature `NAME`): (where it stores).";
 
 pub(crate) fn new_backend(name: &str) -> Result<()> {
     let package = format!("ksm-storage-{name}");

@@ -8,20 +8,16 @@ use serde_json::Value;
 
 use crate::run::{cargo, output, root, run};
 
+const TEST: &str = "test --workspace --all-features";
+
 /// Runs all tests, documentation tests and examples. Backends that cannot be tested here are left out, with a warning.
 pub(crate) fn test() -> Result<()> {
-    test_with(&mut cargo("test --workspace --all-features"))
+    run(&mut cargo(TEST))
 }
 
 /// Like [`test`], but fails if a backend cannot be tested.
 pub(crate) fn test_all() -> Result<()> {
-    test_with(cargo("test --workspace --all-features").env("KSM_CONFORMANCE_REQUIRE_ALL", "1"))
-}
-
-fn test_with(command: &mut Command) -> Result<()> {
-    // Some tests start examples. `cargo test` does not build those that have tests of their own.
-    run(&mut cargo("build --workspace --all-features --examples"))?;
-    run(command)
+    run(cargo(TEST).env("KSM_CONFORMANCE_REQUIRE_ALL", "1"))
 }
 
 #[derive(Args, Default)]
@@ -78,7 +74,11 @@ impl Conformance {
 }
 
 pub(crate) fn conformance(options: &Conformance) -> Result<()> {
-    let features = options.backend.as_deref().and_then(feature).unwrap_or("aws,file,memory");
+    let features = match options.backend.as_deref().and_then(feature) {
+        Some("aws") => "aws,testing",
+        Some(feature) => feature,
+        None => "aws,file,memory,testing",
+    };
     let mut command = cargo("test --quiet --package ksm-storage --no-default-features --test conformance");
     options.configure(command.args(["--features", features, "--"]));
     run(&mut command)
@@ -86,8 +86,7 @@ pub(crate) fn conformance(options: &Conformance) -> Result<()> {
 
 /// Runs another mode of the conformance suite in the program that [`test`] has built: other features would rebuild all.
 pub(crate) fn conformance_again(variable: &str, value: &str) -> Result<()> {
-    let built = "test --workspace --all-features --test conformance --no-run --message-format json";
-    let built = output(&mut cargo(built))?;
+    let built = output(&mut cargo(&format!("{TEST} --test conformance --no-run --message-format json")))?;
     let facade = root().join("crates/ksm-storage");
     let program = built.lines().find_map(|line| {
         let built: Value = serde_json::from_str(line).ok()?;
@@ -133,7 +132,7 @@ pub(crate) struct Demo {
 }
 
 pub(crate) fn demo(options: &Demo) -> Result<()> {
-    let mut demo = cargo("run --quiet --package ksm-storage --features aws,keeper --example demo --");
+    let mut demo = cargo("run --quiet --package ksm-storage --features aws,keeper,testing --example demo --");
     let arguments =
         [("--aws-key", &options.aws_key), ("--profile", &options.profile), ("--region", &options.region)];
     for (name, value) in arguments {

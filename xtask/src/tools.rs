@@ -3,7 +3,7 @@
 use std::{
     env::consts::EXE_SUFFIX,
     process::Command,
-    sync::Mutex,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -17,28 +17,31 @@ pub(crate) struct Tool {
     version: &'static str,
 }
 
-pub(crate) const DENY: Tool = Tool { package: "cargo-deny", version: "0.20.2" };
-pub(crate) const FUZZ: Tool = Tool { package: "cargo-fuzz", version: "0.13.2" };
-pub(crate) const HACK: Tool = Tool { package: "cargo-hack", version: "0.6.46" };
-pub(crate) const MACHETE: Tool = Tool { package: "cargo-machete", version: "0.9.2" };
-pub(crate) const MUTANTS: Tool = Tool { package: "cargo-mutants", version: "27.1.0" };
+pub(crate) const DENY: Tool = tool("cargo-deny", "0.20.2");
+pub(crate) const FUZZ: Tool = tool("cargo-fuzz", "0.13.2");
+pub(crate) const HACK: Tool = tool("cargo-hack", "0.6.46");
+pub(crate) const MACHETE: Tool = tool("cargo-machete", "0.9.2");
+pub(crate) const MUTANTS: Tool = tool("cargo-mutants", "27.1.0");
 /// The newest that reads the output of Rust 1.95's rustdoc (format 57).
-pub(crate) const PUBLIC_API: Tool = Tool { package: "cargo-public-api", version: "0.52.0" };
+pub(crate) const PUBLIC_API: Tool = tool("cargo-public-api", "0.52.0");
 
-static INSTALLING: Mutex<Duration> = Mutex::new(Duration::ZERO);
+const fn tool(package: &'static str, version: &'static str) -> Tool {
+    Tool { package, version }
+}
+
+static MILLISECONDS: AtomicU64 = AtomicU64::new(0);
 
 /// The time spent on installations since the last call.
 pub(crate) fn installing() -> Duration {
-    INSTALLING.lock().map(|mut time| std::mem::take(&mut *time)).unwrap_or_default()
+    Duration::from_millis(MILLISECONDS.swap(0, Ordering::Relaxed))
 }
 
 /// Runs an installation, and counts its time for [`installing`].
 pub(crate) fn install(command: &mut Command) -> Result<()> {
     let start = Instant::now();
     let result = run(command);
-    if let Ok(mut time) = INSTALLING.lock() {
-        *time += start.elapsed();
-    }
+    let milliseconds = u64::try_from(start.elapsed().as_millis())?;
+    MILLISECONDS.fetch_add(milliseconds, Ordering::Relaxed);
     result
 }
 
@@ -56,9 +59,7 @@ impl Tool {
             tool
         };
         let installed = start("--version").output();
-        let installed = installed.is_ok_and(|shown| {
-            String::from_utf8_lossy(&shown.stdout).split_whitespace().any(|word| word == *version)
-        });
+        let installed = installed.is_ok_and(|shown| String::from_utf8_lossy(&shown.stdout).contains(version));
         if !installed {
             say(&format!("installing {package} {version} below target/tools, which takes some minutes"));
             // Unoptimised tools are compiled in half the time, and fast enough.

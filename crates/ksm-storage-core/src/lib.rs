@@ -53,6 +53,8 @@ pub mod blocking;
 mod clock;
 mod connect;
 mod document;
+#[cfg(test)]
+mod documents;
 mod error;
 mod key;
 mod nonce;

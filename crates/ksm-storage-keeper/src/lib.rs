@@ -58,6 +58,8 @@ pub mod blocking;
 mod builder;
 mod client;
 mod config;
+#[cfg(test)]
+mod documents;
 mod error;
 mod group;
 mod key_value;

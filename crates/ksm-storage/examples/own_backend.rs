@@ -82,4 +82,9 @@ mod conformance {
     }
 
     ksm_storage_testkit::conformance_tests!(Row::default());
+
+    #[test]
+    fn example_succeeds() {
+        main().unwrap();
+    }
 }

@@ -93,6 +93,18 @@ async fn a_cold_start_without_a_secret_takes_no_invocation() {
 }
 
 #[tokio::test]
+async fn local_examples_succeed() {
+    for name in ["quick_start", "blocking", "file", "read_replica", "rotate"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut example = Command::new(binary(name));
+        let example =
+            example.current_dir(folder.path()).env("TMPDIR", folder.path()).kill_on_drop(true).output();
+        let output = timeout(PATIENCE, example).await.unwrap().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[tokio::test]
 async fn the_emulator_serves_other_programs() {
     let mut emulator = Command::new(binary("emulator"))
         .env_clear()

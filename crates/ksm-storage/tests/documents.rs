@@ -1,0 +1,226 @@
+//! Documents agree with the code.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test has no documentation and may panic")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(file: impl AsRef<Path>) -> String {
+    let file = root().join(file);
+    fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The files below a folder with this extension, relative to the root.
+fn files(folder: &str, extension: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root().join(folder)).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        let path = format!("{folder}/{name}").trim_start_matches("./").to_owned();
+        if entry.file_type().unwrap().is_dir()
+            && !name.starts_with('.')
+            && !matches!(&*name, "target" | "corpus")
+        {
+            found.extend(files(&path, extension));
+        } else if entry.file_type().unwrap().is_file()
+            && Path::new(&name).extension().is_some_and(|it| it == extension)
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn sources() -> String {
+    files(".", "rs").iter().map(read).collect()
+}
+
+/// The rows between the marks of a part of a page, as cells.
+fn rows(page: &str, part: &str) -> Vec<Vec<String>> {
+    let text = read(page);
+    let (_, rest) = text.split_once(&format!("<!-- begin {part} -->")).unwrap();
+    let table = rest.split_once(&format!("<!-- end {part} -->")).unwrap().0;
+    let lines = table.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|')).skip(2);
+    lines.map(|line| line.split('|').map(|cell| cell.trim().replace('`', "")).collect()).collect()
+}
+
+/// Text between backticks.
+fn codes(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+#[test]
+fn readme_shows_the_deployed_policies() {
+    let policies: BTreeSet<_> = files("deploy/iam", "json").iter().map(read).collect();
+    let readme = read("README.md");
+    let shown: Vec<_> =
+        readme.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!shown.is_empty());
+    for policy in shown {
+        assert!(policies.contains(policy), "no file in deploy/iam has the policy {policy}");
+    }
+}
+
+#[test]
+fn pages_are_part_of_the_documentation() {
+    let facade = read("crates/ksm-storage/src/lib.rs");
+    for page in files("docs", "md").iter().map(String::as_str).chain(["README.md"]) {
+        assert!(
+            facade.contains(&format!("include_str!(\"../{page}\")")),
+            "{page} is not included, so its code is not tested"
+        );
+        let text = read(page);
+        let blocks = text.split("\n```rust").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+        for line in blocks.flat_map(str::lines) {
+            assert!(line != "#" && !line.starts_with("# "), "{page}: only rustdoc hides `{line}`");
+        }
+    }
+}
+
+/// Labels of the pages lead to a module in rustdoc, which checks that, and to a file elsewhere, which it does not. No
+/// current tool checks both files and headings without the network.
+#[test]
+fn links_resolve() {
+    let facade = read("crates/ksm-storage/src/lib.rs");
+    let modules = "\n".to_owned() + &read("crates/ksm-storage/src/links.md");
+    for page in files(".", "md").iter().filter(|page| !page.ends_with("src/links.md")) {
+        let text = prose(&read(page));
+        let is_page = facade.contains(&format!("include_str!(\"../{page}\")"));
+        for label in text.split("][").skip(1).filter_map(|rest| Some(rest.split_once(']')?.0)) {
+            let definition = format!("\n[{label}]: ");
+            assert!(text.contains(&definition), "{page}: [{label}] is not defined");
+            assert!(!is_page || modules.contains(&definition), "{page}: [{label}] has no module");
+        }
+        let defined = text
+            .lines()
+            .filter_map(|line| line.strip_prefix('[')?.split_once("]: "))
+            .map(|(_, target)| target);
+        let inline = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+        for target in defined.chain(inline).filter(|target| !target.contains("://")) {
+            let (file, heading) = target.trim().split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() {
+                Path::new(page).to_owned()
+            } else {
+                Path::new(page).with_file_name(file)
+            };
+            assert!(root().join(&file).exists(), "{page}: {target} does not exist");
+            let known = heading.is_empty() || prose(&read(&file)).lines().any(|line| anchor(line) == heading);
+            assert!(known, "{page}: {target} is not a heading");
+        }
+    }
+}
+
+/// The text without its code blocks.
+fn prose(text: &str) -> String {
+    text.split("\n```").step_by(2).collect()
+}
+
+/// The name of a heading in links.
+fn anchor(line: &str) -> String {
+    let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    title.chars().filter(|char| char.is_alphanumeric() || "-_".contains(*char)).collect()
+}
+
+#[test]
+fn defaults_match_the_sources() {
+    let sources = sources();
+    for row in rows("docs/reference.md", "defaults") {
+        let [_, _, setters, set] = &row[..] else { panic!("{row:?} has other cells") };
+        let (file, code) = set.split_once(' ').unwrap();
+        assert!(read(file).contains(code), "{file} does not contain {code}");
+        for setter in setters.split(", ").filter_map(|setter| Some(setter.split_once("::")?.1)) {
+            assert!(sources.contains(&format!("pub fn {setter}(")), "there is no setter {setter}");
+        }
+    }
+}
+
+/// For each crate, level and sort there are as many rows as uses of the macro, and each message is one of them.
+#[test]
+fn events_match_the_sources() {
+    let rows = rows("docs/reference.md", "events");
+    for name in ["core", "file", "memory", "aws", "keeper"] {
+        let shipped = |file: &String| !file.contains("/emulator/") && !file.contains("/fake/");
+        let files = files(&format!("crates/ksm-storage-{name}/src"), "rs").into_iter().filter(shipped);
+        let source: String =
+            files.map(read).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ");
+        for (level, sort) in
+            ["warn", "info", "debug"].into_iter().flat_map(|level| [(level, "event"), (level, "span")])
+        {
+            let macros = format!("{level}{}!(", if sort == "span" { "_span" } else { "" });
+            let own: Vec<_> = rows
+                .iter()
+                .filter(|row| row[0] == format!("ksm_storage_{name}") && row[1] == level && row[2] == sort)
+                .collect();
+            assert_eq!(own.len(), source.matches(&macros).count(), "rows and uses of `{macros}` in {name}");
+            for row in own {
+                let fields = row[4].split(", ").filter(|field| !field.is_empty());
+                assert!(source.contains(&format!("\"{}\"", row[3])), "{name} has no {sort} {}", row[3]);
+                fields.for_each(|field| assert!(source.contains(field), "{name} has no field {field}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn examples_are_documented_and_tested() {
+    let readme = read("README.md");
+    let tests: String = files("crates/ksm-storage/tests", "rs").iter().map(read).collect();
+    for entry in fs::read_dir(root().join("crates/ksm-storage/examples")).unwrap() {
+        let name = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
+        let in_table =
+            readme.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+        assert!(in_table, "no table of the README has the example {name}");
+        // Its tests are its own.
+        let tested = name == "own_backend" || tests.contains(&format!("\"{name}\""));
+        assert!(tested, "no test runs the example {name}");
+    }
+}
+
+/// Only a name of many words is taken for that of a test or function.
+#[test]
+fn named_tests_and_files_exist() {
+    const OF_OTHERS: [&str; 2] = ["fallback_to_default_profile", "set_custom_sleep_function"];
+    let (names, sources) = (files(".", "rs"), sources());
+    for page in files(".", "md") {
+        let text = read(&page);
+        for word in text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_') {
+            let is_name =
+                word.matches('_').count() >= 3 && !word.starts_with('_') && word.to_lowercase() == word;
+            assert!(
+                !is_name || sources.contains(word) || OF_OTHERS.contains(&word),
+                "{page}: there is no {word}"
+            );
+        }
+        for path in
+            codes(&text).filter(|code| code.contains('/') && !code.contains(' ') && code.ends_with(".rs"))
+        {
+            assert!(names.iter().any(|name| Path::new(name).ends_with(path)), "{page}: there is no {path}");
+        }
+    }
+}
+
+#[test]
+fn all_tests_and_code_blocks_run() {
+    const CHILD: &str = "#[ignore = \"run as a child process by the other tests\"]";
+    for file in [files("crates", "rs"), files(".", "md")].concat() {
+        for line in read(&file).lines().map(str::trim) {
+            assert!(!line.starts_with("#[ignore") || line == CHILD, "{file}: a test is skipped");
+            let fence = line.trim_start_matches(['/', '!', ' ']).strip_prefix("```");
+            assert!(fence.is_none_or(|info| !info.contains("ignore")), "{file}: a code block is not tested");
+        }
+    }
+}
+
+/// `Debug` of the AWS SDK's errors contains raw replies.
+#[test]
+fn sdk_errors_are_never_debug_formatted() {
+    for file in ["interceptors.rs", "sdk.rs"] {
+        let source = read(format!("crates/ksm-storage-aws/src/{file}"));
+        assert!(!source.contains("?}") && !source.contains("dbg!("), "{file} formats with Debug");
+    }
+}
