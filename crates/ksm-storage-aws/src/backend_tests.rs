@@ -9,7 +9,7 @@ use std::{
 };
 
 use ksm_storage_core::{
-    Clock, Displaced, ErrorKind, NONCE_LEN, Outcome, Payload, StorageBackend, StoreOutcome, Version,
+    Clock, Displaced, ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Version,
 };
 use mockall::{Sequence, predicate::function};
 
