@@ -222,9 +222,14 @@ async fn random_run(policy: AppKeyPolicy, seed: u64) -> bool {
     let (requests, delay) = (random.usize(1..=9), Duration::from_micros(random.u64(0..20_000)));
     let permit = TO_BE_KILLED.acquire().await.unwrap();
     let mut child = world.spawn();
-    until(|| world.requests() >= requests).await;
-    sleep(delay).await;
-    child.kill().await.unwrap();
+    let reached = async {
+        until(|| world.requests() >= requests).await;
+        sleep(delay).await;
+    };
+    tokio::select! {
+        () = reached => child.kill().await.unwrap(),
+        _ = child.wait() => {}
+    }
     drop(permit);
     // Lets what was on its way arrive.
     sleep(Duration::from_millis(250)).await;

@@ -106,12 +106,8 @@ async fn local_examples_succeed() {
 
 #[tokio::test]
 async fn the_emulator_serves_other_programs() {
-    let mut emulator = Command::new(binary("emulator"))
-        .env_clear()
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let mut emulator =
+        Command::new(binary("serve")).env_clear().stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(emulator.stdout.take().unwrap()).lines();
     let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
     let url = line.split_once("--endpoint-url ").unwrap().1;

@@ -145,7 +145,9 @@ fn two_clients_with_one_token_end_readable_in_every_order() {
         };
         let run_all = |orders: &[u32]| {
             let runtime = without_waits();
-            orders.iter().for_each(|order| runtime.block_on(in_order(*order)));
+            for order in orders {
+                runtime.block_on(in_order(*order));
+            }
         };
         thread::scope(|scope| {
             for orders in orders.chunks(orders.len().div_ceil(threads)) {
