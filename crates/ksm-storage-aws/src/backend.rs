@@ -13,12 +13,15 @@ use ksm_storage_core::{
     StorageBackend, StoreOutcome, Stored, SystemClock, Version, Writes, append_nonce, strip_nonce,
 };
 
+use tracing::info;
+
 use crate::{
     Concurrency, SecretId,
     client::{
-        CURRENT, CallError, MAX_VALUE, MoveCurrent, PREVIOUS, Put, SecretVersion, SecretsClient, Select,
+        CURRENT, CallError, Create, MAX_VALUE, MoveCurrent, PREVIOUS, Put, SecretVersion, SecretsClient,
+        Select,
     },
-    error::{Call, absence, classify, failed, not_applied},
+    error::{Call, absence, classify, failed},
     slot,
 };
 
@@ -48,9 +51,16 @@ struct Inner {
     id: SecretId,
     location: Location,
     concurrency: Concurrency,
+    creation: Creation,
     clock: Arc<dyn Clock>,
     /// The full ARN, from the first answer on: a secret deleted and made anew under its name is another one.
     arn: OnceLock<String>,
+}
+
+/// The use of `CreateSecret` in a store on the absence of the secret.
+pub(crate) enum Creation {
+    Never,
+    IfMissing { kms_key_id: Option<String> },
 }
 
 /// What became of a put.
@@ -83,7 +93,16 @@ impl AwsSecretBackend {
     ) -> Self {
         let address = if id.is_arn() { id.as_str().to_owned() } else { format!("{region}/{}", id.name()) };
         let location = Location::new("aws-sm", address);
-        Self(Arc::new(Inner { client, id, location, concurrency, clock, arn: OnceLock::new() }))
+        let (creation, arn) = (Creation::Never, OnceLock::new());
+        Self(Arc::new(Inner { client, id, location, concurrency, creation, clock, arn }))
+    }
+
+    /// The same, where the first store may create the secret; before it is cloned.
+    pub(crate) fn creation(mut self, creation: Creation) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.creation = creation;
+        }
+        self
     }
 }
 
@@ -125,7 +144,7 @@ impl Inner {
     }
 
     fn error(&self, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
-        not_applied(kind, message).with_location(self.location.clone())
+        Error::not_applied(kind, message).with_location(self.location.clone())
     }
 
     async fn load(&self) -> Result<Stored> {
@@ -177,6 +196,12 @@ impl Inner {
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         let framed = self.frame(payload)?;
+        if let Creation::IfMissing { kms_key_id } = &self.creation
+            && expected.as_str() == NO_VALUE
+            && let Some(version) = self.create(kms_key_id.clone(), &framed).await?
+        {
+            return Ok(StoreOutcome::committed(version));
+        }
         let mut number = 1;
         while number <= MAX_SLOTS {
             let token = slot::id(expected, number);
@@ -237,6 +262,32 @@ impl Inner {
             return Err(self.error(ErrorKind::TooLarge, message));
         }
         Ok(framed)
+    }
+
+    /// The first version of a new secret, or `None` if the secret exists by now.
+    async fn create(&self, kms_key_id: Option<String>, value: &Payload) -> Result<Option<Version>> {
+        let token = slot::id(&Version::new(NO_VALUE), 1);
+        let create = Create {
+            name: self.id.name().to_owned(),
+            // That of a first put, which excludes one.
+            token: token.clone(),
+            value: value.clone(),
+            kms_key_id,
+        };
+        let error = match self.client.create(&create).await {
+            Ok(()) => {
+                info!(location = %self.location, "created");
+                return Ok(Some(Version::new(token)));
+            }
+            Err(error) if error.is("ResourceExistsException") => return Ok(None),
+            Err(error) => error,
+        };
+        if classify(Call::Create, &error).1 == Outcome::Unknown
+            && let Ok(found) = self.get(Select::Id(token.clone())).await
+        {
+            return Ok((found.value == *value).then(|| Version::new(token)));
+        }
+        Err(self.failed(Call::Create, error))
     }
 
     async fn put(&self, expected: &Version, token: &str, value: &Payload) -> Result<Placed> {

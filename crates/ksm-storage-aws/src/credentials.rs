@@ -30,9 +30,7 @@ use ksm_storage_core::{Error, ErrorKind, Result};
 use tracing::{debug, warn};
 
 use crate::{
-    SecretId,
-    error::not_applied,
-    http, region,
+    SecretId, http, region,
     sdk::{quietly, why},
 };
 
@@ -263,7 +261,7 @@ fn no_region_in_profile(name: &str) -> Error {
 }
 
 fn unusable(profile: &str, what: &str) -> Error {
-    not_applied(ErrorKind::InvalidArgument, format!("the profile {profile:?} {what}"))
+    Error::not_applied(ErrorKind::InvalidArgument, format!("the profile {profile:?} {what}"))
 }
 
 /// The files that profiles are read from, as the SDK finds them.
@@ -278,7 +276,7 @@ fn files() -> String {
 
 /// Of two regions, each with what names it.
 fn contradiction((source, region): (&str, &Region), (other, own): (&str, &Region)) -> Error {
-    not_applied(
+    Error::not_applied(
         ErrorKind::InvalidArgument,
         format!("{source} names the region {region}, and {other} the region {own}"),
     )
@@ -286,12 +284,12 @@ fn contradiction((source, region): (&str, &Region), (other, own): (&str, &Region
 }
 
 fn no_region(what: &str) -> Error {
-    not_applied(ErrorKind::InvalidArgument, format!("no AWS region is known: {what}"))
+    Error::not_applied(ErrorKind::InvalidArgument, format!("no AWS region is known: {what}"))
         .with_hint("give the secret's full ARN, aws-sm://region/name, a region, or set AWS_REGION")
 }
 
 fn no_credentials(what: &str, error: &CredentialsError) -> Error {
-    not_applied(ErrorKind::Credentials, format!("{what}: {}", why(error)))
+    Error::not_applied(ErrorKind::Credentials, format!("{what}: {}", why(error)))
         .with_hint("attach a role, or open with the mode that fits this host")
 }
 

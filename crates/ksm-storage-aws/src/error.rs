@@ -1,7 +1,5 @@
 //! One mapping from what a call came to, to what the caller is told.
 
-use std::borrow::Cow;
-
 use ksm_storage_core::{Absence, Error, ErrorKind, Location, Outcome};
 
 use crate::{
@@ -150,11 +148,6 @@ fn answered(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String
         _ if error.status == Some(429) => (Throttled, NotApplied, None),
         _ => (Unexpected, Unknown, hint("check that the endpoint is that of AWS Secrets Manager")),
     }
-}
-
-/// An error of a call that has changed nothing.
-pub(crate) fn not_applied(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(kind, message).with_outcome(Outcome::NotApplied)
 }
 
 /// The absence of the secret `id`, or of a value in it: the service's answer does not tell which.

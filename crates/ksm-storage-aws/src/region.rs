@@ -11,7 +11,7 @@ use aws_types::region::Region;
 use ksm_storage_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
-use crate::{error::not_applied, sdk::quietly};
+use crate::sdk::quietly;
 
 /// The words of the specification.
 const FAILED: &str = "Failed to determine AWS region for EC2 instance.";
@@ -99,7 +99,7 @@ fn failed(why: &str, variable: &impl Fn(&str) -> Option<String>) -> Error {
         Some((_, place)) => format!("this is {place}: open with from_default_config"),
         None => "give the secret's full ARN or a region, or off EC2 open with from_default_config".to_owned(),
     };
-    not_applied(ErrorKind::InvalidArgument, format!("{FAILED} ({why})")).with_hint(hint)
+    Error::not_applied(ErrorKind::InvalidArgument, format!("{FAILED} ({why})")).with_hint(hint)
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@ use std::{fmt, str::FromStr};
 use aws_types::region::Region;
 use ksm_storage_core::{Error, ErrorKind, Result};
 
-use crate::error::not_applied;
-
 /// The variable that names the secret where the program does not.
 const VARIABLE: &str = "KSM_AWS_SECRET";
 const DEFAULT_NAME: &str = "ksm-config";
@@ -203,7 +201,7 @@ fn malformed(text: &str, what: &str) -> Error {
     } else {
         format!("a text of {} characters", text.chars().count())
     };
-    not_applied(ErrorKind::InvalidArgument, format!("{shown} is no secret id: {what}")).with_hint(
+    Error::not_applied(ErrorKind::InvalidArgument, format!("{shown} is no secret id: {what}")).with_hint(
         "give a name (letters, digits and /_+=.@-), aws-sm://region/name, or \
              arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME",
     )

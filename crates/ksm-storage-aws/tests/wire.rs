@@ -205,7 +205,7 @@ async fn opening_ends_at_its_deadline_and_names_the_secret() {
     server.emulator().fail(Action::CreateSecret, [Fault::Before(Break::Hang)]);
     let error = builder(&server).create_if_missing().deadline(deadline).open().await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
-    assert!(error.to_string().contains("team/ksm could not be opened within 200ms"), "{error}");
+    assert!(error.to_string().contains("team/ksm"), "{error}");
 }
 
 #[tokio::test]

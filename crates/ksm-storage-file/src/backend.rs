@@ -2,8 +2,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use ksm_storage_core::{
-    Capabilities, Error, ErrorKind, Location, Outcome, Payload, Result, StorageBackend, StoreOutcome, Stored,
-    Version, Writes,
+    Capabilities, Error, ErrorKind, Location, Payload, Result, StorageBackend, StoreOutcome, Stored, Version,
+    Writes,
 };
 use tokio::runtime::Handle;
 
@@ -76,7 +76,7 @@ impl FileBackend {
 }
 
 fn runtime_error(message: &'static str) -> Error {
-    Error::new(ErrorKind::Runtime, message).with_outcome(Outcome::NotApplied)
+    Error::not_applied(ErrorKind::Runtime, message)
 }
 
 #[async_trait]

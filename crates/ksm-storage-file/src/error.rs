@@ -1,13 +1,8 @@
 //! One mapping from what a call came to, to what the caller is told. Nothing here may hold a byte of a payload.
 
-use std::{borrow::Cow, io, path::Path};
+use std::{io, path::Path};
 
-use ksm_storage_core::{Error, ErrorKind, Outcome};
-
-/// An error before anything was changed.
-pub(crate) fn refused(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(kind, message).with_outcome(Outcome::NotApplied)
-}
+use ksm_storage_core::{Error, ErrorKind};
 
 /// What the system said when asked to do `doing` with `path`, before anything was changed.
 pub(crate) fn failed(doing: &str, path: &Path, error: io::Error) -> Error {
@@ -28,7 +23,7 @@ pub(crate) fn failed(doing: &str, path: &Path, error: io::Error) -> Error {
         }
         _ => (ErrorKind::Unavailable, None),
     };
-    let told = refused(kind, format!("cannot {doing} {path}: {error}")).with_source(error);
+    let told = Error::not_applied(kind, format!("cannot {doing} {path}: {error}")).with_source(error);
     match hint {
         Some(hint) => told.with_hint(hint),
         None => told,
@@ -42,6 +37,8 @@ pub(crate) fn quoted(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ksm_storage_core::Outcome;
+
     use super::*;
 
     #[test]

@@ -9,13 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ksm_storage_core::{ErrorKind, Result};
+use ksm_storage_core::{Error, ErrorKind, Result};
 
-use crate::{
-    error::{failed, refused},
-    os,
-    place::Place,
-};
+use crate::{error::failed, os, place::Place};
 
 /// How long a writer waits. Others hold the lock for as long as two syncs take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,7 +65,7 @@ impl Lock {
             }
             if start.elapsed() >= patience {
                 let message = format!("another process has held {} for {patience:?}", path.display());
-                return Err(refused(ErrorKind::Timeout, message)
+                return Err(Error::not_applied(ErrorKind::Timeout, message)
                     .with_hint("find out which one (fuser, lsof), and whether it hangs"));
             }
             thread::sleep(pause);

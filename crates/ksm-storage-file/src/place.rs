@@ -4,9 +4,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ksm_storage_core::{ErrorKind, Result};
+use ksm_storage_core::{Error, ErrorKind, Result};
 
-use crate::error::{failed, quoted, refused};
+use crate::error::{failed, quoted};
 
 /// Where the file is, with all links followed, and the files that may stand beside it.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Place {
             return Err(failed("find", path, error));
         }
         if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
-            return Err(refused(
+            return Err(Error::not_applied(
                 ErrorKind::NotFound,
                 format!("{} is a link that leads nowhere", path.display()),
             )
@@ -44,7 +44,10 @@ impl Place {
     fn split(folder: Option<&Path>, name: Option<&OsStr>, path: &Path) -> Result<Self> {
         match (folder, name) {
             (Some(folder), Some(name)) => Ok(Self { folder: folder.to_owned(), name: name.to_owned() }),
-            _ => Err(refused(ErrorKind::InvalidArgument, format!("{:?} names no file", path.display()))),
+            _ => Err(Error::not_applied(
+                ErrorKind::InvalidArgument,
+                format!("{:?} names no file", path.display()),
+            )),
         }
     }
 

@@ -8,11 +8,11 @@ use std::{
 };
 
 use ksm_storage_core::{
-    Absence, ConfigDocument, ErrorKind, NONCE_LEN, Payload, Result, Stored, read_nonce, strip_nonce,
+    Absence, ConfigDocument, Error, ErrorKind, NONCE_LEN, Payload, Result, Stored, read_nonce, strip_nonce,
 };
 
 use crate::{
-    error::{failed, quoted, refused},
+    error::{failed, quoted},
     lock, os,
     place::Place,
     version,
@@ -76,7 +76,7 @@ pub(crate) fn current(place: &Place) -> Result<Current> {
         thread::sleep(PAUSE);
     }
     let message = format!("{} kept changing while it was read", path.display());
-    Err(refused(ErrorKind::Unavailable, message))
+    Err(Error::not_applied(ErrorKind::Unavailable, message))
 }
 
 /// What stands at `path`, whoever may read it.
@@ -96,19 +96,21 @@ fn open(path: &Path) -> io::Result<File> {
 fn accept(metadata: &Metadata, path: &Path) -> Result<()> {
     let shown = path.display();
     if !metadata.is_file() {
-        return Err(refused(ErrorKind::InvalidArgument, format!("{shown} is no regular file"))
+        return Err(Error::not_applied(ErrorKind::InvalidArgument, format!("{shown} is no regular file"))
             .with_hint("name a file, or a link to one"));
     }
     let mode = os::mode(metadata);
     if mode & 0o077 != 0 {
         let message = format!("{shown} is open to others than its owner: its mode is {mode:04o}");
-        return Err(
-            refused(ErrorKind::AccessDenied, message).with_hint(format!("chmod 600 {}", quoted(path)))
-        );
+        return Err(Error::not_applied(ErrorKind::AccessDenied, message)
+            .with_hint(format!("chmod 600 {}", quoted(path))));
     }
     if metadata.len() > MAX_FILE as u64 {
-        return Err(refused(ErrorKind::InvalidConfig, format!("{shown} is larger than {MAX_FILE} bytes"))
-            .with_hint("look at the file: it is no configuration"));
+        return Err(Error::not_applied(
+            ErrorKind::InvalidConfig,
+            format!("{shown} is larger than {MAX_FILE} bytes"),
+        )
+        .with_hint("look at the file: it is no configuration"));
     }
     Ok(())
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use ksm_storage_core::{
-    Displaced, ErrorKind, Outcome, Payload, Result, StoreOutcome, Version, append_nonce, read_nonce,
+    Displaced, Error, ErrorKind, Outcome, Payload, Result, StoreOutcome, Version, append_nonce, read_nonce,
 };
 
 use crate::{
     Durability,
-    error::{failed, quoted, refused},
+    error::{failed, quoted},
     lock::{Lock, Writer},
     os::{self, Placed},
     place::Place,
@@ -32,7 +32,7 @@ pub(crate) fn store(
 ) -> Result<StoreOutcome> {
     if payload.len() > MAX_PAYLOAD {
         let message = format!("the payload has {} bytes, and a file takes {MAX_PAYLOAD}", payload.len());
-        return Err(refused(ErrorKind::TooLarge, message));
+        return Err(Error::not_applied(ErrorKind::TooLarge, message));
     }
     let place = Place::of(path)?;
     let mut lock = Lock::acquire(&place)?;
@@ -49,7 +49,7 @@ pub(crate) fn store(
         lock.keep_owner(&content.metadata);
     }
     let nonce = getrandom::u64()
-        .map_err(|_| refused(ErrorKind::Unavailable, "the system gives no random numbers"))?;
+        .map_err(|_| Error::not_applied(ErrorKind::Unavailable, "the system gives no random numbers"))?;
     let untold = clear(&place, lock.last_writer()?.unwrap_or_default())?;
     let mut writer = Writer { nonce, replaces: 0, untold };
     lock.begin(&writer)?;
@@ -97,9 +97,8 @@ impl New {
         if old.is_some_and(|old| os::mode(&old.metadata) & 0o200 == 0) {
             let file = place.file();
             let message = format!("{} is write-protected", file.display());
-            return Err(
-                refused(ErrorKind::AccessDenied, message).with_hint(format!("chmod 600 {}", quoted(&file)))
-            );
+            return Err(Error::not_applied(ErrorKind::AccessDenied, message)
+                .with_hint(format!("chmod 600 {}", quoted(&file))));
         }
         let path = place.temporary(nonce);
         let mut options = OpenOptions::new();
