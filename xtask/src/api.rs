@@ -36,6 +36,9 @@ pub(crate) fn api(mode: Mode) -> Result<()> {
     for package in published()? {
         let name = package["name"].as_str().unwrap_or_default();
         let json = target()?.join("doc").join(format!("{}.json", name.replace('-', "_")));
+        if !json.exists() {
+            continue; // no library
+        }
         // Blanket implementations are the standard library's, and the same for every type.
         let mut list = tools::PUBLIC_API.command("--omit blanket-impls --color never --rustdoc-json")?;
         let list = output(list.arg(&json))

@@ -28,7 +28,8 @@ pub(crate) fn package(mode: Mode) -> Result<()> {
         if files.lines().any(|file| file.starts_with("tests/")) {
             problems.push(format!("{name}: it includes tests, which do not compile in a package"));
         }
-        let missing = FIELDS.iter().filter(|field| matches!(&package[field], Value::Null));
+        let missing =
+            FIELDS.iter().filter(|&field| [Value::Null, Value::Array(vec![])].contains(&package[field]));
         problems.extend(missing.map(|field| format!("{name}: the manifest has no {field}")));
         if package["metadata"]["docs"]["rs"]["all-features"] != true {
             problems.push(format!("{name}: the manifest does not ask docs.rs for all features"));
