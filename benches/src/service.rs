@@ -13,7 +13,7 @@ pub(crate) const CONFIGURATION: &str = include_str!("../configuration.json");
 /// An emulator without a version quota, with a secret called `ksm-config` in it.
 pub(crate) fn emulator(value: impl Into<Payload>) -> Emulator {
     let emulator = Emulator::new("us-east-1");
-    emulator.lift_version_quota();
+    emulator.set_version_quota(None);
     emulator.secret("ksm-config").overwrite(Value::Text(value.into()));
     emulator
 }

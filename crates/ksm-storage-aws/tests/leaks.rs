@@ -12,7 +12,7 @@ use ksm_storage_core::{
     ConfigKey::{self, Url},
     ConfigStorage, Payload, StorageBackend, Version,
 };
-use ksm_storage_emulator::{Action, Break, Emulator, Fault, Server, Value};
+use ksm_storage_emulator::{Action, Emulator, Fault, ResponseFault, Server, Value};
 use ksm_storage_testkit::canary::{canary, is_shown};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -95,9 +95,9 @@ async fn no_fault_shows_a_canary() {
             shown.push((what, lines));
         }
     };
-    for how in Break::ALL {
+    for how in ResponseFault::ALL {
         let server = fresh().await;
-        server.metadata().break_off(Some(how));
+        server.metadata().set_fault(Some(how));
         check(format!("metadata, {how:?}"), &run_child(&server).await);
         for (action, calls_before) in
             [(Action::GetSecretValue, 0), (Action::GetSecretValue, 1), (Action::PutSecretValue, 0)]

@@ -113,7 +113,7 @@ fn spawn(url: &str, how: &str) -> Child {
 /// What four processes of 25 increments each have counted in the end.
 async fn count(how: [&str; 4]) -> u32 {
     let emulator = Emulator::new("us-east-1");
-    emulator.lift_version_quota();
+    emulator.set_version_quota(None);
     let secret = emulator.secret("ksm-config");
     secret.overwrite(Value::Text(Payload::from("{}")));
     let server = Server::start(emulator).await.unwrap();

@@ -17,7 +17,7 @@ use aws_credential_types::{
 use futures_util::FutureExt;
 use ksm_storage_aws::{AwsSecretStorage, AwsStorageBuilder, Concurrency};
 use ksm_storage_core::{ConfigKey, ErrorKind, Outcome, Payload};
-use ksm_storage_emulator::{Action, Break, Emulator, Fault, Server, Value, fixture::sdk_config};
+use ksm_storage_emulator::{Action, Emulator, Fault, ResponseFault, Server, Value, fixture::sdk_config};
 use tokio::{
     io::{AsyncReadExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -136,16 +136,17 @@ async fn many_that_create_at_once_open_one_secret() {
 #[tokio::test]
 async fn a_lost_reply_to_a_creation_is_no_failure() {
     let server = serve().await;
-    server.emulator().fail(Action::CreateSecret, [Fault::After(Break::Reset)]);
+    server.emulator().fail(Action::CreateSecret, [Fault::After(ResponseFault::Reset)]);
     assert!(builder(&server).create_if_missing().open().await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_put_that_got_no_answer_is_not_taken_for_refused_when_its_repetition_is() {
-    let refused = [Fault::Refuse("ThrottlingException"), Fault::Refuse("ThrottlingException")];
-    for (lost, outcome) in
-        [(Fault::After(Break::Reset), None), (Fault::Before(Break::Reset), Some(Outcome::Unknown))]
-    {
+    let refused = [Fault::refuse("ThrottlingException"), Fault::refuse("ThrottlingException")];
+    for (lost, outcome) in [
+        (Fault::After(ResponseFault::Reset), None),
+        (Fault::Before(ResponseFault::Reset), Some(Outcome::Unknown)),
+    ] {
         let server = serve_with("{}").await;
         let storage = builder(&server).open().await.unwrap();
         server.emulator().fail(Action::PutSecretValue, [lost].into_iter().chain(refused.clone()));
@@ -158,7 +159,7 @@ async fn a_put_that_got_no_answer_is_not_taken_for_refused_when_its_repetition_i
     let storage = builder(&server).open().await.unwrap();
     server.emulator().fail(
         Action::PutSecretValue,
-        [Fault::Refuse("ThrottlingException"), refused[0].clone(), refused[1].clone()],
+        [Fault::refuse("ThrottlingException"), refused[0].clone(), refused[1].clone()],
     );
     let error = storage.set(ConfigKey::Url, "x").await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Throttled, Outcome::NotApplied));
@@ -193,7 +194,7 @@ fn what_is_no_id_is_not_shown() {
 #[tokio::test]
 async fn opening_ends_at_its_deadline_and_names_the_secret() {
     let server = serve_with("{}").await;
-    server.emulator().fail(Action::GetSecretValue, [Fault::Before(Break::Hang)]);
+    server.emulator().fail(Action::GetSecretValue, [Fault::Before(ResponseFault::Hang)]);
     let deadline = Duration::from_millis(200);
     let error = builder(&server).deadline(deadline).open().await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
@@ -202,7 +203,7 @@ async fn opening_ends_at_its_deadline_and_names_the_secret() {
     builder(&server).deadline(Duration::MAX).open_backend().await.unwrap();
     // The creation of a secret may take place after that.
     let server = serve().await;
-    server.emulator().fail(Action::CreateSecret, [Fault::Before(Break::Hang)]);
+    server.emulator().fail(Action::CreateSecret, [Fault::Before(ResponseFault::Hang)]);
     let error = builder(&server).create_if_missing().deadline(deadline).open().await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
     assert!(error.to_string().contains("team/ksm"), "{error}");
@@ -240,10 +241,10 @@ async fn the_version_quota_is_not_tried_again() {
 #[tokio::test]
 async fn a_failing_service_is_tried_again() {
     let server = serve_with("{}").await;
-    server.emulator().fail(Action::GetSecretValue, [Fault::Before(Break::Status(503)); 1]);
+    server.emulator().fail(Action::GetSecretValue, [Fault::Before(ResponseFault::Status(503)); 1]);
     let storage = builder(&server).open().await.unwrap();
     assert_eq!(server.emulator().calls(Action::GetSecretValue), 2);
-    server.emulator().fail(Action::PutSecretValue, [Fault::Before(Break::Status(500))]);
+    server.emulator().fail(Action::PutSecretValue, [Fault::Before(ResponseFault::Status(500))]);
     storage.set(ConfigKey::Url, "x").await.unwrap();
     assert_eq!(storage.get(ConfigKey::Url).unwrap().expose_secret(), "x");
 }
@@ -283,7 +284,7 @@ async fn a_verification_that_is_refused_is_no_failure() {
     let server = serve_with("{}").await;
     let storage = builder(&server).open().await.unwrap();
     // The load is served, the read after the put is not.
-    let refuse = Fault::Refuse("AccessDeniedException");
+    let refuse = Fault::refuse("AccessDeniedException");
     server.emulator().fail(Action::GetSecretValue, [Fault::Delay(Duration::ZERO), refuse]);
     storage.set(ConfigKey::Url, "x").await.unwrap();
     assert_eq!(calls(&server), [3, 1, 0]);

@@ -1,4 +1,4 @@
-//! The emulator over HTTP: the API (AWS JSON 1.1) and the instance metadata service, on one loopback port.
+//! The emulated AWS services over HTTP, on one loopback port.
 
 use std::{fmt, io, net::SocketAddr};
 
@@ -6,15 +6,16 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, Request, Response,
     body::Incoming,
-    header::{AUTHORIZATION, HeaderMap},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
 };
 use serde_json::{Value as Json, json};
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
-use super::{
-    Action, Emulator, Fault, InstanceMetadata,
+use crate::{
+    Action, ApiError, Emulator, Fault, InstanceMetadata,
     server::{accept, serve_http},
-    wire::{Wire, answer, broken},
+    sso, sts,
+    wire::{Wire, answer, damage},
 };
 
 const JSON: &str = "application/x-amz-json-1.1";
@@ -60,12 +61,12 @@ impl Server {
         Ok(Self { address, emulator, metadata, accepting })
     }
 
-    /// Such as `http://127.0.0.1:4566`: the endpoint of the API, and of the metadata service.
+    /// Such as `http://127.0.0.1:4566`: the endpoint of Secrets Manager, STS, the SSO portal and instance metadata.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What is served.
+    /// The emulator that is served.
     pub fn emulator(&self) -> &Emulator {
         &self.emulator
     }
@@ -78,7 +79,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // With its task go the connections.
+        // The connections end with the task.
         self.accepting.abort();
     }
 }
@@ -94,53 +95,73 @@ async fn respond(
     metadata: &InstanceMetadata,
     request: Request<Incoming>,
 ) -> Option<Response<Wire>> {
-    if request.uri().path().starts_with("/latest/") {
+    let path = request.uri().path();
+    if path.starts_with("/latest/") {
         return metadata.respond(&request).await;
     }
+    if path == sso::PATH {
+        return sso::respond(emulator, &request).await;
+    }
     if request.method() != Method::POST {
-        return Some(refuse(400, "UnknownOperationException", ""));
+        return Some(failure(&ApiError::new("UnknownOperationException", "")));
     }
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        return Some(refuse(400, "SerializationException", ""));
+        return Some(failure(&ApiError::new("SerializationException", "")));
     };
-    let request = serde_json::from_slice(&body.to_bytes());
-    let (action, request) = match understood(&parts.headers, request) {
-        Ok(understood) => understood,
-        Err(code) => return Some(refuse(400, code, "")),
+    let body = body.to_bytes();
+    if header(&parts.headers, CONTENT_TYPE.as_str()).starts_with("application/x-www-form-urlencoded") {
+        return sts::respond(emulator, &parts.headers, &body).await;
+    }
+    let (action, request) = match parsed(&parts.headers, &body) {
+        Ok(parsed) => parsed,
+        Err(code) => return Some(failure(&ApiError::new(code, ""))),
     };
     let carry_out = || match emulator.carry_out(action, &request) {
         Ok(reply) => answer(200, JSON, reply.to_string()),
-        Err(refusal) => refuse(400, refusal.code, &refusal.message),
+        Err(error) => failure(&error),
     };
-    match emulator.begin(action) {
+    // The response to a request that was not carried out is meaningless, but shows what the true one would show.
+    let skip = || match action {
+        Action::GetSecretValue => carry_out(),
+        _ => answer(200, JSON, request.to_string()),
+    };
+    with_fault(emulator.begin(action), carry_out, skip, failure).await
+}
+
+/// The response to a call with this fault. `None` resets the connection.
+pub(crate) async fn with_fault(
+    fault: Option<Fault>,
+    carry_out: impl FnOnce() -> Response<Wire>,
+    skip: impl FnOnce() -> Response<Wire>,
+    failure: impl FnOnce(&ApiError) -> Response<Wire>,
+) -> Option<Response<Wire>> {
+    match fault {
         None => Some(carry_out()),
-        Some(Fault::Refuse(code)) => Some(refuse(400, code, "")),
+        Some(Fault::Refuse(code)) => Some(failure(&ApiError::new(code, ""))),
         Some(Fault::Delay(time)) => {
             sleep(time).await;
             Some(carry_out())
         }
-        Some(Fault::After(how)) => broken(carry_out(), how).await,
-        Some(Fault::Before(how)) => {
-            // What comes of a request that was not carried out says nothing true, but shows what it would.
-            let reply = match action {
-                Action::GetSecretValue => carry_out(),
-                _ => answer(200, JSON, request.to_string()),
-            };
-            broken(reply, how).await
-        }
+        Some(Fault::After(fault)) => damage(carry_out(), fault).await,
+        Some(Fault::Before(fault)) => damage(skip(), fault).await,
     }
 }
 
-fn understood(headers: &HeaderMap, body: serde_json::Result<Json>) -> Result<(Action, Json), &'static str> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !header(AUTHORIZATION.as_str()).starts_with("AWS4-HMAC-SHA256 ") {
+fn parsed(headers: &HeaderMap, body: &[u8]) -> Result<(Action, Json), &'static str> {
+    if !header(headers, AUTHORIZATION.as_str()).starts_with("AWS4-HMAC-SHA256 ") {
         return Err("MissingAuthenticationTokenException");
     }
-    let action = Action::of_target(header("x-amz-target")).ok_or("UnknownOperationException")?;
-    Ok((action, body.map_err(|_| "SerializationException")?))
+    let target = header(headers, "x-amz-target").strip_prefix("secretsmanager.");
+    let action = target.and_then(Action::from_name).filter(|action| action.service() == "secretsmanager");
+    let action = action.ok_or("UnknownOperationException")?;
+    Ok((action, serde_json::from_slice(body).map_err(|_| "SerializationException")?))
 }
 
-fn refuse(status: u16, code: &str, message: &str) -> Response<Wire> {
-    answer(status, JSON, json!({ "__type": code, "Message": message }).to_string())
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn failure(error: &ApiError) -> Response<Wire> {
+    answer(400, JSON, json!({ "__type": error.code, "Message": error.message }).to_string())
 }

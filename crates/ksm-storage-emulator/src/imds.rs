@@ -10,9 +10,9 @@ use std::{
 use hyper::{Method, Request, Response};
 use serde_json::json;
 
-use super::{
-    Break,
-    wire::{Wire, answer, broken},
+use crate::{
+    ResponseFault,
+    wire::{Wire, answer, damage},
 };
 
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -33,19 +33,19 @@ struct State {
     role: Option<[String; 3]>,
     token: String,
     hidden: BTreeSet<&'static str>,
-    breaking: Option<Break>,
+    fault: Option<ResponseFault>,
     calls: usize,
 }
 
 impl InstanceMetadata {
-    pub(super) fn new(region: &str) -> Self {
+    pub(crate) fn new(region: &str) -> Self {
         Self(Arc::new(Mutex::new(State {
             region: region.to_owned(),
             host_name: format!("ip-10-0-0-1.{region}.compute.internal"),
             role: Some(["ASIAEMULATOR", "emulated-secret-key", "emulated-session-token"].map(str::to_owned)),
             token: "emulated-metadata-token".to_owned(),
             hidden: BTreeSet::new(),
-            breaking: None,
+            fault: None,
             calls: 0,
         })))
     }
@@ -84,24 +84,24 @@ impl InstanceMetadata {
         self.lock().hidden.insert(HOST_NAME);
     }
 
-    /// Breaks every answer off; `Hang` is what a host that is no instance does.
-    pub fn break_off(&self, how: Option<Break>) {
-        self.lock().breaking = how;
+    /// Damages every response; `Hang` is the behavior of a host outside EC2.
+    pub fn set_fault(&self, fault: Option<ResponseFault>) {
+        self.lock().fault = fault;
     }
 
-    /// How many requests have come.
+    /// The number of requests so far.
     pub fn calls(&self) -> usize {
         self.lock().calls
     }
 
-    pub(super) async fn respond<B>(&self, request: &Request<B>) -> Option<Response<Wire>> {
-        let (reply, breaking) = {
+    pub(crate) async fn respond<B>(&self, request: &Request<B>) -> Option<Response<Wire>> {
+        let (reply, fault) = {
             let mut state = self.lock();
             state.calls += 1;
-            (state.reply(request), state.breaking)
+            (state.reply(request), state.fault)
         };
-        match breaking {
-            Some(how) => broken(reply, how).await,
+        match fault {
+            Some(fault) => damage(reply, fault).await,
             None => Some(reply),
         }
     }

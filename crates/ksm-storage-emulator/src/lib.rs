@@ -1,8 +1,7 @@
-//! A stand-in for one region of AWS Secrets Manager, for tests and demonstrations.
+//! AWS Secrets Manager, the services around it and a fake Keeper service on loopback, for tests.
 //!
-//! [`Emulator`] is a state machine that behaves as the service documents it, and sometimes, on demand, as a network does.
-//! It is itself a [`SecretsClient`](ksm_storage_aws::SecretsClient); [`Server`] serves it over HTTP, together with an instance
-//! metadata service.
+//! [`Emulator`] is a state machine that behaves as AWS documents it and injects faults on demand. It implements
+//! [`SecretsClient`](ksm_storage_aws::SecretsClient); [`Server`] serves it over HTTP to any client.
 //!
 //! ```
 //! use ksm_storage_aws::{AwsSecretStorage, ErrorKind};
@@ -23,31 +22,49 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Map
+//! | for | there is |
+//! |---|---|
+//! | Secrets Manager in process, and control of all AWS services | [`Emulator`] |
+//! | a secret past its API | [`Emulator::secret`], [`Secret`] |
+//! | Secrets Manager, STS, the SSO portal and instance metadata over HTTP | [`Server`], [`InstanceMetadata`] |
+//! | lost replies, errors, delays | [`Emulator::fail`], [`Fault`] |
+//! | TLS in front of it | `TlsFront` (feature `tls`) |
+//! | a fake Keeper service | `keeper::FakeKeeper` (feature `keeper`) |
+//! | control by a program in another language | the program `ksm-storage-emulator`, `control` (feature `program`) |
+//! | the AWS backend in the conformance suite | `fixture::Aws` (feature `testing`) |
+//!
+//! STS answers `GetCallerIdentity`, `AssumeRole` and `AssumeRoleWithWebIdentity`, the SSO portal `GetRoleCredentials`.
+//! Signatures must be there but are not verified.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod api;
-mod face;
+mod action;
+#[cfg(feature = "program")]
+pub mod control;
+mod emulator;
 mod fault;
 #[cfg(feature = "testing")]
 pub mod fixture;
+mod form;
 mod http;
 mod imds;
 #[cfg(feature = "keeper")]
 pub mod keeper;
-mod outside;
-mod secret;
+mod secrets_manager;
 mod server;
-mod state;
+mod sso;
+mod sts;
 #[cfg(feature = "tls")]
 mod tls;
 mod wire;
 
-pub use fault::{Break, Fault};
+pub use action::Action;
+pub use emulator::Emulator;
+pub use fault::{ApiError, Fault, ResponseFault};
 pub use http::Server;
 pub use imds::InstanceMetadata;
-pub use outside::Secret;
-pub use secret::{Refusal, Value};
-pub use state::{Action, Emulator};
+pub use secrets_manager::{Secret, Value};
 #[cfg(feature = "tls")]
 pub use tls::TlsFront;

@@ -1,4 +1,4 @@
-//! Answers as they go over the wire, the broken ones included.
+//! Responses on the wire, damaged ones included.
 
 use std::{
     convert::Infallible,
@@ -14,13 +14,13 @@ use hyper::{
 };
 use tokio::time::{Sleep, sleep};
 
-use super::Break;
+use crate::ResponseFault;
 
-/// How fast a slow body comes: one byte each.
+/// The interval between the bytes of a slow body.
 const TRICKLE: Duration = Duration::from_millis(100);
 
-/// A body that ends as it should, or does not.
-pub(super) struct Wire {
+/// A body with a regular end or another one.
+pub(crate) struct Wire {
     rest: Bytes,
     end: End,
 }
@@ -59,8 +59,8 @@ impl Body for Wire {
     }
 }
 
-/// An answer with this body.
-pub(super) fn answer(status: u16, kind: &str, body: impl Into<Bytes>) -> Response<Wire> {
+/// A response with this body.
+pub(crate) fn answer(status: u16, kind: &str, body: impl Into<Bytes>) -> Response<Wire> {
     let rest = body.into();
     let mut response = Response::new(Wire { rest, end: End::Whole });
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -73,31 +73,31 @@ pub(super) fn answer(status: u16, kind: &str, body: impl Into<Bytes>) -> Respons
     response
 }
 
-/// The answer, broken off in this way. `None` if none is sent at all.
-pub(super) async fn broken(mut response: Response<Wire>, how: Break) -> Option<Response<Wire>> {
-    match how {
-        Break::Reset => None,
-        Break::Hang => never().await,
-        Break::Status(status) => {
+/// The response, damaged in this way. `None` if none is sent at all.
+pub(crate) async fn damage(mut response: Response<Wire>, fault: ResponseFault) -> Option<Response<Wire>> {
+    match fault {
+        ResponseFault::Reset => None,
+        ResponseFault::Hang => never().await,
+        ResponseFault::Status(status) => {
             Some(answer(status, "application/x-amz-json-1.1", r#"{"__type":"InternalServiceError"}"#))
         }
-        Break::Truncated => {
+        ResponseFault::Truncated => {
             let body = response.body_mut();
             body.rest = body.rest.slice(..body.rest.len() / 2);
             body.end = End::Broken;
             Some(response)
         }
-        Break::Malformed => {
+        ResponseFault::Malformed => {
             let body = response.body_mut();
             let mut bytes = body.rest.to_vec();
-            // The closing brace is the last byte of every answer.
+            // The last byte of every response closes it.
             if let Some(last) = bytes.last_mut() {
                 *last = b'!';
             }
             body.rest = bytes.into();
             Some(response)
         }
-        Break::Slow => {
+        ResponseFault::Slow => {
             response.body_mut().end = End::Slow(Box::pin(sleep(TRICKLE)));
             Some(response)
         }

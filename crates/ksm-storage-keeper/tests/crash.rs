@@ -12,7 +12,7 @@ use ksm_storage_aws::AwsSecretStorage;
 use ksm_storage_core::{BindState, ConfigDocument};
 use ksm_storage_emulator::{
     Action::{GetSecretValue, PutSecretValue},
-    Break, Emulator, Fault as AwsFault, Server, Value,
+    Emulator, Fault as AwsFault, ResponseFault, Server, Value,
     keeper::{AppKeyPolicy, FakeKeeper, Fault},
 };
 use ksm_storage_keeper::{ErrorKind, KeeperClient};
@@ -91,7 +91,7 @@ impl World {
     /// Requests to AWS and Keeper: 8 by the end of a bind, 9 with the records.
     fn requests(&self) -> usize {
         let aws = self.aws.emulator();
-        aws.calls(GetSecretValue) + aws.calls(PutSecretValue) + self.keeper.seen().len()
+        aws.calls(GetSecretValue) + aws.calls(PutSecretValue) + self.keeper.requests().len()
     }
 
     fn stored(&self) -> ConfigDocument {
@@ -111,12 +111,14 @@ impl World {
             _ => true,
         };
         let puts = self.aws.emulator().calls(PutSecretValue);
-        is_applied && puts >= checkpoint.puts.len() && self.keeper.seen().len() >= checkpoint.requests.len()
+        is_applied
+            && puts >= checkpoint.puts.len()
+            && self.keeper.requests().len() >= checkpoint.requests.len()
     }
 
     /// Whether a later process can go on: not if the one reply with the application key has been given, and is lost.
     fn can_go_on(&self, policy: AppKeyPolicy) -> bool {
-        let given = self.keeper.seen().iter().any(|seen| seen.with_public_key);
+        let given = self.keeper.requests().iter().any(|seen| seen.with_public_key);
         self.is_bound() || !given || policy == AppKeyPolicy::UntilConfirmed
     }
 }
@@ -154,8 +156,8 @@ async fn all<T: Send + 'static>(
     }
 }
 
-const HANG: AwsFault = AwsFault::Before(Break::Hang);
-const APPLY_AND_HANG: AwsFault = AwsFault::After(Break::Hang);
+const HANG: AwsFault = AwsFault::Before(ResponseFault::Hang);
+const APPLY_AND_HANG: AwsFault = AwsFault::After(ResponseFault::Hang);
 const AS_USUAL: AwsFault = AwsFault::Delay(Duration::ZERO);
 
 /// A moment at which the process is killed: what hangs there, and whether the service gives the key only `Once` has then
@@ -234,7 +236,7 @@ async fn random_run(policy: AppKeyPolicy, seed: u64) -> bool {
     // Lets what was on its way arrive.
     sleep(Duration::from_millis(250)).await;
     let began = world.aws.emulator().calls(PutSecretValue) > 0;
-    let ended = world.keeper.seen().len() > 1;
+    let ended = world.keeper.requests().len() > 1;
     let can_go_on = world.can_go_on(policy);
     assert_ended(&world.run().await, can_go_on, &format!("{policy:?}, seed {seed}"));
     began && !ended

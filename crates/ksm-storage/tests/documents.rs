@@ -1,5 +1,10 @@
 //! Documents agree with the code.
-#![allow(missing_docs, clippy::panic, clippy::unwrap_used, reason = "a test has no documentation and may panic")]
+#![allow(
+    missing_docs,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test has no documentation and may panic"
+)]
 
 use std::{
     collections::BTreeSet,

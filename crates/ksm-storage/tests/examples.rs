@@ -13,14 +13,8 @@ use std::{
 
 use common::binary;
 use http::{reply, serve};
-use ksm_storage::{ConfigKey, aws::AwsSecretStorage};
 use ksm_storage_emulator::{Action, Emulator, Server, Value};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Command,
-    sync::mpsc,
-    time::timeout,
-};
+use tokio::{process::Command, sync::mpsc, time::timeout};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -102,18 +96,4 @@ async fn local_examples_succeed() {
         let output = timeout(PATIENCE, example).await.unwrap().unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
-}
-
-#[tokio::test]
-async fn the_emulator_serves_other_programs() {
-    let mut emulator =
-        Command::new(binary("serve")).env_clear().stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-    let mut lines = BufReader::new(emulator.stdout.take().unwrap()).lines();
-    let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
-    let url = line.split_once("--endpoint-url ").unwrap().1;
-    let open = || AwsSecretStorage::from_custom_config("new", "AKIA", "key", "us-east-1").endpoint_url(url);
-    assert!(open().open().await.is_err(), "its region is not empty");
-    open().create_if_missing().open().await.unwrap().set(ConfigKey::ClientId, "abc").await.unwrap();
-    let stored = open().open().await.unwrap();
-    assert_eq!(stored.get(ConfigKey::ClientId).unwrap().expose_secret(), "abc");
 }

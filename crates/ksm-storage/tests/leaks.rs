@@ -25,7 +25,8 @@ use ksm_storage::{
     memory::MemoryBackend,
 };
 use ksm_storage_emulator::{
-    Action, Break, Emulator, Fault, Refusal, Server, Value,
+    Action, ApiError, Emulator, Fault, ResponseFault, Server, TlsFront, Value,
+    control::ControlServer,
     fixture::{Aws, Transport},
     keeper as fake,
 };
@@ -175,12 +176,14 @@ async fn backend_types(looked: &mut Looked) {
     server.metadata().set_role(Some(["AKID", &canary("role"), &canary("session")]));
     server.metadata().set_token(&canary("metadata"));
     looked.at(&server);
+    looked.at(&ControlServer::start(&server, None).await.unwrap());
+    looked.at(&TlsFront::start(&server.url()).await.unwrap());
     looked.at(server.metadata());
     looked.at(&emulator);
     looked.at(&Action::GetSecretValue);
     looked.at(&Fault::Delay(Duration::ZERO));
-    looked.at(&Break::Reset);
-    looked.at(&Refusal { code: "Code", message: String::new() });
+    looked.at(&ResponseFault::Reset);
+    looked.at(&ApiError { code: "Code".into(), message: String::new() });
 }
 
 fn keeper_types(looked: &mut Looked) {
@@ -211,7 +214,11 @@ fn keeper_types(looked: &mut Looked) {
     looked.at(&Aws(Concurrency::Strict, Transport::InProcess));
     looked.at(&Transport::Http);
     looked.at(&fake::Fault::Deny);
-    looked.at(&fake::Seen { action: "get_secret".to_owned(), status: None, with_public_key: true });
+    looked.at(&fake::RecordedRequest {
+        action: "get_secret".to_owned(),
+        status: None,
+        with_public_key: true,
+    });
     looked.at(&keeper::ErrorKind::Sdk);
 }
 

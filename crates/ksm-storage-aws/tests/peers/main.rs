@@ -21,9 +21,10 @@ use libtest_mimic::{Arguments, Completion, Trial};
 use python_peers::{Program, Server, peer};
 
 type Checked = Result<(), Box<dyn std::error::Error>>;
+type Test = (&'static str, fn(&Servers) -> Checked);
 
 /// The tests. The name of each begins with the clause of the contract that it checks.
-const TESTS: [(&str, fn(&Servers) -> Checked); 7] = [
+const TESTS: [Test; 7] = [
     ("c01_ec2_mode_opens_on_ministack", credentials::ec2_mode),
     ("c01_assumed_role_opens_on_moto", credentials::assumed_role),
     ("c01_web_identity_opens_on_moto", credentials::web_identity),
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
     }
     let args = Arguments::from_args();
     let servers = Arc::<Servers>::default();
-    let trial = |(name, test): (&str, fn(&Servers) -> Checked)| {
+    let trial = |(name, test): Test| {
         let servers = Arc::clone(&servers);
         Trial::ignorable_test(name, move || {
             if let Err(missing) = python_peers::install() {

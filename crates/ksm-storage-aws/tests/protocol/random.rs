@@ -35,7 +35,7 @@ fn count(json: &str) -> u32 {
 async fn run_increments(seed: u64, writers: &[Concurrency], percent: u8, stale: u32) {
     // Half of what a stager may take, and a quarter of what others wait for it.
     let region = Region::with_latency(Some("{}"), Duration::from_millis(499), seed);
-    region.emulator.lift_version_quota();
+    region.emulator.set_version_quota(None);
     let mut tasks = Vec::new();
     for &concurrency in writers {
         let storage = region.storage(concurrency).await;
@@ -86,7 +86,7 @@ proptest! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn own_writers_never_displace_each_other() {
     let region = Arc::new(Region::new(Some("{}")));
-    region.emulator.lift_version_quota();
+    region.emulator.set_version_quota(None);
     let writers = [0; 3].map(|_| {
         let backend = region.backend(Concurrency::Optimistic);
         tokio::spawn(async move {

@@ -6,7 +6,7 @@ use ksm_storage_aws::{AwsSecretBackend, Concurrency};
 use ksm_storage_core::{
     ConfigKey::Url, ConfigStorage, Displaced, ErrorKind, Outcome, StorageBackend, StoreOutcome,
 };
-use ksm_storage_emulator::{Action, Break, Fault, Value};
+use ksm_storage_emulator::{Action, Fault, ResponseFault, Value};
 use tokio::runtime::Runtime;
 
 use crate::support::{BOTH, Region, Step, committed, foreign, store};
@@ -27,7 +27,7 @@ async fn equal_contents_of_two_writers_do_not_both_win() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_reply_is_found_out() {
     for concurrency in BOTH {
-        for how in Break::ALL {
+        for how in ResponseFault::ALL {
             let region = Region::new(Some("{}"));
             let backend = region.backend(concurrency);
             let version = backend.load().await.unwrap().version().clone();
@@ -62,7 +62,7 @@ async fn a_lost_reply_whose_version_was_built_upon_is_still_ours() {
             Concurrency::Optimistic => Action::PutSecretValue,
             Concurrency::Strict => Action::UpdateSecretVersionStage,
         };
-        region.emulator.fail(action, [Fault::After(Break::Reset)]);
+        region.emulator.fail(action, [Fault::After(ResponseFault::Reset)]);
         committed(store(&backend, &version, r#"{"n":1}"#).await.unwrap());
         assert_eq!(region.current(), r#"{"n":2}"#);
     }
@@ -76,7 +76,7 @@ async fn a_put_that_may_still_arrive_is_unknown_and_a_stage_that_may_is_not_appl
         let region = Region::new(Some("{}"));
         let backend = region.backend(concurrency);
         let version = backend.load().await.unwrap().version().clone();
-        region.emulator.fail(Action::PutSecretValue, [Fault::Before(Break::Hang)]);
+        region.emulator.fail(Action::PutSecretValue, [Fault::Before(ResponseFault::Hang)]);
         let error = store(&backend, &version, r#"{"n":1}"#).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, outcome));
         assert_eq!(region.current(), "{}");
@@ -88,7 +88,7 @@ async fn a_move_that_may_still_arrive_is_unknown() {
     let region = Region::new(Some("{}"));
     let backend = region.backend(Concurrency::Strict);
     let version = backend.load().await.unwrap().version().clone();
-    region.emulator.fail(Action::UpdateSecretVersionStage, [Fault::Before(Break::Status(500))]);
+    region.emulator.fail(Action::UpdateSecretVersionStage, [Fault::Before(ResponseFault::Status(500))]);
     let error = store(&backend, &version, r#"{"n":1}"#).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));
 }
@@ -116,7 +116,7 @@ async fn a_crashed_stager_does_not_stop_writes() {
         let region = Region::new(Some("{}"));
         let crashing = region.backend(Concurrency::Strict);
         let version = crashing.load().await.unwrap().version().clone();
-        region.emulator.fail(Action::UpdateSecretVersionStage, [Fault::Before(Break::Hang)]);
+        region.emulator.fail(Action::UpdateSecretVersionStage, [Fault::Before(ResponseFault::Hang)]);
         store(&crashing, &version, r#"{"lost":1}"#).await.unwrap_err();
         let backend = region.backend(concurrency);
         let version = backend.load().await.unwrap().version().clone();

@@ -37,12 +37,12 @@ pub(super) async fn serve(
         Err(error) => return ready.send(Err(error)).ok(),
     };
     ready.send(Ok(address)).ok()?;
-    tokio::spawn(accept(listener, move |stream, _| {
+    tokio::spawn(accept(listener, move |stream, peer| {
         let (tls, service) = (tls.clone(), Arc::clone(&service));
         async move {
             // A client that rejects the certificate closes the connection.
             let Ok(stream) = tls.accept(stream).await else { return };
-            serve_http(stream, |request| respond(&service, request)).await;
+            serve_http(stream, |request| respond(&service, peer, request)).await;
         }
     }));
     // The end of the sender is what is waited for; with the runtime go the connections.
@@ -50,7 +50,11 @@ pub(super) async fn serve(
     None
 }
 
-async fn respond(service: &Mutex<Service>, request: Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+async fn respond(
+    service: &Mutex<Service>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Option<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let header =
         |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -67,6 +71,7 @@ async fn respond(service: &Mutex<Service>, request: Request<Incoming>) -> Option
             wrapped_key: header("TransmissionKey"),
             signature: header(AUTHORIZATION.as_str()).strip_prefix("Signature ").unwrap_or_default(),
             body: &body,
+            peer: peer.ip(),
         })
     };
     let (status, body) = match answer {

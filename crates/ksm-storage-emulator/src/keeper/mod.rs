@@ -1,4 +1,4 @@
-//! A stand-in for the Keeper service, for tests and demonstrations.
+//! A fake Keeper service, for tests and demonstrations.
 //!
 //! [`FakeKeeper`] speaks the service's protocol over real HTTPS on loopback, with a certificate and a server key that it
 //! makes when it starts: one application that shares two records, one with a file. What is here was read off the SDK's
@@ -42,8 +42,8 @@ use std::{
 
 use tokio::{runtime, sync::oneshot};
 
-use self::service::Service;
-pub use self::service::{AppKeyPolicy, Fault, Seen};
+pub use self::service::{AppKeyPolicy, Fault, RecordedRequest};
+use self::service::{IpLock, Service};
 use crate::tls::Identity;
 /// The number that the service's public key has here.
 const KEY_ID: &str = "901";
@@ -81,7 +81,13 @@ impl FakeKeeper {
 
     /// A new one-time token, without a region: the client is given the host by other means.
     pub fn issue_token(&self) -> String {
-        self.service().issue_token()
+        self.service().issue_token(IpLock::Unlocked)
+    }
+
+    /// The same, but the client is locked to the address from which it first uses the token, which is Keeper's default.
+    /// On loopback a client may connect from 127.0.0.2.
+    pub fn issue_ip_locked_token(&self) -> String {
+        self.service().issue_token(IpLock::First)
     }
 
     /// The host name to give to a client. The SDK would cut the port off one that reads as a URL; this does not.
@@ -104,9 +110,14 @@ impl FakeKeeper {
         &self.certificate
     }
 
-    /// Has the next requests without a fault go wrong, one each.
+    /// Injects these faults into the next requests, one each.
     pub fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
         self.service().faults.extend(faults);
+    }
+
+    /// Removes the faults that no request has had yet.
+    pub fn clear_faults(&self) {
+        self.service().faults.clear();
     }
 
     /// Removes every client from the application, as a person would in the vault.
@@ -115,13 +126,13 @@ impl FakeKeeper {
     }
 
     /// The requests so far.
-    pub fn seen(&self) -> Vec<Seen> {
-        self.service().seen.clone()
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.service().requests.clone()
     }
 
-    /// Forgets the requests so far.
-    pub fn forget(&self) {
-        self.service().seen.clear();
+    /// Clears the list of requests.
+    pub fn clear_requests(&self) {
+        self.service().requests.clear();
     }
 
     /// Everything that nobody else may see: keys and the contents of records. For tests that look for leaks.

@@ -1,8 +1,8 @@
-//! What the service knows and does.
+//! The state of the service, and its answers.
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use p256::SecretKey;
@@ -25,30 +25,30 @@ pub enum AppKeyPolicy {
     UntilConfirmed,
 }
 
-/// What one request comes to instead of what it should.
+/// A deviation of one request from its normal course.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing is done, and the connection breaks.
+    /// The request is not carried out, and the connection breaks.
     Unreachable,
-    /// Nothing is done, and no answer ever comes.
+    /// The request is not carried out, and no reply ever comes.
     HangBefore,
-    /// It is done, and the connection breaks.
+    /// The request is carried out, and the connection breaks.
     LoseReply,
-    /// It is done, and no answer ever comes.
+    /// The request is carried out, and no reply ever comes.
     HangAfter,
-    /// Refused with `throttled`.
+    /// Rejected with `throttled`.
     Throttle,
-    /// Refused with `access_denied`.
+    /// Rejected with `access_denied`.
     Deny,
-    /// Refused with `key`: use this public key of the server.
+    /// Rejected with `key`: the client must use this public key of the server.
     UseKey(u32),
-    /// Answered as it should be, and nothing is wrong: to let requests pass before another fault.
+    /// No deviation, to let requests pass before another fault.
     None,
 }
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// Such as `get_secret`.
     pub action: String,
     /// The status of the answer, if one was given.
@@ -64,6 +64,7 @@ pub(super) struct Call<'a> {
     pub(super) wrapped_key: &'a str,
     pub(super) signature: &'a str,
     pub(super) body: &'a [u8],
+    pub(super) peer: IpAddr,
 }
 
 pub(super) enum Answer {
@@ -75,7 +76,7 @@ pub(super) enum Answer {
 pub(super) struct Service {
     pub(super) address: Option<SocketAddr>,
     pub(super) faults: VecDeque<Fault>,
-    pub(super) seen: Vec<Seen>,
+    pub(super) requests: Vec<RecordedRequest>,
     policy: AppKeyPolicy,
     own_key: SecretKey,
     owner_key: SecretKey,
@@ -85,8 +86,18 @@ pub(super) struct Service {
     records: Vec<Record>,
 }
 
+/// Whether a client may change its address, as the maker of its token decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IpLock {
+    Unlocked,
+    /// Locked to the address of the first request, which has not come yet.
+    First,
+    Locked(IpAddr),
+}
+
 struct Client {
     token_key: [u8; KEY],
+    ip_lock: IpLock,
     public_key: Option<Vec<u8>>,
     given: bool,
     confirmed: bool,
@@ -98,6 +109,9 @@ struct Record {
     data: Vec<u8>,
     has_file: bool,
 }
+
+/// The message for a client that is locked to another address, as users of Keeper quote it.
+const OTHER_ADDRESS: &str = "This client is locked to a different ip address";
 
 const FILE: &[u8] = b"a file of the record";
 
@@ -121,7 +135,7 @@ impl Service {
         Self {
             address: None,
             faults: VecDeque::new(),
-            seen: Vec::new(),
+            requests: Vec::new(),
             policy,
             own_key: key_pair(),
             owner_key: key_pair(),
@@ -136,9 +150,9 @@ impl Service {
         url_safe(point(&self.own_key))
     }
 
-    pub(super) fn issue_token(&mut self) -> String {
+    pub(super) fn issue_token(&mut self, ip_lock: IpLock) -> String {
         let token_key = random();
-        let client = Client { token_key, public_key: None, given: false, confirmed: false };
+        let client = Client { token_key, ip_lock, public_key: None, given: false, confirmed: false };
         self.clients.extend(client_id(&token_key).map(|id| (id, client)));
         url_safe(token_key)
     }
@@ -160,7 +174,7 @@ impl Service {
     /// Takes a file that is uploaded; it is not kept.
     pub(super) fn upload(&mut self) -> Answer {
         let action = "upload".to_owned();
-        self.seen.push(Seen { action, status: Some(200), with_public_key: false });
+        self.requests.push(RecordedRequest { action, status: Some(200), with_public_key: false });
         Answer::Reply(200, Vec::new())
     }
 
@@ -174,7 +188,8 @@ impl Service {
 
     pub(super) fn answer(&mut self, call: &Call<'_>) -> Answer {
         let fault = self.faults.pop_front().unwrap_or(Fault::None);
-        let mut seen = Seen { action: call.action.to_owned(), status: None, with_public_key: false };
+        let mut recorded =
+            RecordedRequest { action: call.action.to_owned(), status: None, with_public_key: false };
         let (status, body) = match fault {
             Fault::Unreachable | Fault::HangBefore => (0, Vec::new()),
             Fault::Throttle => refusal("throttled", "slow down"),
@@ -183,21 +198,21 @@ impl Service {
                 let body = json!({ "error": "key", "key_id": id, "message": "invalid key id" });
                 (401, body.to_string().into_bytes())
             }
-            Fault::None | Fault::LoseReply | Fault::HangAfter => self.carry_out(call, &mut seen),
+            Fault::None | Fault::LoseReply | Fault::HangAfter => self.carry_out(call, &mut recorded),
         };
         let answer = match fault {
             Fault::Unreachable | Fault::LoseReply => Answer::Break,
             Fault::HangBefore | Fault::HangAfter => Answer::Hang,
             _ => {
-                seen.status = Some(status);
+                recorded.status = Some(status);
                 Answer::Reply(status, body)
             }
         };
-        self.seen.push(seen);
+        self.requests.push(recorded);
         answer
     }
 
-    fn carry_out(&mut self, call: &Call<'_>, seen: &mut Seen) -> (u16, Vec<u8>) {
+    fn carry_out(&mut self, call: &Call<'_>, recorded: &mut RecordedRequest) -> (u16, Vec<u8>) {
         if call.key_id != KEY_ID {
             let body = json!({ "error": "key", "key_id": KEY_ID.parse::<u32>().ok() });
             return (401, body.to_string().into_bytes());
@@ -211,7 +226,7 @@ impl Service {
             return refusal("bad_request", "not understood");
         };
         let public_key = payload.get("publicKey").and_then(Json::as_str).and_then(from_standard);
-        seen.with_public_key = public_key.is_some();
+        recorded.with_public_key = public_key.is_some();
         let Some(client) =
             payload.get("clientId").and_then(Json::as_str).and_then(|id| self.clients.get_mut(id))
         else {
@@ -221,6 +236,13 @@ impl Service {
         let signature = from_standard(call.signature).unwrap_or_default();
         if !is_signed(&known, &wrapped, call.body, &signature) {
             return refusal("access_denied", "Signature is invalid");
+        }
+        match client.ip_lock {
+            IpLock::Locked(address) if address != call.peer => {
+                return refusal("access_denied", OTHER_ADDRESS);
+            }
+            IpLock::First => client.ip_lock = IpLock::Locked(call.peer),
+            IpLock::Locked(_) | IpLock::Unlocked => {}
         }
         client.public_key = Some(known);
         client.confirmed |= public_key.is_none();

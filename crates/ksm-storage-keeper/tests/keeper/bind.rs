@@ -1,7 +1,7 @@
 use ksm_storage_core::{BindState, ConfigKey, ExposeSecret, Outcome};
 use ksm_storage_emulator::{
-    Action, Break, Fault as AwsFault,
-    keeper::{AppKeyPolicy, Fault, Seen},
+    Action, Fault as AwsFault, ResponseFault,
+    keeper::{AppKeyPolicy, Fault, RecordedRequest},
 };
 use ksm_storage_keeper::{
     ErrorKind, KeeperClient,
@@ -17,17 +17,18 @@ async fn a_first_start_binds_with_two_writes_and_one_request_and_a_later_one_onl
         let client = world.open(&world.keeper.issue_token()).await.unwrap();
         // Open, and each write with its load and its verifying read.
         assert_eq!(world.calls(), [1 + 2 * 2, 2]);
-        let bind = Seen { action: "get_secret".to_owned(), status: Some(200), with_public_key: true };
-        assert_eq!(world.keeper.seen(), [bind]);
+        let bind =
+            RecordedRequest { action: "get_secret".to_owned(), status: Some(200), with_public_key: true };
+        assert_eq!(world.keeper.requests(), [bind]);
         assert_eq!(client.bind_state(), BindState::Bound);
 
         assert_eq!(titles(&client).await, TITLES);
         assert_eq!(world.calls(), [0, 0]);
-        assert!(!world.keeper.seen()[1].with_public_key);
+        assert!(!world.keeper.requests()[1].with_public_key);
 
-        world.keeper.forget();
+        world.keeper.clear_requests();
         let later = world.start().await.unwrap();
-        assert_eq!((world.calls(), world.keeper.seen().len()), ([1, 0], 0));
+        assert_eq!((world.calls(), world.keeper.requests().len()), ([1, 0], 0));
         assert_eq!(titles(&later).await, TITLES);
         let names: Vec<_> = world.stored().await.names().map(str::to_owned).collect();
         let bound = [
@@ -144,7 +145,7 @@ async fn a_key_pair_that_could_not_be_stored_is_never_sent() {
     assert_eq!(error.kind(), ErrorKind::Storage);
     assert_eq!(error.storage_error().unwrap().outcome(), Outcome::NotApplied);
     assert!(error.to_string().contains("secretsmanager:PutSecretValue"), "{error}");
-    assert_eq!(world.keeper.seen(), []);
+    assert_eq!(world.keeper.requests(), []);
     world.aws.allow_all();
     assert_eq!(titles(&world.open(&token).await.unwrap()).await, TITLES);
 }
@@ -153,7 +154,7 @@ async fn a_key_pair_that_could_not_be_stored_is_never_sent() {
 async fn an_application_key_that_could_not_be_stored_is_kept() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     // The first put is that of the key pair.
-    let refused = AwsFault::Refuse("AccessDeniedException");
+    let refused = AwsFault::refuse("AccessDeniedException");
     world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(std::time::Duration::ZERO), refused]);
     let error = world.open(&world.keeper.issue_token()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSaved, "{error}");
@@ -176,7 +177,7 @@ fn an_application_key_is_stored_before_anything_else_is_started() {
         let world = World::new(AppKeyPolicy::Once, "{}");
         let open = world.builder().token(world.keeper.issue_token()).open(world.storage().await);
         let open = tokio::spawn(open);
-        while world.keeper.seen().is_empty() {
+        while world.keeper.requests().is_empty() {
             tokio::task::yield_now().await;
         }
         // Takes the one thread on which the SDK can be started, once the request has ended.
@@ -196,7 +197,7 @@ fn an_application_key_is_stored_before_anything_else_is_started() {
 #[tokio::test]
 async fn a_new_server_key_is_stored_though_the_binding_already_is() {
     let world = World::new(AppKeyPolicy::UntilConfirmed, "{}");
-    let refused = AwsFault::Refuse("AccessDeniedException");
+    let refused = AwsFault::refuse("AccessDeniedException");
     world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(std::time::Duration::ZERO), refused]);
     let token = world.keeper.issue_token();
     let error = world.open(&token).await.unwrap_err();
@@ -216,7 +217,7 @@ async fn a_second_write_whose_answer_is_lost_is_recognised() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     world.aws.fail(
         Action::PutSecretValue,
-        [AwsFault::Delay(std::time::Duration::ZERO), AwsFault::After(Break::Reset)],
+        [AwsFault::Delay(std::time::Duration::ZERO), AwsFault::After(ResponseFault::Reset)],
     );
     let client = world.open(&world.keeper.issue_token()).await.unwrap();
     assert_eq!(titles(&client).await, TITLES);
@@ -238,11 +239,11 @@ async fn a_wrong_or_missing_token_is_told_before_anything_is_sent_or_written() {
     assert!(hostless.to_string().contains("hostname"), "{hostless}");
 
     world.open(&world.keeper.issue_token()).await.unwrap();
-    world.keeper.forget();
+    world.keeper.clear_requests();
     world.calls();
     let other = world.open(&world.keeper.issue_token()).await.unwrap_err();
     assert_eq!(other.kind(), ErrorKind::TokenMismatch);
-    assert_eq!((world.calls(), world.keeper.seen().len()), ([1, 0], 0));
+    assert_eq!((world.calls(), world.keeper.requests().len()), ([1, 0], 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -303,6 +304,6 @@ async fn a_throttled_bind_fails_at_once_and_goes_on_later() {
     let token = world.keeper.issue_token();
     world.keeper.fail_next([Fault::Throttle]);
     assert_eq!(world.open(&token).await.unwrap_err().kind(), ErrorKind::Throttled);
-    assert_eq!(world.keeper.seen().len(), 1);
+    assert_eq!(world.keeper.requests().len(), 1);
     assert_eq!(titles(&world.open(&token).await.unwrap()).await, TITLES);
 }

@@ -87,11 +87,11 @@ async fn on_a_read_only_storage_a_change_is_no_failure() {
 #[tokio::test]
 async fn a_server_that_refuses_the_configured_key_is_not_asked_for_ever() {
     let (world, client) = bound().await;
-    world.keeper.forget();
+    world.keeper.clear_requests();
     world.keeper.fail_next([Fault::UseKey(7); 50]);
     let error = client.get_secrets(&[]).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Sdk, Some("key")), "{error}");
-    assert_eq!(world.keeper.seen().len(), 4);
+    assert_eq!(world.keeper.requests().len(), 4);
 }
 
 #[tokio::test]

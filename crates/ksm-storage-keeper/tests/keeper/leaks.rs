@@ -132,7 +132,7 @@ async fn child() {
     world.keeper.revoke_all();
     show_error(client.get_secrets(&[]).await.unwrap_err(), ErrorKind::AccessDenied);
 
-    let refuse = AwsFault::Refuse("AccessDeniedException");
+    let refuse = AwsFault::refuse("AccessDeniedException");
     world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(Duration::ZERO), refuse]);
     let token = world.keeper.issue_token();
     let rebind = world.builder().token(&*token).rebind(world.storage().await);

@@ -19,7 +19,7 @@ const FOLDER: &str = "shared-folder-0000001";
 async fn bound() -> (World, KeeperClient) {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let client = world.open(&world.keeper.issue_token()).await.unwrap();
-    world.keeper.forget();
+    world.keeper.clear_requests();
     world.calls();
     (world, client)
 }
@@ -28,8 +28,8 @@ impl World {
     /// What Keeper was asked for; and that AWS was asked for nothing.
     fn asked(&self) -> Vec<String> {
         assert_eq!(self.calls(), [0, 0]);
-        let seen = self.keeper.seen();
-        self.keeper.forget();
+        let seen = self.keeper.requests();
+        self.keeper.clear_requests();
         assert!(seen.iter().all(|seen| seen.status == Some(200)), "{seen:?}");
         seen.into_iter().map(|seen| seen.action).collect()
     }

@@ -78,9 +78,9 @@ async fn a_rebind_that_is_refused_leaves_what_another_token_has_bound_meanwhile(
         let (spent, good) = (elsewhere.keeper.issue_token(), world.keeper.issue_token());
         let storage = world.storage().await;
         let other = if clones { storage.clone() } else { world.storage().await };
-        world.keeper.forget();
+        world.keeper.clear_requests();
         let refused = tokio::spawn(world.builder().token(&*spent).rebind(storage));
-        while world.keeper.seen().is_empty() {
+        while world.keeper.requests().is_empty() {
             sleep(Duration::from_millis(1)).await;
         }
         other.refresh().await.unwrap();

@@ -38,7 +38,7 @@ pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
     let bound = calls(&emulator);
     stored(client.storage());
     println!("  AWS calls: {}", counted([0; 2], bound));
-    println!("  Keeper requests: {}", keeper.seen().len());
+    println!("  Keeper requests: {}", keeper.requests().len());
     drop(client);
 
     step("3. Second start, without a token");

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ksm_storage_emulator::{Action, Break, Emulator, Server, Value};
+use ksm_storage_emulator::{Action, Emulator, ResponseFault, Server, Value};
 use tokio::process::Command;
 
 #[path = "../common/mod.rs"]
@@ -180,7 +180,7 @@ async fn ec2_mode_finds_the_region_in_three_places() {
 #[tokio::test]
 async fn off_ec2_a_short_name_fails_soon_and_an_arn_works() {
     let world = World::new().await;
-    world.server.metadata().break_off(Some(Break::Hang));
+    world.server.metadata().set_fault(Some(ResponseFault::Hang));
     world.fails_soon("ksm-config", "Failed to determine AWS region for EC2 instance.").await;
     // The region from the ARN, the credentials from the fallback.
     world.run(&["ec2"], &world.arn(), KEYS).await.opened();
@@ -320,40 +320,20 @@ async fn a_container_takes_the_role_of_its_task_or_pod() {
 
 #[tokio::test]
 async fn a_container_takes_the_role_of_its_service_account() {
-    const ROLE: &str = "arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Freader";
     let world = World::new().await;
-    let sts = serve(|request| {
-        let asked: BTreeSet<_> = request.body.split('&').collect();
-        let role = format!("RoleArn={ROLE}");
-        let known = ["Action=AssumeRoleWithWebIdentity", &role, "WebIdentityToken=the.token"];
-        let known = request.line == "POST /" && known.iter().all(|field| asked.contains(field));
-        Some(if known { reply(200, "", ASSUMED) } else { reply(403, "", "") })
-    })
-    .await;
-    let sts = format!("http://{sts}");
+    world.server.emulator().expect_web_identity_token("the.token");
+    let url = world.server.url();
     let (token, other) = (world.file("token", "the.token"), world.file("other", "another"));
     for (token, opens) in [(&token, true), (&other, false)] {
         let variables = [
             ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
             ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/reader"),
             ("AWS_REGION", "us-east-1"),
-            ("AWS_ENDPOINT_URL_STS", &sts),
+            ("AWS_ENDPOINT_URL_STS", &url),
         ];
         let run = world.run(&["container"], "ksm-config", variables).await;
         if opens { run.opened() } else { run.failed(&["no usable credentials"]) }
     }
+    assert_eq!(world.server.emulator().calls(Action::AssumeRoleWithWebIdentity), 2);
     assert_eq!(world.server.metadata().calls(), 0);
 }
-
-const ASSUMED: &str = "\
-<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">
-  <AssumeRoleWithWebIdentityResult>
-    <Credentials>
-      <AccessKeyId>AKIA</AccessKeyId>
-      <SecretAccessKey>key</SecretAccessKey>
-      <SessionToken>session</SessionToken>
-      <Expiration>2999-01-01T00:00:00Z</Expiration>
-    </Credentials>
-  </AssumeRoleWithWebIdentityResult>
-</AssumeRoleWithWebIdentityResponse>
-";

@@ -1,48 +1,32 @@
-//! The API's requests and answers in JSON.
+//! Requests and replies of the API in JSON.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use ksm_storage_aws::Select;
 use ksm_storage_core::Payload;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Action, Emulator,
-    secret::{CURRENT, PREVIOUS, Refusal, Value},
-    state::{Deletion, Seen},
+    operations::{Deletion, GetResult},
+    secret::{CURRENT, PREVIOUS, Value},
 };
-use ksm_storage_aws::Select;
-
-impl Action {
-    /// Of the header `X-Amz-Target`.
-    pub(super) fn of_target(target: &str) -> Option<Self> {
-        Some(match target.strip_prefix("secretsmanager.")? {
-            "CreateSecret" => Self::CreateSecret,
-            "DeleteSecret" => Self::DeleteSecret,
-            "DescribeSecret" => Self::DescribeSecret,
-            "GetSecretValue" => Self::GetSecretValue,
-            "PutSecretValue" => Self::PutSecretValue,
-            "RestoreSecret" => Self::RestoreSecret,
-            "UpdateSecretVersionStage" => Self::UpdateSecretVersionStage,
-            _ => return None,
-        })
-    }
-}
+use crate::{Action, ApiError, Emulator};
 
 impl Emulator {
     /// Carries out one request.
-    pub(super) fn carry_out(&self, action: Action, request: &Json) -> Result<Json, Refusal> {
+    pub(crate) fn carry_out(&self, action: Action, request: &Json) -> Result<Json, ApiError> {
         let id = || required(request, "SecretId");
         match action {
             Action::GetSecretValue => {
-                let seen = self.get(id()?, &select(request))?;
+                let found = self.get(id()?, &select(request))?;
                 if let Some(stage) = text(request, "VersionStage")
-                    && !seen.version.labels.contains(stage)
+                    && !found.version.labels.contains(stage)
                 {
                     let message =
                         "You provided a VersionStage that is not associated to the provided VersionId.";
-                    return Err(Refusal::new("InvalidRequestException", message));
+                    return Err(ApiError::new("InvalidRequestException", message));
                 }
-                let mut answer = version(&seen);
-                match &seen.version.value {
+                let mut answer = version(&found);
+                match &found.version.value {
                     Value::Text(payload) => {
                         answer["SecretString"] = String::from_utf8_lossy(payload.as_bytes()).into();
                     }
@@ -60,7 +44,7 @@ impl Emulator {
                 };
                 let missing = "You must provide either SecretString or SecretBinary.";
                 let value =
-                    value(request)?.ok_or_else(|| Refusal::new("InvalidRequestException", missing))?;
+                    value(request)?.ok_or_else(|| ApiError::new("InvalidRequestException", missing))?;
                 Ok(version(&self.put(id()?, token(request)?, value, &labels)?))
             }
             Action::CreateSecret => {
@@ -106,6 +90,7 @@ impl Emulator {
                 let (arn, name) = self.delete(id()?, Deletion::Restore)?;
                 Ok(json!({ "ARN": arn, "Name": name }))
             }
+            _ => Err(ApiError::new("UnknownOperationException", "")),
         }
     }
 }
@@ -119,11 +104,11 @@ fn select(request: &Json) -> Select {
     }
 }
 
-fn version(seen: &Seen) -> Json {
-    let mut answer = json!({ "ARN": seen.arn, "Name": seen.name, "VersionId": seen.version.id });
+fn version(found: &GetResult) -> Json {
+    let mut answer = json!({ "ARN": found.arn, "Name": found.name, "VersionId": found.version.id });
     // A version without labels has no list of them, not an empty one.
-    if !seen.version.labels.is_empty() {
-        answer["VersionStages"] = json!(seen.version.labels);
+    if !found.version.labels.is_empty() {
+        answer["VersionStages"] = json!(found.version.labels);
     }
     answer
 }
@@ -132,30 +117,31 @@ fn text<'a>(request: &'a Json, name: &str) -> Option<&'a str> {
     request.get(name)?.as_str()
 }
 
-fn required<'a>(request: &'a Json, name: &str) -> Result<&'a str, Refusal> {
-    text(request, name).ok_or_else(|| Refusal::new("ValidationException", format!("{name} must not be null")))
+fn required<'a>(request: &'a Json, name: &str) -> Result<&'a str, ApiError> {
+    text(request, name)
+        .ok_or_else(|| ApiError::new("ValidationException", format!("{name} must not be null")))
 }
 
-fn token(request: &Json) -> Result<&str, Refusal> {
+fn token(request: &Json) -> Result<&str, ApiError> {
     let missing = "You must provide a ClientRequestToken value. We recommend a UUID-type value.";
-    text(request, "ClientRequestToken").ok_or_else(|| Refusal::new("InvalidRequestException", missing))
+    text(request, "ClientRequestToken").ok_or_else(|| ApiError::new("InvalidRequestException", missing))
 }
 
 /// Exactly one of the two, or none:
 /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html>
-fn value(request: &Json) -> Result<Option<Value>, Refusal> {
+fn value(request: &Json) -> Result<Option<Value>, ApiError> {
     match (text(request, "SecretString"), text(request, "SecretBinary")) {
         (Some(text), None) => Ok(Some(Value::Text(text.into()))),
         (None, Some(text)) => {
             let bytes = STANDARD
                 .decode(text)
-                .map_err(|_| Refusal::new("SerializationException", "SecretBinary is not base64"))?;
+                .map_err(|_| ApiError::new("SerializationException", "SecretBinary is not base64"))?;
             Ok(Some(Value::Binary(Payload::from(bytes))))
         }
         (None, None) => Ok(None),
         (Some(_), Some(_)) => {
             let message = "You can't specify both a binary secret value and a string secret value.";
-            Err(Refusal::new("InvalidParameterException", message))
+            Err(ApiError::new("InvalidParameterException", message))
         }
     }
 }

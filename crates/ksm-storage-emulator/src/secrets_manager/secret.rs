@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ksm_storage_core::Payload;
 
+use crate::ApiError;
+
 /// The label of the version that readers get.
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 /// The label of the version before that.
@@ -14,10 +16,10 @@ pub(crate) const MAX_VALUE: usize = 65_536;
 /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
 const MAX_LABELS: usize = 20;
 /// Versions without a label are removed above about this many, and none younger than a day (same page).
-const MAX_VERSIONS: usize = 100;
+pub(crate) const MAX_VERSIONS: usize = 100;
 const DAY: Duration = Duration::from_hours(24);
 
-/// What is stored under one version.
+/// The value of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// `SecretString`
@@ -31,21 +33,6 @@ impl Value {
         match self {
             Self::Text(payload) | Self::Binary(payload) => payload,
         }
-    }
-}
-
-/// An error answer of the service, status 400 unless said otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The error code, as the API reference spells it.
-    pub code: &'static str,
-    /// The message, as far as it is known from the service.
-    pub message: String,
-}
-
-impl Refusal {
-    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
     }
 }
 
@@ -98,8 +85,8 @@ impl Record {
         value: Value,
         labels: &[String],
         now: Duration,
-        quota: bool,
-    ) -> Result<(), Refusal> {
+        quota: Option<usize>,
+    ) -> Result<(), ApiError> {
         if let Some(version) = self.version(token) {
             if version.value == value {
                 return Ok(());
@@ -108,7 +95,7 @@ impl Record {
                 "You can't use ClientRequestToken {token} because that value is already in use for a version of secret {}.",
                 self.arn
             );
-            return Err(Refusal::new("ResourceExistsException", message));
+            return Err(ApiError::new("ResourceExistsException", message));
         }
         let mut wanted: BTreeSet<_> = labels.iter().cloned().collect();
         if wanted.is_empty() || self.versions.is_empty() {
@@ -116,10 +103,10 @@ impl Record {
         }
         let attached: BTreeSet<_> = self.versions.iter().flat_map(|version| &version.labels).collect();
         if attached.union(&wanted.iter().collect()).count() > MAX_LABELS {
-            return Err(Refusal::new("LimitExceededException", "Too many staging labels."));
+            return Err(ApiError::new("LimitExceededException", "Too many staging labels."));
         }
-        if quota {
-            self.collect(now)?;
+        if let Some(quota) = quota {
+            self.collect(now, quota)?;
         }
         self.versions.push(Version { id: token.to_owned(), value, labels: BTreeSet::new(), created: now });
         for label in wanted {
@@ -129,13 +116,13 @@ impl Record {
     }
 
     /// Makes room for one more version, or refuses.
-    fn collect(&mut self, now: Duration) -> Result<(), Refusal> {
-        while self.versions.len() >= MAX_VERSIONS {
+    fn collect(&mut self, now: Duration, quota: usize) -> Result<(), ApiError> {
+        while self.versions.len() >= quota {
             let old =
                 |version: &Version| version.labels.is_empty() && now.saturating_sub(version.created) >= DAY;
             let Some(at) = self.versions.iter().position(old) else {
                 let message = "You've reached the limit of versions of this secret.";
-                return Err(Refusal::new("LimitExceededException", message));
+                return Err(ApiError::new("LimitExceededException", message));
             };
             self.versions.remove(at);
         }
@@ -168,8 +155,8 @@ impl Record {
         label: &str,
         to: Option<&str>,
         from: Option<&str>,
-    ) -> Result<(), Refusal> {
-        let invalid = |message: &str| Refusal::new("InvalidParameterException", message);
+    ) -> Result<(), ApiError> {
+        let invalid = |message: &str| ApiError::new("InvalidParameterException", message);
         let holder = self.labelled(label).map(|version| version.id.clone());
         if holder.is_some() && holder.as_deref() != from {
             return Err(invalid(
@@ -177,7 +164,7 @@ impl Record {
             ));
         }
         match to {
-            Some(to) if self.version(to).is_none() => Err(Refusal::new(
+            Some(to) if self.version(to).is_none() => Err(ApiError::new(
                 "ResourceNotFoundException",
                 "Secrets Manager can't find the specified version.",
             )),

@@ -1,33 +1,31 @@
-//! The emulator in process, as the client that it stands in for.
+//! The emulator as a client of itself, in process.
 
 use async_trait::async_trait;
-
-use super::{
-    Action, Break, Emulator, Fault,
-    secret::{CURRENT, Refusal, Value},
-};
 use ksm_storage_aws::{
     CallError, Create, Failure, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient, Select,
 };
 
+use super::secret::{CURRENT, Value};
+use crate::{Action, ApiError, Emulator, Fault, ResponseFault};
+
 impl Emulator {
-    /// One call: with its fault, if it has one.
+    /// A call with its fault, if any.
     async fn call<T>(
         &self,
         action: Action,
-        carry_out: impl FnOnce() -> Result<T, Refusal>,
+        carry_out: impl FnOnce() -> Result<T, ApiError>,
     ) -> Result<T, CallError> {
-        // A real call gives way at least once.
+        // A real call yields at least once.
         tokio::task::yield_now().await;
         let answer =
-            |result: Result<T, Refusal>| result.map_err(|refusal| CallError::answered(400, refusal.code));
+            |result: Result<T, ApiError>| result.map_err(|error| CallError::answered(400, error.code));
         match self.begin(action) {
             None => answer(carry_out()),
             Some(Fault::Refuse(code)) => Err(CallError::answered(400, code)),
-            Some(Fault::Before(how)) => Err(broken(how)),
-            Some(Fault::After(how)) => {
+            Some(Fault::Before(fault)) => Err(damaged(fault)),
+            Some(Fault::After(fault)) => {
                 let _ = carry_out();
-                Err(broken(how))
+                Err(damaged(fault))
             }
             Some(Fault::Delay(time)) => {
                 tokio::time::sleep(time).await;
@@ -37,33 +35,33 @@ impl Emulator {
     }
 }
 
-/// What a client is left with. One that waits for ever is taken to have given up.
-fn broken(how: Break) -> CallError {
-    match how {
-        Break::Reset => CallError::new(Failure::Disconnected),
-        Break::Hang | Break::Slow => CallError::new(Failure::TimedOut),
-        Break::Status(status) => CallError::answered(status, "InternalServiceError"),
-        Break::Truncated | Break::Malformed => CallError::new(Failure::Unreadable),
+/// The error of a client that gets such a response. A client that would wait for ever has timed out.
+fn damaged(fault: ResponseFault) -> CallError {
+    match fault {
+        ResponseFault::Reset => CallError::new(Failure::Disconnected),
+        ResponseFault::Hang | ResponseFault::Slow => CallError::new(Failure::TimedOut),
+        ResponseFault::Status(status) => CallError::answered(status, "InternalServiceError"),
+        ResponseFault::Truncated | ResponseFault::Malformed => CallError::new(Failure::Unreadable),
     }
 }
 
 #[async_trait]
 impl SecretsClient for Emulator {
     async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError> {
-        let seen = self.call(Action::GetSecretValue, || self.get(secret, version)).await?;
+        let found = self.call(Action::GetSecretValue, || self.get(secret, version)).await?;
         Ok(SecretVersion {
-            arn: seen.arn,
-            id: seen.version.id,
-            labels: seen.version.labels.into_iter().collect(),
-            value: seen.version.value.payload().clone(),
+            arn: found.arn,
+            id: found.version.id,
+            labels: found.version.labels.into_iter().collect(),
+            value: found.version.value.payload().clone(),
         })
     }
 
     async fn put(&self, put: &Put) -> Result<PutReply, CallError> {
         let labels: Vec<_> = put.label.iter().map(|&label| label.to_owned()).collect();
         let carry_out = || self.put(&put.secret, &put.token, Value::Text(put.value.clone()), &labels);
-        let seen = self.call(Action::PutSecretValue, carry_out).await?;
-        Ok(PutReply { id: seen.version.id, labels: seen.version.labels.into_iter().collect() })
+        let found = self.call(Action::PutSecretValue, carry_out).await?;
+        Ok(PutReply { id: found.version.id, labels: found.version.labels.into_iter().collect() })
     }
 
     async fn create(&self, create: &Create) -> Result<(), CallError> {

@@ -1,13 +1,14 @@
-//! What a test does to a secret past the API.
+//! Access to a secret past the API, for tests.
 
 use std::collections::BTreeSet;
 
 use ksm_storage_core::Payload;
 
 use super::{
-    Emulator, Value,
+    Value,
     secret::{CURRENT, Record},
 };
+use crate::Emulator;
 
 /// A secret of an [`Emulator`], reached past its API: without permissions, faults or counting.
 #[derive(Clone, Debug)]
@@ -17,7 +18,7 @@ pub struct Secret {
 }
 
 impl Secret {
-    pub(super) fn new(emulator: Emulator, name: String) -> Self {
+    pub(crate) fn new(emulator: Emulator, name: String) -> Self {
         Self { emulator, name }
     }
 
@@ -32,15 +33,16 @@ impl Secret {
         self
     }
 
-    /// Stores a value as a program does that asks nobody; returns the version's id. Creates the secret if need be.
+    /// Stores a value unconditionally, as a foreign program does, and returns the ID of the version. Creates the secret if
+    /// it does not exist.
     pub fn overwrite(&self, value: Value) -> String {
         self.create();
         let mut state = self.emulator.lock();
         let id = format!("00000000-0000-0000-0000-{:012}", state.next());
         let now = state.now;
         if let Ok(secret) = state.find_mut(&self.name) {
-            // It can only be refused for a quota, which is not asked for, or a known id, which this is not.
-            let _ = secret.put(&id, value, &[], now, false);
+            // Only a quota, which is not checked here, or a known ID, which this is not, could make it fail.
+            let _ = secret.put(&id, value, &[], now, None);
         }
         id
     }
@@ -54,7 +56,7 @@ impl Secret {
         })
     }
 
-    /// Forgets it.
+    /// Removes it without a trace.
     pub fn remove(&self) {
         self.emulator.lock().secrets.retain(|secret| secret.name != self.name);
     }
@@ -80,7 +82,7 @@ impl Secret {
         self.emulator.lock().find(&self.name).ok().map(|secret| secret.arn.clone())
     }
 
-    /// What the version with this label holds.
+    /// The value of the version with this label.
     pub fn value(&self, label: &str) -> Option<Payload> {
         let state = self.emulator.lock();
         state.find(&self.name).ok()?.labelled(label).map(|version| version.value.payload().clone())

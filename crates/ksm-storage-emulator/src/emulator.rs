@@ -1,0 +1,178 @@
+//! The account and region that all emulated AWS services share.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    Action, ApiError, Fault, ResponseFault, Secret,
+    secrets_manager::{MAX_VERSIONS, Record},
+};
+
+/// The account of everything that is emulated.
+pub(crate) const ACCOUNT: &str = "123456789012";
+
+/// One region of an AWS account: its secrets, and the identities that STS and the SSO portal hand out. Clones share it.
+#[derive(Clone)]
+pub struct Emulator {
+    region: Arc<str>,
+    state: Arc<Mutex<State>>,
+}
+
+pub(crate) struct State {
+    pub(crate) secrets: Vec<Record>,
+    /// Time since the start, moved by hand.
+    pub(crate) now: Duration,
+    pub(crate) version_quota: Option<usize>,
+    pub(crate) stale_reads: u32,
+    /// ARNs of the identities that were handed out, by access key ID.
+    pub(crate) identities: BTreeMap<String, String>,
+    pub(crate) web_identity_token: Option<String>,
+    pub(crate) sso_token: Option<String>,
+    denied: BTreeMap<Action, Cow<'static, str>>,
+    calls: BTreeMap<Action, usize>,
+    faults: BTreeMap<Action, VecDeque<Fault>>,
+    chaos: Option<(fastrand::Rng, u8)>,
+    serial: u64,
+}
+
+impl Emulator {
+    /// An empty region.
+    pub fn new(region: impl Into<Arc<str>>) -> Self {
+        let state = State {
+            secrets: Vec::new(),
+            now: Duration::ZERO,
+            version_quota: Some(MAX_VERSIONS),
+            stale_reads: 0,
+            identities: BTreeMap::new(),
+            web_identity_token: None,
+            sso_token: None,
+            denied: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            chaos: None,
+            serial: 0,
+        };
+        Self { region: region.into(), state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The region's name.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of calls of the action, rejected ones included.
+    pub fn calls(&self, action: Action) -> usize {
+        self.lock().calls.get(&action).copied().unwrap_or_default()
+    }
+
+    /// Sets all counts of calls to zero.
+    pub fn reset_calls(&self) {
+        self.lock().calls.clear();
+    }
+
+    /// Injects these faults into the next calls of the action, in this order.
+    pub fn fail(&self, action: Action, faults: impl IntoIterator<Item = Fault>) {
+        self.lock().faults.entry(action).or_default().extend(faults);
+    }
+
+    /// Removes the faults that no call has had yet, and ends [`chaos`](Self::chaos).
+    pub fn clear_faults(&self) {
+        let mut state = self.lock();
+        state.faults.clear();
+        state.chaos = None;
+    }
+
+    /// Damages the response of each call with this probability, in percent, before or after the call is carried out. A
+    /// seed gives a sequence.
+    pub fn chaos(&self, seed: u64, percent: u8) {
+        self.lock().chaos = (percent > 0).then(|| (fastrand::Rng::with_seed(seed), percent));
+    }
+
+    /// Rejects the action from now on with this code: `AccessDeniedException`, or `DecryptionFailure` or
+    /// `EncryptionFailure` as if the key could not be used.
+    pub fn deny(&self, action: Action, code: impl Into<Cow<'static, str>>) {
+        self.lock().denied.insert(action, code.into());
+    }
+
+    /// Allows every action again.
+    pub fn allow_all(&self) {
+        self.lock().denied.clear();
+    }
+
+    /// Makes the next reads of `AWSCURRENT` return the version before it, as eventually consistent reads may.
+    pub fn read_stale(&self, reads: u32) {
+        self.lock().stale_reads = reads;
+    }
+
+    /// Lets time pass: versions grow old.
+    pub fn advance(&self, time: Duration) {
+        self.lock().now += time;
+    }
+
+    /// Limits the versions of a secret that are younger than a day; `None` lifts the limit. AWS has 100.
+    pub fn set_version_quota(&self, versions: Option<usize>) {
+        self.lock().version_quota = versions;
+    }
+
+    /// Makes `AssumeRoleWithWebIdentity` reject every token but this one.
+    pub fn expect_web_identity_token(&self, token: impl Into<String>) {
+        self.lock().web_identity_token = Some(token.into());
+    }
+
+    /// Makes `GetRoleCredentials` reject every access token but this one.
+    pub fn expect_sso_token(&self, token: impl Into<String>) {
+        self.lock().sso_token = Some(token.into());
+    }
+
+    /// A secret to inspect and change past the API. It need not exist yet.
+    pub fn secret(&self, name: impl Into<String>) -> Secret {
+        Secret::new(self.clone(), name.into())
+    }
+
+    /// Counts the call and returns the fault to inject into it.
+    pub(crate) fn begin(&self, action: Action) -> Option<Fault> {
+        let mut state = self.lock();
+        *state.calls.entry(action).or_default() += 1;
+        if let Some(fault) = state.faults.get_mut(&action).and_then(VecDeque::pop_front) {
+            return Some(fault);
+        }
+        let (rng, percent) = state.chaos.as_mut()?;
+        if rng.u8(..100) >= *percent {
+            return None;
+        }
+        let fault = ResponseFault::ALL[rng.usize(..ResponseFault::ALL.len())];
+        Some(if rng.bool() { Fault::Before(fault) } else { Fault::After(fault) })
+    }
+}
+
+impl State {
+    pub(crate) fn permit(&self, action: Action) -> Result<(), ApiError> {
+        match self.denied.get(&action) {
+            Some(code) => {
+                Err(ApiError::new(code.clone(), format!("not allowed: {}:{action}", action.service())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A number that this emulator has not used yet.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator").field("region", &self.region).finish_non_exhaustive()
+    }
+}
