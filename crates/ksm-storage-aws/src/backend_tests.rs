@@ -1,15 +1,9 @@
 //! The backend over a mocked seam: answers that no service should give, and how often it is asked.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use ksm_storage_core::{
-    Clock, Displaced, ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Version,
+    Displaced, ErrorKind, NONCE_LEN, Outcome, Payload, StorageBackend, StoreOutcome, Version,
 };
 use mockall::{Sequence, predicate::function};
 
@@ -20,7 +14,7 @@ use crate::{
         CURRENT, CallError, Failure, MAX_VALUE, MockSecretsClient, PREVIOUS, Put, PutReply, SecretVersion,
         Select,
     },
-    slot,
+    protocol::VersionId,
 };
 
 const ARN: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm-aBcDeF";
@@ -42,6 +36,35 @@ fn acknowledged(put: &Put) -> PutReply {
     PutReply { id: put.token.clone(), labels: vec![CURRENT.to_owned()] }
 }
 
+/// The ID of a successor of `v1`.
+fn slot(number: u8) -> String {
+    Version::new("v1").slot(number).as_str().to_owned()
+}
+
+fn missing() -> CallError {
+    CallError::answered(400, "ResourceNotFoundException")
+}
+
+/// Answers reads in this order, and no others.
+fn expect_reads(
+    client: &mut MockSecretsClient,
+    reads: impl IntoIterator<Item = (Select, Result<SecretVersion, CallError>)>,
+) {
+    let mut order = Sequence::new();
+    for (select, answer) in reads {
+        client
+            .expect_get()
+            .withf(move |_, asked| *asked == select)
+            .once()
+            .in_sequence(&mut order)
+            .returning(move |_, _| answer.clone());
+    }
+}
+
+fn id(id: &str) -> Select {
+    Select::Id(id.to_owned())
+}
+
 async fn store(client: MockSecretsClient) -> ksm_storage_core::Result<StoreOutcome> {
     let backend = backend(client, Concurrency::Optimistic);
     backend.store(&Version::new("v1"), &Payload::from("{}")).await
@@ -61,12 +84,8 @@ async fn a_version_under_another_id_than_the_one_given_is_not_taken_for_ours() {
 #[tokio::test]
 async fn the_first_put_goes_to_the_slot_of_the_version_with_a_nonce_and_no_label() {
     let mut client = MockSecretsClient::new();
-    let expected = |put: &Put| {
-        let slot = slot::id(&Version::new("v1"), 1);
-        put.token == slot
-            && put.label.is_none()
-            && put.value.len() == "{}".len() + ksm_storage_core::NONCE_LEN
-    };
+    let expected =
+        |put: &Put| put.token == slot(1) && put.label.is_none() && put.value.len() == "{}".len() + NONCE_LEN;
     client.expect_put().with(function(expected)).once().returning(|put| Ok(acknowledged(put)));
     client.expect_get().once().returning(|_, _| Ok(version("v1", &[PREVIOUS])));
     let committed = store(client).await.unwrap();
@@ -74,88 +93,6 @@ async fn the_first_put_goes_to_the_slot_of_the_version_with_a_nonce_and_no_label
         matches!(committed, StoreOutcome::Committed { displaced: Displaced::Nothing, .. }),
         "{committed:?}"
     );
-}
-
-#[tokio::test]
-async fn a_quota_is_asked_once() {
-    let mut client = MockSecretsClient::new();
-    client.expect_put().once().returning(|_| Err(CallError::answered(400, "LimitExceededException")));
-    let error = store(client).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Throttled, Outcome::NotApplied));
-}
-
-#[tokio::test]
-async fn a_verification_that_fails_leaves_the_write_committed_and_unrepeated() {
-    let refused = CallError::answered(400, "AccessDeniedException");
-    for error in [refused, CallError::new(Failure::TimedOut), CallError::new(Failure::Unreadable)] {
-        let mut client = MockSecretsClient::new();
-        client.expect_put().once().returning(|put| Ok(acknowledged(put)));
-        client.expect_get().once().returning(move |_, _| Err(error.clone()));
-        let committed = store(client).await.unwrap();
-        assert!(
-            matches!(committed, StoreOutcome::Committed { displaced: Displaced::Unverified, .. }),
-            "{committed:?}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn after_a_lost_reply_the_slot_tells_what_became_of_it() {
-    // Nothing there yet: it may still arrive.
-    let mut client = MockSecretsClient::new();
-    client.expect_put().once().returning(|_| Err(CallError::new(Failure::Disconnected)));
-    let missing = || Err(CallError::answered(400, "ResourceNotFoundException"));
-    client.expect_get().once().returning(move |_, _| missing());
-    assert_eq!(store(client).await.unwrap_err().outcome(), Outcome::Unknown);
-
-    // Another's bytes, which are current.
-    let mut client = MockSecretsClient::new();
-    let mut order = Sequence::new();
-    let slot = slot::id(&Version::new("v1"), 1);
-    client.expect_put().once().returning(|_| Err(CallError::new(Failure::Disconnected)));
-    let theirs = version(&slot, &[CURRENT]);
-    let current = theirs.clone();
-    client
-        .expect_get()
-        .withf(|_, select| matches!(select, Select::Id(_)))
-        .once()
-        .in_sequence(&mut order)
-        .returning(move |_, _| Ok(theirs.clone()));
-    client
-        .expect_get()
-        .withf(|_, select| *select == Select::Current)
-        .once()
-        .in_sequence(&mut order)
-        .returning(move |_, _| Ok(current.clone()));
-    let conflict = store(client).await.unwrap();
-    let StoreOutcome::Conflict { current: Some(current) } = conflict else { panic!("{conflict:?}") };
-    assert_eq!(*current.version(), Version::new(slot));
-}
-
-#[tokio::test]
-async fn a_refusal_after_a_request_without_an_answer_is_looked_into() {
-    for (stored, outcome) in [(true, None), (false, Some(Outcome::Unknown))] {
-        let sent = Arc::new(Mutex::new(None));
-        let mut client = MockSecretsClient::new();
-        let keep = Arc::clone(&sent);
-        client.expect_put().once().returning(move |put| {
-            *keep.lock().unwrap() = Some(put.value.clone());
-            Err(CallError { unanswered: true, ..CallError::answered(400, "ThrottlingException") })
-        });
-        client.expect_get().withf(|_, select| matches!(select, Select::Id(_))).once().returning(
-            move |_, _| {
-                let value = sent.lock().unwrap().clone().filter(|_| stored);
-                let missing = CallError::answered(400, "ResourceNotFoundException");
-                Ok(SecretVersion { value: value.ok_or(missing)?, ..version("v2", &[CURRENT]) })
-            },
-        );
-        client
-            .expect_get()
-            .withf(|_, select| *select == Select::Previous)
-            .times(usize::from(stored))
-            .returning(|_, _| Ok(version("v1", &[PREVIOUS])));
-        assert_eq!(store(client).await.map_err(|error| error.outcome()).err(), outcome);
-    }
 }
 
 #[tokio::test]
@@ -192,7 +129,7 @@ async fn only_a_secret_whose_primary_is_elsewhere_is_a_replica() {
     ] {
         let mut client = MockSecretsClient::new();
         let found = SecretVersion { arn: arn.to_owned(), ..version("v1", &[CURRENT]) };
-        client.expect_get().once().returning(move |_, _| Ok(found.clone()));
+        expect_reads(&mut client, [(Select::Current, Ok(found)), (id(&slot(1)), Err(missing()))]);
         client.expect_put().once().returning(|_| Err(CallError::answered(400, "InvalidParameterException")));
         client.expect_primary_region().once().returning(|_| Ok(Some(primary.to_owned())));
         let backend = backend(client, Concurrency::Optimistic);
@@ -206,34 +143,10 @@ async fn only_a_secret_whose_primary_is_elsewhere_is_a_replica() {
 async fn what_is_too_large_with_its_nonce_is_not_put() {
     let backend = backend(MockSecretsClient::new(), Concurrency::Strict);
     let limit = backend.capabilities().max_payload.unwrap();
-    assert_eq!(limit, MAX_VALUE - ksm_storage_core::NONCE_LEN);
+    assert_eq!(limit, MAX_VALUE - NONCE_LEN);
     let payload = Payload::from("x".repeat(limit + 1));
     let error = backend.store(&Version::new("v1"), &payload).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotApplied));
-}
-
-#[tokio::test]
-async fn a_strict_write_is_staged_and_moved_once() {
-    for refused in [false, true] {
-        let mut client = MockSecretsClient::new();
-        client
-            .expect_put()
-            .withf(|put| put.label.is_some())
-            .once()
-            .returning(|put| Ok(PutReply { id: put.token.clone(), labels: vec!["staged".to_owned()] }));
-        let moved = move |_: &_| {
-            if refused { Err(CallError::answered(400, "InvalidParameterException")) } else { Ok(()) }
-        };
-        client
-            .expect_move_current()
-            .withf(|request| request.from == "v1" && request.to == slot::id(&Version::new("v1"), 1))
-            .once()
-            .returning(moved);
-        client.expect_get().times(usize::from(refused)).returning(|_, _| Ok(version("v2", &[CURRENT])));
-        let backend = backend(client, Concurrency::Strict);
-        let stored = backend.store(&Version::new("v1"), &Payload::from("{}")).await.unwrap();
-        assert_eq!(matches!(stored, StoreOutcome::Conflict { .. }), refused, "{stored:?}");
-    }
 }
 
 #[tokio::test]
@@ -253,115 +166,265 @@ async fn the_full_arn_is_used_once_it_is_known() {
     backend.load().await.unwrap();
 }
 
-/// A strict put that starts the secret, whose answer shows these labels.
+#[tokio::test]
+async fn version_quota_is_not_retryable() {
+    let mut client = MockSecretsClient::new();
+    client.expect_put().once().returning(|_| Err(CallError::answered(400, "LimitExceededException")));
+    expect_reads(&mut client, [(id(&slot(1)), Err(missing()))]);
+    let error = store(client).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::QuotaExceeded, Outcome::NotApplied));
+    assert!(!error.is_retryable());
+}
+
+#[tokio::test]
+async fn unsent_put_is_not_applied() {
+    for failure in [Failure::NotBuilt("no"), Failure::NoCredentials("none")] {
+        let mut client = MockSecretsClient::new();
+        client.expect_put().once().returning(move |_| Err(CallError::new(failure)));
+        assert_eq!(store(client).await.unwrap_err().outcome(), Outcome::NotApplied);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_check_leaves_write_committed() {
+    let refused = CallError::answered(400, "AccessDeniedException");
+    // A refusal is final; what may pass is tried again until the time limit.
+    for (error, once) in [
+        (refused, true),
+        (CallError::new(Failure::Unreadable), true),
+        (CallError::new(Failure::TimedOut), false),
+        (CallError::answered(400, "ThrottlingException"), false),
+    ] {
+        let mut client = MockSecretsClient::new();
+        client.expect_put().once().returning(|put| Ok(acknowledged(put)));
+        let times = if once { 1..=1 } else { 2..=8 };
+        client.expect_get().times(times).returning(move |_, _| Err(error.clone()));
+        let committed = store(client).await.unwrap();
+        assert!(
+            matches!(committed, StoreOutcome::Committed { displaced: Displaced::Unverified, .. }),
+            "{committed:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn unanswered_put_is_looked_up() {
+    // Nothing there yet: it may still arrive.
+    let mut client = MockSecretsClient::new();
+    client.expect_put().once().returning(|_| Err(CallError::new(Failure::Disconnected)));
+    expect_reads(&mut client, [(id(&slot(1)), Err(missing()))]);
+    assert_eq!(store(client).await.unwrap_err().outcome(), Outcome::Unknown);
+
+    // Another's bytes, which are current.
+    let mut client = MockSecretsClient::new();
+    client.expect_put().once().returning(|_| Err(CallError::new(Failure::Disconnected)));
+    expect_reads(&mut client, [(id(&slot(1)), Ok(version(&slot(1), &[CURRENT])))]);
+    let conflict = store(client).await.unwrap();
+    let StoreOutcome::Conflict { current: Some(current), applied_if } = conflict else {
+        panic!("{conflict:?}")
+    };
+    assert_eq!((current.version().as_str(), applied_if), (&*slot(1), Vec::new()));
+}
+
+/// A put that is answered with `error`; its own bytes are in its slot.
+async fn carried_out_and_answered(error: CallError) -> StoreOutcome {
+    let sent = Arc::new(Mutex::new(None));
+    let mut client = MockSecretsClient::new();
+    let keep = Arc::clone(&sent);
+    client.expect_put().once().returning(move |put| {
+        *keep.lock().unwrap() = Some(put.value.clone());
+        Err(error.clone())
+    });
+    let mut order = Sequence::new();
+    client.expect_get().once().in_sequence(&mut order).returning(move |_, select| {
+        assert_eq!(*select, id(&slot(1)));
+        let value = sent.lock().unwrap().clone().unwrap();
+        Ok(SecretVersion { value, ..version(&slot(1), &[CURRENT]) })
+    });
+    client.expect_get().once().in_sequence(&mut order).returning(|_, select| {
+        assert_eq!(*select, id("v1"));
+        Ok(version("v1", &[PREVIOUS]))
+    });
+    store(client).await.unwrap()
+}
+
+#[tokio::test]
+async fn own_bytes_are_own_write() {
+    for error in [
+        CallError::new(Failure::TimedOut),
+        CallError::answered(400, "ResourceExistsException"),
+        CallError::answered(400, "LimitExceededException"),
+        CallError { unanswered: true, ..CallError::answered(400, "ThrottlingException") },
+    ] {
+        let committed = carried_out_and_answered(error).await;
+        assert!(
+            matches!(committed, StoreOutcome::Committed { displaced: Displaced::Nothing, .. }),
+            "{committed:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn refusal_after_silence_is_unknown() {
+    let mut client = MockSecretsClient::new();
+    client.expect_put().once().returning(|_| {
+        Err(CallError { unanswered: true, ..CallError::answered(400, "ThrottlingException") })
+    });
+    expect_reads(&mut client, [(id(&slot(1)), Err(missing()))]);
+    let error = store(client).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Throttled, Outcome::Unknown));
+}
+
+fn strict(mut client: MockSecretsClient, moved: Result<(), CallError>) -> AwsSecretBackend {
+    client
+        .expect_put()
+        .withf(|put| put.label.is_some())
+        .once()
+        .returning(|put| Ok(PutReply { id: put.token.clone(), labels: vec!["staged".to_owned()] }));
+    client
+        .expect_move_current()
+        .withf(|request| request.from == "v1" && request.to == slot(1))
+        .once()
+        .returning(move |_| moved.clone());
+    backend(client, Concurrency::Strict)
+}
+
+#[tokio::test]
+async fn strict_write_is_two_calls() {
+    let backend = strict(MockSecretsClient::new(), Ok(()));
+    let stored = backend.store(&Version::new("v1"), &Payload::from("{}")).await.unwrap();
+    assert_eq!(stored, StoreOutcome::committed(Version::new(slot(1))));
+}
+
+#[tokio::test]
+async fn refused_move_is_looked_into() {
+    let after = Version::new(slot(1)).slot(1).as_str().to_owned();
+    let token = |labels: &[&str]| (id(&slot(1)), Ok(version(&slot(1), labels)));
+    let successor =
+        |found: bool| (id(&after), if found { Ok(version(&after, &[CURRENT])) } else { Err(missing()) });
+    let base = |labels: &[&str]| (id("v1"), Ok(version("v1", labels)));
+    let sibling = |labels: &[&str]| (id(&slot(2)), Ok(version(&slot(2), labels)));
+    let refused = CallError::answered(400, "InvalidParameterException");
+    let denied = CallError::answered(400, "AccessDeniedException");
+    let lost = CallError::new(Failure::TimedOut);
+    for (error, reads, committed, outcome) in [
+        (&refused, vec![token(&[CURRENT])], true, None),
+        (&refused, vec![token(&[PREVIOUS])], true, None),
+        (&refused, vec![token(&[]), successor(true)], true, None),
+        (&refused, vec![token(&[]), successor(false), base(&[PREVIOUS])], false, None),
+        (&refused, vec![token(&[]), successor(false), base(&[]), sibling(&[CURRENT])], false, None),
+        (
+            &refused,
+            vec![token(&[]), successor(false), base(&[]), (id(&slot(2)), Err(missing()))],
+            false,
+            Some(Outcome::Unknown),
+        ),
+        (&denied, vec![token(&[CURRENT])], true, None),
+        (&denied, vec![token(&[]), successor(false)], false, Some(Outcome::NotApplied)),
+        (&lost, vec![token(&[]), successor(true)], true, None),
+        (&lost, vec![token(&[]), successor(false)], false, Some(Outcome::Unknown)),
+        (&lost, vec![(id(&slot(1)), Err(lost.clone()))], false, Some(Outcome::Unknown)),
+    ] {
+        let mut client = MockSecretsClient::new();
+        let told = format!("{error:?} {reads:?}");
+        expect_reads(&mut client, reads);
+        let backend = strict(client, Err(error.clone()));
+        let stored = backend.store(&Version::new("v1"), &Payload::from("{}")).await;
+        assert_eq!(stored.as_ref().err().map(ksm_storage_core::Error::outcome), outcome, "{told}");
+        match stored {
+            Ok(StoreOutcome::Conflict { applied_if, .. }) => {
+                assert!(!committed, "{told}");
+                // The version that was staged, and those that would be built on it.
+                assert_eq!((applied_if[0].as_str(), applied_if[1].as_str()), (&*slot(1), &*after));
+            }
+            Ok(StoreOutcome::Committed { .. }) => assert!(committed, "{told}"),
+            Err(_) => {}
+        }
+    }
+}
+
+/// A strict put of a first value, whose answer shows these labels.
 async fn first_value(
     labels: &'static [&'static str],
-    took: Duration,
+    successor: Option<Result<SecretVersion, CallError>>,
 ) -> ksm_storage_core::Result<StoreOutcome> {
     let mut client = MockSecretsClient::new();
-    let clock = Arc::new(Later::default());
-    let late = Arc::clone(&clock);
     client.expect_put().once().returning(move |put| {
-        late.0.fetch_add(u64::try_from(took.as_millis()).unwrap(), Ordering::Relaxed);
         Ok(PutReply { id: put.token.clone(), labels: labels.iter().map(|&label| label.to_owned()).collect() })
     });
-    let id = "ksm".parse().unwrap();
-    let backend = AwsSecretBackend::with_clock(Arc::new(client), id, "us-east-1", Concurrency::Strict, clock);
-    backend.store(&Version::new(NO_VALUE), &Payload::from("{}")).await
-}
-
-/// A clock that stands still until it is put on.
-#[derive(Debug, Default)]
-struct Later(AtomicU64);
-
-#[async_trait::async_trait]
-impl Clock for Later {
-    fn now(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed))
-    }
-
-    async fn sleep(&self, _: Duration) {}
-
-    async fn alarm(&self, _: Duration) {}
-
-    fn random(&self) -> u64 {
-        0
-    }
+    let next = Version::new(NO_VALUE).slot(1).slot(1);
+    expect_reads(&mut client, successor.map(|answer| (id(next.as_str()), answer)));
+    backend(client, Concurrency::Strict).store(&Version::new(NO_VALUE), &Payload::from("{}")).await
 }
 
 #[tokio::test]
-async fn a_first_value_is_current_at_once_however_long_its_put_took() {
-    for took in [Duration::ZERO, Duration::from_secs(10)] {
-        let stored = first_value(&[CURRENT, "staged"], took).await.unwrap();
-        assert!(matches!(stored, StoreOutcome::Committed { .. }), "{stored:?}");
-    }
+async fn first_value_is_current_at_once() {
+    let stored = first_value(&[CURRENT, "staged"], None).await.unwrap();
+    assert!(matches!(stored, StoreOutcome::Committed { .. }), "{stored:?}");
 }
 
 #[tokio::test]
-async fn a_first_value_that_shows_no_label_may_have_been_current() {
-    let error = first_value(&[], Duration::ZERO).await.unwrap_err();
+async fn unlabelled_first_value_is_looked_into() {
+    let stored = first_value(&[], Some(Ok(version("next", &[])))).await.unwrap();
+    assert!(matches!(stored, StoreOutcome::Committed { .. }), "{stored:?}");
+    let error = first_value(&[], Some(Err(missing()))).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Conflict, Outcome::Unknown));
 }
 
 #[tokio::test]
-async fn a_stager_that_took_long_does_not_move_the_label() {
-    for (took, moves) in [(999, 1), (1000, 0)] {
-        let mut client = MockSecretsClient::new();
-        let clock = Arc::new(Later::default());
-        let late = Arc::clone(&clock);
-        client.expect_put().once().returning(move |put| {
-            late.0.fetch_add(took, Ordering::Relaxed);
-            Ok(PutReply { id: put.token.clone(), labels: vec!["staged".to_owned()] })
-        });
-        client.expect_move_current().times(moves).returning(|_| Ok(()));
-        let id = "ksm".parse().unwrap();
-        let backend =
-            AwsSecretBackend::with_clock(Arc::new(client), id, "us-east-1", Concurrency::Strict, clock);
-        let stored = backend.store(&Version::new("v1"), &Payload::from("{}")).await.unwrap();
-        let conflict = matches!(stored, StoreOutcome::Conflict { current: None });
-        assert_eq!(conflict, moves == 0, "{stored:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_slot_that_cannot_be_looked_into_is_not_taken_for_free() {
+async fn unreadable_slot_is_not_free() {
     let mut client = MockSecretsClient::new();
     client.expect_put().once().returning(|_| Err(CallError::answered(400, "ResourceExistsException")));
-    client.expect_get().returning(|_, select| match select {
-        Select::Current => Ok(version("v1", &[CURRENT])),
-        _ => Err(CallError::answered(400, "AccessDeniedException")),
-    });
-    assert_eq!(store(client).await.unwrap_err().kind(), ErrorKind::AccessDenied);
+    let denied = CallError::answered(400, "AccessDeniedException");
+    expect_reads(&mut client, [(id(&slot(1)), Err(denied))]);
+    let error = store(client).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::AccessDenied, Outcome::Unknown));
 }
 
-#[tokio::test]
-async fn only_the_first_value_of_a_secret_displaces_nothing_where_nothing_is_previous() {
-    let (missing, denied) = ("ResourceNotFoundException", "AccessDeniedException");
-    for (expected, code, nothing) in
-        [(NO_VALUE, missing, true), (NO_VALUE, denied, false), ("v1", missing, false)]
+#[tokio::test(start_paused = true)]
+async fn only_first_values_displace_nothing_unseen() {
+    let denied = CallError::answered(400, "AccessDeniedException");
+    for (expected, error, nothing) in
+        [(NO_VALUE, missing(), true), (NO_VALUE, denied, false), ("v1", missing(), false)]
     {
         let mut client = MockSecretsClient::new();
         client.expect_put().once().returning(|put| Ok(acknowledged(put)));
-        client.expect_get().once().returning(move |_, _| Err(CallError::answered(400, code)));
+        client.expect_get().returning(move |_, _| Err(error.clone()));
         let backend = backend(client, Concurrency::Optimistic);
         let stored = backend.store(&Version::new(expected), &Payload::from("{}")).await.unwrap();
         let StoreOutcome::Committed { displaced, .. } = stored else { panic!("{stored:?}") };
-        let wanted = if nothing { Displaced::Nothing } else { Displaced::Unverified };
-        assert_eq!(displaced, wanted, "{expected} {code}");
+        assert_eq!(displaced, if nothing { Displaced::Nothing } else { Displaced::Unverified }, "{expected}");
     }
 }
 
-#[tokio::test]
-async fn where_nothing_more_can_be_learnt_of_what_was_displaced_nothing_more_is_read() {
-    let token = slot::id(&Version::new("v1"), 1);
-    for (previous, gets) in [("v1", 1), (&*token, 1), ("another", 2)] {
+/// The check reads the labels of the base first, and stops where nothing more can be learnt.
+#[tokio::test(start_paused = true)]
+async fn check_reads_what_can_decide() {
+    let base = |labels: &[&str]| (id("v1"), Ok(version("v1", labels)));
+    let previous = |of: &str| (Select::Previous, Ok(version(of, &[PREVIOUS])));
+    let other = |labels: &[&str]| (id("other"), Ok(version("other", labels)));
+    let token = |labels: &[&str]| (id(&slot(1)), Ok(version(&slot(1), labels)));
+    let descendant = Version::new(slot(1)).slot(3).as_str().to_owned();
+    for (reads, displaced) in [
+        (vec![base(&[PREVIOUS])], Some(false)),
+        (vec![base(&[]), previous(&slot(1))], None),
+        (vec![base(&[]), previous(&descendant)], None),
+        (vec![base(&[]), previous("other"), other(&[PREVIOUS]), token(&[CURRENT])], Some(true)),
+        // Stale reads of the label, and then one that is not.
+        (vec![base(&[]), previous("v1"), base(&[]), previous(&slot(1))], None),
+        (vec![base(&[]), previous("other"), other(&[]), base(&[PREVIOUS])], Some(false)),
+    ] {
+        let told = format!("{reads:?}");
         let mut client = MockSecretsClient::new();
         client.expect_put().once().returning(|put| Ok(acknowledged(put)));
-        let read = previous.to_owned();
-        client.expect_get().times(gets).returning(move |_, _| Ok(version(&read, &[PREVIOUS])));
+        expect_reads(&mut client, reads);
         let stored = store(client).await.unwrap();
-        let StoreOutcome::Committed { displaced, .. } = stored else { panic!("{stored:?}") };
-        let wanted = if previous == "v1" { Displaced::Nothing } else { Displaced::Unverified };
-        assert_eq!(displaced, wanted);
+        let StoreOutcome::Committed { displaced: found, .. } = stored else { panic!("{stored:?}") };
+        let matches = match displaced {
+            None => found == Displaced::Unverified,
+            Some(false) => found == Displaced::Nothing,
+            Some(true) => matches!(&found, Displaced::Foreign { version, .. } if version.as_str() == "other"),
+        };
+        assert!(matches, "{told}: {found:?}");
     }
 }

@@ -112,14 +112,15 @@ pub trait SecretsClient: fmt::Debug + Send + Sync + 'static {
     /// `GetSecretValue`.
     async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError>;
 
-    /// `PutSecretValue`. It may be sent several times, with the same token and value.
+    /// `PutSecretValue`. It may be sent several times, with the same token and value; [`CallError::unanswered`] must then
+    /// tell whether every request that was sent was refused.
     async fn put(&self, put: &Put) -> Result<PutReply, CallError>;
 
     /// `CreateSecret`. It may be sent several times, with the same token and value.
     async fn create(&self, create: &Create) -> Result<(), CallError>;
 
-    /// `UpdateSecretVersionStage`. It is sent once: a second request would be refused if the first one had been
-    /// carried out and its reply lost.
+    /// `UpdateSecretVersionStage`. If it is sent several times, [`CallError::unanswered`] must tell whether every request
+    /// was refused.
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError>;
 
     /// The region of the secret that this one is a replica of, by `DescribeSecret`. It is asked for nothing but to
@@ -138,8 +139,8 @@ pub struct CallError {
     pub status: Option<u16>,
     /// The service's name for the request, for AWS support.
     pub request_id: Option<String>,
-    /// Whether a request of this call, of which there may be several, got no answer that refuses it: then it may have
-    /// been carried out, whatever the last answer says.
+    /// True if a request of this call, of which there may be several, was sent and got no answer that refuses it: it may
+    /// have been carried out, whatever the last answer says. Requests that were never sent do not count.
     pub unanswered: bool,
 }
 

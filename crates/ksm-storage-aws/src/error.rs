@@ -1,6 +1,6 @@
 //! One mapping from what a call came to, to what the caller is told.
 
-use ksm_storage_core::{Absence, Error, ErrorKind, Location, Outcome};
+use ksm_storage_core::{Absence, Error, ErrorKind, Location, Outcome, shell_word};
 
 use crate::{
     SecretId,
@@ -57,7 +57,8 @@ fn by_failure(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<Stri
 /// By the error code, and where that says nothing by the status.
 fn answered(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String>) {
     use ErrorKind::{
-        AccessDenied, Credentials, InvalidArgument, NotFound, Throttled, Unavailable, Unexpected,
+        AccessDenied, Credentials, InvalidArgument, NotFound, QuotaExceeded, Throttled, Unavailable,
+        Unexpected,
     };
     use Outcome::{NotApplied, Unknown};
     let hint = |text: &str| Some(text.to_owned());
@@ -115,7 +116,7 @@ fn answered(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String
             (Throttled, NotApplied, hint("the account's quota for this call is used up: call less often"))
         }
         "LimitExceededException" => (
-            Throttled,
+            QuotaExceeded,
             NotApplied,
             hint(
                 "a secret keeps every version for 24 hours, and about 100 of them: write less often, and wait until \
@@ -155,7 +156,7 @@ pub(crate) fn absence(id: &SecretId, answer: CallError) -> Absence {
     let mut absence = Absence::new("the secret does not exist in this region, or has no value").with_hint(format!(
         "check name and region, or create it: aws secretsmanager create-secret --name {} --secret-string '{{}}'; if it \
          exists, store a value with put-secret-value",
-        if id.is_arn() { "NAME" } else { id.name() }
+        if id.is_arn() { "NAME".to_owned() } else { shell_word(id.name()) }
     ));
     if let Some(code) = answer.code {
         absence = absence.with_code(code);
@@ -195,7 +196,7 @@ mod tests {
             (400, "DecryptionFailure", AccessDenied, NotApplied, "kms:Decrypt"),
             (400, "EncryptionFailure", AccessDenied, NotApplied, "kms:GenerateDataKey"),
             (500, "InternalServiceError", Unavailable, Unknown, ""),
-            (400, "LimitExceededException", Throttled, NotApplied, "24 hours"),
+            (400, "LimitExceededException", QuotaExceeded, NotApplied, "24 hours"),
             (400, "ResourceExistsException", Conflict, NotApplied, ""),
             (400, "AccessDeniedException", AccessDenied, NotApplied, "secretsmanager:PutSecretValue"),
             (400, "ThrottlingException", Throttled, NotApplied, "quota"),

@@ -15,8 +15,8 @@
 //! # }
 //! ```
 //!
-//! Opening reads the secret once; a write reads it, puts it if nobody else has meanwhile, and looks whether a program that
-//! knows nothing of this project was displaced. [`Concurrency`] says how that is done, and what it needs.
+//! Opening reads the secret once; a write reads it, puts it if nobody else has meanwhile, and looks for a version of a
+//! foreign program that it may have displaced. [`Concurrency`] says how that is done, and what it needs.
 //!
 //! # Map
 //! | for | there is |
@@ -24,6 +24,7 @@
 //! | opening a storage, with credentials and region found | [`AwsSecretStorage`], then [`AwsStorageBuilder`] |
 //! | naming a secret | [`SecretId`] |
 //! | choosing how writers exclude each other | [`Concurrency`] |
+//! | telling whether one version was built on another | [`AwsSecretBackend::descends`] |
 //! | a client of your own below the backend | [`AwsSecretBackend::new`], [`SecretsClient`], [`SdkClient`] |
 //! | tests without AWS | the crate `ksm-storage-emulator` |
 //!
@@ -47,14 +48,17 @@ mod builder;
 mod client;
 mod concurrency;
 mod credentials;
+mod descent;
 mod error;
 mod http;
 mod interceptors;
 mod modes;
+mod protocol;
 mod region;
 mod sdk;
 mod secret_id;
 mod slot;
+mod store;
 
 pub use backend::AwsSecretBackend;
 pub use builder::AwsStorageBuilder;
@@ -62,6 +66,7 @@ pub use client::{
     CallError, Create, Failure, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient, Select,
 };
 pub use concurrency::Concurrency;
+pub use descent::Descent;
 pub use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
 pub use modes::AwsSecretStorage;
 pub use sdk::SdkClient;

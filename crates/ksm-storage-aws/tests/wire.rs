@@ -233,7 +233,7 @@ async fn the_version_quota_is_not_tried_again() {
     let storage = builder(&server).open().await.unwrap();
     server.emulator().deny(Action::PutSecretValue, "LimitExceededException");
     let error = storage.set(ConfigKey::Url, "x").await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Throttled, Outcome::NotApplied));
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::QuotaExceeded, Outcome::NotApplied));
     assert!(error.to_string().contains("24 hours"), "{error}");
     assert_eq!(server.emulator().calls(Action::PutSecretValue), 1);
 }

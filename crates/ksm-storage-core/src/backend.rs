@@ -3,7 +3,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, text::write_line};
 
 /// Where a configuration lives: the kind of backend and the address within it. Never a secret.
 ///
@@ -37,7 +37,8 @@ impl Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.kind, self.address)
+        write!(f, "{}://", self.kind)?;
+        write_line(f, &self.address)
     }
 }
 
@@ -60,15 +61,18 @@ impl Version {
     }
 }
 
+/// On one line: another program may have chosen a name with line breaks.
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        let mut line = String::new();
+        write_line(&mut line, &self.0)?;
+        f.pad(&line)
     }
 }
 
 impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Version({})", self.0)
+        write!(f, "Version({self})")
     }
 }
 
@@ -285,6 +289,9 @@ pub enum StoreOutcome {
     Conflict {
         /// What is stored, if the backend had to read it to know: the caller need not read it again.
         current: Option<Stored>,
+        /// Versions that would prove the opposite: if one of them is current later, this store has taken effect after
+        /// all. They matter where a network can deliver a request late and twice; elsewhere there are none.
+        applied_if: Vec<Version>,
     },
 }
 
@@ -293,16 +300,30 @@ impl StoreOutcome {
     pub fn committed(version: Version) -> Self {
         Self::Committed { version, displaced: Displaced::Nothing }
     }
+
+    /// A conflict with `current`, of a store that will never take effect.
+    pub fn conflict(current: impl Into<Option<Stored>>) -> Self {
+        Self::Conflict { current: current.into(), applied_if: Vec::new() }
+    }
 }
 
-/// Whether a commit displaced a version of a writer who does not follow the backend's protocol.
+/// The version that a commit displaced: one that was current, and that the commit was not based on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Displaced {
-    /// No. With [`Writes::Exact`] always.
+    /// None. With [`Writes::Exact`] always.
     Nothing,
-    /// The check was refused, failed, or could not decide. The write is good all the same: a warning is logged.
+    /// The check was refused, failed, or could not decide. The write is good all the same: a warning is logged, and
+    /// [`Snapshot::verification`](crate::Snapshot::verification) tells.
     Unverified,
-    /// Yes, this one: stored between the load and the store, or displaced by a writer that was killed before it could tell.
+    /// One of a writer of this project, which a foreign write or a rollback had cut off from the commit's base.
+    Cooperative {
+        /// The version that is no longer current.
+        version: Version,
+        /// A command that shows its content to an operator, where there is one.
+        inspect: Option<String>,
+    },
+    /// One of a foreign writer: stored between the load and the store, or displaced by a writer that was killed before it
+    /// could tell.
     Foreign {
         /// The version that is no longer current.
         version: Version,

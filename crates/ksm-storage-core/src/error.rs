@@ -32,8 +32,9 @@ pub enum ErrorKind {
     Conflict,
     /// No usable credentials, or expired ones. Nothing was sent in the caller's name: fix the credentials.
     Credentials,
-    /// The write was made, but a version that a foreign writer had stored was displaced, by it or by a writer that was
-    /// killed before it could tell. That version is named by [`Error::displaced`]; look at it and apply again by hand what must not be lost.
+    /// The write was made, but a version was displaced that it was not based on: one of a foreign writer, or one of this
+    /// project that a foreign write or a rollback had cut off. [`Error::displaced`] names it; look at it, and apply again
+    /// by hand what must not be lost. On a file, the write of a writer that was killed may have displaced it.
     Displaced,
     /// The call can never work as it stands: a malformed name, contradicting options, a write from inside a
     /// change. Correct the program or its settings.
@@ -43,6 +44,8 @@ pub enum ErrorKind {
     InvalidConfig,
     /// The store, or a value in it, does not exist. Create it, or correct its name.
     NotFound,
+    /// The store accepts no further write for hours or days. Write less often.
+    QuotaExceeded,
     /// The storage was opened read-only, or its backend never writes.
     ReadOnly,
     /// The caller's own change refused to be stored: see [`Error::refused`].
@@ -75,6 +78,7 @@ impl ErrorKind {
             Self::InvalidArgument => "invalid_argument",
             Self::InvalidConfig => "invalid_config",
             Self::NotFound => "not_found",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::ReadOnly => "read_only",
             Self::Refused => "refused",
             Self::Runtime => "runtime",
@@ -92,10 +96,11 @@ impl ErrorKind {
             Self::AccessDenied => "access denied",
             Self::Conflict => "conflict",
             Self::Credentials => "no usable credentials",
-            Self::Displaced => "foreign version displaced",
+            Self::Displaced => "version displaced",
             Self::InvalidArgument => "invalid argument",
             Self::InvalidConfig => "invalid configuration document",
             Self::NotFound => "not found",
+            Self::QuotaExceeded => "quota exceeded",
             Self::ReadOnly => "read-only",
             Self::Refused => "refused",
             Self::Runtime => "no runtime",
@@ -300,7 +305,7 @@ impl Error {
         self.0.location.as_ref()
     }
 
-    /// The foreign version that was displaced; only with [`ErrorKind::Displaced`].
+    /// The version that was displaced; only with [`ErrorKind::Displaced`].
     pub fn displaced(&self) -> Option<&Version> {
         self.0.displaced.as_ref()
     }
@@ -413,13 +418,14 @@ mod tests {
 
     #[test]
     fn what_may_be_tried_again_is_said_by_kind() {
-        use ErrorKind::{AccessDenied, Conflict, Displaced, Throttled, Timeout, Unavailable};
+        use ErrorKind::{AccessDenied, Conflict, Displaced, QuotaExceeded, Throttled, Timeout, Unavailable};
         for (kind, retryable) in [
             (Conflict, true),
             (Throttled, true),
             (Timeout, true),
             (Unavailable, true),
             (AccessDenied, false),
+            (QuotaExceeded, false),
             (Displaced, false),
         ] {
             assert_eq!(Error::new(kind, "why").is_retryable(), retryable, "{kind:?}");

@@ -63,6 +63,7 @@ mod schedules;
 mod snapshot;
 mod storage;
 mod sync;
+mod text;
 
 pub use backend::{
     Absence, Capabilities, Displaced, Location, Payload, StorageBackend, StoreOutcome, Stored, Version,
@@ -75,5 +76,6 @@ pub use error::{Error, ErrorKind, Operation, Outcome, Result};
 pub use key::ConfigKey;
 pub use nonce::{NONCE_LEN, append_nonce, read_nonce, strip_nonce};
 pub use secrecy::{ExposeSecret, SecretString};
-pub use snapshot::{SecretRef, Snapshot};
+pub use snapshot::{SecretRef, Snapshot, Verification};
 pub use storage::{ConfigStorage, ConfigStorageBuilder};
+pub use text::shell_word;

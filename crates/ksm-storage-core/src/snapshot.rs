@@ -30,11 +30,24 @@ pub struct Snapshot(Arc<Content>);
 pub(crate) struct Content {
     pub(crate) version: Version,
     pub(crate) document: ConfigDocument,
+    pub(crate) verification: Verification,
+}
+
+/// Result of the check that follows a write, for what the write displaced.
+///
+/// A write that displaced something ends in [`ErrorKind::Displaced`](crate::ErrorKind::Displaced).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verification {
+    /// The version was not written by this handle or its clones, its write displaced nothing, or what it displaced was
+    /// reported.
+    Conclusive,
+    /// This handle or a clone wrote the version, and whether the write displaced something is not known.
+    Inconclusive,
 }
 
 impl Snapshot {
-    pub(crate) fn new(version: Version, document: ConfigDocument) -> Self {
-        Self(Arc::new(Content { version, document }))
+    pub(crate) fn new(version: Version, document: ConfigDocument, verification: Verification) -> Self {
+        Self(Arc::new(Content { version, document, verification }))
     }
 
     pub(crate) fn from_content(content: Arc<Content>) -> Self {
@@ -48,6 +61,11 @@ impl Snapshot {
     /// The store event that made this content current.
     pub fn version(&self) -> &Version {
         &self.0.version
+    }
+
+    /// Result of the check that followed the write of this version, if this handle wrote it.
+    pub fn verification(&self) -> Verification {
+        self.0.verification
     }
 
     /// The content. Clone it to have one that can be changed.
@@ -130,7 +148,11 @@ mod tests {
     use super::*;
 
     fn snapshot(json: &str) -> Snapshot {
-        Snapshot::new(Version::new("v7"), ConfigDocument::parse(json.as_bytes()).unwrap())
+        Snapshot::new(
+            Version::new("v7"),
+            ConfigDocument::parse(json.as_bytes()).unwrap(),
+            Verification::Conclusive,
+        )
     }
 
     #[test]

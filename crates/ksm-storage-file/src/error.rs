@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use ksm_storage_core::{Error, ErrorKind};
+use ksm_storage_core::{Error, ErrorKind, shell_word};
 
 /// What the system said when asked to do `doing` with `path`, before anything was changed.
 pub(crate) fn failed(doing: &str, path: &Path, error: io::Error) -> Error {
@@ -32,7 +32,7 @@ pub(crate) fn failed(doing: &str, path: &Path, error: io::Error) -> Error {
 
 /// `path` as one word of a shell command.
 pub(crate) fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+    shell_word(&path.display().to_string())
 }
 
 #[cfg(test)]

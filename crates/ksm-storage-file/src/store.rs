@@ -21,7 +21,7 @@ use crate::{
     version::of_file,
 };
 
-const CONFLICT: StoreOutcome = StoreOutcome::Conflict { current: None };
+const CONFLICT: StoreOutcome = StoreOutcome::Conflict { current: None, applied_if: Vec::new() };
 
 pub(crate) fn store(
     path: &Path,
@@ -43,7 +43,7 @@ pub(crate) fn store(
     }
     let current = read::current(&place)?;
     if current.stored.version() != expected {
-        return Ok(StoreOutcome::Conflict { current: Some(current.stored) });
+        return Ok(StoreOutcome::conflict(current.stored));
     }
     if let Some(content) = &current.file {
         lock.keep_owner(&content.metadata);

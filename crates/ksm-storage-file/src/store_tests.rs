@@ -173,7 +173,7 @@ fn what_lands_before_the_check_is_a_conflict() {
     let (_folder, path) = one_file("old");
     let foreign = path.clone();
     let outcome = write_while(Step::Locked, &path, move || replace(&foreign, "foreign", 0o600));
-    let StoreOutcome::Conflict { current: Some(current) } = outcome else { panic!("{outcome:?}") };
+    let StoreOutcome::Conflict { current: Some(current), .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(current.payload(), Some(&"foreign".into()));
     assert_eq!(content(&path).as_deref(), Some("foreign"));
 }
@@ -232,12 +232,12 @@ fn a_file_removed_or_made_between_check_and_replacement_is_a_conflict() {
     let (folder, path) = one_file("old");
     let foreign = path.clone();
     let outcome = write_while(Step::Synced, &path, move || fs::remove_file(&foreign).unwrap());
-    assert_eq!(outcome, StoreOutcome::Conflict { current: None });
+    assert_eq!(outcome, StoreOutcome::conflict(None));
     assert_eq!(content(&path), None);
 
     let foreign = path.clone();
     let outcome = write_while(Step::Synced, &path, move || replace(&foreign, "foreign", 0o600));
-    assert_eq!(outcome, StoreOutcome::Conflict { current: None });
+    assert_eq!(outcome, StoreOutcome::conflict(None));
     assert_eq!(content(&path).as_deref(), Some("foreign"));
     assert_eq!(names(folder.path()), ["it's ksm.json", "it's ksm.json.lock"]);
 }
@@ -253,7 +253,7 @@ fn a_link_turned_while_the_lock_is_waited_for_is_a_conflict() {
         fs::remove_file(&turned).unwrap();
         symlink(&to, &turned).unwrap();
     });
-    assert_eq!(outcome, StoreOutcome::Conflict { current: None });
+    assert_eq!(outcome, StoreOutcome::conflict(None));
     assert_eq!((content(&path).as_deref(), content(&other).as_deref()), (Some("old"), Some("other")));
 }
 

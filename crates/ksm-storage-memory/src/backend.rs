@@ -108,7 +108,7 @@ impl StorageBackend for MemoryBackend {
         let mut state = self.lock();
         let current = state.stored();
         if current.version() != expected {
-            return Ok(StoreOutcome::Conflict { current: Some(current) });
+            return Ok(StoreOutcome::conflict(current));
         }
         state.version += 1;
         state.payload = Some(payload.clone());
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(made, StoreOutcome::committed(current.version().clone()));
         assert_ne!(*current.version(), before);
         let refused = backend.store(&before, &r#"{"a":2}"#.into()).await.unwrap();
-        assert_eq!(refused, StoreOutcome::Conflict { current: Some(current) });
+        assert_eq!(refused, StoreOutcome::conflict(current));
         assert_eq!(backend.read(), Some(r#"{"a":1}"#.into()));
     }
 

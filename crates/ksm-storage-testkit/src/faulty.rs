@@ -196,7 +196,7 @@ impl StorageBackend for FaultyBackend {
                 self.inner.store(expected, payload).await?;
                 Err(failed(Outcome::Unknown))
             }
-            Fault::Conflict => Ok(StoreOutcome::Conflict { current: None }),
+            Fault::Conflict => Ok(StoreOutcome::conflict(None)),
             Fault::Delay => {
                 self.clock.sleep(DELAY).await;
                 let stored = self.inner.store(expected, payload).await;

@@ -160,7 +160,7 @@ impl StorageBackend for Probe {
                 self.inner.store(expected, payload).await?;
                 Err(error)
             }
-            Some(StoreFault::Conflict) => Ok(StoreOutcome::Conflict { current: None }),
+            Some(StoreFault::Conflict) => Ok(StoreOutcome::conflict(None)),
             Some(StoreFault::Hang) => std::future::pending().await,
             Some(StoreFault::Displaced(displaced)) => match self.inner.store(expected, payload).await? {
                 StoreOutcome::Committed { version, .. } => Ok(StoreOutcome::Committed { version, displaced }),

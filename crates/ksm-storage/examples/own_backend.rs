@@ -38,7 +38,7 @@ impl StorageBackend for Row {
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         let mut row = self.0.lock().expect("no holder of it panics");
         if stored(&row).version() != expected {
-            return Ok(StoreOutcome::Conflict { current: Some(stored(&row)) });
+            return Ok(StoreOutcome::conflict(stored(&row)));
         }
         *row = (row.0 + 1, Some(payload.clone()));
         Ok(StoreOutcome::committed(stored(&row).version().clone()))

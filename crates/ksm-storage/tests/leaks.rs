@@ -118,7 +118,7 @@ async fn core_types(looked: &mut Looked) {
     let stored = Stored::present(Version::new("1"), payload.clone());
     looked.at(&payload);
     looked.at(stored.version());
-    looked.at(&StoreOutcome::Conflict { current: Some(stored.clone()) });
+    looked.at(&StoreOutcome::conflict(stored.clone()));
     looked.at(&stored);
     looked.at(&Displaced::Foreign { version: Version::new("1"), inspect: None });
     looked.at(&ConfigDocument::parse(canary("no document").as_bytes()).unwrap_err());
@@ -304,6 +304,7 @@ const KINDS: [ErrorKind; 16] = [
     ErrorKind::ReadOnly,
     ErrorKind::Refused,
     ErrorKind::Runtime,
+    ErrorKind::QuotaExceeded,
     ErrorKind::Throttled,
     ErrorKind::Timeout,
     ErrorKind::TooLarge,

@@ -1,51 +1,162 @@
-//! What a writer may get wrong, to show that the checker would see it.
+//! Faults to inject, to show that the model would find them.
 
-/// One rule of the protocol left out.
+use crate::{
+    protocol::{
+        Answer, Author, Displacement, Finding, Labels, Mode, Placement, Progress, Reason, Seen, Store,
+        Verdict,
+        displacement::CheckStep,
+        store::Step,
+        token_in_use::{Recovery, Tail, TailState},
+    },
+    service::Id,
+};
+
+/// A rule left out, or an old rule put back in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// None: as it should be.
-    Sound,
-    /// R0: puts carry no nonce.
+    /// None: the code as it is.
+    None,
+    /// P1: a slot in use is passed over if `AWSCURRENT`, read by label, is still on the base.
+    BaseByLabel,
+    /// P2a: a refused move is a conflict, without a look.
+    RefusedMoveIsConflict,
+    /// P2b: a put that is answered `ResourceExistsException` has met another writer's version.
+    ExistsIsAnothers,
+    /// P3: a staged version that is not current is passed over by a plain put.
+    PendingIsLeft,
+    /// P3: a displaced version is foreign, whatever its frame says.
+    EverythingIsForeign,
+    /// Puts carry no nonce.
     NoNonce,
-    /// R1: a put that nothing is known of is tried anew.
-    UnansweredIsConflict,
-    /// R1: an acknowledged put that is no longer current is tried anew.
-    SupersededIsConflict,
-    /// R1, in strict mode: a move is sent a second time when no reply came, and the refusal of that is believed.
-    MoveTwice,
-    /// R2: a taken slot is passed over at once.
-    NoWait,
-    /// R2: slots that were taken during the wait for another are passed over with it.
-    PassTakenMeanwhile,
-    /// R2: a stager moves however long its put took.
-    NeverSlow,
-    /// In strict mode: a first value, current at once, is given up because its put took long.
-    SlowBeforePromoted,
-    /// In strict mode: a first value that two others have followed is taken for one that never was current.
-    UnlabelledIsConflict,
-    /// R3: nobody looks at what was displaced.
-    NoVerification,
-    /// R3: the previous version is believed without a look at the current one.
-    BelievePrevious,
+    /// Bit 63 of the nonce does not tell a staged put.
+    NoBit,
+    /// Ownership of a put: one that is not found has not been applied.
+    MissingPutIsRefused,
+    /// Ownership of a move, step 1: the labels of the token are not looked at.
+    NoLookAtToken,
+    /// Step 2: a successor is no proof.
+    NoLookAtSuccessor,
+    /// Step 3: an unanswered move that shows no trace has not been applied.
+    UnansweredMoveIsRefused,
+    /// Step 4: a refused move without a trace is a conflict wherever `AWSPREVIOUS` is.
+    NoLookAtBase,
+    /// Memory: abandoned tokens are forgotten.
+    NoMemory,
+    /// Token in use, step 2: no walk.
+    NoWalk,
+    /// Step 3: the base is read before the walk.
+    BaseBeforeWalk,
+    /// Step 3: the base is not read.
+    BaseNotRead,
+    /// A first value that shows no label was never current.
+    UnlabelledFirstValueIsRefused,
+    /// No displacement check.
+    NoCheck,
+    /// Displacement, step 1: `AWSPREVIOUS` is believed by label.
+    PreviousByLabel,
+    /// Displacement, step 3: the token need not be current.
+    TokenNotRead,
 }
 
 impl Fault {
-    /// All but none.
-    pub(crate) const PLANTED: [Self; 11] = [
-        Self::NoNonce,
-        Self::UnansweredIsConflict,
-        Self::SupersededIsConflict,
-        Self::MoveTwice,
-        Self::NoWait,
-        Self::PassTakenMeanwhile,
-        Self::NeverSlow,
-        Self::SlowBeforePromoted,
-        Self::UnlabelledIsConflict,
-        Self::NoVerification,
-        Self::BelievePrevious,
-    ];
+    /// What the store concludes from the answer, with this fault in it.
+    pub(crate) fn answer(self, store: Store<Id>, answer: Answer<Id>) -> Progress<Store<Id>, Verdict<Id>> {
+        let conflict = Progress::Done(Verdict::Conflict { current: None, abandoned: None });
+        let missing = |answer: &Answer<Id>| matches!(answer, Answer::Missing);
+        let to = |step| Progress::Next(Store { step, ..store.clone() });
+        match (self, &store.step, &answer) {
+            (Self::RefusedMoveIsConflict, Step::Move, Answer::Conflict) => conflict,
+            (Self::ExistsIsAnothers, Step::FindPut(_), Answer::Found(seen)) => {
+                let author = match seen.author {
+                    Author::ThisStore => Author::Project(store.placement),
+                    author => author,
+                };
+                store.answer(Answer::Found(Seen { author, ..seen.clone() }))
+            }
+            (Self::MissingPutIsRefused, Step::FindPut(_), answer) if missing(answer) => {
+                Progress::Done(Verdict::NotApplied(Reason::Put))
+            }
+            (Self::NoLookAtToken, Step::FindMoved(_), _)
+            | (Self::NoLookAtSuccessor, Step::FindSuccessor(_), _) => store.answer(Answer::Missing),
+            (Self::UnansweredMoveIsRefused, Step::FindSuccessor(_), answer) if missing(answer) => {
+                Progress::Done(Verdict::NotApplied(Reason::Move))
+            }
+            (Self::NoLookAtBase, Step::FindBase, Answer::Found(seen)) => {
+                store.answer(Answer::Found(Seen { labels: Labels::Previous, ..seen.clone() }))
+            }
+            (Self::PendingIsLeft, Step::ReadBase(_), Answer::Found(seen))
+                if store.mode == Mode::Optimistic && seen.labels == Labels::Current =>
+            {
+                Progress::Next(Store { slot: store.slot + 1, step: Step::Put, ..store })
+            }
+            // The walk looks nowhere, and the base was read by label.
+            (Self::BaseByLabel | Self::NoWalk, Step::FindPut(_), Answer::Found(seen))
+                if store.placement == Placement::Plain
+                    && seen.author != Author::ThisStore
+                    && seen.labels != Labels::Current
+                    && store.base != Id::NO_VALUE =>
+            {
+                to(Step::ReadBase(Recovery::NextSlot(Placement::Plain)))
+            }
+            (Self::BaseBeforeWalk, Step::FindPut(_), Answer::Found(seen))
+                if store.placement == Placement::Plain
+                    && seen.author != Author::ThisStore
+                    && seen.labels != Labels::Current
+                    && store.base != Id::NO_VALUE =>
+            {
+                to(Step::ReadBase(Recovery::Blocked))
+            }
+            (Self::BaseBeforeWalk, Step::ReadBase(Recovery::Blocked), Answer::Found(seen))
+                if seen.labels == Labels::Current =>
+            {
+                let state = TailState::Left;
+                to(Step::Walk(Tail { id: store.token(), state }))
+            }
+            (Self::BaseBeforeWalk, Step::Walk(_), answer) if missing(answer) => {
+                match store.answer(Answer::Missing) {
+                    Progress::Next(store) if matches!(store.step, Step::ReadBase(_)) => {
+                        let labels = Labels::Current;
+                        let author = Author::Foreign;
+                        let base = Seen { id: store.base, labels, author };
+                        store.answer(Answer::Found(base))
+                    }
+                    progress => progress,
+                }
+            }
+            (Self::BaseNotRead, Step::ReadBase(_), Answer::Found(seen)) => {
+                store.answer(Answer::Found(Seen { labels: Labels::Current, ..seen.clone() }))
+            }
+            (Self::UnlabelledFirstValueIsRefused, Step::FindFirstSuccessor, _) => {
+                Progress::Done(Verdict::NotApplied(Reason::FirstValue))
+            }
+            _ => store.answer(answer),
+        }
+    }
 
-    pub(crate) fn nonces(self) -> bool {
-        self != Self::NoNonce
+    /// What the displacement check concludes from the answer, with this fault in it.
+    pub(crate) fn check(
+        self,
+        check: Displacement<Id>,
+        answer: Answer<Id>,
+    ) -> Progress<Displacement<Id>, Finding<Id>> {
+        match (self, &check.step, &answer) {
+            // The version that had the label before the base, read stale.
+            (Self::PreviousByLabel, CheckStep::Base, Answer::Found(_)) => {
+                Progress::Next(Displacement { step: CheckStep::Previous, ..check })
+            }
+            (Self::PreviousByLabel, CheckStep::Previous, Answer::Found(seen)) => {
+                if seen.id == check.base {
+                    Progress::Done(Finding::Nothing)
+                } else if seen.id == check.token {
+                    Progress::Done(Finding::Followed)
+                } else {
+                    Progress::Done(Finding::Displaced { version: seen.id, author: seen.author })
+                }
+            }
+            (Self::TokenNotRead, CheckStep::Token { displaced, author }, _) => {
+                Progress::Done(Finding::Displaced { version: *displaced, author: *author })
+            }
+            _ => check.answer(answer),
+        }
     }
 }

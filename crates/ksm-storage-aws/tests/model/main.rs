@@ -1,113 +1,227 @@
-//! The conditional write of `src/backend.rs`, checked in every order of its steps.
+//! The write protocol, explored in every order of its steps.
 //!
-//! A world is one secret and two or three writers that each add one to a counter; a [`Budget`] says what may befall them.
-//! Every reachable state is looked at ([`model`] has the promises). Time is abstract: the two seconds after which a taken
-//! slot counts as burnt pass only when every stager that holds it has moved, or has seen that it was slow, which is the
-//! protocol's one assumption.
+//! The code under test is `src/protocol` itself, compiled into this test with short IDs in place of UUIDs. A world is one
+//! secret, writers that each add to a counter, and a [`Budget`] of what may befall them: lost replies, requests delayed
+//! without limit or delivered twice with either reply seen, crashes, a foreign writer, a rollback. A read of a label may be
+//! stale by any amount; labels in reads by ID are fresh, or in [`ById::Stale`] as old as the version. Every reachable state
+//! is looked at, and [`model`] has the promises.
+//!
+//! Not modelled: the removal of old versions; stale *existence* in reads by ID; more than four slots of one version; somebody
+//! who takes tokens on purpose; refusals of moves other than that the base is not current; a put refused in one delivery and
+//! carried out in another; reads that fail; the time limits of calls; core's rollback rule, without which a writer here is
+//! more often misled. A move that was refused, and is carried out later because an operator has moved the label back to its
+//! base, is accepted: the documents name it.
+//!
+//! `KSM_MODEL_LONG=1` explores every pair under every budget, and three writers.
 #![allow(missing_docs, clippy::print_stdout, clippy::trivially_copy_pass_by_ref)]
 
 mod fault;
 mod model;
+#[path = "../../src/protocol/mod.rs"]
+#[expect(dead_code, reason = "requests that were never sent are not modelled")]
 mod protocol;
 mod service;
 mod world;
-mod writer;
+
+use std::time::Instant;
 
 use fault::Fault;
-use ksm_storage_aws::Concurrency::{self, Optimistic, Strict};
-use model::{BURNT, CONFLICT, DISPLACED, Protocol, UNKNOWN};
+use model::{ById, CONFLICT, DISPLACED, NEXT_SLOT, Protocol, UNKNOWN};
+use protocol::Mode::{self, Optimistic, PutOnly, Strict};
+use service::Service;
 use stateright::{Checker, DiscoveryClassification::Counterexample, HasDiscoveries, Model};
 use world::Budget;
 
-/// Nothing but the writers themselves.
-const CALM: Budget = Budget { lost: 0, late: 0, stale: 0, slow: 0, crash: 0, foreign: 0, rollback: 0 };
+/// Nothing but the writers themselves, and stale reads.
+const CALM: Budget =
+    Budget { lost: 0, late: 0, twice: 0, exists: 0, refused: 0, crash: 0, foreign: 0, rollback: 0 };
 
-const PAIRS: [&[Concurrency]; 3] = [&[Optimistic; 2], &[Strict; 2], &[Optimistic, Strict]];
-const TRIPLES: [&[Concurrency]; 4] =
-    [&[Optimistic; 3], &[Strict; 3], &[Optimistic, Strict, Strict], &[Optimistic, Optimistic, Strict]];
+/// Modes of the writers, and the writes that each makes.
+type Writers = &'static [(Mode, u8)];
+
+const PAIRS: [Writers; 4] = [
+    &[(Optimistic, 2), (Optimistic, 1)],
+    &[(Strict, 1), (Strict, 1)],
+    &[(Optimistic, 1), (Strict, 1)],
+    &[(Strict, 2), (Optimistic, 1)],
+];
+const PUT_ONLY: [Writers; 2] = [&[(PutOnly, 2), (PutOnly, 1)], &[(PutOnly, 1), (Strict, 1)]];
+const TRIPLES: [Writers; 4] = [
+    &[(Optimistic, 1), (Optimistic, 1), (Optimistic, 1)],
+    &[(Strict, 1), (Strict, 1), (Strict, 1)],
+    &[(Optimistic, 1), (Optimistic, 1), (Strict, 1)],
+    &[(Optimistic, 1), (Strict, 1), (Strict, 1)],
+];
+
+fn world(writers: Writers, budget: Budget) -> Protocol {
+    Protocol {
+        writers: writers.to_vec(),
+        service: Service::with_value(),
+        budget,
+        conflicts: 3,
+        by_id: ById::Fresh,
+        fault: Fault::None,
+    }
+}
+
+fn long() -> bool {
+    std::env::var_os("KSM_MODEL_LONG").is_some()
+}
 
 /// Explores everything. Returns the promises that are not kept, and what was reached.
-fn explore(
-    writers: &[Concurrency],
-    value: bool,
-    budget: Budget,
-    conflicts: u8,
-    fault: Fault,
-) -> (Vec<String>, Vec<&'static str>) {
-    let protocol = Protocol { writers: writers.to_vec(), value, budget, conflicts, fault };
+fn explore(protocol: Protocol) -> (Vec<String>, Vec<&'static str>) {
+    let start = Instant::now();
+    let name =
+        format!("{:?} {:?} {:?} {:?}", protocol.writers, protocol.budget, protocol.by_id, protocol.fault);
     let checker = protocol.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    println!("{} states in {:?}: {name}", checker.unique_state_count(), start.elapsed());
     let (broken, reached): (Vec<_>, Vec<_>) = checker
         .discoveries()
         .into_iter()
         .partition(|(name, _)| matches!(checker.discovery_classification(name), Counterexample));
     assert!(!broken.is_empty() || checker.is_done(), "not everything was looked at");
-    let told = |(name, path): (_, stateright::Path<_, _>)| format!("{name}: {:?}", path.into_actions());
-    (broken.into_iter().map(told).collect(), reached.into_iter().map(|(name, _)| name).collect())
+    let describe = |(name, path): (_, stateright::Path<_, _>)| format!("{name}: {:?}", path.into_actions());
+    (broken.into_iter().map(describe).collect(), reached.into_iter().map(|(name, _)| name).collect())
 }
 
 #[track_caller]
-fn assert_sound(writers: &[Concurrency], value: bool, budget: Budget, conflicts: u8, wanted: &[&str]) {
-    let (broken, reached) = explore(writers, value, budget, conflicts, Fault::Sound);
-    assert!(broken.is_empty(), "{writers:?}, {budget:?}: {broken:#?}");
+fn assert_sound(protocol: Protocol, wanted: &[&str]) {
+    let name = format!("{:?}, {:?}", protocol.writers, protocol.budget);
+    let (broken, reached) = explore(protocol);
+    assert!(broken.is_empty(), "{name}: {broken:#?}");
     for state in wanted {
-        assert!(reached.contains(state), "{writers:?}, {budget:?}: it never comes to this: {state}");
+        assert!(reached.contains(state), "{name}: not reached: {state}");
+    }
+}
+
+/// One fault of the surroundings at a time.
+const SINGLE: [Budget; 8] = [
+    Budget { lost: 1, ..CALM },
+    Budget { late: 1, ..CALM },
+    Budget { twice: 1, ..CALM },
+    Budget { exists: 1, ..CALM },
+    Budget { refused: 1, ..CALM },
+    Budget { crash: 1, ..CALM },
+    Budget { foreign: 1, ..CALM },
+    Budget { rollback: 1, ..CALM },
+];
+const DOUBLE: [Budget; 10] = [
+    Budget { twice: 1, rollback: 1, ..CALM },
+    Budget { late: 1, rollback: 1, ..CALM },
+    Budget { crash: 1, rollback: 1, ..CALM },
+    Budget { foreign: 1, rollback: 1, ..CALM },
+    Budget { lost: 1, crash: 1, ..CALM },
+    Budget { twice: 2, ..CALM },
+    Budget { late: 1, crash: 1, ..CALM },
+    Budget { late: 1, twice: 1, ..CALM },
+    Budget { foreign: 1, twice: 1, ..CALM },
+    Budget { foreign: 1, late: 1, ..CALM },
+];
+
+#[test]
+fn two_writers_keep_every_promise() {
+    for writers in PAIRS.into_iter().chain(PUT_ONLY) {
+        assert_sound(world(writers, CALM), &[CONFLICT]);
+        for budget in SINGLE {
+            // A foreign write makes every order of two writes that follow it a state of its own.
+            let wide = budget.foreign + budget.rollback > 0 && writers.iter().any(|&(_, writes)| writes > 1);
+            if !wide || long() {
+                assert_sound(world(writers, budget), &[]);
+            }
+        }
+    }
+    assert_sound(world(PAIRS[2], Budget { late: 1, ..CALM }), &[UNKNOWN]);
+    assert_sound(world(PAIRS[3], Budget { crash: 1, ..CALM }), &[NEXT_SLOT]);
+    assert_sound(world(PAIRS[0], Budget { foreign: 1, ..CALM }), &[DISPLACED]);
+}
+
+#[test]
+fn combined_faults_keep_every_promise() {
+    for writers in PAIRS.into_iter().chain(PUT_ONLY) {
+        for budget in DOUBLE {
+            let narrow = writers.iter().all(|&(_, writes)| writes == 1) && budget.foreign == 0;
+            if narrow || long() {
+                assert_sound(world(writers, budget), &[]);
+            }
+        }
     }
 }
 
 #[test]
-fn two_writers_keep_every_promise() {
+fn stale_reads_by_id_lose_nothing() {
     for writers in PAIRS {
-        assert_sound(writers, true, CALM, 3, &[CONFLICT]);
-        for slow in 0..2 {
-            assert_sound(writers, false, Budget { slow, ..CALM }, 3, &[CONFLICT]);
+        for budget in SINGLE {
+            let narrow = writers.iter().all(|&(_, writes)| writes == 1);
+            if narrow || long() {
+                assert_sound(Protocol { by_id: ById::Stale, ..world(writers, budget) }, &[]);
+            }
         }
-        assert_sound(writers, true, Budget { lost: 1, late: 1, ..CALM }, 3, &[CONFLICT, UNKNOWN]);
-        assert_sound(writers, true, Budget { lost: 1, late: 1, rollback: 1, ..CALM }, 3, &[BURNT, UNKNOWN]);
-        assert_sound(writers, true, Budget { crash: 1, slow: 1, lost: 1, ..CALM }, 3, &[CONFLICT]);
-        assert_sound(writers, true, Budget { crash: 1, slow: 1, stale: 2, ..CALM }, 3, &[CONFLICT]);
-        assert_sound(writers, true, Budget { foreign: 1, rollback: 1, ..CALM }, 3, &[BURNT]);
-        assert_sound(writers, true, Budget { foreign: 1, rollback: 1, lost: 1, ..CALM }, 3, &[BURNT]);
-        assert_sound(writers, false, Budget { foreign: 1, rollback: 1, late: 1, ..CALM }, 3, &[]);
+    }
+}
+
+#[test]
+fn first_values_keep_every_promise() {
+    for writers in PAIRS {
+        for budget in [CALM, SINGLE[0], SINGLE[1], SINGLE[2], SINGLE[5]] {
+            assert_sound(Protocol { service: Service::empty(), ..world(writers, budget) }, &[CONFLICT]);
+        }
     }
 }
 
 #[test]
 fn three_writers_keep_every_promise() {
     for writers in TRIPLES {
-        assert_sound(writers, true, CALM, 2, &[CONFLICT]);
-        assert_sound(writers, false, Budget { late: 1, ..CALM }, 2, &[CONFLICT]);
-        if writers.contains(&Optimistic) {
-            assert_sound(writers, true, Budget { lost: 1, ..CALM }, 2, &[CONFLICT]);
-            assert_sound(writers, true, Budget { crash: 1, ..CALM }, 2, &[CONFLICT]);
-            assert_sound(writers, true, Budget { rollback: 1, ..CALM }, 2, &[CONFLICT]);
-            assert_sound(writers, true, Budget { foreign: 1, ..CALM }, 2, &[DISPLACED]);
+        assert_sound(Protocol { conflicts: 2, ..world(writers, CALM) }, &[CONFLICT]);
+        if long() {
+            for budget in SINGLE {
+                assert_sound(world(writers, budget), &[]);
+            }
         }
     }
 }
 
-/// A rule left out is found out: the model can see what it looks for.
+/// The model can see what it looks for: a rule left out breaks a promise in this world, and the rule keeps it.
 #[test]
-fn every_planted_fault_is_found() {
-    let [both_optimistic, both_strict, mixed] = PAIRS;
-    let one_strict = TRIPLES[3];
-    let worlds = |fault| match fault {
-        Fault::Sound | Fault::NoNonce => (both_optimistic, true, CALM),
-        Fault::UnansweredIsConflict => (both_optimistic, true, Budget { late: 1, ..CALM }),
-        Fault::SupersededIsConflict => (both_optimistic, true, Budget { lost: 1, ..CALM }),
-        Fault::MoveTwice => (both_strict, true, Budget { lost: 1, ..CALM }),
-        Fault::NoWait | Fault::PassTakenMeanwhile | Fault::NeverSlow => (mixed, true, CALM),
-        Fault::SlowBeforePromoted => (mixed, false, Budget { slow: 1, ..CALM }),
-        Fault::UnlabelledIsConflict => (one_strict, false, Budget { lost: 1, ..CALM }),
-        Fault::NoVerification => (both_optimistic, true, Budget { foreign: 1, ..CALM }),
-        Fault::BelievePrevious => (both_optimistic, true, Budget { foreign: 1, rollback: 1, ..CALM }),
-    };
-    for fault in Fault::PLANTED {
-        let (writers, value, budget) = worlds(fault);
-        let conflicts = if writers.len() > 2 { 2 } else { 3 };
-        let (broken, _) = explore(writers, value, budget, conflicts, fault);
+fn every_injected_fault_is_found() {
+    let [optimistic, strict, mixed, mixed_two] = PAIRS;
+    let faults = [
+        (Fault::BaseByLabel, optimistic, CALM),
+        (Fault::RefusedMoveIsConflict, strict, Budget { twice: 1, ..CALM }),
+        (Fault::ExistsIsAnothers, optimistic, Budget { exists: 1, ..CALM }),
+        (Fault::PendingIsLeft, mixed, CALM),
+        (Fault::EverythingIsForeign, mixed_two, Budget { foreign: 1, rollback: 1, ..CALM }),
+        (Fault::NoNonce, optimistic, CALM),
+        (Fault::NoBit, mixed, CALM),
+        (Fault::MissingPutIsRefused, optimistic, Budget { late: 1, ..CALM }),
+        (Fault::NoLookAtToken, strict, Budget { twice: 1, ..CALM }),
+        (Fault::NoLookAtSuccessor, mixed_two, Budget { twice: 1, ..CALM }),
+        (Fault::UnansweredMoveIsRefused, strict, Budget { late: 1, ..CALM }),
+        (Fault::NoLookAtBase, strict, Budget { twice: 1, foreign: 1, ..CALM }),
+        (Fault::NoMemory, strict, Budget { twice: 1, rollback: 1, ..CALM }),
+        (Fault::NoWalk, mixed, CALM),
+        (Fault::BaseBeforeWalk, mixed, CALM),
+        (Fault::BaseNotRead, mixed, Budget { foreign: 1, ..CALM }),
+        (Fault::UnlabelledFirstValueIsRefused, &[(Optimistic, 2), (Strict, 1)], Budget { lost: 1, ..CALM }),
+        (Fault::NoCheck, optimistic, Budget { foreign: 1, ..CALM }),
+        (Fault::PreviousByLabel, optimistic, CALM),
+        (Fault::TokenNotRead, optimistic, Budget { foreign: 1, ..CALM }),
+    ];
+    let mut missed = Vec::new();
+    for (fault, writers, budget) in faults {
+        let service = match fault {
+            Fault::UnlabelledFirstValueIsRefused => Service::empty(),
+            _ => Service::with_value(),
+        };
+        // With fresh reads by ID the base alone would tell.
+        let by_id = match fault {
+            Fault::NoWalk | Fault::BaseBeforeWalk => ById::Stale,
+            _ => ById::Fresh,
+        };
+        let (broken, _) = explore(Protocol { service, by_id, fault, ..world(writers, budget) });
         println!("{fault:?}: {}", broken.first().map_or("not found", String::as_str));
-        assert!(!broken.is_empty(), "{fault:?} is not found");
-        // It is the fault that breaks the promise, not the world.
-        assert_sound(writers, value, budget, conflicts, &[]);
+        if broken.is_empty() {
+            missed.push(fault);
+        }
     }
+    assert!(missed.is_empty(), "not found: {missed:?}");
 }

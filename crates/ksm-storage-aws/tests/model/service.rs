@@ -1,58 +1,75 @@
-//! One secret, as the service keeps it: versions by id, and what the labels are on.
+//! One secret, as the service keeps it, and everything that its labels were ever on.
 
 use std::fmt;
 
-/// The most writers of a model.
-pub(crate) const WRITERS: usize = 3;
+use crate::protocol::{Author, Labels, Placement, VersionId};
 
-/// A version's id. That of a successor is fixed by the version and the slot, four bits each.
+/// Logical writes of a world, at most.
+pub(crate) const WRITES: usize = 4;
+/// The author of versions that no writer of this project made.
+pub(crate) const NOBODY: u8 = 0xFF;
+
+/// A version ID: that of a successor is its base's with four more bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Id(u32);
+pub(crate) struct Id(pub(crate) u64);
 
 impl Id {
-    /// The version of a secret without a value.
     pub(crate) const NO_VALUE: Self = Self(0);
     pub(crate) const FIRST: Self = Self(0xE);
     pub(crate) const FOREIGN: Self = Self(0xF);
 
-    pub(crate) fn slot(self, number: u8) -> Self {
-        Self(self.0 << 4 | u32::from(number))
+    pub(crate) fn parent(self) -> Self {
+        Self(self.0 >> 4)
     }
 }
 
-/// `V` is the first version, `F` the foreign one, `0` none; `V.1.2` is the second slot of the first slot of `V`.
+impl VersionId for Id {
+    const SLOTS: u8 = 4;
+    const GENERATIONS: usize = 3;
+
+    fn slot(&self, number: u8) -> Self {
+        assert_eq!(self.0 >> 60, 0, "the world is too deep for its IDs");
+        Self(self.0 << 4 | u64::from(number))
+    }
+
+    fn is_no_value(&self) -> bool {
+        *self == Self::NO_VALUE
+    }
+}
+
+/// `V` is the first version, `F` a foreign one; `V.1.2` is the second slot of the first slot of `V`.
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NO_VALUE => f.write_str("0"),
             Self::FIRST => f.write_str("V"),
             Self::FOREIGN => f.write_str("F"),
-            Self(id) => write!(f, "{:?}.{}", Self(id >> 4), id & 0xF),
+            Self(id) => write!(f, "{:?}.{}", self.parent(), id & 0xF),
         }
     }
 }
 
-/// Who made the bytes of a version, and on which attempt: what a nonce stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Author {
-    Other,
-    Writer { number: u8, attempt: u8 },
-}
-
-/// A counter, told apart by who added to it; writers themselves see the sum.
+/// The bytes of a version: a counter, told apart by the logical write that added to it, and a nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Content {
-    pub(crate) author: Author,
-    pub(crate) added: [u8; WRITERS],
+    pub(crate) write: u8,
+    pub(crate) nonce: u8,
+    pub(crate) placement: Placement,
+    pub(crate) added: [u8; WRITES],
 }
 
 impl Content {
-    pub(crate) const NOTHING: Self = Self { author: Author::Other, added: [0; WRITERS] };
+    pub(crate) const FOREIGN: Self =
+        Self { write: NOBODY, nonce: 0, placement: Placement::Plain, added: [0; WRITES] };
 
-    /// Whether the bytes are the same; without nonces those of equal sums are.
-    fn is(&self, other: &Self, nonces: bool) -> bool {
+    pub(crate) fn author(&self) -> Author {
+        if self.write == NOBODY { Author::Foreign } else { Author::Project(self.placement) }
+    }
+
+    /// Equality of the bytes; without nonces those of equal sums are equal.
+    pub(crate) fn is(&self, other: &Self, nonces: bool) -> bool {
         let sum = |content: &Self| content.added.iter().sum::<u8>();
-        if nonces { self == other } else { sum(self) == sum(other) }
+        if nonces { (self.write, self.nonce) == (other.write, other.nonce) } else { sum(self) == sum(other) }
     }
 }
 
@@ -60,44 +77,72 @@ impl Content {
 pub(crate) struct Version {
     pub(crate) id: Id,
     pub(crate) content: Content,
-    /// Whether it was ever current: what an operator may roll back to.
-    pub(crate) promoted: bool,
-    /// What was current instead of the version that its writer had loaded.
+    /// The first moment at which it existed.
+    pub(crate) born: usize,
+    /// True once it was current: an operator may roll back to it.
+    pub(crate) was_current: bool,
+    /// The version that its commit took the label from, where that is not its base.
     pub(crate) displaced: Option<Id>,
+}
+
+/// The cause of a change of `AWSCURRENT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Cause {
+    Own,
+    /// A commit of ours that displaced something: there are two lines of versions from here on.
+    Fork,
+    Foreign,
+    Rollback,
+    /// A late delivery that took effect because of a rollback.
+    Revival,
+}
+
+/// One moment: the versions that the labels are on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Moment {
+    pub(crate) current: Id,
+    pub(crate) previous: Id,
+    pub(crate) cause: Cause,
+}
+
+impl Moment {
+    pub(crate) fn labels_of(&self, id: Id) -> Labels {
+        match id {
+            _ if id == self.current => Labels::Current,
+            _ if id == self.previous => Labels::Previous,
+            _ => Labels::Neither,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Service {
-    /// In the order of their ids.
+    /// In the order of their IDs.
     pub(crate) versions: Vec<Version>,
-    /// `AWSCURRENT`
-    pub(crate) current: Id,
-    /// `AWSPREVIOUS`
-    pub(crate) previous: Id,
-    /// The private label.
-    pub(crate) staged: Option<Id>,
-}
-
-/// What a put comes to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stored {
-    /// Other bytes are under the id.
-    Exists,
-    /// It has just become current, in the place of this version.
-    Current { instead_of: Id },
-    /// The bytes are there: under the private label, or since an earlier put.
-    There,
+    /// Every moment so far, the present one last.
+    pub(crate) moments: Vec<Moment>,
 }
 
 impl Service {
     pub(crate) fn empty() -> Self {
-        Self { versions: Vec::new(), current: Id::NO_VALUE, previous: Id::NO_VALUE, staged: None }
+        let nothing = Moment { current: Id::NO_VALUE, previous: Id::NO_VALUE, cause: Cause::Own };
+        Self { versions: Vec::new(), moments: vec![nothing] }
     }
 
     pub(crate) fn with_value() -> Self {
-        let mut service = Self::empty();
-        service.put(Id::FIRST, Content::NOTHING, false, true);
+        let first = Moment { current: Id::FIRST, previous: Id::NO_VALUE, cause: Cause::Own };
+        let mut service = Self { versions: Vec::new(), moments: vec![first] };
+        service.insert(Id::FIRST, Content::FOREIGN, 0);
+        service.versions[0].was_current = true;
         service
+    }
+
+    pub(crate) fn now(&self) -> usize {
+        self.moments.len() - 1
+    }
+
+    pub(crate) fn current(&self) -> Id {
+        self.moments[self.now()].current
     }
 
     pub(crate) fn version(&self, id: Id) -> Option<&Version> {
@@ -108,46 +153,43 @@ impl Service {
         self.versions.iter_mut().find(|version| version.id == id)
     }
 
-    /// Whether these bytes are under the id; `None` if nothing is.
-    pub(crate) fn holds(&self, id: Id, content: &Content, nonces: bool) -> Option<bool> {
-        self.version(id).map(|version| version.content.is(content, nonces))
-    }
-
-    /// `PutSecretValue`. The first value becomes current whatever its label.
-    pub(crate) fn put(&mut self, id: Id, content: Content, staged: bool, nonces: bool) -> Stored {
-        match self.holds(id, &content, nonces) {
-            Some(true) => return Stored::There,
-            Some(false) => return Stored::Exists,
-            None => {}
-        }
-        let first = self.versions.is_empty();
+    pub(crate) fn insert(&mut self, id: Id, content: Content, born: usize) {
         let at = self.versions.partition_point(|version| version.id < id);
-        self.versions.insert(at, Version { id, content, promoted: false, displaced: None });
-        if staged {
-            self.staged = Some(id);
-        }
-        if staged && !first {
-            return Stored::There;
-        }
-        Stored::Current { instead_of: self.make_current(id) }
+        self.versions.insert(at, Version { id, content, born, was_current: false, displaced: None });
     }
 
-    /// `UpdateSecretVersionStage` for `AWSCURRENT`: whether `from` had it.
-    pub(crate) fn move_current(&mut self, from: Id, to: Id) -> bool {
-        let had = self.current == from;
-        if had {
-            self.make_current(to);
-        }
-        had
-    }
-
-    /// `AWSPREVIOUS` follows `AWSCURRENT`. Gives the version that had it.
-    pub(crate) fn make_current(&mut self, id: Id) -> Id {
-        let before = std::mem::replace(&mut self.current, id);
-        self.previous = before;
+    /// Moves `AWSCURRENT`, which `AWSPREVIOUS` follows.
+    pub(crate) fn make_current(&mut self, id: Id, cause: Cause) {
+        let previous = self.current();
+        self.moments.push(Moment { current: id, previous, cause });
         if let Some(version) = self.version_mut(id) {
-            version.promoted = true;
+            version.was_current = true;
         }
-        before
+    }
+
+    pub(crate) fn rolled_back(&self) -> bool {
+        self.rolled_back_since(0)
+    }
+
+    pub(crate) fn rolled_back_since(&self, moment: usize) -> bool {
+        let back = |moment: &Moment| matches!(moment.cause, Cause::Rollback | Cause::Revival);
+        self.moments.iter().skip(moment + 1).any(back)
+    }
+
+    /// True if anything but commits of ours, each on its base, has happened.
+    pub(crate) fn disturbed(&self) -> bool {
+        self.moments.iter().any(|moment| moment.cause != Cause::Own)
+    }
+
+    /// Moments that differ in `what`, the latest of each kind, back to `since`.
+    pub(crate) fn distinct<T: PartialEq>(&self, since: usize, what: impl Fn(&Moment) -> T) -> Vec<usize> {
+        let mut found: Vec<usize> = Vec::new();
+        for at in (since..=self.now()).rev() {
+            let value = what(&self.moments[at]);
+            if found.iter().all(|&other| what(&self.moments[other]) != value) {
+                found.push(at);
+            }
+        }
+        found
     }
 }

@@ -1,11 +1,10 @@
-//! All that there is: the secret, its writers, requests that are late, and what may still go wrong.
+//! All that there is: the secret, its writers, requests in flight, and what may still go wrong.
 
-use ksm_storage_aws::Concurrency;
+use std::fmt;
 
 use crate::{
-    fault::Fault,
-    service::{Content, Id, Service, Stored},
-    writer::{Late, Outcome, Writer},
+    protocol::{Displacement, Mode, Placement, Store, VersionId},
+    service::{Cause, Content, Id, Service, WRITES},
 };
 
 /// How often each thing may still happen.
@@ -13,109 +12,306 @@ use crate::{
 pub(crate) struct Budget {
     /// A request is carried out, and its reply lost.
     pub(crate) lost: u8,
-    /// A request arrives after its sender has given up on it, or never.
+    /// A request arrives at any later time, or never; its sender gives up on it.
     pub(crate) late: u8,
-    /// A read of the current version returns the one before.
-    pub(crate) stale: u8,
-    /// A put takes a second, though nobody waits for its slot.
-    pub(crate) slow: u8,
-    /// A stager ends between put and move.
+    /// A request is delivered twice. Its sender sees either reply.
+    pub(crate) twice: u8,
+    /// A put is carried out and answered `ResourceExistsException`.
+    pub(crate) exists: u8,
+    /// A put is refused, and not carried out.
+    pub(crate) refused: u8,
+    /// A writer's process ends.
     pub(crate) crash: u8,
     /// Another program writes without looking.
     pub(crate) foreign: u8,
-    /// An operator moves `AWSCURRENT` back to an earlier version.
+    /// An operator moves `AWSCURRENT` to an earlier version.
     pub(crate) rollback: u8,
 }
 
 /// A promise that was not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Broken {
-    /// An own version was displaced though nobody foreign had come between load and store of any write; or a write
-    /// was acknowledged that never took effect.
+    /// An acknowledged change never took effect, or an own version was displaced by a write that was not built on it.
     Lost,
-    /// A logical write took effect twice.
     Twice,
-    /// A write took effect that its caller was told was refused.
+    /// A change took effect that its caller was told was not applied.
     RefusedApplied,
-    /// Something was displaced by a write that was acknowledged without a word of it.
+    /// Something was displaced without a word.
     Silent,
-    /// What was reported as displaced was not displaced by this write.
+    /// The version reported as displaced was not displaced by this write.
     FalseReport,
-    /// A strict writer displaced something.
-    Inexact,
+    OwnCalledForeign,
+}
+
+/// The answer to the caller of a logical write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Outcome {
+    Committed,
+    Displaced {
+        version: Id,
+        foreign: bool,
+    },
+    Unverified,
+    Unknown,
+    NotApplied,
+    /// None: the process is gone.
+    Crashed,
+}
+
+impl Outcome {
+    pub(crate) fn is_committed(self) -> bool {
+        matches!(self, Self::Committed | Self::Displaced { .. } | Self::Unverified)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    /// Reads `AWSCURRENT` by label.
+    Load,
+    Store(Store<Id>),
+    Check {
+        check: Displacement<Id>,
+        again: bool,
+    },
+    Done,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Writer {
+    pub(crate) phase: Phase,
+    pub(crate) mode: Mode,
+    /// The logical write, and how many are to come, this one included.
+    pub(crate) write: u8,
+    pub(crate) left: u8,
+    pub(crate) conflicts: u8,
+    pub(crate) added: [u8; WRITES],
+    /// The moment at which the base was known to be current.
+    pub(crate) view: usize,
+    pub(crate) nonce: u8,
+    /// The moment at which our version was known to be in its place.
+    pub(crate) placed: usize,
+    /// Memory: tokens given up by attempts of this write.
+    pub(crate) abandoned: Vec<Id>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?}", self.mode, self.phase)
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(mode: Mode, write: u8, left: u8) -> Self {
+        let phase = if left == 0 { Phase::Done } else { Phase::Load };
+        let added = [0; WRITES];
+        Self {
+            phase,
+            mode,
+            write,
+            left,
+            conflicts: 0,
+            added,
+            view: 0,
+            nonce: 0,
+            placed: 0,
+            abandoned: Vec::new(),
+        }
+    }
+
+    pub(crate) fn content(&self, placement: Placement) -> Content {
+        let mut added = self.added;
+        added[usize::from(self.write)] += 1;
+        Content { write: self.write, nonce: self.nonce, placement, added }
+    }
+}
+
+/// A request in flight.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Flight {
+    pub(crate) content: Content,
+    pub(crate) base: Id,
+    pub(crate) token: Id,
+    pub(crate) view: usize,
+    pub(crate) kind: Kind,
+}
+
+/// What a request in flight does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Put(Placement),
+    Move,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     pub(crate) service: Service,
     pub(crate) writers: Vec<Writer>,
-    pub(crate) late: Vec<Late>,
+    pub(crate) flights: Vec<Flight>,
     pub(crate) budget: Budget,
+    /// The nonces of each logical write that took effect, and those that its caller was told had not.
+    pub(crate) effects: [u16; WRITES],
+    pub(crate) refused: [u16; WRITES],
+    pub(crate) outcomes: [Option<Outcome>; WRITES],
     pub(crate) broken: Option<Broken>,
 }
 
 impl World {
-    /// A put or a move reaches the service.
-    pub(crate) fn arrive(&mut self, request: &Late, mode: Concurrency, fault: Fault) -> Stored {
-        let &Late { expected, token, content, .. } = request;
-        let before = self.service.current;
-        let stored = match content {
-            Some(content) => self.service.put(token, content, mode == Concurrency::Strict, fault.nonces()),
-            None if self.service.move_current(expected, token) => Stored::Current { instead_of: before },
-            None => Stored::Exists,
-        };
-        if let Stored::Current { instead_of } = stored {
-            self.took_effect(request, instead_of, mode);
-        }
-        stored
+    pub(crate) fn breaks(&mut self, broken: Broken) {
+        self.broken.get_or_insert(broken);
     }
 
-    fn took_effect(&mut self, request: &Late, instead_of: Id, mode: Concurrency) {
-        // Once something foreign was displaced, there are two lines of versions to build on.
-        let excused =
-            request.meddled || self.service.versions.iter().any(|version| version.displaced.is_some());
-        let writer = &mut self.writers[request.writer];
-        writer.effects += 1;
-        let displaced = (instead_of != request.expected).then_some(instead_of);
-        let broken = if writer.effects > 1 {
-            Some(Broken::Twice)
-        } else if writer.outcome() == Some(Outcome::NotApplied) {
-            Some(Broken::RefusedApplied)
-        } else if displaced.is_some() && mode == Concurrency::Strict {
-            Some(Broken::Inexact)
-        } else if displaced.is_some() && !excused {
-            Some(Broken::Lost)
-        } else {
-            None
-        };
-        self.broken = self.broken.or(broken);
-        if let Some(version) = self.service.version_mut(request.token) {
-            version.displaced = displaced;
+    pub(crate) fn had_effect(&self, write: u8, nonce: u8) -> bool {
+        self.effects[usize::from(write)] >> nonce & 1 == 1
+    }
+
+    fn was_refused(&self, write: u8, nonce: u8) -> bool {
+        self.outcomes[usize::from(write)] == Some(Outcome::NotApplied)
+            || self.refused[usize::from(write)] >> nonce & 1 == 1
+    }
+
+    /// A put or a move reaches the service. True if the service acknowledges it.
+    pub(crate) fn arrive(&mut self, flight: &Flight, nonces: bool) -> bool {
+        let Content { write, nonce, .. } = flight.content;
+        let before = self.service.current();
+        if flight.kind == Kind::Move {
+            if before != flight.base {
+                return false;
+            }
+            let again = self.had_effect(write, nonce);
+            let revived = again || self.service.rolled_back() && self.was_refused(write, nonce);
+            self.service.make_current(flight.token, if revived { Cause::Revival } else { Cause::Own });
+            self.took_effect(flight, flight.base);
+            return true;
+        }
+        if let Some(version) = self.service.version(flight.token) {
+            return version.content.is(&flight.content, nonces);
+        }
+        let first = self.service.versions.is_empty();
+        let commits = flight.kind == Kind::Put(Placement::Plain) || first;
+        let born = self.service.moments.len() - usize::from(!commits);
+        self.service.insert(flight.token, flight.content, born);
+        if commits {
+            self.service.make_current(flight.token, Cause::Own);
+            self.took_effect(flight, before);
+        }
+        true
+    }
+
+    fn took_effect(&mut self, flight: &Flight, before: Id) {
+        let Content { write, nonce, added, .. } = flight.content;
+        let index = usize::from(write);
+        let base = self.adopted(flight);
+        if before != base {
+            self.displaced(flight, before);
+        }
+        if added[index] > 1 || self.effects[index] & !(1 << nonce) != 0 && !self.service.disturbed() {
+            self.breaks(Broken::Twice);
+        }
+        // A rollback to the base lets a refused move be carried out after all; the documents say so.
+        if self.was_refused(write, nonce) && !self.service.rolled_back() {
+            self.breaks(Broken::RefusedApplied);
+        }
+        self.effects[index] |= 1 << nonce;
+    }
+
+    /// The version that a put is really based on: those between it and the base, never current, take effect with it.
+    fn adopted(&mut self, flight: &Flight) -> Id {
+        let mut base = flight.base;
+        while flight.kind != Kind::Move && base != Id::FIRST {
+            let Some(version) = self.service.version(base).filter(|version| !version.was_current) else {
+                break;
+            };
+            let Content { write, nonce, .. } = version.content;
+            if self.was_refused(write, nonce) && !self.service.rolled_back() {
+                self.breaks(Broken::RefusedApplied);
+            }
+            self.effects[usize::from(write)] |= 1 << nonce;
+            base = base.parent();
+        }
+        base
+    }
+
+    /// A commit took the label from another version than its base.
+    fn displaced(&mut self, flight: &Flight, before: Id) {
+        let until = self.service.now();
+        let since = self.service.moments[..until].iter().skip(flight.view + 1);
+        let excused = since.into_iter().any(|moment| moment.cause != Cause::Own);
+        let ancestor = std::iter::successors(Some(flight.base), |id| (id.0 > 0xF).then(|| id.parent()))
+            .any(|id| id == before);
+        if !(excused || ancestor && self.service.rolled_back()) {
+            self.breaks(Broken::Lost);
+        }
+        if let Some(version) = self.service.version_mut(flight.token) {
+            version.displaced = Some(before);
+        }
+        if let Some(moment) = self.service.moments.last_mut()
+            && moment.cause == Cause::Own
+        {
+            moment.cause = Cause::Fork;
         }
     }
 
-    /// An operator moves `AWSCURRENT` back.
-    pub(crate) fn roll_back(&mut self, to: Id) {
-        self.service.make_current(to);
-        for writer in self.writers.iter_mut().filter(|writer| writer.outcome().is_none()) {
-            writer.rolled_back |= writer.effects > 0;
+    /// The caller is, or will be, told that this attempt has not taken effect.
+    pub(crate) fn refuse(&mut self, number: usize) {
+        let Writer { write, nonce, .. } = self.writers[number];
+        if self.had_effect(write, nonce) && !self.service.rolled_back() {
+            self.breaks(Broken::RefusedApplied);
         }
-        self.meddle();
+        self.refused[usize::from(write)] |= 1 << nonce;
     }
 
-    /// Another program writes without looking.
-    pub(crate) fn overwrite(&mut self) {
-        self.service.put(Id::FOREIGN, Content::NOTHING, false, true);
-        self.meddle();
+    /// The logical write is over.
+    pub(crate) fn end(&mut self, number: usize, token: Option<Id>, outcome: Outcome) {
+        let Writer { write, nonce, placed, mode, left, .. } = self.writers[number];
+        if outcome == Outcome::NotApplied {
+            self.refuse(number);
+        }
+        if outcome.is_committed() {
+            let index = usize::from(write);
+            let lost = match token {
+                Some(_) => !self.had_effect(write, nonce),
+                // Acknowledged by memory: by an earlier attempt.
+                None => self.effects[index] == 0,
+            };
+            if lost {
+                self.breaks(Broken::Lost);
+            }
+            if let Some(token) = token {
+                self.check_report(token, placed, outcome);
+            } else {
+                self.refused[index] = 0;
+            }
+        }
+        self.outcomes[usize::from(write)] = Some(outcome);
+        let left = if outcome == Outcome::Crashed { 0 } else { left - 1 };
+        let write = if left == 0 { write } else { write + 1 };
+        self.writers[number] = Writer::new(mode, write, left);
     }
 
-    /// Writers that have loaded do not know of it.
-    fn meddle(&mut self) {
-        for writer in self.writers.iter_mut().filter(|writer| writer.outcome().is_none()) {
-            writer.meddled = true;
+    fn check_report(&mut self, token: Id, placed: usize, outcome: Outcome) {
+        let displaced = self.service.version(token).and_then(|version| version.displaced);
+        // Labels that an operator has moved meanwhile tell nothing of what was before.
+        if !self.service.rolled_back_since(placed) {
+            match outcome {
+                Outcome::Committed if displaced.is_some() => self.breaks(Broken::Silent),
+                Outcome::Displaced { version, .. } if displaced != Some(version) => {
+                    self.breaks(Broken::FalseReport);
+                }
+                _ => {}
+            }
         }
-        for late in &mut self.late {
-            late.meddled = true;
+        if let Outcome::Displaced { version, foreign: true } = outcome
+            && self
+                .service
+                .version(version)
+                .is_some_and(|version| version.content.write != Content::FOREIGN.write)
+        {
+            self.breaks(Broken::OwnCalledForeign);
         }
+    }
+
+    /// The version, or one that it descends from by first slots, is one of these.
+    pub(crate) fn descends(version: Id, tokens: &[Id]) -> bool {
+        tokens.iter().any(|token| token.chain().any(|id| id == version))
     }
 }

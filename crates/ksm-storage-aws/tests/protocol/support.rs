@@ -13,7 +13,8 @@ use ksm_storage_aws::{
     SecretsClient, Select,
 };
 use ksm_storage_core::{ConfigStorage, Displaced, Payload, Result, StorageBackend, StoreOutcome, Version};
-use ksm_storage_emulator::{Action, Emulator, Secret, Value};
+use ksm_storage_emulator::{Action, Emulator, Fault, ResponseFault, Secret, Value};
+use tokio::runtime::Runtime;
 
 pub(crate) const BOTH: [Concurrency; 2] = [Concurrency::Optimistic, Concurrency::Strict];
 
@@ -25,9 +26,44 @@ struct Interposed {
     before: Mutex<VecDeque<(&'static str, Step)>>,
     /// The kind of call that is never answered.
     hangs: Option<&'static str>,
+    network: Network,
     /// How long a call is on its way there, at most; and on its way back.
     latency: Duration,
     random: Mutex<fastrand::Rng>,
+}
+
+/// Faults between a writer and the service, for as long as they are switched on. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Network(Arc<Mutex<Faults>>);
+
+#[derive(Default)]
+pub(crate) struct Faults {
+    /// Reads of these labels return these versions.
+    pub(crate) labels: Vec<(Select, SecretVersion)>,
+    /// Every put and move is delivered twice, and the second reply returned.
+    pub(crate) twice: bool,
+    /// Every put is carried out, and answered `ResourceExistsException`.
+    pub(crate) exists: bool,
+}
+
+impl Network {
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.0.lock().unwrap());
+    }
+
+    /// Reads of the two labels return what they do now.
+    pub(crate) async fn freeze_labels(&self, emulator: &Emulator) {
+        for select in [Select::Current, Select::Previous] {
+            if let Ok(version) = SecretsClient::get(emulator, "ksm-config", &select).await {
+                self.set(|faults| faults.labels.push((select, version)));
+            }
+        }
+    }
+
+    fn stale(&self, select: &Select) -> Option<SecretVersion> {
+        let faults = self.0.lock().unwrap();
+        faults.labels.iter().find(|(label, _)| label == select).map(|(_, version)| version.clone())
+    }
 }
 
 impl Interposed {
@@ -74,11 +110,20 @@ impl SecretsClient for Interposed {
             Select::Label(_) => "label",
             Select::Id(_) => "slot",
         };
-        self.pass(call, SecretsClient::get(&self.emulator, secret, version)).await
+        let fresh = self.pass(call, SecretsClient::get(&self.emulator, secret, version)).await;
+        self.network.stale(version).map_or(fresh, Ok)
     }
 
     async fn put(&self, put: &Put) -> Result<PutReply, CallError> {
-        self.pass("put", SecretsClient::put(&self.emulator, put)).await
+        let (twice, exists) = {
+            let faults = self.network.0.lock().unwrap();
+            (faults.twice, faults.exists)
+        };
+        if twice || exists {
+            let _ = SecretsClient::put(&self.emulator, put).await;
+        }
+        let reply = self.pass("put", SecretsClient::put(&self.emulator, put)).await;
+        if exists { Err(CallError::answered(400, "ResourceExistsException")) } else { reply }
     }
 
     async fn create(&self, create: &Create) -> Result<(), CallError> {
@@ -86,6 +131,10 @@ impl SecretsClient for Interposed {
     }
 
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
+        let twice = self.network.0.lock().unwrap().twice;
+        if twice {
+            let _ = self.emulator.move_current(request).await;
+        }
         self.pass("move", self.emulator.move_current(request)).await
     }
 
@@ -130,6 +179,12 @@ impl Region {
         Self::over(concurrency, Interposed { before: Mutex::new(before), ..self.client() })
     }
 
+    /// A storage whose calls go through `network`.
+    pub(crate) async fn storage_through(&self, concurrency: Concurrency, network: &Network) -> ConfigStorage {
+        let client = Interposed { network: network.clone(), ..self.client() };
+        ConfigStorage::open(Self::over(concurrency, client)).await.unwrap()
+    }
+
     /// Optimistic, and never answered when it makes this call.
     pub(crate) fn hanging(&self, call: &'static str) -> AwsSecretBackend {
         Self::over(Concurrency::Optimistic, Interposed { hangs: Some(call), ..self.client() })
@@ -138,7 +193,8 @@ impl Region {
     fn client(&self) -> Interposed {
         let (emulator, before) = (self.emulator.clone(), Mutex::default());
         let random = Mutex::new(self.random.lock().unwrap().fork());
-        Interposed { emulator, before, hangs: None, latency: self.latency, random }
+        let network = Network::default();
+        Interposed { emulator, before, hangs: None, network, latency: self.latency, random }
     }
 
     fn over(concurrency: Concurrency, client: Interposed) -> AwsSecretBackend {
@@ -149,6 +205,16 @@ impl Region {
     pub(crate) async fn storage(&self, concurrency: Concurrency) -> ConfigStorage {
         let builder = ConfigStorage::builder(self.backend(concurrency));
         builder.deadline(Duration::from_hours(1)).open().await.unwrap()
+    }
+
+    /// Stages a version as a strict writer does, and returns its move, which is still in flight.
+    pub(crate) async fn hold(&self, stager: &AwsSecretBackend, base: &Version, json: &str) -> Step {
+        self.emulator.fail(Action::UpdateSecretVersionStage, [Fault::Before(ResponseFault::Hang)]);
+        store(stager, base, json).await.unwrap_err();
+        let newest = self.secret.versions().pop().unwrap().0;
+        let (emulator, secret) = (self.emulator.clone(), "ksm-config".to_owned());
+        let request = MoveCurrent { secret, to: newest, from: base.as_str().to_owned() };
+        elsewhere_first(async move { emulator.move_current(&request).await.unwrap() })
     }
 
     pub(crate) fn current(&self) -> String {
@@ -180,4 +246,11 @@ pub(crate) fn committed(outcome: StoreOutcome) -> (Version, Displaced) {
 pub(crate) fn foreign(region: &Region) -> Step {
     let secret = region.secret.clone();
     Box::new(move || drop(secret.overwrite(Value::Text(r#"{"foreign":1}"#.into()))))
+}
+
+/// A step that carries out `work` while the caller's clock stands still.
+pub(crate) fn elsewhere_first(work: impl Future<Output = ()> + Send + 'static) -> Step {
+    Box::new(move || {
+        std::thread::spawn(move || Runtime::new().unwrap().block_on(work)).join().unwrap();
+    })
 }

@@ -116,7 +116,7 @@ impl StorageBackend for Store {
             let mut kept = kept.lock().unwrap();
             kept.on_their_way -= 1;
             if kept.version() != expected {
-                return StoreOutcome::Conflict { current: None };
+                return StoreOutcome::conflict(None);
             }
             kept.payloads.push(payload);
             StoreOutcome::committed(kept.version())

@@ -96,6 +96,8 @@ pub(super) struct Entry {
     pub(super) creates: bool,
     /// Whether this change altered the document in the batch's latest attempt.
     pub(super) altered: bool,
+    /// Versions that hold this change, should they become current: earlier stores of it that met a conflict.
+    pub(super) applied_if: Vec<Version>,
 }
 
 /// A call's change, whatever it returns.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     ConfigDocument, Displaced, Error, ErrorKind, Location, Outcome, Result, Snapshot, StoreOutcome, Stored,
-    Version,
+    Verification, Version,
     clock::within,
     sync::{Arc, lock},
 };
@@ -70,10 +70,12 @@ impl Committer {
         let attempts = self.shared.options.write_attempts.get();
         let mut carried = None;
         for attempt in 1..=attempts {
+            let loads = carried.is_none();
             match self.attempt(attempt, deadline, carried.take()).await? {
                 Attempt::Installed { snapshot, displaced } => return Ok((snapshot, displaced)),
-                // What a first conflict brought is fresh; after a pause it would no longer be.
-                Attempt::Conflict(current) if attempt == 1 && current.is_some() => carried = current,
+                // The load may have been stale, and the next one as well. A conflict on what another one brought shows
+                // that writers are really in each other's way.
+                Attempt::Conflict(current) if current.is_some() && loads => carried = current,
                 Attempt::Conflict(_) if attempt < attempts => self.back_off(attempt, deadline).await?,
                 Attempt::Conflict(_) => {}
             }
@@ -92,6 +94,9 @@ impl Committer {
             Some(stored) if !lock(&shared.history).is_earlier(stored.version()) => stored,
             _ => reader::load(&*shared.backend, &*shared.clock, &shared.history, deadline).await?,
         };
+        if let Some(snapshot) = self.answer_applied(&loaded)? {
+            return Ok(Attempt::Installed { snapshot, displaced: Displaced::Unverified });
+        }
         hook::loaded(&shared.queue, &mut self.batch);
         let after = loop {
             self.batch.retain(|entry| !entry.claim.is_withdrawn());
@@ -121,15 +126,37 @@ impl Committer {
             StoreOutcome::Committed { version, displaced } => {
                 debug!(location = %shared.location(), attempt, %version, ?elapsed, "store");
                 report(&shared.location(), &version, &displaced);
-                let snapshot = shared.install(&version, after);
+                let snapshot = shared.install_checked(&version, after, verification(&displaced));
                 Ok(Attempt::Installed { snapshot, displaced })
             }
-            StoreOutcome::Conflict { current } => {
+            StoreOutcome::Conflict { current, applied_if } => {
                 debug!(location = %shared.location(), attempt, version = %loaded.version(), ?elapsed, "conflict");
+                for entry in self.batch.iter_mut().filter(|entry| entry.altered) {
+                    entry.applied_if.extend_from_slice(&applied_if);
+                }
                 self.end_store();
                 Ok(Attempt::Conflict(current))
             }
         }
+    }
+
+    /// Ends the calls whose change is in `loaded` after all, though an earlier store of it met a conflict. Returns the
+    /// snapshot if no call is left.
+    fn answer_applied(&mut self, loaded: &Stored) -> Result<Option<Snapshot>> {
+        let version = loaded.version();
+        if !self.batch.iter().any(|entry| entry.applied_if.contains(version)) {
+            return Ok(None);
+        }
+        report(&self.shared.location(), version, &Displaced::Unverified);
+        let document = reader::parse(loaded)?;
+        let snapshot = self.shared.install_checked(version, document, Verification::Inconclusive);
+        let batch = mem::take(&mut self.batch).into_iter();
+        let (applied, rest): (Vec<_>, _) = batch.partition(|entry| entry.applied_if.contains(version));
+        self.batch = rest;
+        for entry in applied {
+            entry.change.answer(Ok(snapshot.clone()));
+        }
+        Ok(self.batch.is_empty().then_some(snapshot))
     }
 
     /// The stored document, or `None` if nothing is stored and the batch is to create one.
@@ -195,13 +222,10 @@ impl Committer {
 
     fn answer(&mut self, result: &Result<(Snapshot, Displaced)>) {
         for entry in self.batch.drain(..) {
-            let answer = match result {
-                Ok((snapshot, Displaced::Foreign { version, inspect })) if entry.altered => {
-                    Err(displaced_error(snapshot, version, inspect.as_deref()))
-                }
-                Ok((snapshot, _)) => Ok(snapshot.clone()),
-                Err(error) => Err(error.clone()),
-            };
+            let answer = result.clone().and_then(|(snapshot, displaced)| {
+                let error = displaced_error(&snapshot, &displaced).filter(|_| entry.altered);
+                error.map_or(Ok(snapshot), Err)
+            });
             entry.change.answer(answer);
         }
     }
@@ -226,12 +250,18 @@ impl Drop for Committer {
     }
 }
 
-/// What a store displaced, for whoever reads the log.
+/// Logs what a store displaced.
 fn report(location: &Location, version: &Version, displaced: &Displaced) {
     match displaced {
         Displaced::Nothing => {}
         Displaced::Unverified => {
-            warn!(%location, %version, "unverified: whether a foreign version was displaced is not known");
+            warn!(%location, %version, "unverified: whether a version was displaced is not known");
+        }
+        Displaced::Cooperative { version: other, .. } => {
+            warn!(
+                %location, %version, displaced = %other,
+                "displaced: a version of another writer of this project is no longer current"
+            );
         }
         Displaced::Foreign { version: foreign, .. } => {
             warn!(%location, %version, displaced = %foreign, "displaced: a foreign version is no longer current");
@@ -239,16 +269,31 @@ fn report(location: &Location, version: &Version, displaced: &Displaced) {
     }
 }
 
-fn displaced_error(snapshot: &Snapshot, foreign: &Version, inspect: Option<&str>) -> Error {
-    let message = format!(
-        "version {} was stored; version {foreign}, of a foreign writer, was displaced",
-        snapshot.version()
-    );
+fn verification(displaced: &Displaced) -> Verification {
+    match displaced {
+        Displaced::Unverified => Verification::Inconclusive,
+        Displaced::Nothing | Displaced::Cooperative { .. } | Displaced::Foreign { .. } => {
+            Verification::Conclusive
+        }
+    }
+}
+
+/// The error of a write that displaced something.
+fn displaced_error(snapshot: &Snapshot, displaced: &Displaced) -> Option<Error> {
+    let (version, writer, inspect) = match displaced {
+        Displaced::Nothing | Displaced::Unverified => return None,
+        Displaced::Cooperative { version, inspect } => {
+            (version, "of another writer of this project, after a foreign write or a rollback", inspect)
+        }
+        Displaced::Foreign { version, inspect } => (version, "of a foreign writer", inspect),
+    };
+    let stored = snapshot.version();
+    let message = format!("version {stored} was stored; version {version}, {writer}, was displaced");
     let error = Error::new(ErrorKind::Displaced, message)
         .with_outcome(Outcome::Applied)
-        .with_displaced(foreign.clone());
-    match inspect {
+        .with_displaced(version.clone());
+    Some(match inspect {
         Some(command) => error.with_hint(format!("to see what was displaced: {command}")),
         None => error,
-    }
+    })
 }

@@ -313,7 +313,14 @@ impl ConfigStorage {
         let creates = operation == Operation::OpenOrCreate;
         let start = {
             let mut queue = lock(&shared.queue);
-            queue.waiting.push(Entry { claim: claim.clone(), deadline, change, creates, altered: false });
+            queue.waiting.push(Entry {
+                claim: claim.clone(),
+                deadline,
+                change,
+                creates,
+                altered: false,
+                applied_if: Vec::new(),
+            });
             !std::mem::replace(&mut queue.running, true)
         };
         let withdrawal = Withdrawal(&claim);

@@ -1,7 +1,7 @@
 use super::{committer::Queue, reader::History};
 use crate::{
     Clock, ConfigDocument, Error, ErrorKind, Location, OpenOptions, Result, Snapshot, StorageBackend,
-    Version, Writes,
+    Verification, Version, Writes,
     snapshot::Content,
     sync::{Arc, ArcSwap, Mutex, lock},
 };
@@ -19,7 +19,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Before anything was loaded. No one is given a handle until something is [installed](Self::install).
     pub(super) fn new(backend: Arc<dyn StorageBackend>, options: OpenOptions, clock: Arc<dyn Clock>) -> Self {
-        let nothing = Snapshot::new(Version::new(""), ConfigDocument::new());
+        let nothing = Snapshot::new(Version::new(""), ConfigDocument::new(), Verification::Conclusive);
         Self {
             backend,
             options,
@@ -58,14 +58,24 @@ impl Shared {
         Err(Error::not_applied(kind, message))
     }
 
-    /// Makes the document the current snapshot.
+    /// Makes the document, which was loaded, the current snapshot.
     pub(super) fn install(&self, version: &Version, document: ConfigDocument) -> Snapshot {
+        self.install_checked(version, document, Verification::Conclusive)
+    }
+
+    /// Makes the document the current snapshot, after a write whose check ended in `verification`.
+    pub(super) fn install_checked(
+        &self,
+        version: &Version,
+        document: ConfigDocument,
+        verification: Verification,
+    ) -> Snapshot {
         lock(&self.history).note(version);
         let current = self.current.load_full();
         if current.version == *version && current.document == document {
             return Snapshot::from_content(current);
         }
-        let snapshot = Snapshot::new(version.clone(), document);
+        let snapshot = Snapshot::new(version.clone(), document, verification);
         self.current.store(snapshot.clone().into_content());
         snapshot
     }

@@ -29,7 +29,7 @@ pub(super) async fn c06_one_store_per_version_is_committed(sut: SystemUnderTest)
     let (expected, seen) = (one.load().await?.version().clone(), other.load().await?.version().clone());
     committed(&*one, &expected, r#"{"a":1}"#).await?;
     let outcome = other.store(&seen, &Payload::from(r#"{"b":1}"#)).await?;
-    let StoreOutcome::Conflict { current } = outcome else {
+    let StoreOutcome::Conflict { current, .. } = outcome else {
         return Err("two stores on one version are committed".into());
     };
     if let Some(current) = current {

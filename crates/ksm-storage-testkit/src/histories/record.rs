@@ -163,6 +163,8 @@ async fn client(
             Err(Ended::Error(error)) => match error.outcome() {
                 Outcome::Applied if run.mode == Mode::Foreign => Some((run.now(), Answer::Applied)),
                 Outcome::Unknown if run.mode == Mode::Faults => None,
+                // Foreign writes may hide whether a conditional one was made before them.
+                Outcome::Unknown if run.mode == Mode::Foreign && error.kind() == ErrorKind::Conflict => None,
                 Outcome::NotApplied if run.mode.allows(&error) => continue,
                 _ => return Err(error.into()),
             },

@@ -123,10 +123,10 @@ impl StorageBackend for Witness {
                 self.ledger.add(version, Some(payload));
                 self.ledger.entries().displaced |= *displaced != Displaced::Nothing;
             }
-            StoreOutcome::Conflict { current: Some(current) } => {
+            StoreOutcome::Conflict { current: Some(current), .. } => {
                 self.ledger.add(current.version(), current.payload());
             }
-            StoreOutcome::Conflict { current: None } => {}
+            StoreOutcome::Conflict { current: None, .. } => {}
         }
         Ok(outcome)
     }

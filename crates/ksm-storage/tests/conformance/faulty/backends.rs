@@ -191,7 +191,7 @@ impl StorageBackend for Broken {
             BackendFault::CheckThenStore => {
                 let current = self.inner.load().await?;
                 if current.version() != expected {
-                    return Ok(StoreOutcome::Conflict { current: Some(current) });
+                    return Ok(StoreOutcome::conflict(current));
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 self.store_anyway(payload).await?
@@ -199,7 +199,7 @@ impl StorageBackend for Broken {
             BackendFault::ContentIsVersion => {
                 let current = self.inner.load().await?;
                 if content_version(current.payload()) != *expected {
-                    return Ok(StoreOutcome::Conflict { current: None });
+                    return Ok(StoreOutcome::conflict(None));
                 }
                 self.inner.store(current.version(), payload).await?;
                 StoreOutcome::committed(content_version(Some(payload)))

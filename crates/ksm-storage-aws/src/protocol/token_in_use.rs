@@ -1,0 +1,105 @@
+//! Token in use: the slot holds another writer's version.
+
+use super::{
+    Answer, Author, Labels, Mode, Placement, Reason, Seen, VersionId,
+    store::{Proceed, Step, Store, conflict, not_applied},
+};
+
+/// The last version known of the chain behind the slot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tail<I> {
+    pub(crate) id: I,
+    pub(crate) state: TailState,
+}
+
+/// What is known of a version that `AWSCURRENT` is not on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum TailState {
+    /// It was current, and the label was moved away by somebody else than a writer of this project.
+    Left,
+    /// It may be a staged version whose move is still to come.
+    Pending,
+}
+
+/// What to do if the base is still current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Recovery {
+    /// Put into the next slot, with this placement.
+    NextSlot(Placement),
+    /// Nothing that is safe.
+    Blocked,
+}
+
+impl<I: VersionId> Tail<I> {
+    /// `AWSPREVIOUS` or a plain put prove that the version was current.
+    fn new(seen: Seen<I>) -> Self {
+        let plain = seen.author == Author::Project(Placement::Plain);
+        let state =
+            if plain || seen.labels == Labels::Previous { TailState::Left } else { TailState::Pending };
+        Self { id: seen.id, state }
+    }
+}
+
+impl<I: VersionId> Store<I> {
+    /// Step 1. A version with `AWSCURRENT` ends every doubt: the base was read stale.
+    pub(super) fn token_in_use(self, found: Seen<I>) -> Proceed<I> {
+        if found.labels == Labels::Current {
+            return conflict(Some(found.id));
+        }
+        if self.base.is_no_value() {
+            return conflict(None);
+        }
+        match self.placement {
+            // A move is refused unless the base is current, so nothing else needs to be known.
+            Placement::Staged => self.to(Step::ReadBase(Recovery::NextSlot(Placement::Staged))),
+            Placement::Plain => self.to(Step::Walk(Tail::new(found))),
+        }
+    }
+
+    /// Step 2. A plain put has no condition, so it first makes sure that no version of the chain is current.
+    pub(super) fn walk(self, tail: &Tail<I>, answer: Answer<I>) -> Proceed<I> {
+        match answer {
+            Answer::Found(found) if found.labels == Labels::Current => conflict(Some(found.id)),
+            Answer::Found(found) => self.to(Step::Walk(Tail::new(found))),
+            Answer::Missing => {
+                let recovery = match (tail.state, self.mode) {
+                    (TailState::Left, _) => Recovery::NextSlot(Placement::Plain),
+                    (TailState::Pending, Mode::PutOnly) => Recovery::Blocked,
+                    (TailState::Pending, Mode::Optimistic | Mode::Strict) => {
+                        Recovery::NextSlot(Placement::Staged)
+                    }
+                };
+                self.to(Step::ReadBase(recovery))
+            }
+            _ => not_applied(Reason::Read),
+        }
+    }
+
+    /// Step 3, after the walk: read before it, the base could lose the label to a version that the walk has passed.
+    pub(super) fn read_base(self, recovery: Recovery, answer: &Answer<I>) -> Proceed<I> {
+        let current = match answer {
+            Answer::Found(base) => base.labels == Labels::Current,
+            Answer::Missing => false,
+            _ => return not_applied(Reason::Read),
+        };
+        match (current, recovery, self.placement) {
+            (true, Recovery::NextSlot(placement), _) => self.next_slot(placement),
+            (true, Recovery::Blocked, _) => not_applied(Reason::Pending),
+            (false, _, Placement::Plain) => conflict(None),
+            (false, _, Placement::Staged) => {
+                let token = self.token();
+                self.to(Step::Seek(token))
+            }
+        }
+    }
+
+    /// A load may be as stale as the last one, so the conflict carries the version that is current, if the chain leads to
+    /// it. A plain put has walked the chain before.
+    pub(super) fn seek(self, answer: Answer<I>) -> Proceed<I> {
+        match answer {
+            Answer::Found(found) if found.labels == Labels::Current => conflict(Some(found.id)),
+            Answer::Found(found) => self.to(Step::Seek(found.id)),
+            _ => conflict(None),
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! A conditional write: carries out what [`protocol`](crate::protocol) asks for, and puts its verdict into words.
+
+use std::{pin::pin, sync::atomic::Ordering, time::Duration};
+
+use futures_util::future::{Either, select};
+use ksm_storage_core::{
+    Displaced, Error, ErrorKind, Outcome, Payload, Result, StoreOutcome, Stored, Version, append_nonce,
+    shell_word, strip_nonce,
+};
+
+use tracing::info;
+
+use crate::{
+    Concurrency,
+    backend::{Creation, Inner},
+    client::{
+        CURRENT, CallError, Create, Failure, MAX_VALUE, MoveCurrent, PREVIOUS, Put, SecretVersion, Select,
+    },
+    error::{Call, classify},
+    protocol::{
+        Answer, Author, Displacement, Finding, Labels, Mode, Placement, Progress, Reason, Request, Seen,
+        Store, Verdict, VersionId,
+    },
+    slot::{self, NO_VALUE},
+};
+
+/// The label of staged versions. It is one fixed label, because those of all versions together may be 20.
+const STAGED: &str = "KSM_STAGED";
+/// The most reads of one store. A chain of versions that is longer is not walked to its end.
+const MAX_READS: u32 = 256;
+/// The time limit of the check after a write. A check that took longer would let the caller's deadline pass, and core
+/// would report a write that is good as unknown.
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
+const CHECK_PAUSE: Duration = Duration::from_millis(50);
+
+/// The calls of one store.
+struct Session<'a> {
+    inner: &'a Inner,
+    expected: &'a Version,
+    plain: Payload,
+    staged: Payload,
+    put_error: Option<CallError>,
+    move_error: Option<CallError>,
+    read_error: Option<CallError>,
+    reads: u32,
+    /// The version that was read last.
+    found: Option<SecretVersion>,
+}
+
+impl Inner {
+    pub(crate) async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        let mut session = Session::new(self, expected, payload)?;
+        if let Creation::IfMissing { kms_key_id } = &self.creation
+            && expected.is_no_value()
+            && let Some(version) = self.create(kms_key_id.clone(), &session.plain).await?
+        {
+            return Ok(StoreOutcome::committed(version));
+        }
+        let mut store = Store::new(expected.clone(), self.mode());
+        loop {
+            let answer = session.call(store.request(), store.placement).await?;
+            match store.answer(answer) {
+                Progress::Next(next) => store = next,
+                Progress::Done(verdict) => return session.conclude(verdict).await,
+            }
+        }
+    }
+
+    /// The first version of a new secret, or `None` if the secret exists by now.
+    async fn create(&self, kms_key_id: Option<String>, value: &Payload) -> Result<Option<Version>> {
+        let token = Version::new(NO_VALUE).slot(1);
+        let create = Create {
+            name: self.id.name().to_owned(),
+            // That of a first put, which excludes one.
+            token: token.as_str().to_owned(),
+            value: value.clone(),
+            kms_key_id,
+        };
+        let error = match self.client.create(&create).await {
+            Ok(()) => {
+                info!(location = %self.location, "created");
+                return Ok(Some(token));
+            }
+            Err(error) if error.is("ResourceExistsException") => return Ok(None),
+            Err(error) => error,
+        };
+        if classify(Call::Create, &error).1 == Outcome::Unknown
+            && let Ok(found) = self.get(Select::Id(token.as_str().to_owned())).await
+        {
+            return Ok((found.value == *value).then_some(token));
+        }
+        Err(self.failed(Call::Create, error))
+    }
+
+    fn mode(&self) -> Mode {
+        match self.concurrency {
+            Concurrency::Strict => Mode::Strict,
+            Concurrency::Optimistic if self.move_denied.load(Ordering::Relaxed) => Mode::PutOnly,
+            Concurrency::Optimistic => Mode::Optimistic,
+        }
+    }
+
+    /// The nonce of a store, without its bit for the placement.
+    pub(crate) fn nonce(&self) -> Result<u64> {
+        getrandom::u64().map_err(|_| {
+            self.error(ErrorKind::Unavailable, "the operating system provides no random numbers")
+        })
+    }
+
+    /// The version that a plain put displaced. The write stays good whatever comes of the check.
+    async fn displaced(&self, base: &Version, token: &Version) -> Displaced {
+        let limit = self.clock.alarm(self.clock.now().saturating_add(CHECK_LIMIT));
+        match select(pin!(self.check(base, token)), limit).await {
+            Either::Left((displaced, _)) => displaced,
+            Either::Right(_) => Displaced::Unverified,
+        }
+    }
+
+    /// Checks until a check decides, or cannot ever.
+    async fn check(&self, base: &Version, token: &Version) -> Displaced {
+        let mut pause = CHECK_PAUSE;
+        loop {
+            match self.check_once(base, token).await {
+                Ok(Finding::Nothing) => return Displaced::Nothing,
+                Ok(Finding::Displaced { version, author }) => return self.describe(version, author),
+                Ok(Finding::Followed) => return Displaced::Unverified,
+                Ok(Finding::Inconclusive) => {}
+                Err(error) => match classify(Call::Get, &error).0 {
+                    ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::Unavailable => {}
+                    _ => return Displaced::Unverified,
+                },
+            }
+            self.clock.sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    async fn check_once(&self, base: &Version, token: &Version) -> Result<Finding<Version>, CallError> {
+        let mut check = Displacement::new(base.clone(), token.clone());
+        loop {
+            let select = match check.request() {
+                Request::Get(id) => Select::Id(id.as_str().to_owned()),
+                _ => Select::Previous,
+            };
+            let answer = match self.get(select).await {
+                Ok(found) => Answer::Found(seen(&found, author(&found.value))),
+                Err(error) if error.is("ResourceNotFoundException") => Answer::Missing,
+                Err(error) => return Err(error),
+            };
+            match check.answer(answer) {
+                Progress::Next(next) => check = next,
+                Progress::Done(finding) => return Ok(finding),
+            }
+        }
+    }
+
+    fn describe(&self, version: Version, author: Author) -> Displaced {
+        let inspect = Some(format!(
+            "aws secretsmanager get-secret-value --secret-id {} --version-id {}",
+            shell_word(self.secret()),
+            shell_word(version.as_str())
+        ));
+        match author {
+            Author::Foreign => Displaced::Foreign { version, inspect },
+            Author::Project(_) | Author::ThisStore => Displaced::Cooperative { version, inspect },
+        }
+    }
+}
+
+impl<'a> Session<'a> {
+    fn new(inner: &'a Inner, expected: &'a Version, payload: &Payload) -> Result<Self> {
+        if std::str::from_utf8(payload.as_bytes()).is_err() {
+            return Err(inner.error(ErrorKind::InvalidArgument, "the payload is not UTF-8"));
+        }
+        let nonce = inner.nonce()?;
+        let framed = |placement| append_nonce(payload, slot::nonce(nonce, placement));
+        let (plain, staged) = (framed(Placement::Plain), framed(Placement::Staged));
+        if plain.len() > MAX_VALUE {
+            let message =
+                format!("the value would have {} bytes; the service accepts {MAX_VALUE}", plain.len());
+            return Err(inner.error(ErrorKind::TooLarge, message));
+        }
+        Ok(Self {
+            inner,
+            expected,
+            plain,
+            staged,
+            put_error: None,
+            move_error: None,
+            read_error: None,
+            reads: 0,
+            found: None,
+        })
+    }
+
+    fn value(&self, placement: Placement) -> &Payload {
+        match placement {
+            Placement::Plain => &self.plain,
+            Placement::Staged => &self.staged,
+        }
+    }
+
+    async fn call(&mut self, request: Request<Version>, placement: Placement) -> Result<Answer<Version>> {
+        match request {
+            Request::Put { token, placement } => self.put(&token, placement).await,
+            Request::Move { from, to } => Ok(self.move_current(&from, &to).await),
+            Request::Get(id) => Ok(self.read(Select::Id(id.as_str().to_owned()), placement).await),
+            Request::GetPrevious => Ok(self.read(Select::Previous, placement).await),
+        }
+    }
+
+    async fn put(&mut self, token: &Version, placement: Placement) -> Result<Answer<Version>> {
+        let put = Put {
+            secret: self.inner.secret().to_owned(),
+            token: token.as_str().to_owned(),
+            value: self.value(placement).clone(),
+            label: (placement == Placement::Staged).then_some(STAGED),
+        };
+        match self.inner.client.put(&put).await {
+            Ok(reply) if reply.id == token.as_str() => Ok(Answer::Done(labels(&reply.labels))),
+            Ok(_) => {
+                let message = "the service stored the value under another version ID than the one given";
+                Err(self.inner.error(ErrorKind::Unexpected, message).with_outcome(Outcome::Unknown))
+            }
+            Err(error) => Ok(self.put_error.insert(error).answer(Call::Put, "ResourceExistsException")),
+        }
+    }
+
+    async fn move_current(&mut self, from: &Version, to: &Version) -> Answer<Version> {
+        let request = MoveCurrent {
+            secret: self.inner.secret().to_owned(),
+            to: to.as_str().to_owned(),
+            from: from.as_str().to_owned(),
+        };
+        let Err(error) = self.inner.client.move_current(&request).await else {
+            return Answer::Done(Labels::Current);
+        };
+        if classify(Call::Move, &error).0 == ErrorKind::AccessDenied {
+            self.inner.move_denied.store(true, Ordering::Relaxed);
+        }
+        self.move_error.insert(error).answer(Call::Move, "InvalidParameterException")
+    }
+
+    async fn read(&mut self, select: Select, placement: Placement) -> Answer<Version> {
+        self.reads += 1;
+        if self.reads > MAX_READS {
+            return Answer::Unanswered;
+        }
+        match self.inner.get(select).await {
+            Ok(found) => {
+                let author = if found.value == *self.value(placement) {
+                    Author::ThisStore
+                } else {
+                    author(&found.value)
+                };
+                let answer = Answer::Found(seen(&found, author));
+                self.found = Some(found);
+                answer
+            }
+            Err(error) if error.is("ResourceNotFoundException") => Answer::Missing,
+            Err(error) => {
+                self.read_error = Some(error);
+                Answer::Unanswered
+            }
+        }
+    }
+
+    async fn conclude(mut self, verdict: Verdict<Version>) -> Result<StoreOutcome> {
+        match verdict {
+            Verdict::Committed { token, placement: Placement::Plain } => Ok(StoreOutcome::Committed {
+                displaced: self.inner.displaced(self.expected, &token).await,
+                version: token,
+            }),
+            Verdict::Committed { token, placement: Placement::Staged } => Ok(StoreOutcome::committed(token)),
+            Verdict::Conflict { current, abandoned } => {
+                let found =
+                    self.found.take().filter(|found| current.is_some_and(|id| id.as_str() == found.id));
+                let current =
+                    found.map(|found| Stored::present(Version::new(found.id), strip_nonce(found.value)));
+                let applied_if = abandoned.map(|token| token.chain().collect()).unwrap_or_default();
+                Ok(StoreOutcome::Conflict { current, applied_if })
+            }
+            Verdict::NotApplied(reason) => Err(self.error(reason).await.with_outcome(Outcome::NotApplied)),
+            Verdict::Unknown(reason) => Err(self.error(reason).await.with_outcome(Outcome::Unknown)),
+        }
+    }
+
+    async fn error(&mut self, reason: Reason) -> Error {
+        let inner = self.inner;
+        match reason {
+            Reason::Put => match self.put_error.take() {
+                Some(error) if error.is("ResourceExistsException") => inner.error(
+                    ErrorKind::Unavailable,
+                    "the service refused the version as one that exists, but cannot find it",
+                ),
+                Some(error) => inner.put_refused(error).await,
+                None => inner.error(ErrorKind::Unexpected, "the put failed"),
+            },
+            Reason::Move if self.is_denied_recovery() => self.pending(),
+            Reason::Move => match self.move_error.take() {
+                Some(error) => inner.failed(Call::Move, error),
+                None => inner.error(ErrorKind::Unexpected, "the move failed"),
+            },
+            Reason::Read => match self.read_error.take() {
+                Some(error) => inner.failed(Call::Get, error),
+                None => inner.error(ErrorKind::Conflict, "the chain of versions is too long to be walked"),
+            },
+            Reason::MoveRefused => inner.error(
+                ErrorKind::Conflict,
+                "AWSCURRENT was moved by others meanwhile, and its labels do not tell whether to this version before",
+            ),
+            Reason::FirstValue => inner.error(ErrorKind::Conflict, "another program stored the first value"),
+            Reason::Pending => self.pending(),
+            Reason::NoSlotLeft => inner
+                .error(
+                    ErrorKind::Conflict,
+                    format!(
+                        "all {} successors of the current version are in use, after rollbacks to it or by writers that \
+                         could not move AWSCURRENT",
+                        Version::SLOTS
+                    ),
+                )
+                .with_hint(
+                    "with Concurrency::Strict, grant secretsmanager:UpdateSecretVersionStage; store the value once more \
+                     by hand (aws secretsmanager put-secret-value), then try again",
+                ),
+        }
+    }
+
+    /// True if an optimistic writer was denied the move that would have passed a pending version safely.
+    fn is_denied_recovery(&self) -> bool {
+        let denied = |error: &CallError| classify(Call::Move, error).0 == ErrorKind::AccessDenied;
+        self.inner.concurrency == Concurrency::Optimistic && self.move_error.as_ref().is_some_and(denied)
+    }
+
+    fn pending(&self) -> Error {
+        self.inner
+            .error(
+                ErrorKind::Conflict,
+                "a version that another writer staged is in the way, and may still become current",
+            )
+            .with_hint(
+                "grant secretsmanager:UpdateSecretVersionStage to this role, write once with Concurrency::Strict, or store \
+                 the value once more by hand (aws secretsmanager put-secret-value)",
+            )
+    }
+}
+
+impl CallError {
+    /// The answer that a failed put or move is, where `conflict` is the code of its condition.
+    fn answer<I>(&self, call: Call, conflict: &str) -> Answer<I> {
+        let sent =
+            self.unanswered || !matches!(self.failure, Failure::NotBuilt(_) | Failure::NoCredentials(_));
+        match classify(call, self).1 {
+            _ if self.is(conflict) => Answer::Conflict,
+            _ if !sent => Answer::NotSent,
+            Outcome::NotApplied => Answer::Refused,
+            Outcome::Unknown | Outcome::Applied => Answer::Unanswered,
+        }
+    }
+}
+
+fn seen(found: &SecretVersion, author: Author) -> Seen<Version> {
+    Seen { id: Version::new(found.id.as_str()), labels: labels(&found.labels), author }
+}
+
+fn author(value: &Payload) -> Author {
+    slot::placement(value).map_or(Author::Foreign, Author::Project)
+}
+
+fn labels(labels: &[String]) -> Labels {
+    let has = |label| labels.iter().any(|other| other == label);
+    if has(CURRENT) {
+        Labels::Current
+    } else if has(PREVIOUS) {
+        Labels::Previous
+    } else {
+        Labels::Neither
+    }
+}

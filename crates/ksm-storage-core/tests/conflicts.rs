@@ -1,0 +1,101 @@
+//! What a conflict tells of its store, and what a handle makes of it.
+#![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use ksm_storage_core::{
+    Capabilities,
+    ConfigKey::{Hostname, Url},
+    ConfigStorage, Displaced, Error, ExposeSecret, Location, Payload, Result, StorageBackend, StoreOutcome,
+    Stored, Verification, Version,
+};
+use ksm_storage_memory::MemoryBackend;
+use ksm_storage_testkit::{Probe, StoreFault};
+
+/// A backend whose first store meets a conflict, and takes effect all the same.
+#[derive(Debug)]
+struct AppliedAfterAll {
+    inner: MemoryBackend,
+    stores: AtomicUsize,
+}
+
+impl AppliedAfterAll {
+    fn new() -> Self {
+        Self { inner: MemoryBackend::from_config("{}"), stores: AtomicUsize::new(0) }
+    }
+}
+
+#[async_trait]
+impl StorageBackend for AppliedAfterAll {
+    fn location(&self) -> Location {
+        self.inner.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        self.inner.load().await
+    }
+
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        self.inner.confirm(version).await
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        if self.stores.fetch_add(1, Ordering::SeqCst) > 0 {
+            return self.inner.store(expected, payload).await;
+        }
+        self.inner.overwrite(Some(r#"{"url":"stored"}"#.into()));
+        let version = self.inner.load().await?.version().clone();
+        Ok(StoreOutcome::Conflict { current: None, applied_if: vec![Version::new("other"), version] })
+    }
+}
+
+#[tokio::test]
+async fn change_found_applied_is_not_repeated() {
+    let probe = Probe::new(Arc::new(AppliedAfterAll::new()));
+    let storage = ConfigStorage::open(probe.clone()).await.unwrap();
+    assert_eq!(storage.snapshot().verification(), Verification::Conclusive);
+    storage.set(Url, "mine").await.unwrap();
+    // Opening, the change, and its second attempt, which finds what the first has stored.
+    assert_eq!(probe.calls(), (3, 1));
+    assert_eq!(storage.get(Url).unwrap().expose_secret(), "stored");
+    assert_eq!(storage.snapshot().verification(), Verification::Inconclusive);
+}
+
+#[tokio::test]
+async fn only_changes_of_that_attempt_are_applied() {
+    let storage = ConfigStorage::open(AppliedAfterAll::new()).await.unwrap();
+    // The first attempt of the second change finds nothing to do; its second one does.
+    let hostname = storage.update(|document| {
+        if document.contains(Url) {
+            document.set(Hostname, "h");
+        }
+        Ok::<_, Error>(())
+    });
+    let (hostname, url) = tokio::join!(hostname, storage.set(Url, "mine"));
+    hostname.unwrap();
+    url.unwrap();
+    let snapshot = storage.snapshot();
+    assert_eq!(snapshot.get(Url).unwrap().expose_secret(), "stored");
+    assert_eq!(snapshot.get(Hostname).unwrap().expose_secret(), "h");
+}
+
+#[tokio::test]
+async fn inconclusive_check_shows_on_snapshot() {
+    let probe = Probe::new(Arc::new(MemoryBackend::from_config("{}")));
+    let storage = ConfigStorage::open(probe.clone()).await.unwrap();
+    probe.fail_stores([StoreFault::Displaced(Displaced::Unverified)]);
+    storage.set(Url, "u").await.unwrap();
+    assert_eq!(storage.snapshot().verification(), Verification::Inconclusive);
+    // It belongs to the version, which is still current.
+    assert_eq!(storage.refresh().await.unwrap().verification(), Verification::Inconclusive);
+    storage.set(Url, "v").await.unwrap();
+    assert_eq!(storage.snapshot().verification(), Verification::Conclusive);
+}
