@@ -9,9 +9,10 @@ use std::{
 use ksm_storage_core::{ConfigDocument, ConfigKey, ErrorKind, Outcome, StorageBackend, Writes};
 
 use crate::{
-    Clause, Failure, FailureKind, SystemUnderTest,
+    Clause, Failure, FailureKind, SystemUnderTest, Verdict,
     failure::{Checked, ensure},
     handle::Settings,
+    self_check,
 };
 
 /// How long a case may take. One that takes longer hangs.
@@ -68,12 +69,12 @@ impl Case {
     ///
     /// # Errors
     /// What is wrong, with the clause and the case's name in front. A panic and a hang are failures too.
-    pub fn check(&self, sut: SystemUnderTest) -> Result<(), Failure> {
+    pub fn check(&self, sut: SystemUnderTest) -> Result<Verdict, Failure> {
         self.check_within(LIMIT, sut)
     }
 
     #[doc(hidden)]
-    pub fn check_within(&self, limit: Duration, sut: SystemUnderTest) -> Result<(), Failure> {
+    pub fn check_within(&self, limit: Duration, sut: SystemUnderTest) -> Result<Verdict, Failure> {
         let Self { run, writes, .. } = *self;
         let (done, result) = mpsc::channel();
         let work = move || {
@@ -83,6 +84,7 @@ impl Case {
                     let checked = runtime.block_on(async {
                         // Spawned, so that it may use all of the runtime's threads.
                         let case = async move {
+                            self_check::check(&*sut.fixture).await?;
                             if writes && refuses_writes(&sut).await {
                                 refusal(sut).await
                             } else {
@@ -111,10 +113,28 @@ impl Case {
             }),
             Err(error) => Err(Failure::inconclusive(format!("no thread: {error}"))),
         };
-        result.map_err(|failure| {
-            let message = format!("{} ({}): {}: {failure}", self.clause, self.clause.title(), self.name);
-            Failure::new(failure.kind(), message)
-        })
+        match result {
+            Ok(()) => Ok(Verdict::Passed),
+            Err(failure) if failure.kind() == FailureKind::NotChecked => {
+                Ok(Verdict::NotChecked(failure.to_string()))
+            }
+            Err(failure) => Err(Failure::new(failure.kind(), self.explain(&failure))),
+        }
+    }
+
+    /// The failure with its clause, and with the usual cause if it is the system's.
+    fn explain(&self, failure: &Failure) -> String {
+        let (clause, name) = (self.clause, self.name);
+        if failure.kind() == FailureKind::Fixture {
+            return format!("the fixture is faulty, so that {name} proves nothing: {failure}");
+        }
+        let message = format!("{clause} ({}): {name}: {failure}", clause.title());
+        match failure.kind() {
+            FailureKind::Wrong | FailureKind::Hung => {
+                format!("{message}\nusual cause: {}", clause.usual_cause())
+            }
+            _ => message,
+        }
     }
 }
 

@@ -39,6 +39,67 @@ clauses! {
     C15 = "refusals come before I/O",
 }
 
+impl Clause {
+    /// What is usually wrong with a backend on which a case of this clause fails.
+    pub const fn usual_cause(self) -> &'static str {
+        match self {
+            Self::C1 => {
+                "A missing store is an error instead of `Stored::Absent`, or a failure (a refusal, a \
+                 timeout, a reply that cannot be read) is taken for absence or for `{}`. The payload is \
+                 trimmed, re-encoded or left with its framing."
+            }
+            Self::C2 => {
+                "A load is answered from a cache, so that a refresh is older than its call. Or one \
+                 version names two contents. Or `confirm` denies the current version, or confirms \
+                 an earlier one."
+            }
+            Self::C3 => {
+                "`Committed` is returned before the store has acknowledged, or with another version than \
+                 the next load finds. Reads that lag are not declared with `stale_reads`."
+            }
+            Self::C4 => {
+                "`NotApplied` or a conflict is claimed for a failure after which the write may have been \
+                 made: a timeout, a lost reply, a request sent twice."
+            }
+            Self::C5 => "Core alone; a backend that fails here answers `store` without regard to `expected`.",
+            Self::C6 => {
+                "The condition is checked and the write made in two steps, with nothing that excludes \
+                 others in between. The lock belongs to the handle, not to the store. The version is a \
+                 hash of the content, a time, or a number that starts again when the store is emptied or \
+                 recreated. All absences have one version. The backend retries a conflict by itself."
+            }
+            Self::C7 => {
+                "A foreign write does not change the version, or it is displaced and `Displaced::Nothing` \
+                 returned. Or `Displaced::Unverified` is returned where nobody else writes."
+            }
+            Self::C8 => {
+                "`read` of the fixture does not take the framing away; or a load returns other bytes than \
+                 were stored."
+            }
+            Self::C9 => {
+                "A write or read takes more than one request, so that a dropped future or a reader in \
+                 between sees a part. A reply is read into a buffer of fixed size."
+            }
+            Self::C10 => "The payload is parsed and written anew. Store the bytes.",
+            Self::C11 => "An empty object is treated as nothing, and removed.",
+            Self::C12 => {
+                "A load, or the opening of a client, creates the store, or a conflict ends in an \
+                 insertion. Or two creations both succeed: creating is a conditional write, too."
+            }
+            Self::C13 => {
+                "A derived `Debug` holds a payload or a credential (as a list of numbers, too), an error \
+                 quotes what the store said as its message or its source, or an event or a panic holds a \
+                 request."
+            }
+            Self::C14 => {
+                "No time limit on a connection, a lock, or a pipe that was named by mistake. A limit on \
+                 each read instead of on the call, or no limit on the number of attempts."
+            }
+            Self::C15 => "`max_payload` does not count the framing, or is larger than what the store takes.",
+        }
+    }
+}
+
 impl fmt::Display for Clause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{self:?}"))

@@ -19,6 +19,20 @@ pub enum FailureKind {
     Hung,
     /// The case proves nothing, because the situation that it tests did not occur.
     Inconclusive,
+    /// The fixture is faulty, so that the system was not judged.
+    Fixture,
+    /// The fixture does not offer what the case needs: see [`Verdict::NotChecked`].
+    NotChecked,
+}
+
+/// The result of a case that found nothing wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The system keeps the promise that the case checks.
+    Passed,
+    /// The case checked nothing, because the fixture does not offer what it needs. The text says what that is.
+    NotChecked(String),
 }
 
 impl Failure {
@@ -29,6 +43,14 @@ impl Failure {
 
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
+    }
+
+    pub(crate) fn fixture(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Fixture, message)
+    }
+
+    pub(crate) fn not_checked(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::NotChecked, message)
     }
 
     pub(crate) fn inconclusive(message: impl Into<String>) -> Self {

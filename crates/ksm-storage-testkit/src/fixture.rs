@@ -1,9 +1,9 @@
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ksm_storage_core::{Payload, StorageBackend};
 
-use crate::{FaultRates, FaultyBackend, TestClock};
+use crate::{Condition, FaultRates, FaultyBackend, NotOffered, TestClock};
 
 /// A kind of backend, as the suite wants to have it.
 #[async_trait]
@@ -30,6 +30,46 @@ pub trait Store: Send + Sync {
     /// What may be expected of this store.
     fn limits(&self) -> Limits {
         Limits::default()
+    }
+
+    /// The address at which backends reach this store over TCP, if they do.
+    ///
+    /// With it and [`open_at`](Self::open_at), a [`Proxy`](crate::Proxy) provides every [`Condition`].
+    fn address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// One more backend, as [`open`](Self::open) returns it, which reaches the store at `address`.
+    async fn open_at(&self, _address: SocketAddr) -> Option<Arc<dyn StorageBackend>> {
+        None
+    }
+
+    /// Brings the store into `condition` until [`restore`](Self::restore). It outranks the proxy.
+    ///
+    /// # Errors
+    /// If the fixture cannot: the cases that need the condition are then not checked, unless the proxy provides it.
+    async fn impose(&self, _condition: Condition) -> Result<(), NotOffered> {
+        Err(NotOffered)
+    }
+
+    /// Ends the condition that [`impose`](Self::impose) has brought about. The content is what it was, plus what was
+    /// stored meanwhile.
+    async fn restore(&self) {}
+
+    /// Removes not only what is stored, as `write(None)` does, but what holds it: the secret, the table, the folder.
+    ///
+    /// # Errors
+    /// If the fixture cannot, or nothing holds it.
+    async fn remove(&self) -> Result<(), NotOffered> {
+        Err(NotOffered)
+    }
+
+    /// Creates anew what [`remove`](Self::remove) has removed, under the same name, with nothing stored in it.
+    async fn recreate(&self) {}
+
+    /// Credentials of the backend, of six characters or more: they must be shown nowhere, as payloads must not.
+    fn credentials(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -92,6 +132,26 @@ impl Store for DelayedStore {
 
     fn limits(&self) -> Limits {
         self.0.limits()
+    }
+
+    async fn impose(&self, condition: Condition) -> Result<(), NotOffered> {
+        self.0.impose(condition).await
+    }
+
+    async fn restore(&self) {
+        self.0.restore().await;
+    }
+
+    async fn remove(&self) -> Result<(), NotOffered> {
+        self.0.remove().await
+    }
+
+    async fn recreate(&self) {
+        self.0.recreate().await;
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        self.0.credentials()
     }
 }
 

@@ -53,6 +53,7 @@
 //! | describing a backend to the suite | [`Fixture`], [`Store`], and [`Limits`] of what a store guarantees |
 //! | running the cases | [`conformance_tests!`], [`run_all`], [`cases`](fn@cases) |
 //! | injecting faults, on demand or from a seed | [`Probe`], [`FaultyBackend`] |
+//! | making the store fail, or the way to it | [`Condition`], and for stores over TCP [`Proxy`] |
 //! | time under the control of a test | [`TestClock`] |
 //!
 //! The tests of the crate `ksm-storage` prove that the cases can fail: they run them against faulty implementations, and
@@ -66,6 +67,7 @@ mod case;
 mod cases;
 mod clause;
 mod clock;
+mod condition;
 mod failure;
 mod faulty;
 mod fixture;
@@ -74,6 +76,9 @@ mod histories;
 #[doc(hidden)]
 pub mod history;
 mod probe;
+mod proxy;
+mod rig;
+mod self_check;
 mod suite;
 mod sut;
 
@@ -81,10 +86,12 @@ pub use case::{Case, Level};
 pub use cases::cases;
 pub use clause::Clause;
 pub use clock::TestClock;
-pub use failure::{Failure, FailureKind};
+pub use condition::{Condition, NotOffered};
+pub use failure::{Failure, FailureKind, Verdict};
 pub use faulty::{FaultRates, FaultyBackend};
 pub use fixture::{Delayed, Fixture, Limits, Store};
 pub use probe::{Gate, LoadFault, Probe, StoreFault};
+pub use proxy::Proxy;
 pub use suite::{Report, run_all};
 pub use sut::SystemUnderTest;
 

@@ -1,42 +1,108 @@
-use crate::{Case, Failure, Fixture, SystemUnderTest, cases, handle::Core};
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
+
+use crate::{
+    Case, Clause, Failure, FailureKind, Fixture, Level, SystemUnderTest, Verdict, cases, handle::Core,
+};
 
 /// Runs the case of this name, for the tests that the macro generates.
 #[doc(hidden)]
 #[track_caller]
-#[expect(clippy::panic, reason = "that is how a test fails")]
+#[expect(clippy::panic, clippy::print_stdout, reason = "that is how a test fails, and how it reports")]
 pub fn check(name: &str, fixture: impl Fixture, core: impl Core + 'static) {
     let case = cases().into_iter().find(|case| case.name() == name);
     let result = match case {
         Some(case) => case.check(SystemUnderTest { fixture: Arc::new(fixture), core: Arc::new(core) }),
         None => Err(Failure::inconclusive(format!("there is no case {name}"))),
     };
-    if let Err(failure) = result {
-        panic!("{failure}");
+    match result {
+        Ok(Verdict::Passed) => {}
+        // The test harness knows no third result.
+        Ok(Verdict::NotChecked(missing)) => println!("not checked: {missing}"),
+        Err(failure) => panic!("{failure}"),
     }
 }
 
 /// The result of each case.
+///
+/// Its `Display` has a line for every case that failed or was not checked, and ends with the place to start.
 #[derive(Debug)]
-pub struct Report(pub Vec<(Case, Result<(), Failure>)>);
+pub struct Report(pub Vec<(Case, Result<Verdict, Failure>)>);
 
 impl Report {
     /// The cases that failed.
     pub fn failures(&self) -> impl Iterator<Item = (&Case, &Failure)> {
         self.0.iter().filter_map(|(case, result)| Some((case, result.as_ref().err()?)))
     }
+
+    /// The cases that were not checked, with the reason.
+    pub fn not_checked(&self) -> impl Iterator<Item = (&Case, &str)> {
+        self.0.iter().filter_map(|(case, result)| match result {
+            Ok(Verdict::NotChecked(reason)) => Some((case, reason.as_str())),
+            _ => None,
+        })
+    }
+
+    /// The failure to look into first, since others may follow from it.
+    pub fn start_here(&self) -> Option<(&Case, &Failure)> {
+        self.failures().min_by_key(|(case, failure)| order(case, failure.kind()))
+    }
 }
 
-/// Runs every case, one after another.
+/// A fixture comes before all; a backend's own faults before what follows from them in core; loading before storing, and
+/// both before leaks; a failure before a hang, which has a case of its own.
+fn order(case: &Case, kind: FailureKind) -> (u8, bool, usize) {
+    const CLAUSES: [Clause; 15] = {
+        use Clause::{C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15};
+        [C1, C12, C9, C3, C6, C7, C15, C14, C4, C13, C2, C5, C8, C10, C11]
+    };
+    let kind = match kind {
+        FailureKind::Fixture => 0,
+        FailureKind::Wrong => 1,
+        FailureKind::Hung => 2,
+        _ => 3,
+    };
+    let clause = CLAUSES.iter().position(|clause| *clause == case.clause());
+    (kind, case.level() == Level::Core, clause.unwrap_or(CLAUSES.len()))
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (case, reason) in self.not_checked() {
+            writeln!(f, "not checked: {}: {reason}", case.name())?;
+        }
+        for (case, failure) in self.failures() {
+            writeln!(f, "failed: {}: {failure}", case.name())?;
+        }
+        let (failed, not_checked) = (self.failures().count(), self.not_checked().count());
+        let passed = self.0.len() - failed - not_checked;
+        write!(f, "{passed} passed, {failed} failed, {not_checked} not checked")?;
+        match self.start_here() {
+            Some((_, failure)) => write!(f, "\nstart here: {failure}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs every case, one after another. If the fixture is faulty, the first case says so and no other is run.
 pub fn run_all(sut: &SystemUnderTest) -> Report {
-    Report(cases().into_iter().map(|case| (case, case.check(sut.clone()))).collect())
+    let mut results = Vec::new();
+    for case in cases() {
+        let result = case.check(sut.clone());
+        let faulty = matches!(&result, Err(failure) if failure.kind() == FailureKind::Fixture);
+        results.push((case, result));
+        if faulty {
+            break;
+        }
+    }
+    Report(results)
 }
 
 /// Registers every case as a test of its own: `conformance_tests!(FIXTURE)`, where `FIXTURE` is an expression
 /// that evaluates to a [`Fixture`](crate::Fixture).
 ///
-/// The tests are generated in three modules: `on_async_core`, with all cases, `on_blocking_core`, with the cases of core,
-/// and `with_delays`, with all cases on a backend that is slow at random. Cases that a later version of this crate adds
+/// The tests are generated in four modules: `on_async_core`, with all cases, `on_blocking_core`, with the cases of core,
+/// `with_delays`, with all cases on a backend that is slow at random, and `under_conditions`, with the cases that make the
+/// store fail. Cases that a later version of this crate adds
 /// are registered without a change here.
 #[macro_export]
 macro_rules! conformance_tests {
@@ -64,6 +130,11 @@ macro_rules! conformance_tests {
                 ($crate::Delayed::new($fixture), $crate::internal::AsyncCore)
             );
         }
+        mod under_conditions {
+            #[allow(unused_imports)]
+            use super::*;
+            $crate::condition_cases!($crate::case_tests, ($fixture, $crate::internal::AsyncCore));
+        }
     };
 }
 
@@ -83,3 +154,7 @@ macro_rules! case_tests {
         }
     };
 }
+
+#[cfg(test)]
+#[path = "suite_tests.rs"]
+mod tests;

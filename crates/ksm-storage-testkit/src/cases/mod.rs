@@ -4,10 +4,14 @@
 mod bounds;
 mod concurrent;
 mod conditional;
+mod conditions;
 mod foreign;
+mod leaks;
+mod lifetimes;
 mod opening;
 mod reading;
 mod secrets;
+mod whole;
 mod writing;
 
 use crate::{
@@ -23,20 +27,56 @@ macro_rules! backend_cases {
         $callback! { $context
             C1 reads opening::c01_a_store_with_nothing_in_it_loads_as_nothing,
             C1 reads opening::c01_what_is_stored_is_loaded_byte_for_byte,
+            C2 writes lifetimes::c02_only_current_version_is_confirmed,
             C3 writes writing::c03_an_acknowledged_store_is_there,
             C4 writes writing::c04_a_store_that_is_not_acknowledged_changes_nothing,
             C6 writes conditional::c06_one_store_per_version_is_committed,
             C6 writes conditional::c06_equal_payloads_do_not_both_win,
             C6 writes conditional::c06_racing_stores_have_one_winner,
             C6 writes conditional::c06_a_version_does_not_come_back_with_its_content,
+            C6 writes lifetimes::c06_emptied_store_has_new_versions,
+            C6 writes lifetimes::c06_recreated_store_has_new_versions,
+            C6 writes lifetimes::c06_absence_is_used_once,
             C7 writes foreign::c07_a_foreign_write_before_the_load_is_respected,
             C7 writes foreign::c07_an_exact_backend_excludes_foreign_writers,
             C9 writes writing::c09_a_payload_is_stored_whole,
+            C9 writes whole::c09_dropped_store_is_whole,
+            C9 writes whole::c09_loads_during_stores_are_whole,
             C12 reads opening::c12_a_load_creates_nothing,
+            C12 writes lifetimes::c12_conflict_creates_nothing,
+            C12 writes lifetimes::c12_removed_store_stays_removed,
             C13 reads secrets::c13_the_backend_shows_no_payload,
             C14 reads bounds::c14_a_load_ends,
             C14 writes bounds::c14_a_store_ends,
             C15 writes bounds::c15_the_largest_payload_is_stored,
+        }
+    };
+}
+
+/// Calls `$callback!` with `$context` and every case that makes the store fail, and calls the backend directly.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! condition_cases {
+    ($callback:path, $context:tt) => {
+        $callback! { $context
+            C1 reads conditions::c01_unreadable_is_not_absent,
+            C1 reads conditions::c01_refused_is_not_absent,
+            C1 reads conditions::c01_unreachable_is_not_absent,
+            C1 reads conditions::c01_silent_is_not_absent,
+            C1 reads conditions::c01_cut_reply_is_not_absent,
+            C4 writes conditions::c04_refused_store_claims_truth,
+            C4 writes conditions::c04_silent_store_claims_truth,
+            C4 writes conditions::c04_cut_reply_claims_truth,
+            C4 writes conditions::c04_one_cut_reply_claims_truth,
+            C4 writes conditions::c04_garbled_reply_claims_truth,
+            C4 writes conditions::c04_held_request_claims_truth,
+            C4 writes conditions::c04_full_store_claims_truth,
+            C9 writes conditions::c09_cut_request_stores_nothing_half,
+            C14 writes conditions::c14_silence_ends_calls,
+            C14 writes conditions::c14_slowness_ends_calls,
+            C14 writes conditions::c14_refusal_ends_calls,
+            C14 writes conditions::c14_unreachable_ends_calls,
+            C13 writes leaks::c13_failures_show_no_secret,
         }
     };
 }
@@ -109,6 +149,7 @@ macro_rules! collect {
 pub fn cases() -> Vec<Case> {
     let mut list = Vec::new();
     backend_cases!(collect, (Backend, list));
+    condition_cases!(collect, (Backend, list));
     core_cases!(collect, (Core, list));
     list
 }

@@ -152,6 +152,7 @@ pub(crate) fn rejected(reply: &[Vec<u8>]) -> Error {
     let (kind, message) = match reply.first().map(Vec::as_slice) {
         Some(b"denied") => (ErrorKind::AccessDenied, "the server denies access to the table"),
         Some(b"too-large") => (ErrorKind::TooLarge, "the value is longer than the server accepts"),
+        Some(b"full") => (ErrorKind::Unavailable, "the server has no space"),
         _ => return unexpected(),
     };
     Error::new(kind, message).with_outcome(Outcome::NotApplied)

@@ -164,6 +164,13 @@ impl Faulty {
                 }
                 stored(&inner.write("any", "0", bytes).await?)
             }
+            M::FullIsCommitted => {
+                let reply = inner.write("modified", name, bytes).await?;
+                match parts(&reply)[..] {
+                    [b"full", ..] => Ok(StoreOutcome::committed(Version::new("unknown"))),
+                    _ => stored(&reply),
+                }
+            }
             M::IgnoresExpected => stored(&inner.write("any", "0", bytes).await?),
             M::RetriesConflict => match inner.store(expected, payload).await? {
                 StoreOutcome::Conflict { .. } => inner.store(inner.load().await?.version(), payload).await,
@@ -348,6 +355,7 @@ impl StorageBackend for Faulty {
             Mistake::DeclaresTooMuch => {
                 Capabilities::new(Writes::Exact).max_payload(2 * crate::server::LARGEST)
             }
+            Mistake::ConfirmsStale => self.inner.capabilities().stale_reads(),
             _ => self.inner.capabilities(),
         }
     }

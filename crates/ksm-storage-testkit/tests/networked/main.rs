@@ -1,15 +1,13 @@
 //! A networked store, a backend over it, and the same backend with mistakes in it.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test, though not all of it is in functions that say so"
-)]
+#![expect(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "helpers of tests, and a table")]
 
 mod backend;
 mod faulty;
+mod fixture;
 mod mistake;
 mod server;
+mod table;
 mod wire;
 
 use backend::Networked;
@@ -60,4 +58,9 @@ async fn faulty_backends_work_at_first_sight() {
             tokio::time::sleep(backend::LIMIT / 100).await;
         }
     }
+}
+
+mod correct {
+    use super::*;
+    ksm_storage_testkit::conformance_tests!(fixture::Server(None));
 }

@@ -67,6 +67,10 @@ pub(crate) enum Mistake {
     CachesLoad,
     /// A load is answered by a replica that lags behind, though reads are declared fresh.
     ReadsReplica,
+    /// Reads are declared stale, and every version is confirmed as the current one.
+    ConfirmsStale,
+    /// The error of a server without space for a write is taken for an acknowledgement.
+    FullIsCommitted,
     /// An answer is cut after 4 KiB.
     CutsAtBuffer,
     /// A long value is read in two requests, between which it may change.
@@ -113,6 +117,8 @@ impl Mistake {
         Self::Rewrites,
         Self::CachesLoad,
         Self::ReadsReplica,
+        Self::ConfirmsStale,
+        Self::FullIsCommitted,
         Self::CutsAtBuffer,
         Self::MixesTwoReads,
         Self::VersionAfterPayload,

@@ -48,6 +48,8 @@ struct Content {
 pub(crate) enum Fault {
     /// Every request is answered with an error.
     Refused,
+    /// There is no space for a write.
+    Full,
 }
 
 /// `value: None` is a table without a value.
@@ -163,6 +165,9 @@ impl State {
                 };
                 if !holds {
                     return Some(vec![b"mismatch".to_vec()]);
+                }
+                if content.fault == Some(Fault::Full) {
+                    return Some(vec![b"full".to_vec(), quote("no space", request)]);
                 }
                 let row = self.change(&table, Some(value.clone()))?;
                 Some(vec![b"stored".to_vec(), decimal(row.modified), decimal(row.revision)])

@@ -24,7 +24,7 @@ mod table;
 use std::{env, process::ExitCode, sync::Arc};
 
 use backends::Backend;
-use ksm_storage_testkit::{Case, Delayed, Level, SystemUnderTest, cases};
+use ksm_storage_testkit::{self as kit, Case, Delayed, Level, SystemUnderTest, cases};
 use libtest_mimic::{Arguments, Completion, Trial};
 use table::{Table, Verdict};
 
@@ -108,9 +108,20 @@ fn trial(backend: &Arc<Backend>, variant: Variant, case: Case, table: &Arc<Table
                 return backend.not_run(&missing);
             }
         };
-        let result = case.check(sut);
-        add(if result.is_ok() { Verdict::Passed } else { Verdict::Failed });
-        result?;
-        Ok(Completion::Completed)
+        match case.check(sut) {
+            Ok(kit::Verdict::NotChecked(missing)) => {
+                add(Verdict::LeftOut);
+                Ok(Completion::ignored_with(format!("not checked: {missing}")))
+            }
+            Ok(_) => {
+                add(Verdict::Passed);
+                Ok(Completion::Completed)
+            }
+            Err(failure) => {
+                add(Verdict::Failed);
+                table.add_failure(backend.name, case, failure.clone());
+                Err(failure.into())
+            }
+        }
     })
 }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use ksm_storage_testkit::Clause;
+use ksm_storage_testkit::{Case, Clause, Failure, Report};
 
 use crate::backends::Backend;
 
@@ -29,11 +29,14 @@ struct Cell {
 
 /// All results.
 #[derive(Default)]
-pub(crate) struct Table(Mutex<BTreeMap<(&'static str, Clause), Cell>>);
+pub(crate) struct Table {
+    cells: Mutex<BTreeMap<(&'static str, Clause), Cell>>,
+    failures: Mutex<BTreeMap<&'static str, Vec<(Case, Failure)>>>,
+}
 
 impl Table {
     pub(crate) fn add(&self, backend: &'static str, clause: Clause, verdict: Verdict) {
-        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         let cell = cells.entry((backend, clause)).or_default();
         *match verdict {
             Verdict::Passed => &mut cell.passed,
@@ -42,9 +45,15 @@ impl Table {
         } += 1;
     }
 
-    /// Prints the number of cases passed, by backend and clause; nothing if no case ran.
+    pub(crate) fn add_failure(&self, backend: &'static str, case: Case, failure: Failure) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.entry(backend).or_default().push((case, failure));
+    }
+
+    /// Prints the number of cases passed, by backend and clause, and for each backend the failure to look into first;
+    /// nothing if no case ran.
     pub(crate) fn print(&self, backends: &[Arc<Backend>]) {
-        let cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         if cells.is_empty() {
             return;
         }
@@ -73,5 +82,12 @@ impl Table {
             let _ = writeln!(text, " {passed} |");
         }
         println!("{text}");
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        for (backend, failures) in std::mem::take(&mut *failures) {
+            let report = Report(failures.into_iter().map(|(case, failure)| (case, Err(failure))).collect());
+            if let Some((_, failure)) = report.start_here() {
+                println!("{backend}: start here: {failure}\n");
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use ksm_storage::{
     Capabilities, Displaced, Error, ErrorKind, Location, Outcome, Payload, Result, StorageBackend,
     StoreOutcome, Stored, Version,
 };
-use ksm_storage_testkit::{Fixture, Limits, Store};
+use ksm_storage_testkit::{Condition, Fixture, Limits, NotOffered, Store};
 
 use super::faults;
 
@@ -19,6 +19,7 @@ faults! {
     BackendFault {
         ErrorsBecomeEmpty C1 "takes what it cannot find for an empty document",
         TextIsTidied C1 "tidies what it loads",
+        ConfirmsNothing C2 "confirms no version",
         AcknowledgesUnstored C3 "acknowledges without storing",
         LosesEverySecond C3 "swallows the failure of every second store",
         LoadsLag C3 "loads what was stored before, once after every store",
@@ -96,6 +97,26 @@ impl Store for BrokenStore {
         self.inner.read().await
     }
 
+    async fn impose(&self, condition: Condition) -> Result<(), NotOffered> {
+        self.inner.impose(condition).await
+    }
+
+    async fn restore(&self) {
+        self.inner.restore().await;
+    }
+
+    async fn remove(&self) -> Result<(), NotOffered> {
+        self.inner.remove().await
+    }
+
+    async fn recreate(&self) {
+        self.inner.recreate().await;
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        self.inner.credentials()
+    }
+
     /// A backend in the process answers at once or never.
     fn limits(&self) -> Limits {
         Limits { call: Duration::from_secs(1), ..self.inner.limits() }
@@ -168,7 +189,10 @@ impl StorageBackend for Broken {
     }
 
     async fn confirm(&self, version: &Version) -> Result<bool> {
-        self.inner.confirm(version).await
+        match self.fault {
+            BackendFault::ConfirmsNothing => Ok(false),
+            _ => self.inner.confirm(version).await,
+        }
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {

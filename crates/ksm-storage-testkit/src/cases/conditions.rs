@@ -1,0 +1,185 @@
+//! Cases that bring the store, or the way to it, into a condition and call the backend meanwhile.
+
+use std::time::{Duration, Instant};
+
+use ksm_storage_core::{ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Stored};
+
+use crate::{
+    Condition, Failure, FailureKind, SystemUnderTest,
+    failure::{Checked, ensure},
+    rig::Rig,
+};
+
+const BEFORE: &str = r#"{"url":"before"}"#;
+const AFTER: &str = r#"{"url":"after"}"#;
+/// The longest time in which a store that was delivered may still be carried out.
+const SETTLING: Duration = Duration::from_millis(500);
+
+/// A load from a store in this condition fails, and not as if nothing were there. Afterwards it succeeds.
+async fn load_fails(sut: SystemUnderTest, condition: Condition) -> Checked {
+    let rig = Rig::new(&*sut.fixture, BEFORE).await?;
+    rig.impose(condition).await?;
+    let loaded = rig.load().await?;
+    rig.restore().await;
+    match loaded {
+        Ok(Stored::Absent { .. }) => {
+            return Err(format!("the store is {condition}, and a load claims that nothing is there").into());
+        }
+        Ok(_) => {
+            return Err(format!(
+                "the store is {condition}, and a load returns a payload: from a cache, or the fixture does not do what it says"
+            )
+            .into());
+        }
+        Err(error) => {
+            ensure!(
+                !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidConfig),
+                "the store is {condition}, and a load fails as {:?}",
+                error.kind()
+            );
+        }
+    }
+    recovers(&rig, condition).await
+}
+
+async fn recovers(rig: &Rig, condition: Condition) -> Checked {
+    let mut loaded = rig.load().await?;
+    // A connection that was open meanwhile may be lost.
+    if loaded.is_err() {
+        tokio::time::sleep(rig.store.limits().staleness).await;
+        loaded = rig.load().await?;
+    }
+    match loaded {
+        Ok(found) => {
+            ensure!(found.payload().is_some(), "after the store was {condition}, nothing is there any more");
+        }
+        Err(error) => {
+            return Err(format!("after the store was {condition}, a load still fails: {error}").into());
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn c01_unreadable_is_not_absent(sut: SystemUnderTest) -> Checked {
+    load_fails(sut, Condition::Unreadable).await
+}
+
+pub(super) async fn c01_refused_is_not_absent(sut: SystemUnderTest) -> Checked {
+    load_fails(sut, Condition::Refused).await
+}
+
+pub(super) async fn c01_unreachable_is_not_absent(sut: SystemUnderTest) -> Checked {
+    load_fails(sut, Condition::Unreachable).await
+}
+
+pub(super) async fn c01_silent_is_not_absent(sut: SystemUnderTest) -> Checked {
+    load_fails(sut, Condition::Silent).await
+}
+
+pub(super) async fn c01_cut_reply_is_not_absent(sut: SystemUnderTest) -> Checked {
+    load_fails(sut, Condition::ReplyCut).await
+}
+
+/// The result of a store on a store in this condition is as certain as it says.
+async fn claim_holds(sut: SystemUnderTest, condition: Condition) -> Checked {
+    let rig = Rig::new(&*sut.fixture, BEFORE).await?;
+    let expected = rig.backend.load().await?.version().clone();
+    rig.impose(condition).await?;
+    let result = rig.store(&expected, AFTER).await;
+    rig.restore().await;
+    let claim = match result? {
+        Ok(StoreOutcome::Committed { .. }) => "a commit",
+        Ok(StoreOutcome::Conflict { .. }) => "a conflict, in which nothing is changed",
+        Err(error) if error.outcome() == Outcome::NotApplied => "`NotApplied`",
+        Err(error) if error.outcome() == Outcome::Applied => "`Applied`",
+        Err(_) => return whole(&rig, condition).await,
+    };
+    let should_be_there = matches!(claim, "a commit" | "`Applied`");
+    let end = Instant::now() + SETTLING;
+    loop {
+        let stored = rig.store.read().await;
+        let there = stored == Some(AFTER.into());
+        if should_be_there {
+            ensure!(there, "the store was {condition}; a store claims {claim} and was not made");
+            return Ok(());
+        }
+        ensure!(!there, "the store was {condition}; a store claims {claim} and was made");
+        if Instant::now() > end {
+            return whole(&rig, condition).await;
+        }
+        tokio::time::sleep(SETTLING / 20).await;
+    }
+}
+
+async fn whole(rig: &Rig, condition: Condition) -> Checked {
+    let stored = rig.store.read().await;
+    let whole = [BEFORE, AFTER].map(|json| Some(Payload::from(json))).contains(&stored);
+    ensure!(whole, "the store was {condition}; something else is stored than was there or was sent");
+    Ok(())
+}
+
+pub(super) async fn c04_refused_store_claims_truth(sut: SystemUnderTest) -> Checked {
+    claim_holds(sut, Condition::Refused).await
+}
+
+pub(super) async fn c04_silent_store_claims_truth(sut: SystemUnderTest) -> Checked {
+    claim_holds(sut, Condition::Silent).await
+}
+
+pub(super) async fn c04_cut_reply_claims_truth(sut: SystemUnderTest) -> Checked {
+    claim_holds(sut, Condition::ReplyCut).await
+}
+
+/// A request that is sent again must not be taken for another writer's.
+pub(super) async fn c04_one_cut_reply_claims_truth(sut: SystemUnderTest) -> Checked {
+    claim_holds(sut, Condition::OneReplyCut).await
+}
+
+pub(super) async fn c04_garbled_reply_claims_truth(sut: SystemUnderTest) -> Checked {
+    claim_holds(sut, Condition::Unreadable).await
+}
+
+pub(super) async fn c04_held_request_claims_truth(sut: SystemUnderTest) -> Checked {
+    claim_holds(sut, Condition::Held).await
+}
+
+pub(super) async fn c04_full_store_claims_truth(sut: SystemUnderTest) -> Checked {
+    claim_holds(sut, Condition::Full).await
+}
+
+pub(super) async fn c09_cut_request_stores_nothing_half(sut: SystemUnderTest) -> Checked {
+    claim_holds(sut, Condition::RequestCut).await
+}
+
+/// A load, a store and a confirmation end in time.
+async fn ends(sut: SystemUnderTest, condition: Condition) -> Checked {
+    let rig = Rig::new(&*sut.fixture, BEFORE).await?;
+    let expected = rig.backend.load().await?.version().clone();
+    rig.impose(condition).await?;
+    let wrong = |hung: Failure| match hung.kind() {
+        FailureKind::Hung => Failure::from(format!("the store is {condition}: {hung}")),
+        _ => hung,
+    };
+    let loaded = rig.load().await.map_err(wrong).map(drop);
+    // Even if a load has not ended: the message is the same, but the case is about both.
+    let stored = rig.store(&expected, AFTER).await.map_err(wrong).map(drop);
+    let confirmed = rig.ends("confirmation", rig.backend.confirm(&expected)).await.map_err(wrong).map(drop);
+    rig.restore().await;
+    loaded.and(stored).and(confirmed)
+}
+
+pub(super) async fn c14_silence_ends_calls(sut: SystemUnderTest) -> Checked {
+    ends(sut, Condition::Silent).await
+}
+
+pub(super) async fn c14_slowness_ends_calls(sut: SystemUnderTest) -> Checked {
+    ends(sut, Condition::Slow).await
+}
+
+pub(super) async fn c14_refusal_ends_calls(sut: SystemUnderTest) -> Checked {
+    ends(sut, Condition::Refused).await
+}
+
+pub(super) async fn c14_unreachable_ends_calls(sut: SystemUnderTest) -> Checked {
+    ends(sut, Condition::Unreachable).await
+}

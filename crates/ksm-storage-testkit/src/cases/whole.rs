@@ -1,0 +1,141 @@
+//! Cases in which a store is dropped, or a payload is read while it is replaced.
+
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use ksm_storage_core::{ConfigDocument, Payload, StorageBackend, StoreOutcome};
+
+use crate::{
+    SystemUnderTest,
+    failure::{Checked, ensure, ensure_shown},
+};
+
+/// More than the usual buffer, and more than one packet.
+const SIZE: usize = 30_000;
+/// The longest time in which a store that was dropped may still take effect.
+const SETTLING: Duration = Duration::from_millis(100);
+/// The time for which a payload is read while it is replaced.
+const BUSY: Duration = Duration::from_millis(500);
+/// The largest number of documents stored in that time.
+const STORES: usize = 1_000;
+
+/// A document of about [`SIZE`] bytes, or as many as the backend takes, of one letter.
+fn document(backend: &dyn StorageBackend, letter: char) -> Payload {
+    let limit = backend.capabilities().max_payload.unwrap_or(ConfigDocument::MAX_LEN);
+    let length = SIZE.min(limit.saturating_sub(100));
+    format!(r#"{{"url":"{}"}}"#, String::from(letter).repeat(length)).into()
+}
+
+/// Drops a store at its first `await`, at its second, and so on: each time the old or the new document is there.
+pub(super) async fn c09_dropped_store_is_whole(sut: SystemUnderTest) -> Checked {
+    const POINTS: usize = 24;
+    let store = sut.fixture.fresh().await;
+    let backend = store.open().await;
+    let (before, after) = (document(&*backend, 'b'), document(&*backend, 'a'));
+    for point in 1..=POINTS {
+        store.write(Some(before.clone())).await;
+        tokio::time::sleep(store.limits().staleness).await;
+        let expected = backend.load().await?.version().clone();
+        let ended = {
+            let mut call = Box::pin(backend.store(&expected, &after));
+            let mut polls = 0;
+            poll_fn(|context| {
+                polls += 1;
+                match call.as_mut().poll(context) {
+                    Poll::Ready(result) => Poll::Ready(Some(result)),
+                    Poll::Pending if polls == point => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                }
+            })
+            .await
+        };
+        let end = Instant::now() + SETTLING;
+        loop {
+            let stored = store.read().await;
+            ensure!(
+                stored.as_ref() == Some(&before) || stored.as_ref() == Some(&after),
+                "a store was dropped at its {point}. `await`, and something else than the old or the new document is stored"
+            );
+            if ended.is_some() || Instant::now() > end {
+                break;
+            }
+            tokio::time::sleep(SETTLING / 10).await;
+        }
+        if ended.is_some() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// While one backend stores documents of one letter each, another one loads no mixture, and each payload under the
+/// version with which it was committed.
+pub(super) async fn c09_loads_during_stores_are_whole(sut: SystemUnderTest) -> Checked {
+    let store = sut.fixture.fresh().await;
+    let writer = store.open().await;
+    store.write(Some(document(&*writer, 'z'))).await;
+    let mut current = writer.load().await?.version().clone();
+    let mut readers = Vec::new();
+    let end = Instant::now() + BUSY;
+    for _ in 0..2 {
+        let backend = store.open().await;
+        readers.push(tokio::spawn(async move {
+            let mut seen = HashMap::<_, Vec<_>>::new();
+            while Instant::now() < end {
+                let found = backend.load().await?;
+                let payloads = seen.entry(found.version().clone()).or_default();
+                let payload = found.payload().cloned();
+                if !payloads.contains(&payload) {
+                    payloads.push(payload);
+                }
+                // A backend in memory never waits.
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, ksm_storage_core::Error>(seen)
+        }));
+    }
+    let mut committed = HashMap::new();
+    for letter in ('a'..='y').cycle().take(STORES) {
+        if Instant::now() >= end {
+            break;
+        }
+        let payload = document(&*writer, letter);
+        match writer.store(&current, &payload).await? {
+            StoreOutcome::Committed { version, .. } => {
+                committed.insert(version.clone(), payload);
+                current = version;
+            }
+            StoreOutcome::Conflict { .. } => return Err("the only writer meets a conflict".into()),
+        }
+        tokio::task::yield_now().await;
+    }
+    let mut loads = 0;
+    for reader in readers {
+        let seen = reader.await.map_err(|error| error.to_string())??;
+        for (version, payloads) in seen {
+            for payload in payloads {
+                loads += 1;
+                let Some(payload) = payload else {
+                    return Err("nothing was there while it was replaced".into());
+                };
+                let letter = payload.as_bytes().get(8).copied().map_or('?', char::from);
+                ensure!(
+                    payload == document(&*writer, letter),
+                    "a load returned a part, or a mixture, of documents"
+                );
+                let right = committed.get(&version).is_none_or(|committed| *committed == payload);
+                ensure!(right, "a load returned a document under the version of another one");
+            }
+        }
+    }
+    ensure_shown!(
+        loads > 0 && committed.len() > 1,
+        "{loads} loads during {} stores show nothing",
+        committed.len()
+    );
+    Ok(())
+}
