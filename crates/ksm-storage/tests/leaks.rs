@@ -13,8 +13,9 @@ use std::{
 };
 
 use ksm_storage::{
-    BindState, Capabilities, ConfigDocument, ConfigKey, ConfigStorage, Displaced, Error, ErrorKind, Location,
-    Operation, Outcome, Payload, Result, StorageBackend, StoreOutcome, Stored, SystemClock, Version, Writes,
+    Absence, BindState, Capabilities, ConfigDocument, ConfigKey, ConfigStorage, Displaced, Error, ErrorKind,
+    Location, OpenOptions, Operation, Outcome, Payload, Result, StorageBackend, StoreOutcome, Stored,
+    SystemClock, Version, Writes,
     aws::{
         AwsSecretBackend, AwsSecretStorage, Concurrency, Create, Failure, MoveCurrent, Put, PutReply,
         SecretId, SecretsClient, Select,
@@ -120,6 +121,9 @@ async fn core_types(looked: &mut Looked) {
     looked.at(stored.version());
     looked.at(&StoreOutcome::conflict(stored.clone()));
     looked.at(&stored);
+    looked.at(&Absence::new("nothing"));
+    looked.at(&OpenOptions::default());
+    looked.at(&snapshot.verification());
     looked.at(&Displaced::Foreign { version: Version::new("1"), inspect: None });
     looked.at(&ConfigDocument::parse(canary("no document").as_bytes()).unwrap_err());
     looked.at(&storage.location());
@@ -138,6 +142,9 @@ async fn backend_types(looked: &mut Looked) {
     looked.at(&FileBackend::builder("ksm.json"));
     looked.at(&FileBackend::new("ksm.json"));
     looked.at(&Durability::Synced);
+    looked.at(&ksm_storage::memory::testing::MemoryFixture::new());
+    looked.at(&ksm_storage::file::testing::FileFixture::new(Durability::Synced));
+    looked.at(&ksm_storage::aws::Descent::Unknown);
 
     let emulator = Emulator::new("us-east-1");
     let value = Value::Text(document().into());
@@ -293,7 +300,7 @@ impl StorageBackend for Failing {
     }
 }
 
-const KINDS: [ErrorKind; 16] = [
+const KINDS: [ErrorKind; 17] = [
     ErrorKind::AccessDenied,
     ErrorKind::Conflict,
     ErrorKind::Credentials,
@@ -301,10 +308,10 @@ const KINDS: [ErrorKind; 16] = [
     ErrorKind::InvalidArgument,
     ErrorKind::InvalidConfig,
     ErrorKind::NotFound,
+    ErrorKind::QuotaExceeded,
     ErrorKind::ReadOnly,
     ErrorKind::Refused,
     ErrorKind::Runtime,
-    ErrorKind::QuotaExceeded,
     ErrorKind::Throttled,
     ErrorKind::Timeout,
     ErrorKind::TooLarge,

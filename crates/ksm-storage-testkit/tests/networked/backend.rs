@@ -127,7 +127,7 @@ pub(crate) fn loaded(reply: &[Vec<u8>]) -> Result<Stored> {
 pub(crate) fn stored(reply: &[Vec<u8>]) -> Result<StoreOutcome> {
     match parts(reply)[..] {
         [b"stored", modified, _] => Ok(StoreOutcome::committed(version(modified)?)),
-        [b"mismatch"] => Ok(StoreOutcome::Conflict { current: None }),
+        [b"mismatch"] => Ok(StoreOutcome::conflict(None)),
         [b"missing"] => Err(missing().into()),
         _ => Err(rejected(reply)),
     }

@@ -151,7 +151,7 @@ impl Faulty {
             M::HashAsVersion => {
                 let found = inner.load().await?;
                 if hash(found.payload()) != *expected {
-                    return Ok(StoreOutcome::Conflict { current: None });
+                    return Ok(StoreOutcome::conflict(None));
                 }
                 Ok(match inner.store(found.version(), payload).await? {
                     StoreOutcome::Committed { .. } => StoreOutcome::committed(hash(Some(payload))),
@@ -160,7 +160,7 @@ impl Faulty {
             }
             M::CheckThenWrite => {
                 if inner.load().await?.version() != expected {
-                    return Ok(StoreOutcome::Conflict { current: None });
+                    return Ok(StoreOutcome::conflict(None));
                 }
                 stored(&inner.write("any", "0", bytes).await?)
             }

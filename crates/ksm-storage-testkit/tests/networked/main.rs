@@ -26,7 +26,7 @@ async fn value_survives_the_round_trip() {
     let StoreOutcome::Committed { version, .. } = first else { panic!("{first:?}") };
     assert_eq!(*backend.load().await.unwrap().version(), version);
     let late = backend.store(nothing.version(), &Payload::from("{}")).await.unwrap();
-    assert_eq!(late, StoreOutcome::Conflict { current: None });
+    assert_eq!(late, StoreOutcome::conflict(None));
     table.set_fault(Some(Fault::Refused));
     assert_eq!(backend.load().await.unwrap_err().kind(), ErrorKind::AccessDenied);
     table.set_fault(None);
