@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ksm_storage_core::{ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Stored};
+use ksm_storage_core::{ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Stored, Version};
 
 use crate::{
     Condition, Failure, FailureKind, SystemUnderTest,
@@ -89,6 +89,9 @@ async fn claim_holds(sut: SystemUnderTest, condition: Condition) -> Checked {
     rig.restore().await;
     let claim = match result? {
         Ok(StoreOutcome::Committed { .. }) => "a commit",
+        Ok(StoreOutcome::Conflict { applied_if, .. }) if !applied_if.is_empty() => {
+            return applied_under(&rig, &applied_if).await;
+        }
         Ok(StoreOutcome::Conflict { .. }) => "a conflict, in which nothing is changed",
         Err(error) if error.outcome() == Outcome::NotApplied => "`NotApplied`",
         Err(error) if error.outcome() == Outcome::Applied => "`Applied`",
@@ -109,6 +112,19 @@ async fn claim_holds(sut: SystemUnderTest, condition: Condition) -> Checked {
         }
         tokio::time::sleep(SETTLING / 20).await;
     }
+}
+
+/// A store that ended in a conflict, and takes effect later, does so under a version that it has named.
+async fn applied_under(rig: &Rig, versions: &[Version]) -> Checked {
+    tokio::time::sleep(SETTLING).await;
+    if rig.store.read().await == Some(AFTER.into()) {
+        let loaded = rig.load().await??;
+        ensure!(
+            versions.contains(loaded.version()),
+            "a store claims a conflict and was made, under none of the versions in `applied_if`"
+        );
+    }
+    Ok(())
 }
 
 async fn whole(rig: &Rig, condition: Condition) -> Checked {
