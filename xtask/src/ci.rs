@@ -76,8 +76,8 @@ fn steps() -> Vec<Step> {
 }
 
 /// Each feature alone, and none. The clippy step checks all together.
-const FEATURES: &str = "clippy --package ksm-storage --package ksm-storage-aws --package ksm-storage-keeper \
-                        --each-feature --exclude-all-features -- -D warnings";
+const FEATURES: &str = "clippy --package ksm-storage --package ksm-storage-aws --package ksm-storage-emulator \
+                        --package ksm-storage-keeper --each-feature --exclude-all-features -- -D warnings";
 /// The example has the name of the one with aws-lc, hence the folder.
 const RING: &str = "--package ksm-storage --no-default-features --features aws-minimal,tls-ring,testing --target-dir target/ring";
 

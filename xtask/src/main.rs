@@ -69,7 +69,7 @@ enum Task {
     /// Run every check that concerns one backend
     CheckBackend {
         /// The part after `ksm-storage-` in the crate's name
-        #[arg(value_parser = new_backend::parse_name)]
+        #[arg(value_parser = tests::parse_crate)]
         name: String,
     },
     /// Write the public API of each published crate to docs/api, for review

@@ -9,7 +9,7 @@ use crate::run::{cargo, output, root, run, say};
 const MODEL: &str = "crates/ksm-storage-memory";
 
 /// File, the beginning of the line after which a text is inserted, and the text. `NAME`, `IDENT` and `Type` are replaced.
-const INSERTIONS: [(&str, &str, &str); 9] = [
+const INSERTIONS: [(&str, &str, &str); 10] = [
     ("Cargo.toml", "ksm-storage-memory = ", WORKSPACE_DEPENDENCY),
     (FACADE, "ksm-storage-memory = { path", DEV_DEPENDENCY),
     (FACADE, "ksm-storage-memory = { workspace", DEPENDENCY),
@@ -18,6 +18,7 @@ const INSERTIONS: [(&str, &str, &str); 9] = [
     (MATRIX, "use ksm_storage_memory", FIXTURE),
     (MATRIX, "        Backend::new(\"memory\"", BACKEND),
     ("README.md", "| `memory` (default) |", README),
+    ("README.md", "| memory | always", "| NAME | always, before its own | 65536 bytes | yes |"),
     ("CHANGELOG.md", "- `ksm-storage-memory`", CHANGELOG),
 ];
 
@@ -42,6 +43,8 @@ pub(crate) fn new_backend(name: &str) -> Result<()> {
     let package = format!("ksm-storage-{name}");
     let folder = root().join("crates").join(&package);
     ensure!(!folder.exists(), "crates/{package} exists already");
+    let taken = fs::read_to_string(root().join(FACADE))?.contains(&format!("\n{name} = ["));
+    ensure!(!taken, "ksm-storage has a feature `{name}` already");
     // Nothing is written if the workspace is not as expected.
     let mut changed = BTreeMap::new();
     for (file, line, text) in INSERTIONS {
@@ -99,8 +102,12 @@ pub(crate) fn parse_name(name: &str) -> Result<String> {
     };
     let valid = name.split('-').all(is_word) && !name.starts_with("ksm-");
     ensure!(valid, "expected lower-case letters and digits, such as `redis` or `gcp-secret`");
+    ensure!(!KEYWORDS.contains(&name), "`{name}` is a keyword of Rust, and cannot name a module");
     Ok(name.to_owned())
 }
+
+const KEYWORDS: [&str; 12] =
+    ["as", "async", "box", "dyn", "extern", "mod", "self", "static", "super", "type", "use", "yield"];
 
 fn fill(template: &str, name: &str) -> String {
     let capitalized = |word: &str| word[..1].to_uppercase() + &word[1..];

@@ -1,8 +1,8 @@
 //! Tests, conformance, schedules and the demo.
 
-use std::{env, path::Path, process::Command};
+use std::{env, fs, path::Path, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub(crate) fn test_all() -> Result<()> {
 
 #[derive(Args, Default)]
 pub(crate) struct Conformance {
-    /// Run only the cases whose names contain this
+    /// Run only the cases whose names contain this; with a `--backend` that shares its crate, begin with it
     filter: Option<String>,
     /// Test this backend only, and compile nothing else
     #[arg(long, value_name = "NAME", value_parser = parse_backend)]
@@ -48,8 +48,21 @@ fn feature(backend: &str) -> Option<&str> {
     std::iter::successors(Some(backend), |name| Some(name.rsplit_once('-')?.0)).find(exists)
 }
 
+/// Accepts a crate's backend, or one of several that share a crate and have a line in the conformance tests.
 fn parse_backend(name: &str) -> Result<String> {
-    feature(name).context("expected `memory`, `file`, `aws`, `aws-moto` or the like")?;
+    let listed = fs::read_to_string(root().join("crates/ksm-storage/tests/conformance/aws.rs"))?;
+    let known = feature(name)
+        .is_some_and(|feature| feature == name || listed.contains(&format!("Backend::new(\"{name}\"")));
+    ensure!(known, "expected `memory`, `file`, `aws`, `aws-moto` or the like");
+    Ok(name.to_owned())
+}
+
+/// Accepts the name of a backend's crate.
+pub(crate) fn parse_crate(name: &str) -> Result<String> {
+    ensure!(
+        feature(name) == Some(name),
+        "there is no backend of this name, as `memory`, `file` and `aws` are"
+    );
     Ok(name.to_owned())
 }
 
@@ -68,8 +81,9 @@ impl Conformance {
         }
         // All cases belong to the backend if nothing else is compiled.
         let suffixed = self.backend.as_deref().filter(|backend| feature(backend) != Some(backend));
-        let filter = self.filter.clone().or(suffixed.map(|backend| format!("{backend}::")));
-        command.args(filter).args(self.list.then_some("--list"));
+        let prefix = suffixed.map(|backend| format!("{backend}::")).unwrap_or_default();
+        let filter = prefix + self.filter.as_deref().unwrap_or_default();
+        command.args(Some(filter).filter(|filter| !filter.is_empty())).args(self.list.then_some("--list"));
     }
 }
 
@@ -154,6 +168,9 @@ mod unit {
     fn backends_select_their_features() {
         assert_eq!(feature("aws-moto"), Some("aws"));
         assert_eq!(feature("file"), Some("file"));
-        assert!(parse_backend("fil").is_err() && parse_backend("files").is_err());
+        assert!(["memory", "aws", "aws-moto"].iter().all(|name| parse_backend(name).is_ok()));
+        assert!(
+            ["fil", "files", "file-x", "aws-typo", "core"].iter().all(|name| parse_backend(name).is_err())
+        );
     }
 }

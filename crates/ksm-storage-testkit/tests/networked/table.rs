@@ -1,7 +1,6 @@
 //! Each mistake and the clause whose cases catch it.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -92,18 +91,4 @@ fn mistakes_are_caught_by_their_clause() {
         }
     }
     assert_eq!(missed, []);
-}
-
-/// Each case that looks for a kind of mistake finds one.
-#[test]
-#[ignore = "takes minutes; it is for the author of a case"]
-fn cases_and_mistakes_in_full() {
-    let caught = caught(|_, _| true);
-    for (mistake, case, failure) in &caught {
-        println!("{mistake:?}: {} {:?}", case.name(), failure.kind());
-    }
-    let finds: BTreeSet<_> = caught.iter().map(|(_, case, _)| case.name()).collect();
-    let idle =
-        cases().into_iter().filter(|case| case.level() == Level::Backend && !finds.contains(case.name()));
-    println!("find nothing: {:?}", idle.map(|case| case.name()).collect::<Vec<_>>());
 }

@@ -39,6 +39,7 @@ fn not_on_ministack(case: &str) -> Option<&'static str> {
         // Of eight writers with one version ID all are acknowledged, and a current version that is written again loses
         // its label, so that none is current.
         "c04_a_store_that_is_not_acknowledged_changes_nothing"
+        | "c06_a_version_does_not_come_back_with_its_content"
         | "c06_one_store_per_version_is_committed"
         | "c06_equal_payloads_do_not_both_win"
         | "c06_racing_stores_have_one_winner"
