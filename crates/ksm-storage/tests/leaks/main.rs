@@ -1,13 +1,14 @@
 //! No value is shown by the `Debug` of any public type, nor by any error or event, whatever fails.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod sources;
+
 use std::{
     any::type_name,
     collections::BTreeSet,
     error::Error as _,
     fmt::Debug,
     fs, io,
-    path::Path,
     sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
@@ -32,6 +33,7 @@ use ksm_storage_emulator::{
     keeper as fake,
 };
 use ksm_storage_testkit::canary::{canary, is_shown};
+use sources::{public_types, variants};
 
 /// What was printed, or logged at the level TRACE, by all tests of this file.
 #[derive(Clone, Default)]
@@ -229,39 +231,6 @@ fn keeper_types(looked: &mut Looked) {
     looked.at(&keeper::ErrorKind::Sdk);
 }
 
-/// What the sources say is public, by its full name. A lint sees to it that no other type is called `pub`.
-fn public_types() -> BTreeSet<String> {
-    let mut types = BTreeSet::new();
-    for name in ["core", "memory", "file", "aws", "keeper", "emulator"] {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../ksm-storage-{name}/src"));
-        let before = types.len();
-        collect(&source, &format!("ksm_storage_{name}"), &mut types);
-        assert!(types.len() > before, "no public type of {name} was found");
-    }
-    types
-}
-
-fn collect(folder: &Path, module: &str, types: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let stem = path.file_stem().unwrap().to_str().unwrap();
-        let inner = format!("{module}::{stem}");
-        if path.is_dir() {
-            collect(&path, &inner, types);
-            continue;
-        }
-        let module = if matches!(stem, "lib" | "mod") { module } else { &inner };
-        let text = fs::read_to_string(&path).unwrap();
-        let declared = text.lines().filter_map(|line| {
-            let rest = ["pub struct ", "pub enum ", "pub union "]
-                .into_iter()
-                .find_map(|start| line.trim_start().strip_prefix(start))?;
-            rest.split(|char: char| !char.is_alphanumeric()).next()
-        });
-        types.extend(declared.map(|name| format!("{module}::{name}")));
-    }
-}
-
 /// Holds a document, until it is told to fail with this.
 #[derive(Clone, Debug)]
 struct Failing(Arc<Mutex<Option<ErrorKind>>>, MemoryBackend);
@@ -357,7 +326,7 @@ async fn call(operation: Operation, handle: &ConfigStorage, backend: &Failing) -
 #[tokio::test]
 async fn no_kind_of_error_of_any_operation_shows_a_value() {
     LazyLock::force(&LOG);
-    let source = include_str!("../../ksm-storage-core/src/error.rs");
+    let source = include_str!("../../../ksm-storage-core/src/error.rs");
     assert_eq!(variants(source, "ErrorKind"), KINDS.map(|kind| format!("{kind:?}")));
     assert_eq!(variants(source, "Operation"), OPERATIONS.map(|operation| format!("{operation:?}")));
     let backend = Failing(Arc::default(), MemoryBackend::from_config(document()));
@@ -379,14 +348,6 @@ async fn no_kind_of_error_of_any_operation_shows_a_value() {
         assert_clean(&error);
     }
     assert_log_is_clean("load");
-}
-
-/// The variants of an enumeration, as its source lists them.
-fn variants(source: &str, name: &str) -> Vec<String> {
-    let (_, list) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
-    let (list, _) = list.split_once("\n}").unwrap();
-    let names = list.lines().map(str::trim).filter(|line| !line.starts_with("///"));
-    names.map(|line| line.trim_end_matches(',').to_owned()).collect()
 }
 
 #[cfg(unix)]
