@@ -73,7 +73,7 @@ fn reads(reads: &Table) -> String {
     });
     format!(
         "## Read\n\nOne read, relative to a bare `ArcSwap::load` and an array index in the same round. `control` touches nothing \
-         that is shared. `tests/allocation.rs` asserts that a read allocates nothing.\n\n{}",
+         that is shared. `crates/ksm-storage/tests/allocation.rs` asserts that a read allocates nothing.\n\n{}",
         table(&["", "threads", "median", "relative to `arc_swap_load_index`"], rows)
     )
 }

@@ -385,7 +385,7 @@ impl Capabilities {
 
 /// One store of one configuration document: what a backend implements.
 ///
-/// There are two operations, a check of the first by another route, and no default bodies. All that is hard
+/// There are three operations: `load`, `confirm` and `store`; none has a default body. All that is hard
 /// (queueing, retrying, merging, deadlines) is done once, by [`ConfigStorage`](crate::ConfigStorage).
 ///
 /// # Contract

@@ -1,5 +1,5 @@
 //! The synchronisation primitives that this crate uses, and its spawning, in one place: for the tests in
-//! `schedules` stand-ins take their place, at every use of which another task may run.
+//! `schedules` replacements take their place, at every use of which another task may run.
 
 pub(crate) use std::sync::{Arc, PoisonError, atomic::Ordering};
 

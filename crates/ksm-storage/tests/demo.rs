@@ -108,7 +108,7 @@ fn assert_says(output: &Output, success: bool, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn on_stand_ins_it_shows_the_whole_job_in_plain_text() {
+async fn demo_shows_the_whole_job() {
     let world = World::new("{}").await;
     let output = world.run(&[], None, "").await;
     let words = [

@@ -1,13 +1,13 @@
 //! The Keeper SDK with its configuration in one AWS secret, from the first start to the end.
 //!
-//! Without arguments it runs on stand-ins for AWS and Keeper within this process. With `--aws-key` it works on a real
+//! Without arguments it runs on an emulator of AWS and a fake Keeper within this process. With `--aws-key` it works on a real
 //! secret: it then never deletes anything, and binds only what is not bound yet.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
+mod local;
 mod real;
 mod show;
-mod stand_ins;
 
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ use ksm_storage::{
 
 /// Keeps a Keeper client's configuration in AWS Secrets Manager, end to end.
 ///
-/// Without arguments, on stand-ins for AWS and Keeper within this process.
+/// Without arguments, on an emulator of AWS and a fake Keeper within this process.
 #[derive(Parser)]
 #[command(name = "demo", bin_name = "cargo xtask demo")]
 struct Args {
@@ -40,7 +40,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.aws_key {
         Some(key) => real::run(key, args.profile.as_deref(), args.region.as_deref()).await,
-        None => stand_ins::run().await,
+        None => local::run().await,
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("error: {error}");

@@ -1,4 +1,4 @@
-//! The demo on stand-ins: the AWS emulator over HTTP, and the fake Keeper service over HTTPS.
+//! The demo on the AWS emulator over HTTP and the fake Keeper service over HTTPS.
 
 use std::error::Error;
 
@@ -20,7 +20,7 @@ pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
     let aws = Server::start(emulator.clone()).await?;
     let keeper = FakeKeeper::start(AppKeyPolicy::UntilConfirmed)?;
     println!("AWS Secrets Manager: an emulator on {}", aws.url());
-    println!("Keeper:              a stand-in on https://{}", keeper.hostname().trim_end_matches("/http"));
+    println!("Keeper:              a fake on https://{}", keeper.hostname().trim_end_matches("/http"));
 
     step("1. The secret is created, as a person does once");
     emulator.secret(SECRET).overwrite(Value::Text("{}".into()));
