@@ -20,9 +20,9 @@ pub(crate) const WRITERS: usize = 64;
 pub(crate) struct Queue {
     /// Put calls for a burst of [`BURST`] concurrent calls of `set`.
     pub(crate) puts: usize,
-    /// How long each write of one writer took, in milliseconds.
+    /// The time of each write of one writer, in milliseconds.
     pub(crate) one: Samples,
-    /// How long each write of [`WRITERS`] concurrent writers took.
+    /// The time of each write of [`WRITERS`] concurrent writers.
     pub(crate) many: Samples,
     /// Writes in a second of many writers, by those of one who waits for each.
     pub(crate) speed_up: f64,

@@ -1,4 +1,4 @@
-//! What the program in `benches/reads` says.
+//! The output of the program in `benches/reads`.
 
 use std::process::Command;
 

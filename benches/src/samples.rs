@@ -1,10 +1,10 @@
-//! What was measured again and again.
+//! Repeated measurements.
 
 use std::collections::BTreeMap;
 
 use crate::Result;
 
-/// How often each subject runs before it counts.
+/// Runs of each subject that are not counted.
 const WARM_UP: usize = 2;
 
 /// Figures in the order in which they were measured.

@@ -1,4 +1,4 @@
-//! What the programs talk to: the emulator, plain and behind TLS.
+//! The service of the programs: the emulator, plain and behind TLS.
 
 use std::{fs, path::Path, process::Command};
 
@@ -22,7 +22,7 @@ pub(crate) struct Service {
     pub(crate) server: Server,
     front: TlsFront,
     folder: tempfile::TempDir,
-    /// How many root certificates are trusted.
+    /// The number of trusted root certificates.
     pub(crate) roots: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What one read costs, on one thread and on two: `reads ROUNDS` prints nanoseconds as JSON, one figure for each round.
+//! The cost of a read, on one thread and on two: `reads ROUNDS` prints nanoseconds as JSON, one figure for each round.
 //!
 //! All subjects are measured in every round, so that figures of one round may be compared.
 
@@ -25,7 +25,7 @@ use tokio::runtime::{Builder, Runtime};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const CONFIG: &str = include_str!("../../configuration.json");
-/// How long one subject runs in a round, about.
+/// The approximate time of one subject in a round.
 const TURN: Duration = Duration::from_millis(5);
 
 /// Reads so many times.
@@ -124,7 +124,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().build().expect("a runtime without drivers needs nothing of the system")
 }
 
-/// How many reads take a turn.
+/// Reads in a turn.
 fn length(read: &Read<'_>) -> u64 {
     let mut times = 1_000;
     loop {

@@ -89,7 +89,7 @@ impl AwsStorageBuilder {
         self
     }
 
-    /// How writers exclude each other: [`Concurrency::Optimistic`] if not set.
+    /// Mutual exclusion of writers: [`Concurrency::Optimistic`] if not set.
     pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
         self.concurrency = concurrency;
         self
@@ -114,25 +114,25 @@ impl AwsStorageBuilder {
         self
     }
 
-    /// How often one request is sent if the service does not answer or fails: 3 times if not set.
+    /// Maximum attempts of one request that gets no answer or fails: 3 if not set.
     pub fn max_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.common.max_attempts = attempts.get();
         self
     }
 
-    /// How long one request may take: 4 s if not set.
+    /// Time limit of one request: 4 s if not set.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.common.attempt_timeout = timeout;
         self
     }
 
-    /// How often a write may lose against other writers before it ends in a conflict: 16 if not set.
+    /// Maximum attempts of a write that loses against others, before it ends in a conflict: 16 if not set.
     pub fn write_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.options.write_attempts = attempts;
         self
     }
 
-    /// How long a call may take in all, opening included, for which region and credentials are found too: 15 s if not
+    /// Time limit of a whole call, including an opening, which finds region and credentials too: 15 s if not
     /// set.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = deadline;

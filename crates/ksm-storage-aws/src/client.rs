@@ -52,7 +52,7 @@ pub struct Put {
     pub label: Option<&'static str>,
 }
 
-/// What `PutSecretValue` answers.
+/// The answer of `PutSecretValue`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutReply {
     /// The id of the version that holds the value.
@@ -85,7 +85,7 @@ pub struct MoveCurrent {
     pub from: String,
 }
 
-/// What this crate asks of AWS Secrets Manager.
+/// The calls of AWS Secrets Manager that this crate makes.
 ///
 /// [`SdkClient`](crate::SdkClient) is the real one; the crate `ksm-storage-emulator` has one in process:
 ///
@@ -128,10 +128,10 @@ pub trait SecretsClient: fmt::Debug + Send + Sync + 'static {
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError>;
 }
 
-/// How a call failed, without a word of what was sent or answered.
+/// The failure of a call, without a word of what was sent or answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallError {
-    /// How far the call got.
+    /// The stage that the call reached.
     pub failure: Failure,
     /// The service's error code.
     pub code: Option<String>,
@@ -144,7 +144,7 @@ pub struct CallError {
     pub unanswered: bool,
 }
 
-/// How far a failed call got.
+/// The stage that a failed call reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The service answered with an error.

@@ -34,12 +34,12 @@ use crate::{
     sdk::{quietly, why},
 };
 
-/// How long the instance metadata service may take, once.
+/// Time limit of one request to the instance metadata service.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long it may take when it has just failed to answer.
+/// Time limit of a request when the service has just failed to answer.
 const SECOND_TRY: Duration = Duration::from_millis(100);
 
-/// What may name a region.
+/// The sources of a region.
 const SECRET_ID: &str = "the secret id";
 const SETTER: &str = "`region`";
 
@@ -52,13 +52,13 @@ pub(crate) enum Mode {
     Sdk(Box<SdkConfig>),
 }
 
-/// What is set whatever the mode.
+/// The settings common to all modes.
 pub(crate) struct Common {
     pub(crate) region: Option<Region>,
     pub(crate) endpoint_url: Option<String>,
     pub(crate) max_attempts: u32,
     pub(crate) attempt_timeout: Duration,
-    /// Whether the default chain is asked where an instance gives no credentials.
+    /// True if the default chain is asked where an instance gives no credentials.
     pub(crate) fallback: bool,
 }
 

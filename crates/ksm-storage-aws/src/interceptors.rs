@@ -1,4 +1,4 @@
-//! What is added to the SDK's calls.
+//! Additions to the SDK's calls.
 
 use std::{
     error, fmt,

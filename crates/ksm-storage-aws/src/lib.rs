@@ -38,8 +38,8 @@
 //!
 //! # Events
 //! This crate and core log with `tracing`: `fallback` (a warning) when EC2 mode goes on to the default chain, `created`
-//! when a secret was created; the page `docs/reference.md` of the project has all of them. The SDK's own events are kept from the subscriber during a call, because on a malformed reply
-//! they show all of it.
+//! when a secret was created; the page `docs/reference.md` of the project has all of them. The SDK's own events are kept
+//! from the subscriber during a call, because on a malformed reply they show all of it.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -17,11 +17,17 @@ use crate::{AwsStorageBuilder, credentials::Mode};
 ///
 /// | mode | credentials | region, unless the id or [`region`](AwsStorageBuilder::region) names it |
 /// |---|---|---|
-/// | [`from_ec2_instance_config`](Self::from_ec2_instance_config) | the instance's role, else the default chain | instance metadata |
-/// | [`from_default_config`](Self::from_default_config) | the default chain: variables, profile, web identity, container, instance | the same chain |
-/// | [`from_profile_config`](Self::from_profile_config) | a profile by name | variables, the profile |
-/// | [`from_custom_config`](Self::from_custom_config) | those given | the one given |
-/// | [`from_sdk_config`](Self::from_sdk_config) | those of an `SdkConfig` | the one of the `SdkConfig` |
+/// | [`from_ec2_instance_config`] | the instance's role, else the default chain | instance metadata |
+/// | [`from_default_config`] | the default chain: variables, profile, web identity, container, instance | the same chain |
+/// | [`from_profile_config`] | a profile by name | variables, the profile |
+/// | [`from_custom_config`] | those given | the one given |
+/// | [`from_sdk_config`] | those of an `SdkConfig` | the one of the `SdkConfig` |
+///
+/// [`from_ec2_instance_config`]: Self::from_ec2_instance_config
+/// [`from_default_config`]: Self::from_default_config
+/// [`from_profile_config`]: Self::from_profile_config
+/// [`from_custom_config`]: Self::from_custom_config
+/// [`from_sdk_config`]: Self::from_sdk_config
 #[derive(Clone, Copy, Debug)]
 pub struct AwsSecretStorage;
 

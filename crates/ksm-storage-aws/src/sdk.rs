@@ -149,7 +149,7 @@ pub(crate) fn quietly<F: Future>(call: F) -> WithDispatch<F> {
     call.with_subscriber(NoSubscriber::default())
 }
 
-/// What may be told of a failed call. The error itself is dropped: its `Debug` shows the raw reply.
+/// The printable part of a failed call. The error itself is dropped: its `Debug` shows the raw reply.
 fn told<E>(error: &SdkError<E, HttpResponse>) -> CallError
 where
     E: error::Error + ProvideErrorMetadata + 'static,

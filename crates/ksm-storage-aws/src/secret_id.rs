@@ -30,7 +30,7 @@ const MAX_NAME_IN_ARN: usize = MAX_NAME + 7;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretId {
-    /// What the service is asked for.
+    /// The ID in requests to the service.
     id: String,
     /// Where in `id` the name begins.
     name: usize,
@@ -66,7 +66,7 @@ impl SecretId {
         self.region.as_ref()
     }
 
-    /// Whether this is an ARN.
+    /// Returns true for an ARN.
     pub fn is_arn(&self) -> bool {
         self.name > 0
     }
@@ -80,7 +80,7 @@ impl SecretId {
         (!bare.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(bare)
     }
 
-    /// Whether the name ends as only the service ends one: a word has no digit and no capital within.
+    /// Returns true if the name ends as only the service ends one: a word has no digit and no capital within.
     pub(crate) fn has_suffix_for_sure(&self) -> bool {
         let is_word = |suffix: &str| suffix.bytes().all(|byte| byte.is_ascii_lowercase());
         self.without_suffix().is_some_and(|bare| !is_word(&self.name()[bare.len() + 1..]))

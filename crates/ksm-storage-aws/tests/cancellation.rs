@@ -22,7 +22,7 @@ use tokio::{process::Command, task::yield_now, time::timeout};
 
 const NAME: &str = "ksm-config";
 const BOTH: [Concurrency; 2] = [Concurrency::Optimistic, Concurrency::Strict];
-/// How often each call of the service gives way before it is carried out, and after.
+/// The number of times that each call of the service gives way before it is carried out, and after.
 const PAUSES: usize = 3;
 
 /// The emulator, answering late.
@@ -210,7 +210,7 @@ async fn a_dropped_opening_of_what_is_there_changes_nothing() {
     }
 }
 
-/// What the child process does, which has the address of the metadata in its environment: region and credentials are
+/// The child process, which has the address of the metadata in its environment: region and credentials are
 /// asked of the instance.
 #[tokio::test]
 #[ignore = "run as a child process by the other tests"]

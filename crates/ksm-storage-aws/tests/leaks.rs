@@ -20,7 +20,7 @@ use tokio::{
     process::Command,
 };
 
-/// What the child process does: everything, with every event printed.
+/// The child process: everything, with every event printed.
 #[tokio::test]
 #[ignore = "run as a child process by the other tests"]
 async fn child() {

@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 
 const INCREMENTS: u32 = 25;
 
-/// How a child process writes.
+/// The way in which a child process writes.
 const OPTIMISTIC: &str = "optimistic";
 const STRICT: &str = "strict";
 /// As optimistic, but for the nonce.
@@ -58,7 +58,7 @@ fn add_one(document: &mut ConfigDocument) {
     document.set(Url, (count + 1).to_string());
 }
 
-/// What each child process does. The parent says how by its environment.
+/// The work of each child process, which the parent configures by its environment.
 #[tokio::test]
 #[ignore = "run as a child process by the other tests"]
 async fn child() {
@@ -110,7 +110,7 @@ fn spawn(url: &str, how: &str) -> Child {
         .unwrap()
 }
 
-/// What four processes of 25 increments each have counted in the end.
+/// The final count of four processes with 25 increments each.
 async fn count(how: [&str; 4]) -> u32 {
     let emulator = Emulator::new("us-east-1");
     emulator.set_version_quota(None);

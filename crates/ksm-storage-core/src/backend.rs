@@ -29,7 +29,7 @@ impl Location {
         self.kind
     }
 
-    /// What tells this store from others of its kind.
+    /// The identity of this store among those of its kind.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -99,7 +99,7 @@ impl Payload {
         self.0.len()
     }
 
-    /// Whether there is no byte at all.
+    /// Returns true if there is no byte at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -275,19 +275,19 @@ impl fmt::Display for Absence {
     }
 }
 
-/// What a [`store`](StorageBackend::store) did.
+/// The result of a [`store`](StorageBackend::store).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreOutcome {
     /// The payload is stored, and a load that starts now sees it (or will, where reads are not fresh).
     Committed {
         /// The store event just made.
         version: Version,
-        /// What the backend found out about foreign writers.
+        /// The backend's findings about foreign writers.
         displaced: Displaced,
     },
     /// Something else than the expected version is stored. Nothing was changed.
     Conflict {
-        /// What is stored, if the backend had to read it to know: the caller need not read it again.
+        /// The stored version, if the backend had to read it to know: the caller need not read it again.
         current: Option<Stored>,
         /// Versions that would prove the opposite: if one of them is current later, this store has taken effect after
         /// all. They matter where a network can deliver a request late and twice; elsewhere there are none.
@@ -332,7 +332,7 @@ pub enum Displaced {
     },
 }
 
-/// What a backend promises of its writes.
+/// The guarantee of a backend for its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Writes {
     /// A store excludes every other writer of the store, whatever program that is.
@@ -345,7 +345,7 @@ pub enum Writes {
     ReadOnly,
 }
 
-/// What a backend can do; constant, so that core can refuse before any I/O.
+/// The abilities of a backend; constant, so that core can refuse before any I/O.
 ///
 /// ```
 /// use ksm_storage_core::{Capabilities, Writes};
@@ -356,11 +356,11 @@ pub enum Writes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// What a store promises.
+    /// The guarantee of a store.
     pub writes: Writes,
     /// The largest payload accepted, in bytes.
     pub max_payload: Option<usize>,
-    /// Whether a load sees every store acknowledged before it began. If not, it may lag for a while.
+    /// True if a load sees every store acknowledged before it began. If not, it may lag for a while.
     pub fresh_reads: bool,
 }
 
@@ -451,7 +451,7 @@ pub trait StorageBackend: fmt::Debug + Send + Sync + 'static {
     /// Where the document lives.
     fn location(&self) -> Location;
 
-    /// What this backend can do. Constant, without I/O.
+    /// The abilities of this backend. Constant, without I/O.
     fn capabilities(&self) -> Capabilities;
 
     /// Reads what is stored.

@@ -238,7 +238,7 @@ impl fmt::Debug for ConfigStorage {
     }
 }
 
-/// How much longer than its deadline a call is waited for. The deadline is kept on the storage's own thread, which a
+/// The extra time beyond its deadline that a call is waited for. The storage's own thread keeps the deadline, which a
 /// change may block.
 const GRACE: Duration = Duration::from_secs(1);
 

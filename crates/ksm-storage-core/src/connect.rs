@@ -8,13 +8,13 @@ use crate::{Result, StorageBackend, sync::Arc};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// How long a call may take: opening, which is connecting and loading together, a write or a refresh.
+    /// Time limit of a call: opening, which is connecting and loading together, a write or a refresh.
     pub deadline: Duration,
-    /// Whether an empty document is stored where nothing is, and whatever is to hold it created.
+    /// Creates an empty document, and its store, where nothing is.
     pub create: bool,
-    /// Whether writes are refused.
+    /// Refuses writes.
     pub read_only: bool,
-    /// How often a write may lose against other writers.
+    /// Maximum attempts of a write that loses against others.
     pub write_attempts: NonZeroU32,
 }
 

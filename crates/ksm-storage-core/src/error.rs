@@ -5,7 +5,7 @@ use crate::{Location, Version};
 /// The result of an operation on a storage.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, by what the caller can do about it.
+/// The category of an error, by what the caller can do about it.
 ///
 /// ```
 /// use ksm_storage_core::{ConfigStorage, ErrorKind};
@@ -39,7 +39,7 @@ pub enum ErrorKind {
     /// The call can never work as it stands: a malformed name, contradicting options, a write from inside a
     /// change. Correct the program or its settings.
     InvalidArgument,
-    /// What is stored is no configuration document. Look at the stored value: a person or a program has put
+    /// The stored value is no configuration document. Look at it: a person or a program has put
     /// something else there.
     InvalidConfig,
     /// The store, or a value in it, does not exist. Create it, or correct its name.
@@ -114,7 +114,7 @@ impl ErrorKind {
     }
 }
 
-/// What became of the write that an [`Error`] reports on.
+/// The fate of the write that an [`Error`] reports on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The store is without the change, and stays so.
@@ -239,7 +239,7 @@ impl Error {
         Self::new(kind, message).with_outcome(Outcome::NotApplied)
     }
 
-    /// What a change returns to refuse being stored; see [`ConfigStorage::update`](crate::ConfigStorage::update).
+    /// The error with which a change refuses to be stored; see [`ConfigStorage::update`](crate::ConfigStorage::update).
     pub fn refused(message: impl Into<Cow<'static, str>>) -> Self {
         Self::not_applied(ErrorKind::Refused, message)
     }
@@ -285,12 +285,12 @@ impl Error {
         self
     }
 
-    /// What went wrong, by what the caller can do about it.
+    /// The category of an error, by what the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What became of the write. Reads change nothing, so theirs is [`Outcome::NotApplied`].
+    /// The fate of the write. Reads change nothing, so theirs is [`Outcome::NotApplied`].
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
     }
@@ -310,7 +310,7 @@ impl Error {
         self.0.displaced.as_ref()
     }
 
-    /// Whether the same call may succeed later with nothing else changed. A [`save`](crate::ConfigStorage::save) that
+    /// True if the same call may succeed later with nothing else changed. A [`save`](crate::ConfigStorage::save) that
     /// ended in a conflict may not: its base stays out of date.
     ///
     /// Mind the [`outcome`](Self::outcome): after [`Outcome::Unknown`] a repeated change may be a second one.

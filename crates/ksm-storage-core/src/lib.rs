@@ -25,20 +25,21 @@
 //! ```
 //!
 //! # Map
-//! | for | there is |
-//! |---|---|
-//! | opening | [`ConfigStorage::open`], [`ConfigStorage::open_or_create`], and [`ConfigStorageBuilder`] for limits and read-only; from a backend or what [connects](Connect) to one |
-//! | reading | [`ConfigStorage::get`] for one key, a [`Snapshot`] for keys that belong together |
-//! | writing | [`ConfigStorage::set`], [`update`](ConfigStorage::update), [`save`](ConfigStorage::save), [`replace`](ConfigStorage::replace) |
-//! | the content | [`ConfigDocument`], [`ConfigKey`], [`BindState`] |
-//! | failures | [`Error`] with its [`ErrorKind`] and, for writes, its [`Outcome`] |
-//! | a backend | [`StorageBackend`] with [`Stored`], [`Absence`], [`StoreOutcome`], [`Version`], [`Payload`], [`Capabilities`] |
-//! | no async runtime | [`blocking`] |
-//! | tests that never wait | [`Clock`] |
+//! - Opening: [`ConfigStorage::open`], [`ConfigStorage::open_or_create`], and [`ConfigStorageBuilder`] for limits and
+//!   read-only; from a backend or what [connects](Connect) to one.
+//! - Reading: [`ConfigStorage::get`] for one key, a [`Snapshot`] for keys that belong together.
+//! - Writing: [`ConfigStorage::set`], [`update`](ConfigStorage::update), [`save`](ConfigStorage::save),
+//!   [`replace`](ConfigStorage::replace).
+//! - The content: [`ConfigDocument`], [`ConfigKey`], [`BindState`].
+//! - Failures: [`Error`] with its [`ErrorKind`] and, for writes, its [`Outcome`].
+//! - A backend: [`StorageBackend`] with [`Stored`], [`Absence`], [`StoreOutcome`], [`Version`], [`Payload`],
+//!   [`Capabilities`].
+//! - No async runtime: [`blocking`].
+//! - Tests that never wait: [`Clock`].
 //!
 //! # The contract
-//! What a storage promises over any backend is numbered C1 to C15: the page `docs/contract.md` of the project has the
-//! clauses, and the crate `ksm-storage-testkit` a case for each.
+//! The promises of a storage over any backend are numbered C1 to C15: the page `docs/contract.md` of the project has
+//! the clauses, and the crate `ksm-storage-testkit` a case for each.
 //!
 //! # Events
 //! Loads, stores, conflicts and retries are `tracing` events and spans at `debug`, what deserves attention is a warning.

@@ -21,7 +21,7 @@ use ksm_storage_testkit::{Probe, StoreFault, TestClock};
 use tokio::{runtime, task::yield_now, time::timeout};
 
 const BEFORE: &str = r#"{"clientId": "id", "other": [1], "url": "old"}"#;
-/// How often each call of the backend gives way before it acts, and after.
+/// The number of times that each call of the backend gives way before it acts, and after.
 const PAUSES: usize = 3;
 /// A load and a store, before and after.
 const TURNS_OF_A_WRITE: usize = 4 * PAUSES;
@@ -100,7 +100,7 @@ impl World {
         ConfigDocument::parse(self.backend.read().unwrap().as_bytes()).unwrap()
     }
 
-    /// What a dropped call left is all of `after` or nothing, and the storage works on. True if it left `after`.
+    /// A dropped call left all of `after` or nothing, and the storage works on. True if it left `after`.
     async fn check(&self, after: &ConfigDocument) -> bool {
         let left = timeout(Duration::from_secs(10), self.left(after)).await;
         left.expect("a later call hangs")

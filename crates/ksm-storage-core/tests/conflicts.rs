@@ -1,4 +1,4 @@
-//! What a conflict tells of its store, and what a handle makes of it.
+//! The evidence in a conflict about its store, and its use by a handle.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::{

@@ -1,4 +1,4 @@
-//! What a handle tells of itself, and when it pauses.
+//! The properties of a handle, and its pauses.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::{

@@ -2,7 +2,7 @@ use std::path::{self, PathBuf};
 
 use crate::FileBackend;
 
-/// What an acknowledged write survives.
+/// The failures that an acknowledged write survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// A crash of the machine: file and folder are synced before a write is acknowledged.
@@ -32,7 +32,7 @@ impl FileBuilder {
         Self { path, durability: Durability::default() }
     }
 
-    /// What an acknowledged write survives: [`Durability::Synced`] if not set.
+    /// The failures that an acknowledged write survives: [`Durability::Synced`] if not set.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use ksm_storage_core::{Error, ErrorKind, shell_word};
 
-/// What the system said when asked to do `doing` with `path`, before anything was changed.
+/// The system's error when asked to do `doing` with `path`, before anything was changed.
 pub(crate) fn failed(doing: &str, path: &Path, error: io::Error) -> Error {
     let path = path.display();
     let (kind, hint) = match error.kind() {

@@ -13,7 +13,7 @@ use ksm_storage_core::{Error, ErrorKind, Result};
 
 use crate::{error::failed, os, place::Place};
 
-/// How long a writer waits. Others hold the lock for as long as two syncs take.
+/// The time that a writer waits. Others hold the lock for as long as two syncs take.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 /// With some two hundred nonces in it.

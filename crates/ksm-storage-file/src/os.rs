@@ -1,4 +1,4 @@
-//! What differs between systems.
+//! Differences between systems.
 
 #[cfg(not(unix))]
 mod other;
@@ -10,7 +10,7 @@ pub(crate) use other::*;
 #[cfg(unix)]
 pub(crate) use unix::*;
 
-/// What a file that took its place in one step did to the one that was there.
+/// The effect of a file that took its place in one step on the one that was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "android", target_vendor = "apple")),

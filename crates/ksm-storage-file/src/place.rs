@@ -59,7 +59,7 @@ impl Place {
         self.sibling("", ".lock")
     }
 
-    /// What the writer with this nonce writes to.
+    /// The file that the writer with this nonce writes to.
     pub(crate) fn temporary(&self, nonce: u64) -> PathBuf {
         self.sibling(".", &format!(".{nonce:016x}.tmp"))
     }

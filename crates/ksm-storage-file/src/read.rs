@@ -22,11 +22,11 @@ const CREATE: &str = "store `{}` there first, or open with open_or_create";
 /// The largest document there is.
 pub(crate) const MAX_PAYLOAD: usize = ConfigDocument::MAX_LEN;
 const MAX_FILE: usize = MAX_PAYLOAD + NONCE_LEN;
-/// How often a file is read that changes while it is, and the pause between: who writes in place is done soon.
+/// Maximum reads of a file that changes meanwhile, and the pause between: a write in place is soon done.
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What stands in a place.
+/// The content of a place.
 pub(crate) struct Current {
     pub(crate) stored: Stored,
     /// The file, if there is one.
@@ -79,7 +79,7 @@ pub(crate) fn current(place: &Place) -> Result<Current> {
     Err(Error::not_applied(ErrorKind::Unavailable, message))
 }
 
-/// What stands at `path`, whoever may read it.
+/// The content at `path`, whoever may read it.
 pub(crate) fn unchecked(path: &Path) -> io::Result<Content> {
     let mut file = open(path)?;
     let metadata = file.metadata()?;

@@ -1,4 +1,4 @@
-/// What has been done of a write. Tests end the process, or let somebody else in, behind each of them.
+/// Steps of a write. Tests end the process, or let somebody else in, behind each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Locked,

@@ -80,7 +80,7 @@ pub(crate) fn store(
 /// A new content in a file of its own, which is removed on drop.
 struct New {
     path: PathBuf,
-    /// Whether what is there is known, and may be removed.
+    /// True if the content there is known, and may be removed.
     known: bool,
     file: File,
     bytes: Payload,
@@ -175,7 +175,7 @@ impl Drop for New {
     }
 }
 
-/// Whether the file that is now at `path` says what was read, nonce and all. Who wrote it does not matter then.
+/// Returns true if the file that is now at `path` says what was read, nonce and all. Who wrote it does not matter then.
 fn says(path: &Path, old: &Content) -> bool {
     read::unchecked(path).is_ok_and(|now| now.bytes == old.bytes)
 }

@@ -1,4 +1,4 @@
-//! What happens between the steps of a write: a process ends, or a program that asks for no lock writes.
+//! Events between the steps of a write: a process ends, or a program that asks for no lock writes.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 use std::{
@@ -117,7 +117,7 @@ fn a_process_that_ends_at_any_step_leaves_the_old_content_or_the_new() {
     }
 }
 
-/// What the command of a report shows.
+/// The output of the command of a report.
 fn told(outcome: StoreOutcome) -> Option<String> {
     let StoreOutcome::Committed { displaced, .. } = outcome else { panic!("{outcome:?}") };
     match displaced {

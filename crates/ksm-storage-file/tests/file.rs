@@ -1,4 +1,4 @@
-//! What the backend makes of the file system: permissions, links, and what is no file.
+//! The backend's treatment of the file system: permissions, links, and what is no file.
 #![allow(missing_docs, clippy::unwrap_used)]
 #![cfg(unix)]
 

@@ -22,9 +22,9 @@ use crate::{
     token::Token,
 };
 
-/// How often another client may get in between before that is taken for a defect.
+/// The number of times that another client may get in between before that is taken for a defect.
 const ROUNDS: usize = 8;
-/// How long another client with the same token is waited for, once Keeper has refused this one.
+/// The time to wait for another client with the same token, once Keeper has refused this one.
 const WAITS: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(250),

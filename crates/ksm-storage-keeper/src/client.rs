@@ -157,7 +157,7 @@ impl KeeperClient {
         Ok(())
     }
 
-    /// How far the stored configuration has got, as far as the storage knows.
+    /// The state of the stored configuration, as far as the storage knows.
     pub fn bind_state(&self) -> BindState {
         self.inner.storage.bind_state()
     }

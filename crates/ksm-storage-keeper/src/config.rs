@@ -10,7 +10,7 @@ pub(crate) fn sdk_key(key: ConfigKey) -> Option<ConfigKeys> {
     ConfigKeys::get_enum(key.as_str())
 }
 
-/// What the SDK is started from: the values of the known keys, as strings. It refuses anything else.
+/// The SDK's input at its start: the values of the known keys, as strings. It refuses anything else.
 pub(crate) fn seed(document: &ConfigDocument) -> Result<KvStoreType, KSMRError> {
     let value = |&key| Some((sdk_key(key)?, document.get(key)?.expose_secret().to_owned()));
     let mut config = InMemoryKeyValueStorage::new(None)?;
@@ -19,7 +19,7 @@ pub(crate) fn seed(document: &ConfigDocument) -> Result<KvStoreType, KSMRError> 
     Ok(KvStoreType::InMemory(config))
 }
 
-/// What the SDK has now.
+/// The SDK's current values.
 pub(crate) fn read(config: &KvStoreType) -> Result<ConfigDocument, KSMRError> {
     let mut document = ConfigDocument::new();
     for &key in ConfigKey::ALL {

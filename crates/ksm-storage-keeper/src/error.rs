@@ -9,7 +9,7 @@ use crate::{KeeperClient, post::Reply};
 /// The result of a call on a [`KeeperClient`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, by what the caller can do about it.
+/// The category of an error, by what the caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -37,7 +37,7 @@ pub enum ErrorKind {
     /// Keeper does not accept the token, or not any more: it was used, or has expired. Make a new one, and
     /// [`rebind`](crate::KeeperClientBuilder::rebind) with it.
     TokenSpent,
-    /// What is stored is not bound, and there is no token to bind it with.
+    /// The stored configuration is not bound, and there is no token to bind it with.
     Unbound,
     /// No answer from Keeper. What was stored before is good: try again.
     Unreachable,
@@ -141,7 +141,7 @@ impl Error {
         self
     }
 
-    /// What an error of the SDK says about itself without free text, and what Keeper's last answer was.
+    /// The facts of an error of the SDK without its free text, and Keeper's last answer.
     pub(crate) fn sdk(sdk: &KSMRError, reply: Option<Reply>, location: Location) -> Self {
         let kind = match (sdk, &reply) {
             (KSMRError::Throttled(_), _) => ErrorKind::Throttled,
@@ -163,7 +163,7 @@ impl Error {
         error
     }
 
-    /// What went wrong, by what the caller can do about it.
+    /// The category of an error, by what the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -173,7 +173,7 @@ impl Error {
         &self.0.location
     }
 
-    /// What the storage reports; with [`ErrorKind::Storage`], [`ErrorKind::NotSaved`], and wherever there is an
+    /// The storage's error; with [`ErrorKind::Storage`], [`ErrorKind::NotSaved`], and wherever there is an
     /// [`unsaved`](Self::unsaved) change.
     pub fn storage_error(&self) -> Option<&core::Error> {
         self.0.storage.as_ref()

@@ -20,7 +20,7 @@ const CREDENTIALS: [ConfigKey; 3] = [ConfigKey::AppKey, ConfigKey::ClientId, Con
 const SERVER: [ConfigKey; 3] =
     [ConfigKey::Hostname, ConfigKey::ServerPublicKey, ConfigKey::ServerPublicKeyId];
 
-/// Whether `one` and `other` hold the same client with the same settings.
+/// Returns true if `one` and `other` hold the same client with the same settings.
 pub(crate) fn is_same(one: &ConfigDocument, other: &ConfigDocument) -> bool {
     differing(one, other).is_empty()
 }

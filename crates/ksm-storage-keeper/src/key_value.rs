@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// What code that is generic over the trait sees.
+    /// The trait as generic code sees it.
     fn used(config: &mut impl KeyValueStorage) -> Result<Vec<String>, KSMRError> {
         let sorted = |values: HashMap<ConfigKeys, String>| {
             let mut values: Vec<_> =

@@ -1,4 +1,4 @@
-//! What stands between the SDK and the network.
+//! The layer between the SDK and the network.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use keeper_secrets_manager_core::{
 };
 use zeroize::Zeroize;
 
-/// How often in a row a server may ask for another public key. The SDK itself would go on for ever where the
+/// Maximum requests in a row of a server for another public key. The SDK itself would go on for ever where the
 /// configuration names a key of its own (17.3.0).
 const KEY_REFUSALS: u32 = 3;
 

@@ -87,7 +87,7 @@ impl Session {
         config::read(&self.manager.config).map_err(|error| Error::sdk(&error, None, location.clone()))
     }
 
-    /// Whether a bind has had its reply and was stopped.
+    /// True if a bind has had its reply and was stopped.
     pub(crate) fn checkpoint(&self) -> Option<BindCheckpoint> {
         self.post.checkpoint()
     }

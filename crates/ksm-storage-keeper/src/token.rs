@@ -74,7 +74,7 @@ impl Token {
         self.client_id.expose_secret()
     }
 
-    /// Whether it says which host it is for.
+    /// Returns true if it says which host it is for.
     pub(crate) fn names_host(&self) -> bool {
         self.names_host
     }

@@ -34,7 +34,7 @@ const AT_ONCE: usize = 16;
 /// Longer than any step takes on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What each child process does: starts as a service does, and reads its records.
+/// The work of each child process: it starts as a service does, and reads its records.
 #[tokio::test]
 #[ignore = "run as a child process by the other tests"]
 async fn child() {
@@ -103,7 +103,7 @@ impl World {
         self.stored().bind_state() == BindState::Bound
     }
 
-    /// Whether everything has happened before the process is killed there.
+    /// Returns true if everything has happened before the process is killed there.
     fn has_reached(&self, checkpoint: &Checkpoint) -> bool {
         let is_applied = match checkpoint.puts {
             [AwsFault::After(_)] => !self.stored().is_empty(),
@@ -116,7 +116,7 @@ impl World {
             && self.keeper.requests().len() >= checkpoint.requests.len()
     }
 
-    /// Whether a later process can go on: not if the one reply with the application key has been given, and is lost.
+    /// True if a later process can go on: not if the only reply with the application key was given, and is lost.
     fn can_go_on(&self, policy: AppKeyPolicy) -> bool {
         let given = self.keeper.requests().iter().any(|seen| seen.with_public_key);
         self.is_bound() || !given || policy == AppKeyPolicy::UntilConfirmed

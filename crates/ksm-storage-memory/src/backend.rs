@@ -52,7 +52,7 @@ impl MemoryBackend {
         backend
     }
 
-    /// What is stored now, byte for byte.
+    /// The current content, byte for byte.
     pub fn read(&self) -> Option<Payload> {
         self.lock().payload.clone()
     }

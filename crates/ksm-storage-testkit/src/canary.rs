@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 
-/// What every [`canary`] begins with.
+/// The first characters of every [`canary`].
 pub const MARK: &str = "cAnArY";
 
 /// A value to be kept secret. A search for [`MARK`] finds it, and a part of it that is shown too.
@@ -12,14 +12,14 @@ pub fn canary(name: impl fmt::Display) -> String {
     format!("{MARK}-{name}-9f8e7d6c5b4a")
 }
 
-/// Whether a canary is in the text.
+/// Returns true if a canary is in the text.
 pub fn is_shown(text: &str) -> bool {
     shows(text, MARK.as_bytes())
 }
 
-/// Whether the text shows `value`, of six bytes or more: in clear, with escapes, as hexadecimal digits with or without
-/// separators, as a list of decimal or hexadecimal numbers such as a derived `Debug` prints, or in base64 of either
-/// alphabet, at each of the three offsets that bytes may have there.
+/// Returns true if the text shows `value`, of six bytes or more: in clear, with escapes, as hexadecimal digits with or
+/// without separators, as a list of decimal or hexadecimal numbers such as a derived `Debug` prints, or in base64 of
+/// either alphabet, at each of the three offsets that bytes may have there.
 pub fn shows(text: &str, value: &[u8]) -> bool {
     let hex = value.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let in_base64 = (0..3).any(|offset| {

@@ -15,7 +15,7 @@ use crate::{
     self_check,
 };
 
-/// How long a case may take. One that takes longer hangs.
+/// Time limit of a case. One that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// The level whose promise a case checks.
@@ -36,7 +36,7 @@ pub struct Case {
     pub(crate) name: &'static str,
     pub(crate) clause: Clause,
     pub(crate) level: Level,
-    /// Whether it needs a backend that writes.
+    /// True if it needs a backend that writes.
     pub(crate) writes: bool,
     pub(crate) run: Run,
 }
@@ -68,7 +68,7 @@ impl Case {
     /// On a backend that cannot write safely, a case that writes checks instead that every write is refused.
     ///
     /// # Errors
-    /// What is wrong, with the clause and the case's name in front. A panic and a hang are failures too.
+    /// The failure, with the clause and the case's name in front. A panic and a hang are failures too.
     pub fn check(&self, sut: SystemUnderTest) -> Result<Verdict, Failure> {
         self.check_within(LIMIT, sut)
     }

@@ -13,7 +13,7 @@ macro_rules! clauses {
             /// Every clause.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// What the clause is about, in a few words.
+            /// The subject of the clause, in a few words.
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
@@ -40,7 +40,7 @@ clauses! {
 }
 
 impl Clause {
-    /// What is usually wrong with a backend on which a case of this clause fails.
+    /// The usual mistake of a backend on which a case of this clause fails.
     pub const fn usual_cause(self) -> &'static str {
         match self {
             Self::C1 => {

@@ -16,7 +16,7 @@ macro_rules! conditions {
             /// Every condition.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// What a report calls a store in this condition.
+            /// The name in reports for a store in this condition.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
@@ -49,7 +49,7 @@ conditions! {
 }
 
 impl Condition {
-    /// Whether a proxy can bring it about.
+    /// Returns true if a proxy can bring it about.
     pub(crate) fn is_of_connections(self) -> bool {
         self != Self::Full
     }

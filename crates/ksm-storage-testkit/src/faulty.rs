@@ -46,7 +46,7 @@ struct State {
     injected: AtomicUsize,
 }
 
-/// How often each fault happens, in per cent of the calls. At most one happens to a call.
+/// The frequency of each fault, in per cent of the calls. At most one happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultRates {
     /// Fails, without an effect.
@@ -65,7 +65,7 @@ impl FaultRates {
     /// No fault.
     pub const NONE: Self = Self { fail: 0, reply_lost: 0, conflict: 0, delay: 0, hang: 0 };
 
-    /// What no caller may notice but by the time that it takes.
+    /// Faults that a caller may notice only by the time that they take.
     pub const DELAYS: Self = Self { delay: 50, ..Self::NONE };
 
     /// A bad day: every third call meets with something.

@@ -24,10 +24,10 @@ pub trait Store: Send + Sync {
     /// Stores `payload`, or removes what is stored, past the backend: what a program that knows nothing of it does.
     async fn write(&self, payload: Option<Payload>);
 
-    /// What is stored, past the backend and without its framing, if it has any.
+    /// The stored content, past the backend and without its framing, if it has any.
     async fn read(&self) -> Option<Payload>;
 
-    /// What may be expected of this store.
+    /// The expectations on this store.
     fn limits(&self) -> Limits {
         Limits::default()
     }
@@ -73,14 +73,14 @@ pub trait Store: Send + Sync {
     }
 }
 
-/// What may be expected of a store.
+/// The expectations on a store.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long one load or store may take at the most.
+    /// Time limit of one load or store.
     pub call: Duration,
-    /// How long after an acknowledged store a load may still return what was there before. Zero for fresh reads.
+    /// The time after an acknowledged store in which a load may return the previous content. Zero for fresh reads.
     pub staleness: Duration,
-    /// How many random programs each of the cases runs that run any. A slow store needs fewer.
+    /// The number of random programs in each case that runs any. A slow store needs fewer.
     pub programs: u32,
 }
 

@@ -50,7 +50,7 @@ struct State {
     store_gate: Gate,
 }
 
-/// What one load does instead.
+/// A fault of one load.
 #[derive(Clone, Debug)]
 pub enum LoadFault {
     /// Fails.
@@ -63,7 +63,7 @@ pub enum LoadFault {
     Hang,
 }
 
-/// What one store does instead.
+/// A fault of one store.
 #[derive(Clone, Debug)]
 pub enum StoreFault {
     /// Fails without storing.

@@ -68,7 +68,7 @@ impl Bench {
         self.core.open(self.store.open().await, Settings::default()).await
     }
 
-    /// What is stored, parsed.
+    /// The stored document, parsed.
     pub(crate) async fn stored(&self) -> Result<ConfigDocument> {
         match self.store.read().await {
             Some(payload) => ConfigDocument::parse(payload.as_bytes()),

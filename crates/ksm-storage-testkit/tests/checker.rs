@@ -22,7 +22,8 @@ impl SequentialSpec for Document {
     }
 }
 
-/// What stateright says. It takes a call that never returned for one that may happen, and lets its thread call no more.
+/// The verdict of stateright. It takes a call that never returned for one that may happen, and lets its thread call no
+/// more.
 fn elsewhere(events: &[Event]) -> bool {
     let mut tester = LinearizabilityTester::new(Document(State::new()));
     let mut moments: Vec<_> = events

@@ -9,7 +9,7 @@ use ksm_storage_testkit::{FaultRates, FaultyBackend, TestClock};
 
 const CALLS: usize = 400;
 
-/// How the loads and stores of one faulty backend ended.
+/// The results of the loads and stores of one faulty backend.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     good: usize,

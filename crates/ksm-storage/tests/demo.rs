@@ -15,7 +15,7 @@ use ksm_storage_emulator::{
 use ksm_storage_testkit::canary::shows;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-/// What the demo takes for a real AWS account and a real Keeper service.
+/// The services that the demo takes for a real AWS account and a real Keeper service.
 struct World {
     aws: Server,
     keeper: FakeKeeper,

@@ -1,4 +1,4 @@
-//! What stands between a host and AWS in many a company: a certificate authority of its own, and a proxy.
+//! A company's network between host and AWS: a certificate authority of its own, and a proxy.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;

@@ -130,7 +130,7 @@ pub(crate) enum Author {
     Foreign,
 }
 
-/// What follows an answer.
+/// The step after an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Progress<S, R> {
     Next(S),

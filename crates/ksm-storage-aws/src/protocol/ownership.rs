@@ -37,7 +37,7 @@ impl<I: VersionId> Store<I> {
         }
     }
 
-    /// What is stored under our token with our nonce is our write. Other bytes keep our put from ever taking effect.
+    /// A version under our token with our nonce is our write. Other bytes keep our put from ever taking effect.
     pub(super) fn find_put(self, failure: PutFailure, answer: Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Found(found) if found.author == Author::ThisStore => self.placed(found.labels),

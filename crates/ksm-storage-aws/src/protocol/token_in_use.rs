@@ -12,7 +12,7 @@ pub(crate) struct Tail<I> {
     pub(crate) state: TailState,
 }
 
-/// What is known of a version that `AWSCURRENT` is not on.
+/// The state of a version that `AWSCURRENT` is not on, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum TailState {
     /// It was current, and the label was moved away by somebody else than a writer of this project.
@@ -21,7 +21,7 @@ pub(crate) enum TailState {
     Pending,
 }
 
-/// What to do if the base is still current.
+/// The action if the base is still current.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Recovery {
     /// Put into the next slot, with this placement.

@@ -59,7 +59,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// What the store concludes from the answer, with this fault in it.
+    /// The store's conclusion from the answer, with this fault in it.
     pub(crate) fn answer(self, store: Store<Id>, answer: Answer<Id>) -> Progress<Store<Id>, Verdict<Id>> {
         let conflict = Progress::Done(Verdict::Conflict { current: None, abandoned: None });
         let missing = |answer: &Answer<Id>| matches!(answer, Answer::Missing);
@@ -133,7 +133,7 @@ impl Fault {
         }
     }
 
-    /// What the displacement check concludes from the answer, with this fault in it.
+    /// The displacement check's conclusion from the answer, with this fault in it.
     pub(crate) fn check(
         self,
         check: Displacement<Id>,

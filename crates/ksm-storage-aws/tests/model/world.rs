@@ -7,7 +7,7 @@ use crate::{
     service::{Cause, Content, Id, Service, WRITES},
 };
 
-/// How often each thing may still happen.
+/// The number of times that each thing may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
     /// A request is carried out, and its reply lost.
@@ -135,7 +135,7 @@ pub(crate) struct Flight {
     pub(crate) kind: Kind,
 }
 
-/// What a request in flight does.
+/// The effect of a request in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Put(Placement),

@@ -1,4 +1,4 @@
-//! Whether one version descends from another.
+//! Descent of one version from another.
 
 use ksm_storage_aws::{AwsSecretBackend, Concurrency, Descent};
 use ksm_storage_core::{StorageBackend, Version};

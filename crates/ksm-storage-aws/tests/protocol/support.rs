@@ -27,7 +27,7 @@ struct Interposed {
     /// The kind of call that is never answered.
     hangs: Option<&'static str>,
     network: Network,
-    /// How long a call is on its way there, at most; and on its way back.
+    /// The maximum delay of a call in each direction.
     latency: Duration,
     random: Mutex<fastrand::Rng>,
 }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{ConfigKey, Payload, Result};
 
-/// How far the client that a document describes has got.
+/// The state of the client that a document describes.
 ///
 /// ```
 /// use ksm_storage_core::{BindState, ConfigDocument, ConfigKey};
@@ -120,7 +120,7 @@ impl ConfigDocument {
         self.known[key as usize].as_ref().and_then(Value::as_text)
     }
 
-    /// Whether [`get`](Self::get) returns a value.
+    /// Returns true if [`get`](Self::get) returns a value.
     #[inline]
     pub fn contains(&self, key: ConfigKey) -> bool {
         self.get(key).is_some()
@@ -141,7 +141,7 @@ impl ConfigDocument {
         *self = Self::new();
     }
 
-    /// Whether there is no key at all.
+    /// Returns true if there is no key at all.
     pub fn is_empty(&self) -> bool {
         self.entries().next().is_none()
     }
@@ -151,7 +151,7 @@ impl ConfigDocument {
         self.entries().map(|(name, _)| name)
     }
 
-    /// How far the client has got. A key with an empty string counts as absent.
+    /// The state of the client. A key with an empty string counts as absent.
     pub fn bind_state(&self) -> BindState {
         let has = |key| self.get(key).is_some_and(|value| !value.expose_secret().is_empty());
         let [app_key, client_id, private_key, client_key] =

@@ -38,7 +38,7 @@ pub(super) fn parse(stored: &[u8]) -> Result<ConfigDocument> {
     parse_object(&text)
 }
 
-/// What the JSON text is, if it is valid JSON and no object.
+/// Returns the type of the JSON text, if it is valid JSON and no object.
 fn other_json(text: &str) -> Option<&'static str> {
     let found = match text.as_bytes().first()? {
         b'[' => "an array",

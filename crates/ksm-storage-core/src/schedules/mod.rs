@@ -1,6 +1,6 @@
 //! Core's own races, under a scheduler that tries many orders of its steps: `cargo xtask schedules`.
 //!
-//! [`primitives`] stands in for what [`crate::sync`] has elsewhere. Each program in [`programs`] is run under some
+//! [`primitives`] replaces what [`crate::sync`] has elsewhere. Each program in [`programs`] is run under some
 //! thousand schedules, which are the same in every run, and has to hold in all of them; with the [`Fault`] planted
 //! that it is there to find, it has to fail in one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
@@ -23,7 +23,7 @@ use shuttle::{
 /// Schedules of either kind for each program.
 const SCHEDULES: usize = 5_000;
 const SEED: u64 = 1;
-/// How many steps have to fall in just one order for a schedule of the second kind to find what is wrong.
+/// The number of steps that have to fall in one order for a schedule of the second kind to find the fault.
 const DEPTH: usize = 3;
 /// The environment variable with a schedule, as a failure prints it, that is to be run alone.
 const REPLAY: &str = "SCHEDULE";
@@ -32,7 +32,7 @@ thread_local! {
     static PLANTED: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
-/// What may be made wrong on purpose, in the tests of this module and nowhere else.
+/// A deliberate fault, in the tests of this module and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The caller's and the committer's decision about a change are a load and then a store.

@@ -1,4 +1,4 @@
-//! What stands in for the primitives of [`crate::sync`]. At each use the scheduler may let another task run.
+//! Replacements of the primitives of [`crate::sync`]. At each use the scheduler may let another task run.
 //!
 //! Memory is sequentially consistent here: orderings that are too weak are not found.
 
@@ -122,7 +122,7 @@ pub(crate) mod oneshot {
 }
 
 shuttle::lazy_static! {
-    /// What was spawned in this execution.
+    /// The tasks spawned in this execution.
     static ref SPAWNED: std::sync::Mutex<Vec<AbortHandle>> = std::sync::Mutex::default();
 }
 

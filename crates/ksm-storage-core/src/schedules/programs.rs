@@ -31,7 +31,7 @@ fn times(letter: char, text: &str) -> usize {
     text.matches(letter).count()
 }
 
-/// What a call says of its change is true of what is stored.
+/// A call's answer about its change is true of the stored document.
 fn assert_true(result: &Result<String>, letter: char, text: &str) {
     let times = times(letter, text);
     match result {

@@ -60,7 +60,7 @@ impl Store {
         url(&ConfigDocument::parse(payload.as_bytes()).unwrap())
     }
 
-    /// Whether just this was stored as just this version.
+    /// Returns true if exactly this was stored as exactly this version.
     pub(super) fn has_stored(&self, snapshot: &Snapshot) -> bool {
         let payload = self.kept.lock().unwrap().payloads[number(snapshot)].clone();
         ConfigDocument::parse(payload.as_bytes()).unwrap() == *snapshot.document()

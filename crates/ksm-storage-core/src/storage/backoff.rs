@@ -7,7 +7,7 @@ use crate::{Clock, clock::within};
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// How long to wait after the failed `attempt` (from 1): exponential, capped, evenly spread over its upper half.
+/// The delay after the failed `attempt` (from 1): exponential, capped, evenly spread over its upper half.
 pub(super) fn pause(clock: &dyn Clock, attempt: u32) -> Duration {
     let ceiling = FIRST.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST);
     let half = ceiling / 2;

@@ -49,13 +49,13 @@ impl ConfigStorageBuilder {
         self
     }
 
-    /// How often a write may lose against other writers before it ends in [`ErrorKind::Conflict`]: 16 if not set.
+    /// Maximum attempts of a write that loses against others, before [`ErrorKind::Conflict`]: 16 if not set.
     pub fn write_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.options.write_attempts = attempts;
         self
     }
 
-    /// How long a call may take before it ends in [`ErrorKind::Timeout`]: 15 s if not set. Opening is one call, in which
+    /// Time limit of a call, before [`ErrorKind::Timeout`]: 15 s if not set. Opening is one call, in which
     /// the backend is connected to and the document loaded.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = deadline;

@@ -17,17 +17,17 @@ thread_local! {
     static CHANGING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Whether this thread is running a change, of whatever handle family.
+/// Returns true if this thread is running a change, of whatever handle family.
 pub(crate) fn is_changing_any() -> bool {
     CHANGING.get() != 0
 }
 
-/// Whether this thread is running a change of the handle family `family`.
+/// Returns true if this thread is running a change of the handle family `family`.
 pub(super) fn is_changing(family: usize) -> bool {
     CHANGING.get() == family
 }
 
-/// How a change finished, apart from whether it could be stored.
+/// The result of running a change, apart from whether it could be stored.
 pub(super) enum Ran<T, E> {
     Done(T),
     Refused(E),
@@ -35,15 +35,15 @@ pub(super) enum Ran<T, E> {
     Panicked(Box<dyn Any + Send>),
 }
 
-/// What a caller is told: how its change ran and the snapshot it ended in, or why the batch failed.
+/// The answer to a caller: the result of its change and the snapshot it ended in, or the batch's error.
 pub(super) type Answer<T, E> = Result<(Ran<T, E>, Snapshot), Error>;
 
-/// What a change is based on.
+/// The base of a change.
 #[derive(Clone, Copy)]
 pub(super) struct Base<'a> {
     /// The version that was loaded.
     pub(super) version: &'a Version,
-    /// Whether no earlier change of the same batch has altered the document.
+    /// True if no earlier change of the same batch has altered the document.
     pub(super) untouched: bool,
 }
 
@@ -92,9 +92,9 @@ pub(super) struct Entry {
     pub(super) claim: Claim,
     pub(super) deadline: Duration,
     pub(super) change: Box<dyn Change>,
-    /// Whether nothing stored is an empty document to this change, which creates one.
+    /// True if nothing stored is an empty document to this change, which creates one.
     pub(super) creates: bool,
-    /// Whether this change altered the document in the batch's latest attempt.
+    /// True if this change altered the document in the batch's latest attempt.
     pub(super) altered: bool,
     /// Versions that hold this change, should they become current: earlier stores of it that met a conflict.
     pub(super) applied_if: Vec<Version>,

@@ -32,11 +32,11 @@ pub(super) struct Queue {
 pub(super) struct Committer {
     shared: Arc<Shared>,
     batch: Vec<Entry>,
-    /// Whether the queue was found empty: from then on it may belong to another committer.
+    /// True once the queue was found empty: from then on it may belong to another committer.
     finished: bool,
 }
 
-/// How one attempt ended.
+/// The end of one attempt.
 enum Attempt {
     /// The batch is over, and this snapshot the current one.
     Installed { snapshot: Snapshot, displaced: Displaced },

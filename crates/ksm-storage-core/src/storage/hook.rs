@@ -1,4 +1,4 @@
-//! The points of a commit at which the scheduler tests plant their faults. Elsewhere nothing happens there.
+//! The points of a commit at which the scheduler tests inject faults. Elsewhere nothing happens there.
 
 use super::{Shared, change::Entry, committer::Queue};
 use crate::{

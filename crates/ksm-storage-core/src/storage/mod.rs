@@ -100,7 +100,7 @@ impl ConfigStorage {
         self.shared.location()
     }
 
-    /// What the backend can do.
+    /// The abilities of the backend.
     pub fn capabilities(&self) -> Capabilities {
         self.shared.backend.capabilities()
     }
@@ -111,17 +111,17 @@ impl ConfigStorage {
         SecretRef::new(self.shared.current.load(), key)
     }
 
-    /// Whether [`get`](Self::get) would return a value.
+    /// Returns true if [`get`](Self::get) would return a value.
     pub fn contains(&self, key: ConfigKey) -> bool {
         self.shared.current.load().document.contains(key)
     }
 
-    /// Whether the document has no key at all.
+    /// Returns true if the document has no key at all.
     pub fn is_empty(&self) -> bool {
         self.shared.current.load().document.is_empty()
     }
 
-    /// How far the client that the document describes has got.
+    /// The state of the client that the document describes.
     pub fn bind_state(&self) -> BindState {
         self.shared.current.load().document.bind_state()
     }
@@ -173,7 +173,7 @@ impl ConfigStorage {
     /// refused. A document left unchanged is not stored.
     ///
     /// # Errors
-    /// What `change` returns, or one of these:
+    /// The error that `change` returns, or one of these:
     /// - [`ErrorKind::ReadOnly`], [`ErrorKind::Unsupported`]: refused, before any I/O.
     /// - [`ErrorKind::Runtime`]: no Tokio runtime here, or it ended meanwhile.
     /// - [`ErrorKind::Conflict`], [`ErrorKind::Timeout`]: out of attempts, out of time.
@@ -375,7 +375,7 @@ impl Drop for Withdrawal<'_> {
     }
 }
 
-/// What the change itself ended in. A panic goes on in its own caller.
+/// The result of the change itself. A panic goes on in its own caller.
 fn finish<T, E: From<Error>>(ran: Ran<T, E>, name: impl FnOnce(Error) -> Error) -> Result<T, E> {
     match ran {
         Ran::Done(value) => Ok(value),

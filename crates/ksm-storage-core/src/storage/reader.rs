@@ -28,7 +28,7 @@ impl History {
         }
     }
 
-    /// Whether `version` was current before the one that is.
+    /// Returns true if `version` was current before the one that is.
     pub(super) fn is_earlier(&self, version: &Version) -> bool {
         self.versions.back() != Some(version) && self.versions.contains(version)
     }

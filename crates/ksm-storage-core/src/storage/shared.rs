@@ -6,7 +6,7 @@ use crate::{
     sync::{Arc, ArcSwap, Mutex, lock},
 };
 
-/// What a handle and its clones have in common.
+/// The state that a handle shares with its clones.
 pub(super) struct Shared {
     pub(super) backend: Arc<dyn StorageBackend>,
     pub(super) options: OpenOptions,

@@ -82,7 +82,7 @@ pub(super) fn transmission_key(server: &SecretKey, wrapped: &[u8]) -> Option<Vec
     open(&Sha256::digest(shared.raw_secret_bytes()), sealed)
 }
 
-/// Whether the client whose public key this is has signed the request.
+/// Returns true if the client with this public key has signed the request.
 pub(super) fn is_signed(public_key: &[u8], wrapped: &[u8], body: &[u8], signature: &[u8]) -> bool {
     let (Ok(key), Ok(signature)) =
         (VerifyingKey::from_sec1_bytes(public_key), DerSignature::try_from(signature))

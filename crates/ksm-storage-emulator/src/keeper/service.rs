@@ -16,7 +16,7 @@ use super::{
     },
 };
 
-/// How often a client is given the application key. Which of these Keeper's own service does is not documented.
+/// The number of times that a client is given the application key. Keeper does not document its own policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppKeyPolicy {
     /// With the first reply only.
@@ -53,7 +53,7 @@ pub struct RecordedRequest {
     pub action: String,
     /// The status of the answer, if one was given.
     pub status: Option<u16>,
-    /// Whether it came with the client's public key, as it does until the client has the application key.
+    /// True if it came with the client's public key, as it does until the client has the application key.
     pub with_public_key: bool,
 }
 
@@ -86,7 +86,7 @@ pub(super) struct Service {
     records: Vec<Record>,
 }
 
-/// Whether a client may change its address, as the maker of its token decides.
+/// The permission of a client to change its address, as the maker of its token decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IpLock {
     Unlocked,

@@ -15,7 +15,7 @@ pub(crate) fn without_waiting(options: &mut OpenOptions) {
     options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
 }
 
-/// What is created is its owner's alone.
+/// Created files are their owner's alone.
 pub(crate) fn private(options: &mut OpenOptions) {
     options.mode(0o600);
 }
@@ -24,12 +24,12 @@ pub(crate) fn mode(metadata: &Metadata) -> u32 {
     metadata.mode() & 0o7777
 }
 
-/// How many names a file has.
+/// The number of names of a file.
 pub(crate) fn links(metadata: &Metadata) -> u64 {
     metadata.nlink()
 }
 
-/// What tells a file from others, and from itself before it was last written, linked or renamed.
+/// The identity of a file, which also changes when it is written, linked or renamed.
 pub(crate) fn identity(metadata: &Metadata) -> [i64; 7] {
     let [dev, ino, len] = [metadata.dev(), metadata.ino(), metadata.len()].map(u64::cast_signed);
     [dev, ino, len, metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()]

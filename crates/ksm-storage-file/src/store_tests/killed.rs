@@ -1,4 +1,4 @@
-//! What writers that were killed leave behind, and what becomes of what they displaced.
+//! The remains of killed writers, and the fate of what they displaced.
 
 use std::fs::OpenOptions;
 
@@ -11,7 +11,7 @@ use crate::FileBackend;
 /// As many bytes as a file has that says "old".
 const FOREIGN: &str = "FOREIGN, with sixty-eight bytes, which a file has that is framed....";
 
-/// What a killed writer's own file is called.
+/// The name of a killed writer's own file.
 fn left(folder: &Path) -> PathBuf {
     folder.join(names(folder).into_iter().find(|name| name.starts_with('.')).unwrap())
 }

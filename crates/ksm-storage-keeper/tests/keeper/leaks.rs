@@ -24,7 +24,7 @@ use ksm_storage_testkit::canary::{canary, is_shown, shows};
 
 use crate::support::World;
 
-/// What a child prints, and what it must not have printed, which it writes to a file.
+/// The output of a child, and the secrets that it must not have printed, which it writes to a file.
 #[test]
 fn nothing_is_shown() {
     let folder = tempfile::tempdir().unwrap();
@@ -144,7 +144,7 @@ async fn child() {
     fs::write(env::var("SECRETS").unwrap(), secrets.join("\n")).unwrap();
 }
 
-/// What is stored, as far as it is secret (the host and the server's own key are not), and the service's own secrets.
+/// The stored secrets (the host and the server's own key are none), and the service's own secrets.
 async fn values(world: &World) -> Vec<String> {
     let document = world.stored().await;
     let public = [ConfigKey::Hostname, ConfigKey::ServerPublicKey, ConfigKey::ServerPublicKeyId];

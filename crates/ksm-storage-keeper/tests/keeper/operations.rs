@@ -25,7 +25,7 @@ async fn bound() -> (World, KeeperClient) {
 }
 
 impl World {
-    /// What Keeper was asked for; and that AWS was asked for nothing.
+    /// The requests that Keeper got; AWS must have got none.
     fn asked(&self) -> Vec<String> {
         assert_eq!(self.calls(), [0, 0]);
         let seen = self.keeper.requests();

@@ -30,7 +30,7 @@ async fn settle(store: &dyn Store) {
     tokio::time::sleep(store.limits().staleness).await;
 }
 
-/// How what is stored goes away.
+/// The way in which the stored content goes away.
 enum End {
     Emptied,
     Recreated,

@@ -176,7 +176,7 @@ pub async fn check_histories(sut: &SystemUnderTest, mode: Mode, histories: u32) 
     Ok(summary)
 }
 
-/// Whether calls of different clients overlapped. One that did not return says nothing: it may have ended at once.
+/// True if calls of different clients overlapped. One that did not return says nothing: it may have ended at once.
 fn overlap(events: &[Event]) -> bool {
     let call = |event: &Event| Some((event.client, event.invoked, event.returned.as_ref()?.0));
     let calls: Vec<_> = events.iter().filter_map(call).collect();

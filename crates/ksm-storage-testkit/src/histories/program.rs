@@ -20,11 +20,11 @@ pub(crate) enum Step {
     Drop(Call, u8),
 }
 
-/// What the clients do at the same time, the seed of the faults that they meet, and what a foreign writer stores.
+/// The clients' concurrent calls, the seed of the faults that they meet, and the stores of a foreign writer.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) clients: Vec<Vec<Step>>,
-    /// Whether the second client begins on a clone of the first one's handle.
+    /// True if the second client begins on a clone of the first one's handle.
     pub(crate) shared: bool,
     pub(crate) foreign: Vec<State>,
     pub(crate) seed: u64,
@@ -72,12 +72,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What one client does, each call waited for.
+/// The calls of one client, each waited for.
 pub(crate) fn calls(most: usize) -> impl Strategy<Value = Vec<Call>> {
     prop::collection::vec(call(), 1..=most)
 }
 
-/// What two to four clients do at the same time, and a foreign writer with them, if there is to be one.
+/// The concurrent calls of two to four clients, and of a foreign writer, if there is to be one.
 pub(crate) fn program(most: usize, foreign: usize) -> impl Strategy<Value = Program> {
     let clients = prop::collection::vec(prop::collection::vec(step(), 1..=most), 2..=4);
     let foreign = prop::collection::vec(document(), foreign.min(1)..=foreign);

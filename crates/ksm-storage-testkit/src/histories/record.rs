@@ -23,15 +23,15 @@ use crate::{
     history::{Answer, Call, Event, State},
 };
 
-/// What a run of programs left.
+/// The result of a run of programs.
 pub(super) struct Recorded {
     pub(super) events: Vec<Event>,
     pub(super) injected: usize,
-    /// Whether a foreign version was displaced, or may have been.
+    /// True if a foreign version was displaced, or may have been.
     pub(super) displaced: bool,
 }
 
-/// What the clients of one run share.
+/// The state that the clients of one run share.
 struct Run {
     store: Box<dyn Store>,
     core: Arc<dyn Core>,
@@ -93,7 +93,7 @@ pub(super) async fn record(sut: &SystemUnderTest, mode: Mode, program: Program) 
     Ok(Recorded { events, injected, displaced: run.ledger.has_displaced() })
 }
 
-/// What a program does that knows nothing of this project.
+/// The calls of a program that knows nothing of this project.
 async fn foreign(run: Arc<Run>, client: usize, documents: Vec<State>) -> Result<Vec<Event>, Failure> {
     run.start.wait().await;
     let mut events = Vec::new();
@@ -175,7 +175,7 @@ async fn client(
     Ok(events)
 }
 
-/// How a call ended that has no answer.
+/// The end of a call that has no answer.
 enum Ended {
     Error(Error),
     Wrong(Failure),

@@ -36,7 +36,7 @@ impl Witness {
     }
 }
 
-/// What the witnesses of one store have seen.
+/// The observations of the witnesses of one store.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(Mutex<Entries>);
 
@@ -71,7 +71,7 @@ impl Ledger {
         }
     }
 
-    /// Whether a backend has said that a foreign version was displaced, or that it could not tell.
+    /// True if a backend has said that a foreign version was displaced, or that it could not tell.
     pub(super) fn has_displaced(&self) -> bool {
         self.entries().displaced
     }

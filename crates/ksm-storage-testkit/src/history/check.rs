@@ -43,7 +43,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Whether the calls outside the set `done` can follow on `state`. `None` if that took too long to tell.
+    /// Returns true if the calls outside the set `done` can follow on `state`. `None` if that took too long to tell.
     fn explain(&mut self, mut done: u128, state: &State) -> Option<bool> {
         // A call that only reads can come at once if it can come here at all: it would only get in the way later.
         let mut next = loop {

@@ -28,7 +28,7 @@ pub fn minimize(state: &State, events: &[Event], steps: usize) -> Vec<Event> {
     kept
 }
 
-/// What was known at the time `end`.
+/// The history as known at the time `end`.
 fn until(events: &[Event], end: u64) -> Vec<Event> {
     let mut part: Vec<_> = events.iter().filter(|event| event.invoked <= end).cloned().collect();
     for event in &mut part {

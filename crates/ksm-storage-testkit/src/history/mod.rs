@@ -47,9 +47,9 @@ pub enum Call {
     Replace(State),
     /// Stores `document` if nothing was stored since `base` was read.
     Save {
-        /// What it was decided on.
+        /// The base of the decision.
         base: State,
-        /// What is to be stored.
+        /// The content to store.
         document: State,
     },
     /// Changes the document, then refuses; returns what it saw.
@@ -64,15 +64,15 @@ pub enum Call {
     Get,
 }
 
-/// What a call returned.
+/// The answer of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {
     /// Nothing but success.
     Done,
-    /// What was under the key.
+    /// The value under the key.
     Value(Option<String>),
-    /// Whether the key was there.
+    /// True if the key was there.
     Found(bool),
     /// The document.
     Document(State),
@@ -121,7 +121,7 @@ impl Call {
         }
     }
 
-    /// Whether the call, with this answer, leaves every document as it is.
+    /// Returns true if the call, with this answer, leaves every document as it is.
     fn only_reads(&self, answer: &Answer) -> bool {
         match self {
             Self::Refuse(_) | Self::Panic(_) | Self::Refresh | Self::Open | Self::Get => true,

@@ -1,7 +1,7 @@
 //! The Keeper SDK with its configuration in one AWS secret, from the first start to the end.
 //!
-//! Without arguments it runs on an emulator of AWS and a fake Keeper within this process. With `--aws-key` it works on a real
-//! secret: it then never deletes anything, and binds only what is not bound yet.
+//! Without arguments it runs on an emulator of AWS and a fake Keeper within this process. With `--aws-key` it works on
+//! a real secret: it then never deletes anything, and binds only what is not bound yet.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 

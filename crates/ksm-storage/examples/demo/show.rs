@@ -1,4 +1,4 @@
-//! What the demo prints.
+//! The output of the demo.
 
 use std::{
     error::Error,
@@ -19,7 +19,7 @@ pub(crate) fn step(title: &str) {
     }
 }
 
-/// What is stored: the names of the keys and the lengths of their values.
+/// The stored document: the names of the keys and the lengths of their values.
 pub(crate) fn stored(storage: &ConfigStorage) {
     let snapshot = storage.snapshot();
     println!("  stored: {:?}", snapshot.bind_state());

@@ -1,4 +1,4 @@
-//! What opening costs in each mode, counted: files, requests and connections.
+//! The cost of opening in each mode, counted: files, requests and connections.
 
 use std::sync::Arc;
 

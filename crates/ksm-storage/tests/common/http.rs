@@ -1,4 +1,4 @@
-//! An HTTP service in a few lines, for what stands in for a service of AWS.
+//! An HTTP service in a few lines: a fake of an AWS service.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How often files are opened, by whatever process.
+//! A count of how often files are opened, by whatever process.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ impl Watch {
         Self { kernel, files }
     }
 
-    /// How often each file was opened since the last call.
+    /// The number of times that each file was opened since the last call.
     pub(crate) fn opened(&self) -> Vec<usize> {
         let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
         let mut reader = Reader::new(&self.kernel, &mut buffer);

@@ -17,7 +17,7 @@ pub(crate) type Made = Result<Arc<dyn Fixture>, String>;
 /// A backend, whose fixture is created by the first test that needs it.
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
-    /// Whether it is fast enough for thousands of random histories.
+    /// True if it is fast enough for thousands of random histories.
     pub(crate) is_fast: bool,
     make: fn() -> Made,
     fixture: OnceLock<Made>,

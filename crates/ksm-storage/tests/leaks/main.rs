@@ -35,7 +35,7 @@ use ksm_storage_emulator::{
 use ksm_storage_testkit::canary::{canary, is_shown};
 use sources::{public_types, variants};
 
-/// What was printed, or logged at the level TRACE, by all tests of this file.
+/// The output of all tests of this target, with all logs at the level TRACE.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<u8>>>);
 

@@ -45,7 +45,7 @@ pub(crate) fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
 }
 
-/// What a scenario is given.
+/// The input of a scenario.
 pub(crate) struct Steps {
     pub(crate) needle: Needle,
     stack: usize,

@@ -1,6 +1,6 @@
-//! How many copies of a value are left in this process's memory, after each step of its use and when all is dropped.
+//! The number of copies of a value in a process's memory, after each step of its use and when all is dropped.
 //!
-//! What is used runs in a process of its own, which knows the value only masked. For the table:
+//! The code under test runs in a process of its own, which knows the value only masked. For the table:
 //! `cargo test --all-features --test memory -- --nocapture --test-threads 1`
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]

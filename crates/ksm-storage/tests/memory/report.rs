@@ -7,10 +7,10 @@ use std::{
 
 use crate::scan::Needle;
 
-/// What stands before every line of a child that is for its parent.
+/// The prefix of every line of a child that is for its parent.
 pub(crate) const MARK: &str = "found:";
 
-/// What one scenario left behind, step by step.
+/// The copies that one scenario left behind, step by step.
 pub(crate) struct Report {
     scenario: String,
     steps: Vec<Step>,
@@ -24,13 +24,13 @@ struct Step {
 }
 
 impl Report {
-    /// How many copies there were after a step.
+    /// The number of copies after a step.
     #[track_caller]
     pub(crate) fn left(&self, step: &str) -> usize {
         self.step(step).count
     }
 
-    /// How many there were, but those on the stack.
+    /// The number without those on the stack.
     #[track_caller]
     pub(crate) fn left_off_stack(&self, step: &str) -> usize {
         let step = self.step(step);

@@ -37,15 +37,15 @@ pub(crate) struct Needle {
 pub(crate) struct Found {
     /// Where it lies.
     pub(crate) place: Place,
-    /// What it is part of, by what stands before it.
+    /// The kind of its surroundings, by what stands before it.
     pub(crate) part_of: PartOf,
     address: usize,
 }
 
-/// What kind of memory.
+/// The kind of memory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
-    /// What an allocator hands out, freed or not.
+    /// Memory of an allocator, freed or not.
     Heap,
     /// The stack of the thread whose address was given to the search, or of the first one.
     Stack,
@@ -55,7 +55,7 @@ pub(crate) enum Place {
     File(String),
 }
 
-/// What a copy is part of.
+/// The surroundings of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PartOf {
     /// It stands alone.
@@ -88,7 +88,7 @@ impl Needle {
         Self { masked: [vec![masked], base64].concat() }
     }
 
-    /// How a process is told what to look for, without having it in its arguments or environment.
+    /// The masked form in which a process gets the value to look for: it is not in its arguments or environment.
     pub(crate) fn masked(value: &str) -> String {
         value.bytes().fold(String::new(), |hex, byte| format!("{hex}{:02x}", byte ^ MASK))
     }
@@ -100,7 +100,7 @@ impl Needle {
         SecretString::from(text)
     }
 
-    /// Whether that is the value.
+    /// Returns true if that is the value.
     pub(crate) fn is(&self, text: &str) -> bool {
         text.bytes().map(|byte| byte ^ MASK).eq(self.masked[0].iter().copied())
     }
@@ -223,7 +223,7 @@ impl Search {
         }
     }
 
-    /// What may have been written to, as `/proc/self/maps` lists it.
+    /// Memory that may have been written to, as `/proc/self/maps` lists it.
     fn regions(&self) -> io::Result<Vec<(Range<usize>, Place)>> {
         let maps = fs::read_to_string("/proc/self/maps")?;
         Ok(maps.lines().filter_map(|line| self.region(line)).collect())

@@ -15,7 +15,7 @@ use ksm_storage_testkit::{Condition, Fixture, Limits, NotOffered, Store};
 use super::faults;
 
 faults! {
-    /// What a backend does wrong.
+    /// The mistake of a backend.
     BackendFault {
         ErrorsBecomeEmpty C1 "takes what it cannot find for an empty document",
         TextIsTidied C1 "tidies what it loads",
@@ -67,15 +67,15 @@ struct BrokenStore {
     shared: Arc<Mutex<Shared>>,
 }
 
-/// What the wrong backends on one store know together.
+/// The state that the faulty backends on one store share.
 #[derive(Default)]
 struct Shared {
     stores: usize,
     /// The versions that they made.
     own: HashSet<Version>,
-    /// What the next load returns.
+    /// The answer to the next load.
     lagging: Option<Stored>,
-    /// What was loaded last.
+    /// The content that was loaded last.
     seen: Option<Payload>,
 }
 

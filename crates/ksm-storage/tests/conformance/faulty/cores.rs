@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use super::faults;
 
 faults! {
-    /// What a core does wrong.
+    /// The mistake of a core.
     CoreFault {
         MissingIsEmpty C1 "opens what is missing or unreadable as an empty document",
         LoadsTwice C1 "loads twice when it opens",
@@ -203,7 +203,7 @@ struct BrokenHandle {
 #[derive(Default)]
 struct Shared {
     writing: AtomicBool,
-    /// What the refresh under way, if there is one, will return.
+    /// The result of the refresh under way, if there is one.
     refreshing: Mutex<Arc<OnceCell<Result<Snapshot>>>>,
     forgotten: AtomicBool,
 }
@@ -234,7 +234,7 @@ impl BrokenHandle {
         joined.get_or_init(|| refresh).await.clone()
     }
 
-    /// What every write goes through.
+    /// The common end of every write.
     fn done<T: Default>(&self, result: Result<T>) -> Result<T> {
         self.shared.writing.store(false, SeqCst);
         match (self.fault, result) {

@@ -21,7 +21,7 @@ use crate::{backends::Backend, histories};
 /// Lines of the table, with their clauses.
 type Rows = Mutex<Vec<(Clause, String)>>;
 
-/// How long a case may take on a faulty implementation.
+/// Time limit of a case on a faulty implementation.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Checks every faulty implementation on the first backend: a case of the clause that it violates must catch it, and
