@@ -58,25 +58,26 @@ mod document;
 mod documents;
 mod error;
 mod key;
+mod location;
 mod nonce;
 #[cfg(all(test, shuttle))]
 mod schedules;
 mod snapshot;
 mod storage;
+mod stored;
 mod sync;
 mod text;
 
-pub use backend::{
-    Absence, Capabilities, Displaced, Location, Payload, StorageBackend, StoreOutcome, Stored, Version,
-    Writes,
-};
+pub use backend::{Capabilities, StorageBackend, Writes};
 pub use clock::{Clock, SystemClock};
 pub use connect::{Connect, OpenOptions};
 pub use document::{BindState, ConfigDocument};
 pub use error::{Error, ErrorKind, Operation, Outcome, Result};
 pub use key::ConfigKey;
+pub use location::Location;
 pub use nonce::{NONCE_LEN, append_nonce, read_nonce, strip_nonce};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use snapshot::{SecretRef, Snapshot, Verification};
 pub use storage::{ConfigStorage, ConfigStorageBuilder};
+pub use stored::{Absence, Displaced, Payload, StoreOutcome, Stored, Version};
 pub use text::shell_word;
