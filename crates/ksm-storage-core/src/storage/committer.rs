@@ -18,13 +18,6 @@ use crate::{
     sync::{Arc, lock},
 };
 
-/// Calls that wait, and whether a committer runs.
-#[derive(Default)]
-pub(super) struct Queue {
-    pub(super) waiting: Vec<Entry>,
-    pub(super) running: bool,
-}
-
 /// Carries out batches until nothing is queued. At most one exists per handle family.
 ///
 /// If it is dropped (its runtime ends, or a backend panics) every call still open is answered, and the next call

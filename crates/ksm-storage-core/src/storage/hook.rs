@@ -1,6 +1,6 @@
 //! The points of a commit at which the scheduler tests inject faults. Elsewhere nothing happens there.
 
-use super::{Shared, change::Entry, committer::Queue};
+use super::{Shared, change::Entry, queue::Queue};
 use crate::{
     ConfigDocument, Version,
     sync::{Mutex, MutexGuard},

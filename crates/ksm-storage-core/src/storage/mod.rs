@@ -8,6 +8,7 @@ mod builder;
 mod change;
 mod committer;
 mod hook;
+mod queue;
 mod reader;
 mod shared;
 

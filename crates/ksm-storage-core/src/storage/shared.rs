@@ -1,4 +1,4 @@
-use super::{committer::Queue, reader::History};
+use super::{queue::Queue, reader::History};
 use crate::{
     Clock, ConfigDocument, Error, ErrorKind, Location, OpenOptions, Result, Snapshot, StorageBackend,
     Verification, Version, Writes,
