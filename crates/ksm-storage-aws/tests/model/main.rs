@@ -21,15 +21,17 @@ mod model;
 #[expect(dead_code, reason = "requests that were never sent are not modelled")]
 mod protocol;
 mod service;
+mod steps;
 mod world;
 
 use std::time::Instant;
 
 use fault::Fault;
-use model::{ById, CONFLICT, DISPLACED, NEXT_SLOT, Protocol, UNKNOWN};
+use model::{CONFLICT, DISPLACED, NEXT_SLOT, UNKNOWN};
 use protocol::Mode::{self, Optimistic, PutOnly, Strict};
 use service::Service;
 use stateright::{Checker, DiscoveryClassification::Counterexample, HasDiscoveries, Model};
+use steps::{ById, Protocol};
 use world::Budget;
 
 /// Nothing but the writers themselves, and stale reads.
