@@ -11,6 +11,7 @@ use hyper::{
 use serde_json::{Value as Json, json};
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
+// The services in `sso` and `sts` apply faults by `with_fault`, and are called from here: hence two cycles of modules.
 use crate::{
     Action, ApiError, Emulator, Fault, InstanceMetadata,
     server::{accept, serve_http},

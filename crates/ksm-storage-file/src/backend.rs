@@ -7,6 +7,7 @@ use ksm_storage_core::{
 };
 use tokio::runtime::Handle;
 
+// A backend hands out its builder, which builds the backend: hence a cycle of modules.
 use crate::{
     Durability, FileBuilder,
     place::Place,

@@ -1,5 +1,6 @@
 //! One conditional write, call by call.
 
+// The two modules continue `impl Store`, and its steps carry their types: one machine in three files, hence the cycles.
 use super::{
     Answer, Labels, Mode, Placement, Progress, Reason, Request, Verdict, VersionId,
     ownership::{MoveFailure, PutFailure},
