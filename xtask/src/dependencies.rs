@@ -1,4 +1,4 @@
-//! What programs that use these crates get besides: number of crates, forbidden ones, and the Rust version they need.
+//! The dependencies of programs that use these crates: number of crates, forbidden ones, and the Rust version they need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,7 +74,7 @@ fn tree(package: &str) -> Result<BTreeSet<String>> {
     Ok(crates)
 }
 
-/// Whether a crate, as `name@version`, is the forbidden one or a part of it: `hyper` is `hyper-util`, not `hyperfine`.
+/// Returns true if a crate, as `name@version`, is the forbidden one or a part of it: `hyper` is `hyper-util`, not `hyperfine`.
 fn is(name: &str, forbidden: &str) -> bool {
     let rest = name.strip_prefix(forbidden);
     rest.is_some_and(|rest| forbidden.ends_with(['-', '.']) || rest.starts_with(['-', '@']))

@@ -26,7 +26,7 @@ impl Location {
         self.kind
     }
 
-    /// What tells this store from others of its kind.
+    /// The identity of this store among those of its kind.
     pub fn address(&self) -> &str {
         &self.address
     }

@@ -61,7 +61,7 @@ impl Payload {
         self.0.len()
     }
 
-    /// Whether there is no byte at all.
+    /// Returns true if there is no byte at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -227,19 +227,19 @@ impl fmt::Display for Absence {
     }
 }
 
-/// What a [`store`](crate::StorageBackend::store) did.
+/// Result of a [`store`](crate::StorageBackend::store).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreOutcome {
     /// The payload is stored, and a load that starts now sees it (or will, where reads are not fresh).
     Committed {
         /// The store event just made.
         version: Version,
-        /// What the backend found out about foreign writers.
+        /// The foreign write that this one displaced, if the backend found one.
         displaced: Displaced,
     },
     /// Something else than the expected version is stored. Nothing was changed.
     Conflict {
-        /// What is stored, if the backend had to read it to know: the caller need not read it again.
+        /// The stored value, if the backend had to read it to know: the caller need not read it again.
         current: Option<Stored>,
         /// Versions that would prove the opposite: if one of them is current later, this store has taken effect after
         /// all. They matter where a network can deliver a request late and twice; elsewhere there are none.

@@ -17,7 +17,7 @@ use std::{
 pub use environment::environment;
 pub use process::Process;
 
-/// How long a server may take to accept connections.
+/// The time a server may take to accept connections.
 const START: Duration = Duration::from_mins(1);
 
 /// Returns the interpreter of the environment with the pinned packages, which is set up first if it does not exist.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a program may run.
+/// The time a program may run.
 const LIMIT: Duration = Duration::from_mins(5);
 
 /// A process, until dropped.

@@ -13,7 +13,7 @@ use crate::{
 /// The age that labels in reads by ID may have. Reads of a label may be stale without limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ById {
-    /// What the code assumes.
+    /// The assumption of the code.
     Fresh,
     /// As old as the version, at most. Loss and double application are still ruled out, but for the one decision that
     /// assumes fresh labels (step 4 of the ownership of a move), which is left undecided here.
@@ -82,7 +82,7 @@ impl Protocol {
         Content { placement, ..content }
     }
 
-    /// Whether the step reads labels that the fault takes from a read of the label.
+    /// Returns true if the step reads labels that the fault takes from a read of the label.
     fn by_label(&self, writer: &Writer) -> bool {
         match &writer.phase {
             Phase::Store(store) => {

@@ -1,7 +1,7 @@
 //! Core's own races, under a scheduler that tries many orders of its steps: `cargo xtask schedules`.
 //!
 //! [`primitives`] replaces what [`crate::sync`] has elsewhere. Each program in [`programs`] is run under some
-//! thousand schedules, which are the same in every run, and has to hold in all of them; with the [`Fault`] planted
+//! thousand schedules, which are the same in every run, and has to hold in all of them; with the [`Fault`] injected
 //! that it is there to find, it has to fail in one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
@@ -29,7 +29,7 @@ const DEPTH: usize = 3;
 const REPLAY: &str = "SCHEDULE";
 
 thread_local! {
-    static PLANTED: Cell<Option<Fault>> = const { Cell::new(None) };
+    static INJECTED: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
 /// A deliberate fault, in the tests of this module and nowhere else.
@@ -50,8 +50,8 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) fn is_planted(self) -> bool {
-        PLANTED.get() == Some(self)
+    pub(crate) fn is_injected(self) -> bool {
+        INJECTED.get() == Some(self)
     }
 }
 
@@ -65,7 +65,7 @@ fn holds(program: fn()) {
     }
 }
 
-/// With this planted the program fails in a schedule of one kind or the other, and says `why`.
+/// With this injected the program fails in a schedule of one kind or the other, and says `why`.
 fn finds(fault: Fault, why: &str, program: fn()) {
     let fails = |scheduler| {
         let run = AssertUnwindSafe(|| run(scheduler, FailurePersistence::None, program));
@@ -73,9 +73,9 @@ fn finds(fault: Fault, why: &str, program: fn()) {
         let text = panic.downcast_ref::<&str>().copied();
         text.or(panic.downcast_ref::<String>().map(String::as_str)).map(str::to_owned)
     };
-    PLANTED.set(Some(fault));
+    INJECTED.set(Some(fault));
     let failures = schedulers().map(fails);
-    PLANTED.set(None);
+    INJECTED.set(None);
     let found = failures.iter().flatten().any(|failure| failure.contains(why));
     assert!(found, "{fault:?} was not found, but {failures:?}");
 }

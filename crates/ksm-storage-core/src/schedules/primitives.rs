@@ -36,7 +36,7 @@ impl AtomicU8 {
         success: Ordering,
         failure: Ordering,
     ) -> Result<u8, u8> {
-        if !Fault::TornClaim.is_planted() {
+        if !Fault::TornClaim.is_injected() {
             return self.0.compare_exchange(current, new, success, failure);
         }
         let seen = self.0.load(failure);
@@ -68,7 +68,7 @@ impl<T: Send + Sync + 'static> ArcSwap<T> {
 
     pub(crate) fn store(&self, value: Arc<T>) {
         point();
-        if Fault::LateSwap.is_planted() {
+        if Fault::LateSwap.is_injected() {
             let current = Arc::clone(&self.0);
             shuttle::future::spawn(async move { current.store(value) });
         } else {

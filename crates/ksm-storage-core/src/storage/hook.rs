@@ -36,7 +36,7 @@ mod faults {
         queue: &'a Mutex<Queue>,
         locked: MutexGuard<'a, Queue>,
     ) -> MutexGuard<'a, Queue> {
-        if !Fault::LateHandOver.is_planted() {
+        if !Fault::LateHandOver.is_injected() {
             return locked;
         }
         drop(locked);
@@ -44,18 +44,18 @@ mod faults {
     }
 
     pub(in super::super) fn loaded(queue: &Mutex<Queue>, batch: &mut Vec<Entry>) {
-        if Fault::LateJoin.is_planted() {
+        if Fault::LateJoin.is_injected() {
             batch.append(&mut lock(queue).waiting);
         }
     }
 
     pub(in super::super) fn storing(shared: &Shared, base: &Version, document: &ConfigDocument) {
-        if Fault::EarlyInstall.is_planted() {
+        if Fault::EarlyInstall.is_injected() {
             shared.install(base, document.clone());
         }
     }
 
     pub(in super::super) fn abandoned(queue: &mut Queue) {
-        queue.running |= Fault::LeftRunning.is_planted();
+        queue.running |= Fault::LeftRunning.is_injected();
     }
 }
