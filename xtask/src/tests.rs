@@ -15,7 +15,7 @@ pub(crate) fn test() -> Result<()> {
     run(&mut cargo(TEST))
 }
 
-/// Like [`test`], but fails if a backend cannot be tested.
+/// Like [`test()`], but fails if a backend cannot be tested.
 pub(crate) fn test_all() -> Result<()> {
     run(cargo(TEST).env("KSM_CONFORMANCE_REQUIRE_ALL", "1"))
 }
@@ -98,7 +98,7 @@ pub(crate) fn conformance(options: &Conformance) -> Result<()> {
     run(&mut command)
 }
 
-/// Runs another mode of the conformance suite in the program that [`test`] has built: other features would rebuild all.
+/// Runs another mode of the conformance suite in the program that [`test()`] has built: other features would rebuild all.
 pub(crate) fn conformance_again(variable: &str, value: &str) -> Result<()> {
     let built = output(&mut cargo(&format!("{TEST} --test conformance --no-run --message-format json")))?;
     let facade = root().join("crates/ksm-storage");

@@ -3,7 +3,7 @@ use std::fmt;
 use super::{Event, State, Verdict, check};
 
 /// Returns a part of a violating history that is a violation by itself, or the whole history if it is no violation. Each
-/// step of the search is limited to `steps` steps of [`check`].
+/// step of the search is limited to `steps` steps of `check`.
 ///
 /// The part ends with the first return that cannot be explained. A call is omitted if the rest is a violation whatever
 /// the call returned, and even if it never happened.
