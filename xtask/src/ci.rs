@@ -61,6 +61,7 @@ fn steps() -> Vec<Step> {
         step("schedules", || tests::schedules(&[])),
     ];
     let slow = vec![
+        step("features of all crates", || run(&mut tools::HACK.command(MORE_FEATURES)?)),
         step("schedules: clippy", tests::schedules_clippy),
         step("public API", || api::api(api::Mode::Check)),
         step("package: compile", || package::package(package::Mode::Verify)),
@@ -76,8 +77,11 @@ fn steps() -> Vec<Step> {
 }
 
 /// Each feature alone, and none. The clippy step checks all together.
-const FEATURES: &str = "clippy --package ksm-storage --package ksm-storage-aws --package ksm-storage-emulator \
-                        --package ksm-storage-keeper --each-feature --exclude-all-features -- -D warnings";
+const FEATURES: &str = "clippy --package ksm-storage --each-feature --exclude-all-features -- -D warnings";
+/// The facade passes on most features of these.
+const MORE_FEATURES: &str = "clippy --package ksm-storage-aws --package ksm-storage-emulator \
+                             --package ksm-storage-file --package ksm-storage-keeper --package ksm-storage-memory \
+                             --each-feature --exclude-all-features -- -D warnings";
 /// The example has the name of the one with aws-lc, hence the folder.
 const RING: &str = "--package ksm-storage --no-default-features --features aws-minimal,tls-ring,testing --target-dir target/ring";
 

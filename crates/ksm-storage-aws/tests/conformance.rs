@@ -1,4 +1,6 @@
-//! The AWS backend keeps the contract: over the emulator in process, and by the real SDK over HTTP.
+//! The AWS backend keeps the contract over the emulator in process.
+//!
+//! The conformance matrix of `ksm-storage` repeats this with the real SDK over HTTP, and on emulators written by others.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use ksm_storage_aws::Concurrency;
@@ -13,14 +15,4 @@ mod optimistic {
 mod strict {
     use super::*;
     conformance_tests!(Aws(Concurrency::Strict, Transport::InProcess));
-}
-
-mod optimistic_over_http {
-    use super::*;
-    conformance_tests!(Aws(Concurrency::Optimistic, Transport::Http));
-}
-
-mod strict_over_http {
-    use super::*;
-    conformance_tests!(Aws(Concurrency::Strict, Transport::Http));
 }
