@@ -3,12 +3,9 @@
 
 use std::sync::Arc;
 
-use ksm_storage_emulator::{Emulator, Value};
-use ksm_storage_aws::{
-    AwsSecretBackend, Concurrency,
-    
-};
+use ksm_storage_aws::{AwsSecretBackend, Concurrency};
 use ksm_storage_core::{ConfigDocument, ErrorKind, Payload, StorageBackend, StoreOutcome, Stored};
+use ksm_storage_emulator::{Emulator, Value};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::Builder;
 

@@ -7,9 +7,9 @@
 
 use std::{cell::RefCell, time::Duration};
 
+use ksm_storage_emulator::{Emulator, Server, Value};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value as Json, json};
-use ksm_storage_emulator::{Emulator, Server, Value};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -13,13 +13,13 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use ksm_storage_emulator::{Emulator, Server, Value};
 use aws_sdk_secretsmanager::{
     Client,
     config::{BehaviorVersion, Config, Credentials, Region},
 };
 use aws_secretsmanager_caching::SecretsManagerCachingClient;
 use ksm_storage::{ConfigKey, ConfigStorage, memory::MemoryBackend};
+use ksm_storage_emulator::{Emulator, Server, Value};
 use tokio::runtime::{Builder, Runtime};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
