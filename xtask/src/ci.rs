@@ -57,7 +57,7 @@ fn steps() -> Vec<Step> {
         line("rustdoc", "doc --workspace --no-deps --all-features"),
         step("test", tests::test_all),
         step("conformance: broken", || tests::conformance_again("BROKEN", "1")),
-        step("conformance: histories", || tests::conformance_again("HISTORIES", "500")),
+        step("conformance: histories", || tests::conformance_again("HISTORIES", "2000")),
         step("schedules", || tests::schedules(&[])),
     ];
     let slow = vec![
@@ -68,7 +68,7 @@ fn steps() -> Vec<Step> {
         line("ring: example", format!("build --example aws {RING}")),
         line("ring: test", format!("test --test network {RING}")),
         step("new backend", check_backend::check_new_backend),
-        step("conformance: more histories", || tests::conformance_again("HISTORIES", "5000")),
+        step("conformance: more histories", || tests::conformance_again("HISTORIES", "100000")),
         step("fuzz", || fuzz::fuzz(&fuzz::Options::default())),
         partial("mutants", mutants::last_change),
     ];

@@ -116,8 +116,8 @@ pub(crate) fn conformance_again(variable: &str, value: &str) -> Result<()> {
 
 /// Runs core's tests under a scheduler that explores interleavings.
 pub(crate) fn schedules(tests: &[String]) -> Result<()> {
-    let mut command = explored("test --package ksm-storage-core --lib --");
-    run(command.args(tests).args(tests.is_empty().then_some("schedules::")))
+    let mut command = explored("test --package ksm-storage-core --lib");
+    run(command.arg("--").args(tests).args(tests.is_empty().then_some("schedules::")))
 }
 
 pub(crate) fn schedules_clippy() -> Result<()> {
