@@ -18,16 +18,7 @@ pub(crate) struct Options {
     /// Only mutate lines that differ from a revision
     #[arg(long, value_name = "REVISION", num_args = 0..=1, require_equals = true, default_missing_value = "HEAD~1")]
     in_diff: Option<String>,
-    /// Skip mutants that an earlier run has caught
-    #[arg(long)]
-    iterate: bool,
-    /// Only try the k-th of n parts
-    #[arg(long, value_name = "K/N")]
-    shard: Option<String>,
-    /// List the mutants instead of trying them
-    #[arg(long)]
-    list: bool,
-    /// Arguments for cargo-mutants
+    /// Arguments for cargo-mutants, such as `--list`, `--iterate` or `--shard 0/2`
     #[arg(last = true)]
     arguments: Vec<String>,
 }
@@ -46,10 +37,6 @@ pub(crate) fn mutants(options: &Options) -> Result<()> {
         fs::write(&file, diff)?;
         arguments.extend(["--in-diff".to_owned(), file.display().to_string()]);
     }
-    for (name, wanted) in [("--iterate", options.iterate), ("--list", options.list)] {
-        arguments.extend(wanted.then(|| name.to_owned()));
-    }
-    arguments.extend(options.shard.iter().map(|shard| format!("--shard={shard}")));
     let mut failed = Vec::new();
     let chosen = |name: &&str| options.crates.is_empty() || options.crates.iter().any(|one| one == name);
     for name in CRATES.into_iter().filter(chosen) {
