@@ -22,6 +22,8 @@ pub fn environment(name: &str, requirements: &str) -> Result<PathBuf, String> {
     let stamp = folder.join("requirements.txt");
     let is_current = || fs::read_to_string(&stamp).is_ok_and(|installed| installed == requirements);
     if is_current() {
+        // Another user may have installed it from a `python3` that this one may not start.
+        run(Command::new(&python).arg("--version"))?;
         return Ok(python);
     }
     let (list, lock) = (folder.with_extension("txt"), folder.with_extension("lock"));
