@@ -69,6 +69,7 @@ fn steps() -> Vec<Step> {
         line("ring: test", format!("test --test network {RING}")),
         step("new backend", check_backend::check_new_backend),
         step("conformance: more histories", || tests::conformance_again("HISTORIES", "100000")),
+        step("chaos", || tests::chaos(&tests::Chaos::short())),
         step("fuzz", || fuzz::fuzz(&fuzz::Options::default())),
         partial("mutants", mutants::last_change),
     ];

@@ -37,6 +37,8 @@ enum Task {
     Test,
     /// Run the conformance suite against the backends
     Conformance(tests::Conformance),
+    /// Run writer processes against the emulator through a proxy that injects faults, and check what became of each change
+    Chaos(tests::Chaos),
     /// Explore the interleavings of core's concurrent code, with a fixed seed
     ///
     /// A failing schedule is printed; repeat it alone with `SCHEDULE='...' cargo xtask schedules TEST`.
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => tests::demo(&options),
         Task::Test => tests::test(),
         Task::Conformance(options) => tests::conformance(&options),
+        Task::Chaos(options) => tests::chaos(&options),
         Task::Schedules { tests } => tests::schedules(&tests),
         Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Mutants(options) => mutants::mutants(&options),

@@ -114,6 +114,47 @@ pub(crate) fn conformance_again(variable: &str, value: &str) -> Result<()> {
         .env(format!("KSM_CONFORMANCE_{variable}"), value))
 }
 
+#[derive(Args)]
+pub(crate) struct Chaos {
+    /// Run for this long; the last calls take some seconds more
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    minutes: u64,
+    /// Draw the faults from this seed, instead of a new one
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Let the writers exclude each other in this way; `mixed` has writers of both
+    #[arg(long, default_value = "mixed", value_parser = ["optimistic", "strict", "mixed"])]
+    mode: String,
+    /// Add a foreign writer, and list losses that it explains separately
+    #[arg(long)]
+    foreign: bool,
+}
+
+impl Chaos {
+    /// Two minutes of both modes.
+    pub(crate) fn short() -> Self {
+        Self { minutes: 2, seed: None, mode: "mixed".into(), foreign: false }
+    }
+}
+
+pub(crate) fn chaos(options: &Chaos) -> Result<()> {
+    let mut command = cargo(&format!("{TEST} --test chaos"));
+    command.args(["--", "--exact", "acknowledged_changes_survive", "--nocapture"]);
+    command.env("KSM_CHAOS_SECONDS", (options.minutes * 60).to_string()).env("KSM_CHAOS_MODE", &options.mode);
+    let optional = [
+        ("SEED", options.seed.map(|seed| seed.to_string())),
+        ("FOREIGN", options.foreign.then(|| "1".into())),
+    ];
+    for (name, value) in optional {
+        let name = format!("KSM_CHAOS_{name}");
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    run(&mut command)
+}
+
 /// Runs core's tests under a scheduler that explores interleavings.
 pub(crate) fn schedules(tests: &[String]) -> Result<()> {
     let mut command = explored("test --package ksm-storage-core --lib");

@@ -1,0 +1,69 @@
+//! The kinds of fault that a request meets.
+
+use std::fmt;
+
+/// What becomes of a request, or of its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    RequestDropped,
+    ReplyDropped,
+    Delayed,
+    /// Delivered twice; the first reply is returned, and the second delivery may come long after it.
+    DuplicatedFirst,
+    DuplicatedSecond,
+    Reordered,
+    Truncated,
+    ResetBefore,
+    ResetAfter,
+    Throttled,
+    /// Answered with status 500 and not carried out.
+    ErrorBefore,
+    /// Carried out and answered with status 500.
+    ErrorAfter,
+    /// A read by label that returns an earlier version.
+    Stale,
+    /// Of the process instead of a request.
+    Paused,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 14] = [
+        Self::RequestDropped,
+        Self::ReplyDropped,
+        Self::Delayed,
+        Self::DuplicatedFirst,
+        Self::DuplicatedSecond,
+        Self::Reordered,
+        Self::Truncated,
+        Self::ResetBefore,
+        Self::ResetAfter,
+        Self::Throttled,
+        Self::ErrorBefore,
+        Self::ErrorAfter,
+        Self::Stale,
+        Self::Paused,
+    ];
+    /// The number of those that are chosen for single requests.
+    pub(crate) const OF_REQUESTS: usize = 12;
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::RequestDropped => "request dropped",
+            Self::ReplyDropped => "reply dropped",
+            Self::Delayed => "delayed",
+            Self::DuplicatedFirst => "duplicated, first reply",
+            Self::DuplicatedSecond => "duplicated, second reply",
+            Self::Reordered => "reordered",
+            Self::Truncated => "truncated",
+            Self::ResetBefore => "reset before",
+            Self::ResetAfter => "reset after",
+            Self::Throttled => "throttled",
+            Self::ErrorBefore => "status 500 before",
+            Self::ErrorAfter => "status 500 after",
+            Self::Stale => "stale read by label",
+            Self::Paused => "process paused",
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! Requests and replies of the API, one a connection.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value as Json, json};
+use tokio::{
+    io::{self, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+const TARGET: &str = "x-amz-target";
+
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) action: String,
+    pub(crate) body: Json,
+}
+
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    pub(crate) fn new(action: &str, body: Json) -> Self {
+        Self { action: action.to_owned(), body }
+    }
+
+    /// The next request of a connection, if one comes.
+    pub(crate) async fn read(stream: &mut TcpStream) -> Option<Self> {
+        let mut stream = BufReader::new(stream);
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.ok()?);
+        }
+        let head = String::from_utf8(head).ok()?;
+        let header = |name: &str| {
+            let mut headers = head.lines().filter_map(|line| line.split_once(':'));
+            headers.find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+        };
+        let action = header(TARGET)?.strip_prefix("secretsmanager.")?;
+        let mut body = vec![0; header("content-length")?.parse().ok()?];
+        stream.read_exact(&mut body).await.ok()?;
+        Some(Self::new(action, serde_json::from_slice(&body).ok()?))
+    }
+
+    pub(crate) fn field(&self, name: &str) -> &str {
+        self.body[name].as_str().unwrap_or_default()
+    }
+
+    /// Sends it in a connection of its own. The emulator does not verify signatures.
+    pub(crate) async fn send(&self, to: SocketAddr) -> io::Result<Reply> {
+        let mut stream = TcpStream::connect(to).await?;
+        stream.set_nodelay(true)?;
+        let (action, body) = (&self.action, self.body.to_string());
+        let length = body.len();
+        let text = format!(
+            "POST / HTTP/1.1\r\nhost: {to}\r\nauthorization: AWS4-HMAC-SHA256 chaos\r\n\
+             {TARGET}: secretsmanager.{action}\r\ncontent-type: application/x-amz-json-1.1\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        stream.write_all(text.as_bytes()).await?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await?;
+        Reply::parse(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+}
+
+impl Reply {
+    pub(crate) fn error(status: u16, code: &str) -> Self {
+        Self { status, body: json!({ "__type": code, "Message": "" }).to_string().into_bytes() }
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let status = std::str::from_utf8(bytes.get(9..12)?).ok()?.parse().ok()?;
+        Some(Self { status, body: bytes[end + 4..].to_vec() })
+    }
+
+    pub(crate) fn json(&self) -> Json {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Writes the head, and this many bytes of the body.
+    pub(crate) async fn write(&self, stream: &mut TcpStream, bytes: usize) -> io::Result<()> {
+        let head = format!(
+            "HTTP/1.1 {} -\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n",
+            self.status,
+            self.body.len()
+        );
+        stream.write_all(&[head.as_bytes(), &self.body[..bytes]].concat()).await?;
+        stream.shutdown().await
+    }
+}
