@@ -174,7 +174,13 @@ impl Proxy {
             }
             Some(Fault::DuplicatedSecond) => {
                 deliver().await?;
-                deliver().await?
+                let reply = deliver().await?;
+                // A service that does not know its own put again refuses the second one.
+                if request.action == "PutSecretValue" && reply.status == 200 {
+                    Reply::error(400, "ResourceExistsException")
+                } else {
+                    reply
+                }
             }
             Some(Fault::Delayed) => {
                 sleep(self.random(DELAY)).await;
