@@ -1,6 +1,6 @@
 //! `cargo xtask check-backend`: every check that concerns one backend.
 
-use std::{fs, process::Command};
+use std::{fs, io, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -35,7 +35,7 @@ pub(crate) fn check_new_backend() -> Result<()> {
     for file in files.split_terminator('\0').filter(|file| root().join(file).exists()) {
         let to = copy.join(file);
         fs::create_dir_all(to.parent().unwrap_or(&copy))?;
-        fs::copy(root().join(file), &to).with_context(|| format!("cannot copy {file}"))?;
+        copy_file(&root().join(file), &to).with_context(|| format!("cannot copy {file}"))?;
     }
     for task in ["new-backend", "check-backend"] {
         let mut command = Command::new("cargo");
@@ -43,4 +43,13 @@ pub(crate) fn check_new_backend() -> Result<()> {
     }
     fs::remove_dir_all(&copy)?;
     Ok(())
+}
+
+/// Copies a file; a link, which may lead to a folder, stays one.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if let Ok(target) = fs::read_link(from) {
+        return std::os::unix::fs::symlink(target, to);
+    }
+    fs::copy(from, to).map(drop)
 }

@@ -29,7 +29,7 @@ fn variable(name: &str) -> String {
 }
 
 #[tokio::test]
-#[ignore = "run as a child process"]
+#[ignore = "run as a child process by the other tests"]
 async fn child() {
     let until: u64 = variable("CHAOS_UNTIL").parse().unwrap();
     let log = OpenOptions::new().create(true).append(true).open(variable("CHAOS_LOG")).unwrap();
