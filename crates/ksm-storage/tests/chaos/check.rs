@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::fault::Fault;
 
-/// How much later than its deadline a call may end, in milliseconds.
+/// The tolerance beyond the deadline of a call, in milliseconds.
 const TOLERANCE: u64 = 1_000;
 
 /// Everything that happened to one secret, until nothing was in flight any more.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What becomes of a request, or of its reply.
+/// A fault of a request, or of its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     RequestDropped,
