@@ -146,25 +146,40 @@ async fn one_bad_change_does_not_spoil_its_batch() {
     assert!(!stored(&backend).contains(Url) && stored(&backend).contains(Hostname));
 }
 
-/// Nobody is answered before the batch's store has succeeded, those who were refused included.
+/// Nobody is answered by a store that failed except those whose change it held. The others run again.
 #[tokio::test]
-async fn when_the_store_fails_a_refusal_is_not_answered_either() {
+async fn failed_store_fails_only_its_changes() {
     let (storage, probe, _) = open("{}").await;
     probe.loads().close();
-    let refused = tokio::spawn({
-        let storage = storage.clone();
-        async move { storage.update(|_| Err::<(), _>(Error::refused("no"))).await }
-    });
     let written = tokio::spawn({
         let storage = storage.clone();
         async move { storage.set(Url, "u").await }
     });
+    let refreshed = tokio::spawn({
+        let storage = storage.clone();
+        async move { storage.refresh().await }
+    });
+    let refused = tokio::spawn({
+        let storage = storage.clone();
+        async move {
+            let refusal = |document: &mut ConfigDocument| {
+                Err::<(), _>(Error::refused(if document.contains(Url) { "not stored" } else { "stored" }))
+            };
+            storage.update(refusal).await
+        }
+    });
     probe.loads().arrived(1).await;
-    probe.fail_stores([StoreFault::Fail(Error::new(ErrorKind::Unavailable, "on demand"))]);
+    probe.fail_stores([StoreFault::Fail(
+        Error::new(ErrorKind::Unavailable, "on demand").with_outcome(Outcome::Unknown),
+    )]);
     tokio::task::yield_now().await;
     probe.loads().open();
-    assert_eq!(refused.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(written.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(written.await.unwrap().unwrap_err().outcome(), Outcome::Unknown);
+    assert!(!refreshed.await.unwrap().unwrap().contains(Url));
+    let refused = refused.await.unwrap().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Refused);
+    assert!(refused.to_string().contains(": stored"), "{refused}");
+    assert_eq!(probe.calls(), (3, 1));
 }
 
 #[tokio::test]

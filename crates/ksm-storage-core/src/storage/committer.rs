@@ -25,6 +25,8 @@ use crate::{
 pub(super) struct Committer {
     shared: Arc<Shared>,
     batch: Vec<Entry>,
+    /// Calls that altered nothing in a store that failed. They run again: its failure is not theirs.
+    spared: Vec<Entry>,
     /// True once the queue was found empty: from then on it may belong to another committer.
     finished: bool,
 }
@@ -39,13 +41,16 @@ enum Attempt {
 
 impl Committer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, batch: Vec::new(), finished: false }
+        Self { shared, batch: Vec::new(), spared: Vec::new(), finished: false }
     }
 
     pub(super) async fn run(mut self) {
         while self.take_batch() {
-            let result = self.commit().await;
-            self.answer(&result);
+            while !self.batch.is_empty() {
+                let result = self.commit().await;
+                self.answer(&result);
+                self.batch = mem::take(&mut self.spared);
+            }
         }
     }
 
@@ -113,21 +118,25 @@ impl Committer {
         let store = shared.backend.store(loaded.version(), &payload).instrument(span);
         let outcome = within(&*shared.clock, deadline, store).await.unwrap_or_else(|| {
             Err(timeout("the store did not answer before the deadline").with_outcome(Outcome::Unknown))
-        })?;
+        });
         let elapsed = shared.clock.now().saturating_sub(started);
         match outcome {
-            StoreOutcome::Committed { version, displaced } => {
+            Err(error) => {
+                self.spare_unaltered();
+                Err(error)
+            }
+            Ok(StoreOutcome::Committed { version, displaced }) => {
                 debug!(location = %shared.location(), attempt, %version, ?elapsed, "store");
                 report(&shared.location(), &version, &displaced);
                 let snapshot = shared.install_checked(&version, after, verification(&displaced));
                 Ok(Attempt::Installed { snapshot, displaced })
             }
-            StoreOutcome::Conflict { current, applied_if } => {
+            Ok(StoreOutcome::Conflict { current, applied_if }) => {
                 debug!(location = %shared.location(), attempt, version = %loaded.version(), ?elapsed, "conflict");
                 for entry in self.batch.iter_mut().filter(|entry| entry.altered) {
                     entry.applied_if.extend_from_slice(&applied_if);
                 }
-                self.end_store();
+                end_store(&self.batch);
                 Ok(Attempt::Conflict(current))
             }
         }
@@ -193,15 +202,15 @@ impl Committer {
     fn begin_store(&self) -> bool {
         let all = self.batch.iter().all(|entry| entry.claim.begin_store());
         if !all {
-            self.end_store();
+            end_store(&self.batch);
         }
         all
     }
 
-    fn end_store(&self) {
-        for entry in &self.batch {
-            entry.claim.end_store();
-        }
+    fn spare_unaltered(&mut self) {
+        let batch = mem::take(&mut self.batch).into_iter();
+        (self.batch, self.spared) = batch.partition(|entry| entry.altered);
+        end_store(&self.spared);
     }
 
     async fn back_off(&mut self, attempt: u32, deadline: Duration) -> Result<()> {
@@ -240,6 +249,12 @@ impl Drop for Committer {
             let outcome = if entry.claim.is_storing() { Outcome::Unknown } else { Outcome::NotApplied };
             entry.change.answer(Err(ended_early(outcome)));
         }
+    }
+}
+
+fn end_store(entries: &[Entry]) {
+    for entry in entries {
+        entry.claim.end_store();
     }
 }
 
