@@ -1,4 +1,4 @@
-//! Costs of reading, writing and parsing in one process: `cargo bench --package performance`.
+//! Costs of writing and parsing in one process: `cargo bench --package performance`.
 #![allow(missing_docs, clippy::expect_used, reason = "a benchmark is no library")]
 
 use std::hint::black_box;
@@ -15,8 +15,6 @@ fn storage(c: &mut Criterion) {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("a runtime");
     let opened = runtime.block_on(ConfigStorage::open(MemoryBackend::from_config(CONFIGURATION)));
     let storage = opened.expect("a document");
-    c.bench_function("get", |b| b.iter(|| black_box(storage.get(black_box(ConfigKey::PrivateKey)))));
-    c.bench_function("snapshot", |b| b.iter(|| storage.snapshot()));
     let mut count = 0_u64;
     c.bench_function("set", |b| {
         b.to_async(&runtime).iter(|| {

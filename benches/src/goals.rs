@@ -1,7 +1,7 @@
 //! The performance goals, and whether they are met.
 
 use crate::{
-    measured::Measured,
+    Measured,
     queue::BURST,
     samples::{Samples, float, ratio},
     start::{BARE, BARE_DEFAULT, OURS, OURS_MINIMAL, PYTHON},

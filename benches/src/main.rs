@@ -3,7 +3,6 @@
 
 mod goals;
 mod machine;
-mod measured;
 mod queue;
 mod reads;
 mod report;
@@ -18,8 +17,15 @@ use std::{
 };
 
 use clap::Parser;
-use measured::Measured;
 use service::Service;
+
+/// Everything that was measured.
+struct Measured {
+    starts: start::Starts,
+    queue: queue::Queue,
+    /// Nanoseconds of one read, by subject and number of threads: `get/2`.
+    reads: samples::Table,
+}
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -1,8 +1,8 @@
 //! docs/performance.md.
 
 use crate::{
+    Measured,
     goals::{self, Bound, Goal},
-    measured::Measured,
     queue::{Queue, WRITERS},
     samples::{Samples, Table, ratio},
     start::{BARE, BARE_DEFAULT, OURS, OURS_MINIMAL, PROGRAMS, PYTHON, Starts},
