@@ -37,10 +37,10 @@ pub(crate) fn installing() -> Duration {
 }
 
 /// Runs an installation, and counts its time for [`installing`].
-pub(crate) fn install(command: &mut Command) -> Result<()> {
+pub(crate) fn installation<T>(install: impl FnOnce() -> T) -> T {
     let start = Instant::now();
-    let result = run(command);
-    let milliseconds = u64::try_from(start.elapsed().as_millis())?;
+    let result = install();
+    let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     MILLISECONDS.fetch_add(milliseconds, Ordering::Relaxed);
     result
 }
@@ -65,7 +65,7 @@ impl Tool {
             // Unoptimised tools are compiled in half the time, and fast enough.
             let mut command =
                 cargo(&format!("install --locked --debug --version {version} {package} --root"));
-            install(command.arg(&folder).env_remove("CARGO_TARGET_DIR"))?;
+            installation(|| run(command.arg(&folder).env_remove("CARGO_TARGET_DIR")))?;
         }
         Ok(start(words))
     }
