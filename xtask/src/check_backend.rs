@@ -1,12 +1,12 @@
 //! `cargo xtask check-backend`: every check that concerns one backend.
 
-use std::{fs, io, path::Path, process::Command};
+use std::fs;
 
 use anyhow::{Context, Result};
 
 use crate::{
     ci::{line, run_steps, step},
-    run::{command, output, root, run, target},
+    run::{cargo, command, run, target},
     tests,
 };
 
@@ -24,32 +24,16 @@ pub(crate) fn check_backend(name: &str) -> Result<()> {
     ])
 }
 
-/// In a copy of the workspace, creates a backend and checks it.
+/// In a clone of the last commit, creates a backend and checks it.
 pub(crate) fn check_new_backend() -> Result<()> {
-    let copy = target()?.join("new-backend");
-    if copy.exists() {
-        fs::remove_dir_all(&copy).context("cannot remove the copy of an earlier run")?;
+    let clone = target()?.join("new-backend");
+    if clone.exists() {
+        fs::remove_dir_all(&clone).context("cannot remove the clone of an earlier run")?;
     }
-    let files = output(&mut command("git ls-files -z --cached --others --exclude-standard --deduplicate"))?;
-    // A deleted file is still listed until the deletion is committed.
-    for file in files.split_terminator('\0').filter(|file| root().join(file).exists()) {
-        let to = copy.join(file);
-        fs::create_dir_all(to.parent().unwrap_or(&copy))?;
-        copy_file(&root().join(file), &to).with_context(|| format!("cannot copy {file}"))?;
-    }
+    run(command("git clone --quiet .").arg(&clone))?;
     for task in ["new-backend", "check-backend"] {
-        let mut command = Command::new("cargo");
-        run(command.current_dir(&copy).args(["xtask", task, "made-by-ci"]).env_remove("CARGO_TARGET_DIR"))?;
+        let mut command = cargo(&format!("xtask {task} made-by-ci"));
+        run(command.current_dir(&clone).env_remove("CARGO_TARGET_DIR"))?;
     }
-    fs::remove_dir_all(&copy)?;
-    Ok(())
-}
-
-/// Copies a file; a link, which may lead to a folder, stays one.
-fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    if let Ok(target) = fs::read_link(from) {
-        return std::os::unix::fs::symlink(target, to);
-    }
-    fs::copy(from, to).map(drop)
+    Ok(fs::remove_dir_all(&clone)?)
 }

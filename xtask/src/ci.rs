@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use clap::{Args, builder::PossibleValuesParser};
 
-use self::Extent::{Change, Full};
 use crate::{
     api, check_backend, dependencies, deploy, fuzz, mutants, package,
     run::{cargo, output, run, say},
@@ -12,27 +12,27 @@ use crate::{
     tools::{self, installing},
 };
 
-/// Which checks run: those of a change, or all.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Extent {
-    Change,
-    Full,
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Also run the slow checks that a release must pass
+    #[arg(long)]
+    full: bool,
+    /// Run only these checks
+    #[arg(value_name = "CHECK", value_parser = PossibleValuesParser::new(names()))]
+    only: Vec<String>,
 }
 
 pub(crate) struct Step {
     name: &'static str,
-    extent: Extent,
+    /// True if only a release must pass it.
+    slow: bool,
     /// Returns what it left out, if anything.
     check: Box<dyn FnOnce() -> Result<Option<String>>>,
 }
 
-fn partial(name: &'static str, check: impl FnOnce() -> Result<Option<String>> + 'static) -> Step {
-    Step { name, extent: Change, check: Box::new(check) }
-}
-
 /// A check that leaves nothing out.
 pub(crate) fn step(name: &'static str, check: impl FnOnce() -> Result<()> + 'static) -> Step {
-    partial(name, move || check().map(|()| None))
+    Step { name, slow: false, check: Box::new(move || check().map(|()| None)) }
 }
 
 /// A check that is one cargo command.
@@ -46,12 +46,12 @@ fn steps() -> Vec<Step> {
     let mut steps = vec![
         step("lock files", lock_files),
         step("fmt", fmt),
-        partial("deploy", deploy::check),
+        Step { name: "deploy", slow: false, check: Box::new(deploy::check) },
         step("dependency trees", dependencies::trees),
         step("rust versions", dependencies::rust_versions),
         step("unused dependencies", || run(&mut tools::MACHETE.command("--skip-target-dir")?)),
         step("licences, bans, sources", move || run(&mut tools::DENY.command(deny)?)),
-        step("package", || package::package(package::Mode::List)),
+        step("package", || package::package(&package::Options::default())),
         line("clippy", "clippy --workspace --all-targets --all-features -- -D warnings"),
         step("features", || run(&mut tools::HACK.command(FEATURES)?)),
         line("rustdoc", "doc --workspace --no-deps --all-features"),
@@ -63,17 +63,17 @@ fn steps() -> Vec<Step> {
     let slow = vec![
         step("features of all crates", || run(&mut tools::HACK.command(MORE_FEATURES)?)),
         step("schedules: clippy", tests::schedules_clippy),
-        step("public API", || api::api(api::Mode::Check)),
-        step("package: compile", || package::package(package::Mode::Verify)),
+        step("public API", || api::api(&api::Options { check: true })),
+        step("package: compile", || package::package(&package::Options { verify: true })),
         line("ring: example", format!("build --example aws {RING}")),
         line("ring: test", format!("test --test network {RING}")),
         step("new backend", check_backend::check_new_backend),
         step("conformance: more histories", || tests::conformance_again("HISTORIES", "100000")),
         step("chaos", || tests::chaos(&tests::Chaos::short())),
         step("fuzz", || fuzz::fuzz(&fuzz::Options::default())),
-        partial("mutants", mutants::last_change),
+        step("mutants", mutants::last_change),
     ];
-    steps.extend(slow.into_iter().map(|step| Step { extent: Full, ..step }));
+    steps.extend(slow.into_iter().map(|step| Step { slow: true, ..step }));
     steps
 }
 
@@ -86,18 +86,17 @@ const MORE_FEATURES: &str = "clippy --package ksm-storage-aws --package ksm-stor
 /// The example has the name of the one with aws-lc, hence the folder.
 const RING: &str = "--package ksm-storage --no-default-features --features aws-minimal,tls-ring,testing --target-dir target/ring";
 
-pub(crate) fn names() -> Vec<&'static str> {
+fn names() -> Vec<&'static str> {
     steps().iter().map(|step| step.name).collect()
 }
 
-/// Runs the checks of these names; without any, all of this extent.
-pub(crate) fn ci(extent: Extent, only: &[String]) -> Result<()> {
-    let (chosen, left_out): (Vec<_>, Vec<_>) = steps().into_iter().partition(|step| match only {
-        [] => extent == Full || step.extent == Change,
+pub(crate) fn ci(options: &Options) -> Result<()> {
+    let (chosen, left_out): (Vec<_>, Vec<_>) = steps().into_iter().partition(|step| match &*options.only {
+        [] => options.full || !step.slow,
         only => only.iter().any(|name| name == step.name),
     });
     let result = run_steps(chosen);
-    if only.is_empty() && extent == Change {
+    if options.only.is_empty() && !options.full {
         let left_out: Vec<_> = left_out.iter().map(|step| step.name).collect();
         say(&format!("in part: only `cargo xtask ci --full` runs {}", left_out.join(", ")));
     }

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, builder::PossibleValuesParser};
 
 use crate::{
-    run::{cargo, output, root, run},
+    run::{root, run},
     tools,
 };
 
@@ -28,8 +28,6 @@ const LIMITS: &str = "-max_len=8192 -timeout=20 -rss_limit_mb=2048";
 
 /// Runs the targets on the committed inputs and mutations of them. cargo-fuzz prints how to repeat a failure.
 pub(crate) fn fuzz(options: &Options) -> Result<()> {
-    output(&mut cargo("metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml"))
-        .context("fuzz/Cargo.lock is out of date: run cargo metadata --manifest-path fuzz/Cargo.toml")?;
     run(tools::FUZZ.command(&format!("build {BUILD}"))?.args(&options.target))?;
     let chosen = |target: &&str| options.target.as_deref().is_none_or(|only| only == *target);
     for target in TARGETS.into_iter().filter(chosen) {

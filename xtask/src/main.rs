@@ -1,6 +1,6 @@
 //! Tasks of this workspace: `cargo xtask --help`.
 //!
-//! No crate of the workspace is a dependency: tasks run `cargo`, and this compiles in seconds.
+//! No published crate is a dependency: tasks run `cargo`, and this compiles in seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner reports its progress")]
 
 mod api;
@@ -19,7 +19,7 @@ mod tools;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, builder::PossibleValuesParser};
+use clap::{Parser, Subcommand};
 
 /// Tasks of this workspace.
 #[derive(Parser)]
@@ -55,11 +55,7 @@ enum Task {
     ///
     /// Builds all programs with the release profile that the README recommends, installs Keeper's Python package below
     /// `target/`, and measures for some minutes. Leave the machine idle meanwhile.
-    Bench {
-        /// Take few samples, and print the report instead of writing it
-        #[arg(long)]
-        quick: bool,
-    },
+    Bench(bench::Options),
     /// Create the crate of a new backend as a copy of ksm-storage-memory, and register it everywhere
     ///
     /// The crate compiles and passes the conformance suite from the start. CONTRIBUTING.md lists the next steps.
@@ -75,32 +71,14 @@ enum Task {
         name: String,
     },
     /// Write the public API of each published crate to docs/api, for review
-    Api {
-        /// Only compare, and fail if they differ
-        #[arg(long)]
-        check: bool,
-    },
+    Api(api::Options),
     /// Package the published crates, and check their contents
-    Package {
-        /// Also compile each package as its users would, which takes minutes
-        #[arg(long)]
-        verify: bool,
-    },
+    Package(package::Options),
     /// Run the checks that a change must pass, and summarise them
-    Ci {
-        /// Also run the slow checks that a release must pass
-        #[arg(long)]
-        full: bool,
-        /// Run only these checks
-        #[arg(value_name = "CHECK", value_parser = PossibleValuesParser::new(ci::names()))]
-        only: Vec<String>,
-    },
+    Ci(ci::Options),
 }
 
 fn main() -> ExitCode {
-    if api::replaces_rustdoc() {
-        return api::rustdoc();
-    }
     let result = match Cli::parse().task {
         Task::Demo(options) => tests::demo(&options),
         Task::Test => tests::test(),
@@ -109,15 +87,12 @@ fn main() -> ExitCode {
         Task::Schedules { tests } => tests::schedules(&tests),
         Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Mutants(options) => mutants::mutants(&options),
-        Task::Bench { quick: true } => bench::bench(bench::Length::Quick),
-        Task::Bench { quick: false } => bench::bench(bench::Length::Report),
+        Task::Bench(options) => bench::bench(&options),
         Task::NewBackend { name } => new_backend::new_backend(&name),
         Task::CheckBackend { name } => check_backend::check_backend(&name),
-        Task::Api { check: true } => api::api(api::Mode::Check),
-        Task::Api { check: false } => api::api(api::Mode::Write),
-        Task::Package { verify: true } => package::package(package::Mode::Verify),
-        Task::Package { verify: false } => package::package(package::Mode::List),
-        Task::Ci { full, only } => ci::ci(if full { ci::Extent::Full } else { ci::Extent::Change }, &only),
+        Task::Api(options) => api::api(&options),
+        Task::Package(options) => package::package(&options),
+        Task::Ci(options) => ci::ci(&options),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");

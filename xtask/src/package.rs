@@ -1,6 +1,7 @@
 //! `cargo xtask package`: the packages as they would be uploaded.
 
 use anyhow::{Result, ensure};
+use clap::Args;
 use serde_json::Value;
 
 use crate::run::{cargo, output, published, run, say};
@@ -9,13 +10,14 @@ use crate::run::{cargo, output, published, run, say};
 const FIELDS: [&str; 6] = ["description", "documentation", "keywords", "categories", "license", "readme"];
 const FILES: [&str; 5] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "src/lib.rs"];
 
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Mode {
-    List,
-    Verify,
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// Also compile each package as its users would, which takes minutes
+    #[arg(long)]
+    pub(crate) verify: bool,
 }
 
-pub(crate) fn package(mode: Mode) -> Result<()> {
+pub(crate) fn package(options: &Options) -> Result<()> {
     let published = published()?;
     let mut problems = Vec::new();
     let mut packages = Vec::new();
@@ -41,6 +43,6 @@ pub(crate) fn package(mode: Mode) -> Result<()> {
     }
     ensure!(problems.is_empty() && !packages.is_empty(), "{} problems in {packages:?}", problems.len());
     // All at once: the packages depend on each other, and no registry has them yet.
-    let verify = (mode == Mode::List).then_some("--no-verify");
+    let verify = (!options.verify).then_some("--no-verify");
     run(cargo("package --locked --allow-dirty").args(packages).args(verify))
 }

@@ -72,13 +72,9 @@ impl Conformance {
     }
 
     fn configure(&self, command: &mut Command) {
-        let modes = [("BROKEN", self.broken), ("REQUIRE_ALL", self.require_all)];
-        for (name, _) in modes.iter().filter(|(_, wanted)| *wanted) {
-            command.env(format!("KSM_CONFORMANCE_{name}"), "1");
-        }
-        if let Some(count) = self.histories {
-            command.env("KSM_CONFORMANCE_HISTORIES", count.to_string());
-        }
+        command.envs(self.broken.then_some(("KSM_CONFORMANCE_BROKEN", "1")));
+        command.envs(self.require_all.then_some(("KSM_CONFORMANCE_REQUIRE_ALL", "1")));
+        command.envs(self.histories.map(|count| ("KSM_CONFORMANCE_HISTORIES", count.to_string())));
         // All cases belong to the backend if nothing else is compiled.
         let suffixed = self.backend.as_deref().filter(|backend| feature(backend) != Some(backend));
         let prefix = suffixed.map(|backend| format!("{backend}::")).unwrap_or_default();
@@ -141,18 +137,8 @@ pub(crate) fn chaos(options: &Chaos) -> Result<()> {
     let mut command = cargo(&format!("{TEST} --test chaos"));
     command.args(["--", "--exact", "acknowledged_changes_survive", "--nocapture"]);
     command.env("KSM_CHAOS_SECONDS", (options.minutes * 60).to_string()).env("KSM_CHAOS_MODE", &options.mode);
-    let optional = [
-        ("SEED", options.seed.map(|seed| seed.to_string())),
-        ("FOREIGN", options.foreign.then(|| "1".into())),
-    ];
-    for (name, value) in optional {
-        let name = format!("KSM_CHAOS_{name}");
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    run(&mut command)
+    command.envs(options.seed.map(|seed| ("KSM_CHAOS_SEED", seed.to_string())));
+    run(command.envs(options.foreign.then_some(("KSM_CHAOS_FOREIGN", "1"))))
 }
 
 /// Runs core's tests under a scheduler that explores interleavings.
