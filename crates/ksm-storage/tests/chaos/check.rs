@@ -59,7 +59,7 @@ pub(crate) struct Report {
     pub(crate) late: Vec<String>,
     /// Losses that a foreign write explains.
     pub(crate) foreign: Vec<String>,
-    /// The number of acknowledged stores whose call met the fault.
+    /// The number of acknowledged stores whose call met the fault. Calls of killed processes got no acknowledgement.
     pub(crate) stores: BTreeMap<Fault, usize>,
     pub(crate) acknowledged: usize,
     pub(crate) calls: usize,
@@ -98,14 +98,16 @@ impl History {
         let presences = self.presences();
         let explained = self.explained_by_foreign_writes();
         let mut report = Report { calls: self.calls.len(), ..Report::default() };
+        report.ghosts.extend(self.marks_of_nobody(&presences));
         let mut stores: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         let mut acknowledged = BTreeSet::new();
         for call in &self.calls {
             let presence = presences.get(&*call.mark);
             let trace = |problem: &str| self.trace(problem, call, presence);
-            if let (Fate::Applied, Some(presence)) = (call.fate, presence) {
-                acknowledged.insert(presence.first);
-                for fault in &call.met {
+            if let Some(presence) = presence {
+                let is_applied = call.fate == Fate::Applied;
+                acknowledged.extend(is_applied.then_some(presence.first));
+                for fault in call.met.iter().filter(|fault| is_applied || **fault == Fault::Killed) {
                     stores.entry(*fault).or_default().insert(presence.first);
                 }
             }
@@ -128,6 +130,17 @@ impl History {
         report.stores = stores.into_iter().map(|(fault, versions)| (fault, versions.len())).collect();
         report.acknowledged = acknowledged.len();
         report
+    }
+
+    /// Marks that are in no log, and were not brought by a foreign version.
+    fn marks_of_nobody(&self, presences: &HashMap<&str, Presence>) -> Vec<String> {
+        let logged: BTreeSet<_> = self.calls.iter().map(|call| &*call.mark).collect();
+        let strange = presences
+            .iter()
+            .filter(|(mark, presence)| !logged.contains(*mark) && !self.versions[presence.first].foreign);
+        strange
+            .map(|(mark, presence)| format!("ghost: {mark}: in no log; in version {}", presence.first))
+            .collect()
     }
 
     fn presences(&self) -> HashMap<&str, Presence> {
@@ -264,16 +277,25 @@ mod tests {
     #[test]
     fn repeated_change_is_twice() {
         for fate in [Applied, Unknown, Open] {
-            assert_eq!(counts(&check(&["", "a", "ab", "aba"], [("a", fate)])), [0, 1, 0, 0, 0]);
+            assert_eq!(
+                counts(&check(&["", "a", "ab", "aba"], [("a", fate), ("b", Unknown)])),
+                [0, 1, 0, 0, 0]
+            );
         }
         // Even if it is gone again.
-        assert_eq!(counts(&check(&["", "a", "aa", "b"], [("a", Unknown)])), [0, 1, 0, 0, 0]);
+        assert_eq!(counts(&check(&["", "a", "aa", "b"], [("a", Unknown), ("b", Unknown)])), [0, 1, 0, 0, 0]);
     }
 
     #[test]
     fn refused_change_is_a_ghost() {
         assert_eq!(counts(&check(&["", "a"], [("a", NotApplied)])), [0, 0, 1, 0, 0]);
-        assert_eq!(counts(&check(&["", "a", "b"], [("a", NotApplied)])), [0, 0, 1, 0, 0]);
+        assert_eq!(counts(&check(&["", "a", "b"], [("a", NotApplied), ("b", Unknown)])), [0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn mark_of_nobody_is_a_ghost() {
+        assert_eq!(counts(&check(&["", "a", "ab"], [("a", Applied)])), [0, 0, 1, 0, 0]);
+        assert_eq!(counts(&check(&["", "a", "af!"], [("a", Applied)])), [0; 5]);
     }
 
     #[test]
@@ -297,7 +319,7 @@ mod tests {
     #[test]
     fn foreign_fork_explains_losses() {
         // `b` was put over `f`, and `c` over `b`, because it was made on `f`.
-        let report = check(&["", "a", "af!", "ab", "afc"], [("b", Applied), ("c", Applied)]);
+        let report = check(&["", "a", "af!", "ab", "afc"], [("a", Unknown), ("b", Applied), ("c", Applied)]);
         assert_eq!(counts(&report), [0, 0, 0, 0, 1]);
     }
 

@@ -24,10 +24,12 @@ pub(crate) enum Fault {
     Stale,
     /// Of the process instead of a request.
     Paused,
+    /// Of the process, during a call that was carried out all the same.
+    Killed,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::RequestDropped,
         Self::ReplyDropped,
         Self::Delayed,
@@ -42,6 +44,7 @@ impl Fault {
         Self::ErrorAfter,
         Self::Stale,
         Self::Paused,
+        Self::Killed,
     ];
     /// The number of those that are chosen for single requests.
     pub(crate) const OF_REQUESTS: usize = 12;
@@ -64,6 +67,7 @@ impl fmt::Display for Fault {
             Self::ErrorAfter => "status 500 after",
             Self::Stale => "stale read by label",
             Self::Paused => "process paused",
+            Self::Killed => "process killed, stored all the same",
         })
     }
 }

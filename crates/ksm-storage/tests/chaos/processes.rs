@@ -116,11 +116,12 @@ fn calls(log: &str, end: u64, pauses: &[(u64, u64)]) -> Vec<Call> {
         let ended = lines.iter().find(|line| line[0] == "end" && line[1] == mark);
         let (end, fate, kind) = match ended {
             Some(line) => (time(line[2]), fate(line[3]), line[4]),
-            None => (end, Fate::Open, "killed"),
+            None => (end, Fate::Open, "no answer"),
         };
         let overlap = |(from, to): &(u64, u64)| to.min(&end).saturating_sub(*from.max(&begin));
         let stopped = pauses.iter().map(overlap).sum();
-        let met = if stopped > 0 { BTreeSet::from([Fault::Paused]) } else { BTreeSet::new() };
+        let of_process = [(stopped > 0, Fault::Paused), (fate == Fate::Open, Fault::Killed)];
+        let met = of_process.into_iter().filter(|(met, _)| *met).map(|(_, fault)| fault).collect();
         Call { mark: mark.to_owned(), begin, end, paused: stopped, fate, kind: kind.to_owned(), met }
     });
     begun.collect()

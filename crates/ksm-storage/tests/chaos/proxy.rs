@@ -199,7 +199,7 @@ impl Proxy {
                 deliver().await?;
                 Reply::error(500, "InternalServiceError")
             }
-            Some(Fault::ErrorBefore | Fault::Stale | Fault::Paused) => {
+            Some(Fault::ErrorBefore | Fault::Stale | Fault::Paused | Fault::Killed) => {
                 Reply::error(500, "InternalServiceError")
             }
         };
