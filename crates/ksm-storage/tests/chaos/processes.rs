@@ -1,7 +1,6 @@
 //! The processes of the writers, which are killed and stopped from outside.
 
 use std::{
-    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
     time::Duration,
