@@ -29,7 +29,10 @@ const FAULTY: u8 = 30;
 const STALE: u8 = 6;
 /// The longest such time, and the longest lag at its start, in milliseconds: 10 s together.
 const LAG: u64 = 5_000;
-/// The times in milliseconds for which requests are held back.
+/// The time that every request takes to the service, as an exponent of two, in milliseconds: mostly short and at times
+/// long, so that one writer makes several calls while a single one of another's is under way.
+const LATENCY: Range<u32> = 0..9;
+/// The times in milliseconds for which delayed requests are held back.
 const DELAY: Range<u64> = 20..3_000;
 const REORDER: Duration = Duration::from_millis(400);
 const CURRENT: &str = "AWSCURRENT";
@@ -139,11 +142,18 @@ impl Proxy {
         Duration::from_millis(self.state().rng.u64(range))
     }
 
+    fn latency(&self) -> Duration {
+        Duration::from_millis(1 << self.state().rng.u32(LATENCY))
+    }
+
     async fn serve(&self, writer: usize, mut stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let Some(mut request) = Request::read(&mut stream).await else { return Ok(()) };
         let stale = self.state().age(writer, &mut request);
         let fault = self.state().fault(writer);
+        if !self.state().calm {
+            sleep(self.latency()).await;
+        }
         let deliver = async || {
             let mut reply = self.deliver(&request, Sender::Writer).await?;
             if stale && reply.status == 200 {
