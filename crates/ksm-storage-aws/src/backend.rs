@@ -1,7 +1,7 @@
 use std::{
     borrow::Cow,
     fmt,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicBool},
 };
 
 use async_trait::async_trait;
@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) creation: Creation,
     /// Set once this role was denied to move `AWSCURRENT`: each attempt uses up a slot.
     pub(crate) move_denied: AtomicBool,
+    /// The last version known of the chain that begins with the last commit made here.
+    pub(crate) chain: Mutex<Option<Version>>,
 }
 
 /// The use of `CreateSecret` in a store on the absence of the secret.
@@ -69,6 +71,7 @@ impl AwsSecretBackend {
             arn: OnceLock::new(),
             creation: Creation::Never,
             move_denied: AtomicBool::new(false),
+            chain: Mutex::default(),
         }))
     }
 
@@ -101,7 +104,9 @@ impl StorageBackend for AwsSecretBackend {
     }
 
     async fn load(&self) -> Result<Stored> {
-        self.0.load().await
+        let stored = self.0.load().await?;
+        self.0.follow(stored.version()).await;
+        Ok(stored)
     }
 
     async fn confirm(&self, version: &Version) -> Result<bool> {
@@ -137,7 +142,7 @@ impl Inner {
     }
 
     /// Reads the labels by version ID. A secret without a value has no ID: our own first value would contradict that.
-    async fn confirm(&self, version: &Version) -> Result<bool> {
+    pub(crate) async fn confirm(&self, version: &Version) -> Result<bool> {
         if version.is_no_value() {
             return Ok(!self.exists(&version.slot(1)).await? && self.load().await?.version() == version);
         }

@@ -1,6 +1,14 @@
 //! Descent: whether one version was built on another.
 
+use std::{
+    pin::pin,
+    sync::{MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::{Either, select};
 use ksm_storage_core::{Result, Version};
+use tracing::warn;
 
 use crate::{
     backend::{AwsSecretBackend, Inner},
@@ -11,6 +19,9 @@ use crate::{
 
 /// The most generations that are followed.
 const MAX_HOPS: usize = 8;
+
+/// The time limit of the check of a loaded version, which is part of the load.
+const FOLLOW_LIMIT: Duration = Duration::from_millis(500);
 
 /// Result of [`AwsSecretBackend::descends`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +49,7 @@ impl AwsSecretBackend {
 
 impl Inner {
     async fn descends(&self, from: &Version, to: &Version) -> Result<Descent> {
-        if from == to || from.chain().take(MAX_HOPS).any(|parent| to.is_slot_of(&parent)) {
+        if is_near_descendant(from, to) {
             return Ok(Descent::Yes);
         }
         if !from.is_no_value() && !self.exists(from).await? {
@@ -61,6 +72,50 @@ impl Inner {
         Ok(Descent::Unknown)
     }
 
+    /// Begins the chain of versions that loads are held against, with a commit of this backend.
+    pub(crate) fn begin_chain(&self, commit: &Version) {
+        *self.chain() = Some(commit.clone());
+    }
+
+    /// Logs a warning if the version that was loaded does not descend from the last commit made here. A descendant is
+    /// mostly recognised without a call.
+    pub(crate) async fn follow(&self, loaded: &Version) {
+        let Some(known) = self.chain().clone().filter(|_| !loaded.is_no_value()) else { return };
+        if !is_near_descendant(&known, loaded) {
+            let limit = self.clock.alarm(self.clock.now().saturating_add(FOLLOW_LIMIT));
+            if !matches!(
+                select(pin!(self.look_behind(&known, loaded)), limit).await,
+                Either::Left((Ok(true), _))
+            ) {
+                return;
+            }
+        }
+        let mut chain = self.chain();
+        // A commit made meanwhile begins another one.
+        if chain.as_ref() == Some(&known) {
+            *chain = Some(loaded.clone());
+        }
+    }
+
+    /// Returns false if the load was stale.
+    async fn look_behind(&self, known: &Version, loaded: &Version) -> Result<bool> {
+        let descent = self.descends(known, loaded).await?;
+        if !self.confirm(loaded).await? {
+            return Ok(false);
+        }
+        if descent == Descent::No {
+            warn!(
+                location = %self.location, version = %loaded, %known,
+                "unrelated: the current version does not descend from the last one known here"
+            );
+        }
+        Ok(true)
+    }
+
+    fn chain(&self) -> MutexGuard<'_, Option<Version>> {
+        self.chain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) async fn exists(&self, version: &Version) -> Result<bool> {
         match self.get(Select::Id(version.as_str().to_owned())).await {
             Ok(_) => Ok(true),
@@ -68,4 +123,9 @@ impl Inner {
             Err(error) => Err(self.failed(Call::Get, error)),
         }
     }
+}
+
+/// Returns true for a descendant within a few generations, by its ID alone.
+fn is_near_descendant(from: &Version, to: &Version) -> bool {
+    from == to || from.chain().take(MAX_HOPS).any(|parent| to.is_slot_of(&parent))
 }

@@ -267,11 +267,14 @@ impl<'a> Session<'a> {
 
     async fn conclude(mut self, verdict: Verdict<Version>) -> Result<StoreOutcome> {
         match verdict {
-            Verdict::Committed { token, placement: Placement::Plain } => Ok(StoreOutcome::Committed {
-                displaced: self.inner.displaced(self.expected, &token).await,
-                version: token,
-            }),
-            Verdict::Committed { token, placement: Placement::Staged } => Ok(StoreOutcome::committed(token)),
+            Verdict::Committed { token, placement } => {
+                self.inner.begin_chain(&token);
+                let displaced = match placement {
+                    Placement::Plain => self.inner.displaced(self.expected, &token).await,
+                    Placement::Staged => Displaced::Nothing,
+                };
+                Ok(StoreOutcome::Committed { version: token, displaced })
+            }
             Verdict::Conflict { current, abandoned } => {
                 let found =
                     self.found.take().filter(|found| current.is_some_and(|id| id.as_str() == found.id));

@@ -1,8 +1,14 @@
 //! Descent of one version from another.
 
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
 use ksm_storage_aws::{AwsSecretBackend, Concurrency, Descent};
 use ksm_storage_core::{StorageBackend, Version};
 use ksm_storage_emulator::{Action, Value};
+use tracing::subscriber::DefaultGuard;
 
 use crate::support::{Region, committed, store};
 
@@ -68,4 +74,74 @@ async fn unreadable_chain_is_an_error() {
     let (region, backend, version) = region().await;
     region.emulator.deny(Action::GetSecretValue, "AccessDeniedException");
     backend.descends(&version, &Version::new("other")).await.unwrap_err();
+}
+
+/// Everything that this thread has logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Logs until the guard is dropped.
+    fn start() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+        (log, tracing::subscriber::set_default(subscriber.finish()))
+    }
+
+    fn warnings(&self) -> usize {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).matches("unrelated:").count()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn load_of_unrelated_version_warns_once() {
+    let (log, _guard) = Log::start();
+    let (region, backend, version) = region().await;
+    chain(&backend, &version, 2).await;
+    region.secret.overwrite(Value::Text(r#"{"foreign":1}"#.into()));
+    backend.load().await.unwrap();
+    assert_eq!(log.warnings(), 1);
+    let before = region.emulator.calls(Action::GetSecretValue);
+    backend.load().await.unwrap();
+    assert_eq!((log.warnings(), region.emulator.calls(Action::GetSecretValue) - before), (1, 1));
+    // A rollback is as unrelated.
+    let commit = chain(&backend, backend.load().await.unwrap().version(), 1).await;
+    assert!(region.secret.roll_back(version.as_str()));
+    backend.load().await.unwrap();
+    assert_eq!(log.warnings(), 2, "{commit:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn load_of_descendant_is_one_silent_call() {
+    let (log, _guard) = Log::start();
+    let (region, backend, version) = region().await;
+    let own = chain(&backend, &version, 1).await;
+    let other = region.backend(Concurrency::Strict);
+    chain(&other, &own[1], 7).await;
+    let before = region.emulator.calls(Action::GetSecretValue);
+    backend.load().await.unwrap();
+    assert_eq!((log.warnings(), region.emulator.calls(Action::GetSecretValue) - before), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn stale_load_is_not_unrelated() {
+    let (log, _guard) = Log::start();
+    let (region, backend, version) = region().await;
+    let versions = chain(&backend, &version, 1).await;
+    region.emulator.read_stale(1);
+    assert_eq!(*backend.load().await.unwrap().version(), version);
+    assert_eq!(*backend.load().await.unwrap().version(), versions[1]);
+    assert_eq!(log.warnings(), 0);
 }
