@@ -33,7 +33,7 @@ pub(crate) struct Call {
     pub(crate) begin: u64,
     /// For an open call, the end of its process.
     pub(crate) end: u64,
-    /// The time in between for which its process was stopped.
+    /// The time in between for which its process was not executed: it was stopped, or others had the processor.
     pub(crate) paused: u64,
     pub(crate) fate: Fate,
     pub(crate) kind: String,

@@ -110,6 +110,8 @@ fn log(folder: &Path, index: usize, number: usize) -> PathBuf {
 /// The calls in the log of a process that ended at `end`.
 fn calls(log: &str, end: u64, pauses: &[(u64, u64)]) -> Vec<Call> {
     let lines: Vec<Vec<_>> = log.lines().map(|line| line.split(' ').collect()).collect();
+    let stalls: Vec<_> =
+        lines.iter().filter(|line| line[0] == "stall").map(|line| (time(line[1]), time(line[2]))).collect();
     let begun = lines.iter().filter(|line| line[0] == "begin").map(|line| {
         let (mark, begin) = (line[1], time(line[2]));
         let ended = lines.iter().find(|line| line[0] == "end" && line[1] == mark);
@@ -118,10 +120,10 @@ fn calls(log: &str, end: u64, pauses: &[(u64, u64)]) -> Vec<Call> {
             None => (end, Fate::Open, "no answer"),
         };
         let overlap = |(from, to): &(u64, u64)| to.min(&end).saturating_sub(*from.max(&begin));
-        let stopped = pauses.iter().map(overlap).sum();
+        let [stalled, stopped]: [u64; 2] = [&*stalls, pauses].map(|times| times.iter().map(overlap).sum());
         let of_process = [(stopped > 0, Fault::Paused), (fate == Fate::Open, Fault::Killed)];
         let met = of_process.into_iter().filter(|(met, _)| *met).map(|(_, fault)| fault).collect();
-        Call { mark: mark.to_owned(), begin, end, paused: stopped, fate, kind: kind.to_owned(), met }
+        Call { mark: mark.to_owned(), begin, end, paused: stalled, fate, kind: kind.to_owned(), met }
     });
     begun.collect()
 }

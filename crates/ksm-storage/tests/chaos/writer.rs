@@ -1,10 +1,12 @@
 //! A child process that appends marks to the shared value, two calls at a time, and logs each call before and after.
+//! It also logs the times in which it was not executed.
 
 use std::{
     env,
     fs::{File, OpenOptions},
     io::Write,
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -34,6 +36,8 @@ async fn child() {
     let until: u64 = variable("CHAOS_UNTIL").parse().unwrap();
     let log = OpenOptions::new().create(true).append(true).open(variable("CHAOS_LOG")).unwrap();
     let log = Arc::new(log);
+    let stalls = Arc::clone(&log);
+    thread::spawn(move || log_stalls(&stalls));
     let Some(storage) = open(until).await else { return };
     let prefix = variable("CHAOS_PREFIX");
     let tasks = (0..TASKS).map(|task| {
@@ -41,6 +45,21 @@ async fn child() {
     });
     for task in tasks.collect::<Vec<_>>() {
         task.await.unwrap();
+    }
+}
+
+/// Logs the times in which this process was not executed: it was stopped, or others had the processor.
+fn log_stalls(log: &File) {
+    const PAUSE: Duration = Duration::from_millis(50);
+    const STALL: u64 = 200;
+    let mut before = now();
+    loop {
+        thread::sleep(PAUSE);
+        let after = now();
+        if after - before > STALL {
+            write(log, &format!("stall {before} {after}\n"));
+        }
+        before = after;
     }
 }
 
