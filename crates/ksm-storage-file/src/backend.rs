@@ -1,4 +1,10 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use ksm_storage_core::{
@@ -6,19 +12,22 @@ use ksm_storage_core::{
     Writes,
 };
 use tokio::runtime::Handle;
+use tracing::warn;
 
 // A backend hands out its builder, which builds the backend: hence a cycle of modules.
 use crate::{
     Durability, FileBuilder,
-    place::Place,
+    error::quoted,
+    leftover,
+    paths::FilePaths,
     read::{self, MAX_PAYLOAD},
     store,
 };
 
 /// A configuration in one JSON file. Clones share it, and so does every other backend on the same file.
 ///
-/// I/O is done on the threads that Tokio keeps for what blocks. A store whose future is dropped goes on there: it
-/// takes effect once or never.
+/// I/O is done on the threads that Tokio keeps for what blocks. A store whose future is dropped goes on there, unless it
+/// waits for the lock: it takes effect once or never.
 ///
 /// ```
 /// # use ksm_storage_core::{ConfigStorage, Error, ErrorKind};
@@ -38,6 +47,8 @@ use crate::{
 pub struct FileBackend {
     path: Arc<PathBuf>,
     durability: Durability,
+    /// True once the leftovers have been reported.
+    is_reported: Arc<AtomicBool>,
 }
 
 impl FileBackend {
@@ -52,17 +63,34 @@ impl FileBackend {
     }
 
     pub(crate) fn from_parts(path: PathBuf, durability: Durability) -> Self {
-        Self { path: Arc::new(path), durability }
+        Self { path: Arc::new(path), durability, is_reported: Arc::default() }
     }
 
+    /// Lists the files beside the configuration that writes left behind, at most 64.
+    ///
+    /// These are `NAME.temporary-NUMBER`, of a process that was killed during a write, and `NAME.displaced-NUMBER`, with
+    /// the version of another program that a write displaced. They are never deleted automatically, and each opening
+    /// reports them as events.
+    ///
+    /// # Errors
+    /// Those of opening, and if the folder cannot be listed.
+    pub async fn leftovers(&self) -> Result<Vec<PathBuf>> {
+        let path = Arc::clone(&self.path);
+        self.blocking(move |is_awaited| leftover::find(&FilePaths::resolve(&path)?, is_awaited)).await
+    }
+
+    /// Runs `work` on a thread for what blocks, and lets it know whether this future still waits for it.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T> + Send + 'static,
+        work: impl FnOnce(&dyn Fn() -> bool) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let result = match Handle::try_current() {
-            Ok(runtime) => runtime.spawn_blocking(work).await,
-            Err(_) => return Err(runtime_error("there is no Tokio runtime here")),
+        let Ok(runtime) = Handle::try_current() else {
+            return Err(runtime_error("there is no Tokio runtime here"));
         };
+        let caller = Arc::new(());
+        let awaited = Arc::downgrade(&caller);
+        let result = runtime.spawn_blocking(move || work(&|| awaited.strong_count() > 0)).await;
+        drop(caller);
         result
             .unwrap_or_else(|error| {
                 if error.is_cancelled() {
@@ -92,7 +120,24 @@ impl StorageBackend for FileBackend {
 
     async fn load(&self) -> Result<Stored> {
         let path = Arc::clone(&self.path);
-        self.blocking(move || Ok(read::current(&Place::of(&path)?)?.stored)).await
+        let is_first = !self.is_reported.load(Ordering::Relaxed);
+        let (stored, leftovers) = self
+            .blocking(move |is_awaited| {
+                let paths = FilePaths::resolve(&path)?;
+                let stored = read::current(&paths)?.stored;
+                // That the folder cannot be listed does not make the configuration worse.
+                let leftovers = is_first.then(|| leftover::find(&paths, is_awaited).unwrap_or_default());
+                Ok((stored, leftovers.unwrap_or_default()))
+            })
+            .await?;
+        self.is_reported.store(true, Ordering::Relaxed);
+        for path in leftovers {
+            warn!(
+                location = %self.location(), path = %quoted(&path),
+                "leftover: a write was killed, or displaced a version of another program"
+            );
+        }
+        Ok(stored)
     }
 
     async fn confirm(&self, version: &Version) -> Result<bool> {
@@ -102,13 +147,7 @@ impl StorageBackend for FileBackend {
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         let (path, durability) = (Arc::clone(&self.path), self.durability);
         let (expected, payload) = (expected.clone(), payload.clone());
-        // The work goes on when this is dropped, but then nobody hears how it ended.
-        let caller = Arc::new(());
-        let awaited = Arc::downgrade(&caller);
-        let is_awaited = move || awaited.strong_count() > 0;
-        let stored =
-            self.blocking(move || store::store(&path, durability, &expected, &payload, is_awaited)).await;
-        drop(caller);
-        stored
+        self.blocking(move |is_awaited| store::store(&path, durability, &expected, &payload, is_awaited))
+            .await
     }
 }

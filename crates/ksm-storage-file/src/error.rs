@@ -1,63 +1,61 @@
-//! One mapping from what a call came to, to what the caller is told. Nothing here may hold a byte of a payload.
+//! The one mapping from errors of the system to those of the caller. Nothing here may hold a byte of a payload.
 
 use std::{io, path::Path};
 
 use ksm_storage_core::{Error, ErrorKind, shell_word};
 
-/// The system's error when asked to do `doing` with `path`, before anything was changed.
-pub(crate) fn failed(doing: &str, path: &Path, error: io::Error) -> Error {
-    let path = path.display();
-    let (kind, hint) = match error.kind() {
-        io::ErrorKind::NotFound => (ErrorKind::NotFound, None),
-        io::ErrorKind::PermissionDenied => {
-            (ErrorKind::AccessDenied, Some("look at owner and permissions of the file and its folders"))
+use crate::os;
+
+/// The system's error when asked to do `action` with `path`, before anything was changed.
+pub(crate) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
+    use io::ErrorKind as Io;
+    let (kind, hint) = os::classify(&error).unwrap_or(match error.kind() {
+        Io::NotFound => (ErrorKind::NotFound, "check that the folder exists and accepts files"),
+        Io::PermissionDenied => {
+            (ErrorKind::AccessDenied, "check owner, mode and attributes of the file and its folders")
         }
-        io::ErrorKind::ReadOnlyFilesystem => {
-            (ErrorKind::ReadOnly, Some("the file system is mounted read-only; open the storage read-only"))
+        Io::ReadOnlyFilesystem => {
+            (ErrorKind::ReadOnly, "the file system is mounted read-only; open the storage read-only")
         }
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename | io::ErrorKind::NotADirectory => {
-            (ErrorKind::InvalidArgument, Some("correct the path"))
+        Io::ResourceBusy => (
+            ErrorKind::InvalidArgument,
+            "the file is a mount point, which cannot be replaced; mount its folder instead",
+        ),
+        Io::IsADirectory => (ErrorKind::InvalidArgument, "set the path of a file, not of a folder"),
+        Io::InvalidFilename => {
+            (ErrorKind::InvalidArgument, "shorten the path; a write appends 27 bytes to the file name")
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            (ErrorKind::Unavailable, Some("make room on the file system"))
+        Io::InvalidInput | Io::NotADirectory => (ErrorKind::InvalidArgument, "correct the path"),
+        Io::StorageFull | Io::QuotaExceeded => {
+            (ErrorKind::QuotaExceeded, "free space or inodes on the file system (df, df -i, quota)")
         }
-        _ => (ErrorKind::Unavailable, None),
-    };
-    let told = Error::not_applied(kind, format!("cannot {doing} {path}: {error}")).with_source(error);
-    match hint {
-        Some(hint) => told.with_hint(hint),
-        None => told,
-    }
+        Io::FileTooLarge => (ErrorKind::QuotaExceeded, "raise the limit of file sizes (ulimit -f)"),
+        Io::Unsupported => (ErrorKind::Unsupported, "move the file to a local file system"),
+        _ => (ErrorKind::Unavailable, "check the file system (dmesg)"),
+    });
+    Error::not_applied(kind, format!("cannot {action} {}: {error}", quoted(path)))
+        .with_hint(hint)
+        .with_source(error)
 }
 
-/// `path` as one word of a shell command.
+/// A file of another user, who could read what is written to it.
+pub(crate) fn foreign_owner(path: &Path, uid: u32) -> Error {
+    let path = quoted(path);
+    let message = format!("{path} belongs to another user (uid {uid})");
+    let hint = format!("run the program as that user, or change the owner: chown \"$(id -u)\" {path}");
+    Error::not_applied(ErrorKind::AccessDenied, message).with_hint(hint)
+}
+
+/// `path` on one line, and as one word of a shell command.
 pub(crate) fn quoted(path: &Path) -> String {
-    shell_word(&path.display().to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use ksm_storage_core::Outcome;
-
-    use super::*;
-
-    #[test]
-    fn what_the_system_says_has_its_kind_and_remedy() {
-        use io::ErrorKind as Io;
-        for (io, kind, remedy) in [
-            (Io::NotFound, ErrorKind::NotFound, ""),
-            (Io::PermissionDenied, ErrorKind::AccessDenied, "look at owner and permissions"),
-            (Io::ReadOnlyFilesystem, ErrorKind::ReadOnly, "mounted read-only"),
-            (Io::NotADirectory, ErrorKind::InvalidArgument, "correct the path"),
-            (Io::InvalidInput, ErrorKind::InvalidArgument, "correct the path"),
-            (Io::StorageFull, ErrorKind::Unavailable, "make room"),
-            (Io::QuotaExceeded, ErrorKind::Unavailable, "make room"),
-            (Io::Other, ErrorKind::Unavailable, ""),
-        ] {
-            let error = failed("write", Path::new("/a/b"), io.into());
-            assert_eq!((error.kind(), error.outcome()), (kind, Outcome::NotApplied), "{io}");
-            let text = error.to_string();
-            assert!(text.contains("cannot write /a/b: ") && text.contains(remedy), "{text}");
-        }
-    }
+    let Some(text) = path.to_str() else {
+        let bytes = path.as_os_str().as_encoded_bytes().iter();
+        let escape = |byte: &u8| match byte {
+            b'/' | b'.' | b'-' | b'_' => char::from(*byte).to_string(),
+            byte if byte.is_ascii_alphanumeric() => char::from(*byte).to_string(),
+            byte => format!("\\{byte:03o}"),
+        };
+        return format!("$'{}'", bytes.map(escape).collect::<String>());
+    };
+    shell_word(text)
 }

@@ -52,11 +52,12 @@
 mod backend;
 mod builder;
 mod error;
+mod failpoint;
+mod leftover;
 mod lock;
 mod os;
-mod place;
+mod paths;
 mod read;
-mod step;
 mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]

@@ -1,6 +1,5 @@
 use std::{
     fs::{File, Metadata, OpenOptions},
-    hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
     path::Path,
     thread,
@@ -8,13 +7,14 @@ use std::{
 };
 
 use ksm_storage_core::{
-    Absence, ConfigDocument, Error, ErrorKind, NONCE_LEN, Payload, Result, Stored, read_nonce, strip_nonce,
+    Absence, ConfigDocument, Error, ErrorKind, NONCE_LEN, Payload, Result, Stored, Version, read_nonce,
+    strip_nonce,
 };
 
 use crate::{
-    error::{failed, quoted},
+    error::{failed, foreign_owner, quoted},
     lock, os,
-    place::Place,
+    paths::FilePaths,
     version,
 };
 
@@ -26,7 +26,7 @@ const MAX_FILE: usize = MAX_PAYLOAD + NONCE_LEN;
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// The content of a place.
+/// The stored content.
 pub(crate) struct Current {
     pub(crate) stored: Stored,
     /// The file, if there is one.
@@ -40,96 +40,103 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    pub(crate) fn stored(&self) -> Stored {
-        let version = version::of_file(&self.bytes, read_nonce(&self.bytes), &self.metadata);
-        Stored::present(version, strip_nonce(self.bytes.clone()))
+    pub(crate) fn nonce(&self) -> Option<u64> {
+        read_nonce(&self.bytes)
     }
 
-    /// By this another process knows the content again.
-    pub(crate) fn digest(&self) -> u64 {
-        // Of one release of Rust: by another the content is taken for an unknown one, which loses nothing.
-        let mut hasher = DefaultHasher::new();
-        self.bytes.as_bytes().hash(&mut hasher);
-        hasher.finish()
+    pub(crate) fn version(&self) -> Version {
+        version::of_file(&self.bytes, self.nonce(), &self.metadata)
     }
 }
 
-/// Reads what stands there, without a lock: it is replaced in one step. What a program writes in place, and changes while
-/// it is read, is read again.
-pub(crate) fn current(place: &Place) -> Result<Current> {
-    let path = place.file();
+/// Reads without a lock, for writers of this crate replace the file in one step. What a program writes in place, and
+/// changes while it is read, is read again.
+pub(crate) fn current(paths: &FilePaths) -> Result<Current> {
+    let path = paths.file();
     for _ in 0..ATTEMPTS {
         let mut file = match open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let version = version::of_nothing(lock::last_writer(place)?.map(|writer| writer.nonce));
-                let absence = Absence::new(format!("there is no file {}", path.display())).with_hint(CREATE);
+                let version = version::of_nothing(lock::last_creation(paths)?);
+                let absence = Absence::new(format!("there is no file {}", quoted(&path))).with_hint(CREATE);
                 return Ok(Current { stored: Stored::absent(version, absence), file: None });
             }
             Err(error) => return Err(failed("open", &path, error)),
         };
-        let metadata = file.metadata().map_err(|error| failed("look at", &path, error))?;
-        accept(&metadata, &path)?;
+        let metadata = file.metadata().map_err(|error| failed("inspect", &path, error))?;
+        check(&metadata, &path)?;
         if let Some(content) = content(&mut file, metadata).map_err(|error| failed("read", &path, error))? {
-            return Ok(Current { stored: content.stored(), file: Some(content) });
+            check_len(content.bytes.len() as u64, &path)?;
+            let stored = Stored::present(content.version(), strip_nonce(content.bytes.clone()));
+            return Ok(Current { stored, file: Some(content) });
         }
         thread::sleep(PAUSE);
     }
-    let message = format!("{} kept changing while it was read", path.display());
-    Err(Error::not_applied(ErrorKind::Unavailable, message))
+    let message = format!("{} kept changing while it was read", quoted(&path));
+    Err(Error::not_applied(ErrorKind::Unavailable, message)
+        .with_hint("let other programs replace the file by renaming a new one"))
 }
 
 /// The content at `path`, whoever may read it.
 pub(crate) fn unchecked(path: &Path) -> io::Result<Content> {
     let mut file = open(path)?;
     let metadata = file.metadata()?;
+    if metadata.len() > MAX_FILE as u64 {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     content(&mut file, metadata)?.ok_or_else(|| io::ErrorKind::ResourceBusy.into())
 }
 
 /// A file of any kind, without following a link or waiting for the other end of a pipe.
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     os::without_waiting(options.read(true));
     options.open(path)
 }
 
-fn accept(metadata: &Metadata, path: &Path) -> Result<()> {
-    let shown = path.display();
+fn check(metadata: &Metadata, path: &Path) -> Result<()> {
     if !metadata.is_file() {
-        return Err(Error::not_applied(ErrorKind::InvalidArgument, format!("{shown} is no regular file"))
-            .with_hint("name a file, or a link to one"));
+        let message = format!("{} is not a regular file", quoted(path));
+        return Err(Error::not_applied(ErrorKind::InvalidArgument, message)
+            .with_hint("set the path of a file, or of a symbolic link to one"));
+    }
+    if let Some(uid) = os::foreign_owner(metadata) {
+        return Err(foreign_owner(path, uid));
     }
     let mode = os::mode(metadata);
     if mode & 0o077 != 0 {
-        let message = format!("{shown} is open to others than its owner: its mode is {mode:04o}");
-        return Err(Error::not_applied(ErrorKind::AccessDenied, message)
-            .with_hint(format!("chmod 600 {}", quoted(path))));
+        let path = quoted(path);
+        let message = format!("{path} is open to others than its owner: its mode is {mode:04o}");
+        return Err(
+            Error::not_applied(ErrorKind::AccessDenied, message).with_hint(format!("chmod 600 {path}"))
+        );
     }
-    if metadata.len() > MAX_FILE as u64 {
-        return Err(Error::not_applied(
-            ErrorKind::InvalidConfig,
-            format!("{shown} is larger than {MAX_FILE} bytes"),
-        )
-        .with_hint("look at the file: it is no configuration"));
-    }
-    Ok(())
+    check_len(metadata.len(), path)
 }
 
-/// All of the file, if it does not change meanwhile. Being replaced is no change of it.
+fn check_len(len: u64, path: &Path) -> Result<()> {
+    if len <= MAX_FILE as u64 {
+        return Ok(());
+    }
+    let message = format!("{} is larger than {MAX_FILE} bytes", quoted(path));
+    Err(Error::not_applied(ErrorKind::InvalidConfig, message)
+        .with_hint("check the path: the file is not a configuration"))
+}
+
+/// The whole file, if it does not change meanwhile. Being replaced is not a change of it.
 fn content(file: &mut File, metadata: Metadata) -> io::Result<Option<Content>> {
-    let bytes = read(file, &metadata)?;
+    // Some file systems, such as /proc, give no length.
+    let len = usize::try_from(metadata.len()).unwrap_or(MAX_FILE);
+    let bytes = read(file, if len == 0 { MAX_FILE } else { len })?;
     let after = file.metadata()?;
-    let unchanged = bytes.len() as u64 == metadata.len()
+    let is_unchanged = (bytes.len() == len || len == 0)
         && after.len() == metadata.len()
         && after.modified().ok() == metadata.modified().ok();
-    Ok(unchanged.then_some(Content { bytes, metadata }))
+    Ok(is_unchanged.then_some(Content { bytes, metadata }))
 }
 
-/// As many bytes as `metadata` says, into a buffer that never moves: no copy of it is left behind in memory.
-fn read(file: &mut File, metadata: &Metadata) -> io::Result<Payload> {
-    let len = usize::try_from(metadata.len()).ok().filter(|len| *len <= MAX_FILE);
-    let len = len.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
-    // One more, so that a file that has grown is found out.
+/// At most `len + 1` bytes, into a buffer that never moves: no copy of it is left behind in memory.
+fn read(file: &mut File, len: usize) -> io::Result<Payload> {
     let mut buffer = vec![0; len + 1];
     let mut filled = 0;
     let result = loop {

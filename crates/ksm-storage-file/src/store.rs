@@ -1,4 +1,5 @@
-//! The steps of a write. A process that ends between any two of them leaves the old content or the new.
+//! A write: a new file, which takes the place of the old one. A process that ends at any point of it leaves the old
+//! content or the new one in the file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -7,217 +8,192 @@ use std::{
 };
 
 use ksm_storage_core::{
-    Displaced, Error, ErrorKind, Outcome, Payload, Result, StoreOutcome, Version, append_nonce, read_nonce,
+    Displaced, Error, ErrorKind, Outcome, Payload, Result, StoreOutcome, Version, append_nonce,
 };
 
 use crate::{
     Durability,
     error::{failed, quoted},
-    lock::{Lock, Writer},
+    failpoint::{Failpoint, reached},
+    lock::Lock,
     os::{self, Placed},
-    place::Place,
+    paths::FilePaths,
     read::{self, Content, MAX_PAYLOAD},
-    step::{Step, reached},
-    version::of_file,
+    version,
 };
-
-const CONFLICT: StoreOutcome = StoreOutcome::Conflict { current: None, applied_if: Vec::new() };
 
 pub(crate) fn store(
     path: &Path,
     durability: Durability,
     expected: &Version,
     payload: &Payload,
-    is_awaited: impl Fn() -> bool,
+    is_awaited: &dyn Fn() -> bool,
 ) -> Result<StoreOutcome> {
     if payload.len() > MAX_PAYLOAD {
         let message = format!("the payload has {} bytes, and a file takes {MAX_PAYLOAD}", payload.len());
         return Err(Error::not_applied(ErrorKind::TooLarge, message));
     }
-    let place = Place::of(path)?;
-    let mut lock = Lock::acquire(&place)?;
-    reached(Step::Locked);
-    // A link may have been turned while the lock was waited for.
-    if Place::of(path)? != place {
-        return Ok(CONFLICT);
+    let paths = FilePaths::resolve(path)?;
+    let mut lock = Lock::acquire(&paths, is_awaited)?;
+    reached(Failpoint::Locked);
+    // A link may have been changed during the wait for the lock.
+    if FilePaths::resolve(path)? != paths {
+        return Ok(StoreOutcome::conflict(None));
     }
-    let current = read::current(&place)?;
+    let current = read::current(&paths)?;
     if current.stored.version() != expected {
         return Ok(StoreOutcome::conflict(current.stored));
     }
-    if let Some(content) = &current.file {
-        lock.keep_owner(&content.metadata);
-    }
-    let nonce = getrandom::u64()
-        .map_err(|_| Error::not_applied(ErrorKind::Unavailable, "the system gives no random numbers"))?;
-    let untold = clear(&place, lock.last_writer()?.unwrap_or_default())?;
-    let mut writer = Writer { nonce, replaces: 0, untold };
-    lock.begin(&writer)?;
-    reached(Step::Begun);
-    let new = New::write(&place, nonce, payload, current.file.as_ref(), durability)?;
-    writer.replaces = current.file.as_ref().map_or(0, Content::digest);
-    lock.begin(&writer)?;
-    reached(Step::Announced);
-    let placed = match new.put(&place, current.file.as_ref()) {
-        Ok(placed) => placed,
-        // Somebody who asks for no lock has removed, or made, the file since it was read.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
-            return Ok(CONFLICT);
+    let base = current.file;
+    let nonce = getrandom::u64().map_err(|_| {
+        Error::not_applied(ErrorKind::Unavailable, "the system has no random numbers (getrandom failed)")
+    })?;
+    let file = paths.file();
+    match &base {
+        Some(base) if os::mode(&base.metadata) & 0o200 == 0 => {
+            let file = quoted(&file);
+            let message = format!("{file} is write-protected");
+            return Err(
+                Error::not_applied(ErrorKind::AccessDenied, message).with_hint(format!("chmod 600 {file}"))
+            );
         }
-        Err(error) => return Err(failed("replace", &place.file(), error)),
-    };
-    reached(Step::Placed);
-    let outcome = new
-        .finish(placed, &place, current.file.as_ref(), durability, &mut lock, &mut writer)
-        .map_err(|error| error.with_outcome(Outcome::Unknown))?;
-    if !writer.untold.is_empty() && is_awaited() {
-        // By its own nonce the next writer would find again what could not be renamed. If this fails, it is told twice.
-        let _ = lock.begin(&Writer { nonce: nonce.wrapping_add(1), ..Writer::default() });
+        Some(_) => {}
+        None => lock.record_creation(nonce)?,
     }
-    Ok(outcome)
+    // Opened beforehand: a folder that cannot be synced is an error while nothing is written.
+    let folder = match durability {
+        Durability::Synced => {
+            os::open_folder(&paths.folder).map_err(|error| failed("open the folder", &paths.folder, error))?
+        }
+        Durability::Relaxed => None,
+    };
+    let mut new = NewFile::write(&paths, nonce, payload, durability)?;
+    if !lock.is_current() {
+        return Ok(StoreOutcome::conflict(None));
+    }
+    reached(Failpoint::Checked);
+    let placed = match &base {
+        Some(_) => os::exchange(&new.path, &file),
+        None => os::create(&new.path, &file),
+    };
+    if placed.is_ok() {
+        reached(Failpoint::Placed);
+    }
+    let displaced = match placed {
+        Ok(Placed::New) => Displaced::Nothing,
+        Ok(Placed::Replaced) => Displaced::Unverified,
+        Ok(Placed::Exchanged) => match new.displaced(&paths, base.as_ref()) {
+            Some(displaced) => displaced,
+            None => return Ok(StoreOutcome::conflict(None)),
+        },
+        // A program without the lock has removed, or created, the file since it was read.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
+            return Ok(StoreOutcome::conflict(None));
+        }
+        Err(error) => return Err(failed("replace", &file, error)),
+    };
+    reached(Failpoint::Preserved);
+    let unknown = |error| failed("complete the write of", &file, error).with_outcome(Outcome::Unknown);
+    let metadata = new.file.metadata().map_err(unknown)?;
+    let version = version::of_file(&new.bytes, Some(nonce), &metadata);
+    drop(new);
+    reached(Failpoint::Removed);
+    if let Some(folder) = folder {
+        os::sync_folder(&folder).map_err(unknown)?;
+    }
+    reached(Failpoint::FolderSynced);
+    Ok(StoreOutcome::Committed { version, displaced })
 }
 
-/// A new content in a file of its own, which is removed on drop.
-struct New {
+/// A new content, and the path of its temporary file, which is removed on drop.
+struct NewFile {
     path: PathBuf,
-    /// True if the content there is known, and may be removed.
-    known: bool,
+    nonce: u64,
     file: File,
     bytes: Payload,
+    /// False if the file at `path` is to be preserved: its content is stored nowhere else.
+    is_disposable: bool,
 }
 
-impl New {
-    fn write(
-        place: &Place,
-        nonce: u64,
-        payload: &Payload,
-        old: Option<&Content>,
-        durability: Durability,
-    ) -> Result<Self> {
-        if old.is_some_and(|old| os::mode(&old.metadata) & 0o200 == 0) {
-            let file = place.file();
-            let message = format!("{} is write-protected", file.display());
-            return Err(Error::not_applied(ErrorKind::AccessDenied, message)
-                .with_hint(format!("chmod 600 {}", quoted(&file))));
-        }
-        let path = place.temporary(nonce);
+impl NewFile {
+    fn write(paths: &FilePaths, nonce: u64, payload: &Payload, durability: Durability) -> Result<Self> {
+        let path = paths.temporary(nonce);
         let mut options = OpenOptions::new();
         os::private(options.write(true).create_new(true));
         let file = options.open(&path).map_err(|error| failed("create", &path, error))?;
-        reached(Step::Created);
-        let mut new = Self { path, known: true, file, bytes: append_nonce(payload, nonce) };
-        new.fill(old, durability).map_err(|error| failed("write", &new.path, error))?;
+        let mut new = Self { path, nonce, file, bytes: append_nonce(payload, nonce), is_disposable: true };
+        reached(Failpoint::Created);
+        new.fill(durability).map_err(|error| failed("write", &new.path, error))?;
         Ok(new)
     }
 
-    fn fill(&mut self, old: Option<&Content>, durability: Durability) -> io::Result<()> {
+    fn fill(&mut self, durability: Durability) -> io::Result<()> {
+        // Whatever the umask says.
+        os::make_private(&self.file)?;
         self.file.write_all(self.bytes.as_bytes())?;
-        if let Some(old) = old {
-            os::keep_owner(&old.metadata, &self.file)?;
-        }
-        reached(Step::Written);
+        reached(Failpoint::Written);
         if durability == Durability::Synced {
             self.file.sync_all()?;
         }
-        reached(Step::Synced);
+        reached(Failpoint::Synced);
         Ok(())
     }
 
-    fn put(&self, place: &Place, old: Option<&Content>) -> io::Result<Placed> {
-        match old {
-            Some(_) => os::replace(&self.path, &place.file()),
-            None => os::create(&self.path, &place.file()),
+    /// Compares what the exchange displaced with what had been read. Returns `None` if the exchange was undone.
+    fn displaced(&mut self, paths: &FilePaths, base: Option<&Content>) -> Option<Displaced> {
+        let found = read::unchecked(&self.path);
+        let base_nonce = base.and_then(Content::nonce);
+        let is_base = |found: &Content| base.is_some_and(|base| base.bytes == found.bytes);
+        let is_cooperative = |found: &Content| found.nonce().is_some() && found.nonce() != base_nonce;
+        match &found {
+            Ok(found) if is_base(found) => return Some(Displaced::Nothing),
+            // A write of this project: its writer had another lock, because somebody had deleted the lock file.
+            Ok(found) if is_cooperative(found) && self.undo(&paths.file()) => return None,
+            _ => {}
         }
+        let path = self.preserve(paths);
+        let found = read::unchecked(&path);
+        let version = found.as_ref().map_or_else(|_| Version::new("foreign"), Content::version);
+        let inspect = Some(format!("cat {}", quoted(&path)));
+        Some(match found {
+            Ok(found) if is_cooperative(&found) => Displaced::Cooperative { version, inspect },
+            _ => Displaced::Foreign { version, inspect },
+        })
     }
 
-    /// Looks at what was displaced, and makes the write last.
-    fn finish(
-        mut self,
-        placed: Placed,
-        place: &Place,
-        old: Option<&Content>,
-        durability: Durability,
-        lock: &mut Lock,
-        writer: &mut Writer,
-    ) -> Result<StoreOutcome> {
-        let unseen = match placed {
-            Placed::New => Displaced::Nothing,
-            Placed::Replaced => Displaced::Unverified,
-            Placed::Exchanged => {
-                self.known = old.is_some_and(|old| says(&self.path, old));
-                Displaced::Nothing
-            }
-        };
-        if !self.known {
-            writer.untold.push(writer.nonce);
-            lock.begin(writer)?;
+    /// Exchanges the two files once more. Returns false if this content is in the file all the same, or again: a third one
+    /// had come instead.
+    fn undo(&mut self, file: &Path) -> bool {
+        let exchanged = |result| matches!(result, Ok(Placed::Exchanged));
+        if !exchanged(os::exchange(&self.path, file)) {
+            return false;
         }
-        let failed = |error| failed("complete the write of", &place.file(), error);
-        let metadata = self.file.metadata().map_err(failed)?;
-        let version = of_file(&self.bytes, Some(writer.nonce), &metadata);
-        drop(self);
-        let kept: Vec<_> = writer.untold.iter().filter_map(|nonce| keep(place, *nonce)).collect();
-        reached(Step::Removed);
-        if durability == Durability::Synced {
-            os::sync_folder(&place.folder).map_err(failed)?;
+        if read::unchecked(&self.path).is_ok_and(|found| found.bytes == self.bytes) {
+            return true;
         }
-        reached(Step::FolderSynced);
-        Ok(StoreOutcome::Committed { version, displaced: foreign(&kept).unwrap_or(unseen) })
+        self.is_disposable = false;
+        !exchanged(os::exchange(&self.path, file))
+    }
+
+    /// Gives the displaced file its own name, and its owner alone access. Returns its path.
+    fn preserve(&mut self, paths: &FilePaths) -> PathBuf {
+        self.is_disposable = false;
+        if let Ok(file) = read::open(&self.path) {
+            let _ = os::make_private(&file);
+        }
+        let preserved = paths.displaced(self.nonce);
+        match fs::rename(&self.path, &preserved) {
+            Ok(()) => preserved,
+            Err(_) => self.path.clone(),
+        }
     }
 }
 
-impl Drop for New {
+impl Drop for NewFile {
     fn drop(&mut self) {
-        if self.known {
-            // If that fails, the next writer does it.
+        if self.is_disposable {
+            // If that fails, the next opening reports it.
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-/// Returns true if the file that is now at `path` says what was read, nonce and all. Who wrote it does not matter then.
-fn says(path: &Path, old: &Content) -> bool {
-    read::unchecked(path).is_ok_and(|now| now.bytes == old.bytes)
-}
-
-/// Removes what the last writer left behind if it was killed, but for what it displaced. Returns whose displaced files are
-/// still to be told of.
-fn clear(place: &Place, last: Writer) -> Result<Vec<u64>> {
-    let Writer { nonce, replaces, mut untold } = last;
-    if untold.contains(&nonce) {
-        return Ok(untold);
-    }
-    let path = place.temporary(nonce);
-    // Before it announced what it replaces it had displaced nothing: what is left is its own, however little was written.
-    let known = replaces == 0
-        || match read::unchecked(&path) {
-            Ok(content) => content.digest() == replaces || read_nonce(&content.bytes) == Some(nonce),
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-    if !known {
-        untold.push(nonce);
-        return Ok(untold);
-    }
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path, error)),
-        _ => Ok(untold),
-    }
-}
-
-/// Gives what the writer with this nonce displaced a name of its own. Where that cannot be, it keeps the one it has.
-fn keep(place: &Place, nonce: u64) -> Option<PathBuf> {
-    let (temporary, kept) = (place.temporary(nonce), place.displaced(nonce));
-    // If it was done by a writer that could not tell any more, this fails.
-    let _ = fs::rename(&temporary, &kept);
-    [kept, temporary].into_iter().find(|path| fs::symlink_metadata(path).is_ok())
-}
-
-/// The last of the files that are kept, and a command that shows them all.
-fn foreign(kept: &[PathBuf]) -> Option<Displaced> {
-    let version = match read::unchecked(kept.last()?) {
-        Ok(content) => content.stored().version().clone(),
-        Err(_) => Version::new("foreign"),
-    };
-    let command = kept.iter().fold("cat".to_owned(), |command, path| command + " " + &quoted(path));
-    Some(Displaced::Foreign { version, inspect: Some(command) })
 }

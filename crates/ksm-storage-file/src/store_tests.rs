@@ -1,45 +1,49 @@
-//! Events between the steps of a write: a process ends, or a program that asks for no lock writes.
+//! Events between the failpoints of a write: a process ends, or a program without the lock writes.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 use std::{
     env, fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, PermissionsExt, symlink},
+    },
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio, abort},
-    time::Duration,
+    process::{Command, Stdio, abort},
+    time::{Duration, Instant},
 };
 
-use ksm_storage_core::{Displaced, ErrorKind, Outcome, Payload, StoreOutcome, Version};
+use ksm_storage_core::{Displaced, ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Version};
+use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::{
-    Durability,
-    lock::{self, Lock},
-    place::Place,
+    Durability, FileBackend,
+    failpoint::{Failpoint, during, without_exchange},
+    leftover,
+    lock::Lock,
+    paths::FilePaths,
     read,
-    step::{Step, during},
     store::store,
 };
 
-mod killed;
-
-const STEPS: [Step; 9] = [
-    Step::Locked,
-    Step::Begun,
-    Step::Created,
-    Step::Written,
-    Step::Synced,
-    Step::Announced,
-    Step::Placed,
-    Step::Removed,
-    Step::FolderSynced,
+const FAILPOINTS: [Failpoint; 9] = [
+    Failpoint::Locked,
+    Failpoint::Created,
+    Failpoint::Written,
+    Failpoint::Synced,
+    Failpoint::Checked,
+    Failpoint::Placed,
+    Failpoint::Preserved,
+    Failpoint::Removed,
+    Failpoint::FolderSynced,
 ];
 
 fn version(path: &Path) -> Version {
-    read::current(&Place::of(path).unwrap()).unwrap().stored.version().clone()
+    read::current(&FilePaths::resolve(path).unwrap()).unwrap().stored.version().clone()
 }
 
 fn write_on(expected: &Version, path: &Path, payload: &str) -> StoreOutcome {
-    store(path, Durability::Synced, expected, &Payload::from(payload), || true).unwrap()
+    store(path, Durability::Synced, expected, &Payload::from(payload), &|| true).unwrap()
 }
 
 fn write(path: &Path, payload: &str) -> StoreOutcome {
@@ -47,120 +51,57 @@ fn write(path: &Path, payload: &str) -> StoreOutcome {
 }
 
 fn content(path: &Path) -> Option<String> {
-    let current = read::current(&Place::of(path).unwrap()).unwrap();
+    let current = read::current(&FilePaths::resolve(path).unwrap()).unwrap();
     let payload = current.stored.payload()?;
     Some(String::from_utf8(payload.as_bytes().to_vec()).unwrap())
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
-#[test]
-#[ignore = "run as a child process by the other tests"]
-fn child() {
-    let (path, last) = (PathBuf::from(env::var_os("CHILD_PATH").unwrap()), env::var("CHILD_STEP").unwrap());
-    let (foreign, other) = (env::var("CHILD_FOREIGN").ok(), path.clone());
-    let hook = move |step| {
-        if let (Step::Synced, Some(content)) = (step, &foreign) {
-            fs::write(&other, content).unwrap();
-        }
-        if format!("{step:?}") == last {
-            abort();
-        }
-    };
-    during(hook, || write(&path, "new"));
-}
-
-fn run_until(step: &str, path: &Path) -> ExitStatus {
-    run_beside(None, step, path)
-}
-
-/// Runs a writer until `step` that meets the write of another program between its check and its replacement.
-fn run_beside(foreign: Option<&str>, step: &str, path: &Path) -> ExitStatus {
-    Command::new(env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "store_tests::child"])
-        .env_clear()
-        .env("CHILD_PATH", path)
-        .env("CHILD_STEP", step)
-        .envs(foreign.map(|content| ("CHILD_FOREIGN", content)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap()
-}
-
-#[test]
-fn a_process_that_ends_at_any_step_leaves_the_old_content_or_the_new() {
-    for old in [Some("old"), None] {
-        for step in STEPS {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("ksm.json");
-            if let Some(old) = old {
-                write(&path, old);
-            }
-            let ended = run_until(&format!("{step:?}"), &path);
-            assert!(!ended.success() && ended.code().is_none(), "{step:?}: it did not end there: {ended}");
-            let placed = matches!(step, Step::Placed | Step::Removed | Step::FolderSynced);
-            assert_eq!(content(&path).as_deref(), if placed { Some("new") } else { old }, "{step:?}");
-
-            // Its lock is free, and what it left behind is gone with the next write.
-            assert!(matches!(write(&path, "next"), StoreOutcome::Committed { .. }), "{step:?}");
-            assert_eq!(content(&path).as_deref(), Some("next"), "{step:?}");
-            assert_eq!(names(folder.path()), ["ksm.json", "ksm.json.lock"], "{step:?}");
-        }
+fn committed(outcome: StoreOutcome) -> Displaced {
+    match outcome {
+        StoreOutcome::Committed { displaced, .. } => displaced,
+        conflict @ StoreOutcome::Conflict { .. } => panic!("{conflict:?}"),
     }
 }
 
-/// The output of the command of a report.
-fn told(outcome: StoreOutcome) -> Option<String> {
-    let StoreOutcome::Committed { displaced, .. } = outcome else { panic!("{outcome:?}") };
-    match displaced {
-        Displaced::Nothing => None,
-        Displaced::Foreign { inspect: Some(command), .. } => {
-            let shown = Command::new("/bin/sh").args(["-c", &command]).output().unwrap();
-            assert!(shown.status.success(), "{command}: {}", String::from_utf8_lossy(&shown.stderr));
-            Some(String::from_utf8(shown.stdout).unwrap())
-        }
-        other => panic!("{other:?}"),
+fn is_conflict(outcome: &StoreOutcome) -> bool {
+    matches!(outcome, StoreOutcome::Conflict { .. })
+}
+
+fn leftovers(path: &Path) -> Vec<PathBuf> {
+    let found = leftover::find(&FilePaths::resolve(path).unwrap(), &|| true).unwrap();
+    for leftover in &found {
+        let metadata = fs::symlink_metadata(leftover).unwrap();
+        assert!(!metadata.is_file() || metadata.mode() & 0o7777 == 0o600, "{leftover:?}");
     }
+    found
 }
 
-fn ended(status: ExitStatus) {
-    assert!(!status.success() && status.code().is_none(), "it did not end there: {status}");
+/// The output of a command of a report.
+fn shown(command: &str) -> String {
+    let output = Command::new("bash").args(["-c", command]).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
-#[test]
-fn a_process_that_is_not_stopped_writes() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ksm.json");
-    assert!(run_until("", &path).success());
-    assert_eq!(content(&path).as_deref(), Some("new"));
-}
-
-/// Writes `new` over `old` while a foreign program does `work` behind one step.
-fn write_while(step: Step, path: &Path, work: impl Fn() + 'static) -> StoreOutcome {
-    let hook = move |reached| {
-        if reached == step {
-            work();
-        }
-    };
-    let expected = version(path);
-    during(hook, || write_on(&expected, path, "new"))
-}
-
-fn one_file(content: &str) -> (tempfile::TempDir, PathBuf) {
+fn one_file(content: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("it's ksm.json");
     write(&path, content);
     (folder, path)
 }
 
+/// Writes `new` while `work` happens at one failpoint.
+fn write_while(failpoint: Failpoint, path: &Path, work: impl Fn() + 'static) -> StoreOutcome {
+    let expected = version(path);
+    let hook = move |reached| {
+        if reached == failpoint {
+            work();
+        }
+    };
+    during(hook, || write_on(&expected, path, "new"))
+}
+
+/// Replaces the file as another program does.
 fn replace(path: &Path, content: &str, mode: u32) {
     let other = path.with_extension("other");
     fs::write(&other, content).unwrap();
@@ -169,118 +110,311 @@ fn replace(path: &Path, content: &str, mode: u32) {
 }
 
 #[test]
-fn what_lands_before_the_check_is_a_conflict() {
+#[ignore = "run as a child process by the other tests"]
+fn child() {
+    let (path, last) = (PathBuf::from(env::var_os("CHILD_PATH").unwrap()), env::var("CHILD_LAST").unwrap());
+    let (foreign, other) = (env::var("CHILD_FOREIGN").ok(), path.clone());
+    let hook = move |failpoint| {
+        if let (Failpoint::Checked, Some(content)) = (failpoint, &foreign) {
+            replace(&other, content, 0o644);
+        }
+        if format!("{failpoint:?}") == last {
+            abort();
+        }
+    };
+    during(hook, || write(&path, "new"));
+}
+
+/// Kills a writer at `last`; what `foreign` says replaces the file between its check and its exchange.
+fn kill(path: &Path, last: Failpoint, foreign: Option<&str>) {
+    let status = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "store_tests::child"])
+        .env_clear()
+        .env("CHILD_PATH", path)
+        .env("CHILD_LAST", format!("{last:?}"))
+        .envs(foreign.map(|content| ("CHILD_FOREIGN", content)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(!status.success() && status.code().is_none(), "{last:?}: it was not killed: {status}");
+}
+
+#[test]
+fn killed_writer_leaves_old_or_new() {
+    for old in [Some("old"), None] {
+        for last in FAILPOINTS {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("ksm.json");
+            if let Some(old) = old {
+                write(&path, old);
+            }
+            kill(&path, last, None);
+            let is_placed = matches!(
+                last,
+                Failpoint::Placed | Failpoint::Preserved | Failpoint::Removed | Failpoint::FolderSynced
+            );
+            assert_eq!(content(&path).as_deref(), if is_placed { Some("new") } else { old }, "{last:?}");
+
+            // What it left is reported, and stays where the next write leaves it alone.
+            let found = leftovers(&path);
+            let expected = match last {
+                Failpoint::Created | Failpoint::Written | Failpoint::Synced | Failpoint::Checked => 1,
+                Failpoint::Placed | Failpoint::Preserved => usize::from(old.is_some()),
+                Failpoint::Locked | Failpoint::Removed | Failpoint::FolderSynced => 0,
+            };
+            assert_eq!(found.len(), expected, "{last:?}: {found:?}");
+            assert_eq!(committed(write(&path, "next")), Displaced::Nothing, "{last:?}");
+            assert_eq!(content(&path).as_deref(), Some("next"), "{last:?}");
+            assert_eq!(leftovers(&path), found, "{last:?}");
+        }
+    }
+}
+
+#[test]
+fn killed_writer_preserves_foreign_version() {
+    for last in [Failpoint::Placed, Failpoint::Preserved, Failpoint::Removed, Failpoint::FolderSynced] {
+        let (_folder, path) = one_file("old");
+        kill(&path, last, Some("foreign"));
+        assert_eq!(content(&path).as_deref(), Some("new"), "{last:?}");
+        let [found] = &leftovers(&path)[..] else { panic!("{last:?}") };
+        assert_eq!(fs::read_to_string(found).unwrap(), "foreign", "{last:?}");
+    }
+}
+
+#[test]
+fn foreign_write_before_check_conflicts() {
     let (_folder, path) = one_file("old");
     let foreign = path.clone();
-    let outcome = write_while(Step::Locked, &path, move || replace(&foreign, "foreign", 0o600));
+    let outcome = write_while(Failpoint::Locked, &path, move || replace(&foreign, "foreign", 0o600));
     let StoreOutcome::Conflict { current: Some(current), .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(current.payload(), Some(&"foreign".into()));
     assert_eq!(content(&path).as_deref(), Some("foreign"));
 }
 
 #[test]
-fn what_lands_between_check_and_replacement_is_kept_and_reported() {
+fn foreign_write_after_check_is_reported() {
     type Work = fn(&Path);
-    let works: [Work; 3] = [
+    let works: [Work; 4] = [
         |path| replace(path, "foreign", 0o600),
         // As an editor leaves it: refused by a load, but not lost.
         |path| replace(path, "foreign", 0o644),
         // In place, with as many bytes, whatever the clock's ticks are.
         |path| fs::write(path, "foreign").unwrap(),
+        |path| {
+            fs::write(path.with_extension("other"), "foreign").unwrap();
+            fs::remove_file(path).unwrap();
+            symlink(path.with_extension("other"), path).unwrap();
+        },
     ];
     for work in works {
-        let (folder, path) = one_file("old");
+        let (_folder, path) = one_file("old");
         let foreign = path.clone();
-        let outcome = write_while(Step::Synced, &path, move || work(&foreign));
-        let StoreOutcome::Committed {
-            version: stored,
-            displaced: Displaced::Foreign { version: displaced, inspect: Some(command) },
-        } = outcome
-        else {
-            panic!("{outcome:?}")
+        let outcome = write_while(Failpoint::Checked, &path, move || work(&foreign));
+        let stored = version(&path);
+        let Displaced::Foreign { version: displaced, inspect: Some(command) } = committed(outcome) else {
+            panic!("not reported")
         };
-        assert_eq!(version(&path), stored);
         assert_ne!(displaced, stored);
         assert_eq!(content(&path).as_deref(), Some("new"));
-        let shown = Command::new("/bin/sh").args(["-c", &command]).output().unwrap().stdout;
-        assert_eq!(shown, b"foreign", "{command}");
+        assert_eq!(shown(&command), "foreign", "{command}");
         write(&path, "next");
-        assert_eq!(names(folder.path()).len(), 3, "the displaced file is not kept");
+        assert_eq!(leftovers(&path).len(), 1, "{command}");
     }
 }
 
+/// `sed -i` without a copy leaves the nonce of the version that it edits.
 #[test]
-fn what_is_displaced_and_cannot_be_renamed_outlives_the_next_writer() {
-    let folder = tempfile::tempdir().unwrap();
-    // With the longest ending its name is too long.
-    let path = folder.path().join("n".repeat(231));
-    write(&path, "old");
-    let foreign = path.clone();
-    let outcome = write_while(Step::Synced, &path, move || fs::write(&foreign, "foreign").unwrap());
-    let StoreOutcome::Committed { displaced: Displaced::Foreign { inspect: Some(command), .. }, .. } =
-        outcome
-    else {
-        panic!("{outcome:?}")
-    };
-    write(&path, "next");
-    let shown = Command::new("/bin/sh").args(["-c", &command]).output().unwrap().stdout;
-    assert_eq!(shown, b"foreign", "{command}");
+fn edit_with_nonce_is_foreign() {
+    let (_folder, path) = one_file("old");
+    let edited = path.clone();
+    let outcome = write_while(Failpoint::Checked, &path, move || {
+        let text = fs::read_to_string(&edited).unwrap();
+        fs::write(&edited, text.replace("old", "odd")).unwrap();
+    });
+    assert!(matches!(committed(outcome), Displaced::Foreign { .. }));
+    let [found] = &leftovers(&path)[..] else { panic!("not preserved") };
+    assert!(fs::read_to_string(found).unwrap().starts_with("odd"));
 }
 
 #[test]
-fn a_file_removed_or_made_between_check_and_replacement_is_a_conflict() {
-    let (folder, path) = one_file("old");
+fn removal_and_creation_conflict() {
+    let (_folder, path) = one_file("old");
     let foreign = path.clone();
-    let outcome = write_while(Step::Synced, &path, move || fs::remove_file(&foreign).unwrap());
-    assert_eq!(outcome, StoreOutcome::conflict(None));
+    let outcome = write_while(Failpoint::Checked, &path, move || fs::remove_file(&foreign).unwrap());
+    assert!(is_conflict(&outcome), "{outcome:?}");
     assert_eq!(content(&path), None);
 
     let foreign = path.clone();
-    let outcome = write_while(Step::Synced, &path, move || replace(&foreign, "foreign", 0o600));
-    assert_eq!(outcome, StoreOutcome::conflict(None));
+    let outcome = write_while(Failpoint::Checked, &path, move || replace(&foreign, "foreign", 0o600));
+    assert!(is_conflict(&outcome), "{outcome:?}");
     assert_eq!(content(&path).as_deref(), Some("foreign"));
-    assert_eq!(names(folder.path()), ["it's ksm.json", "it's ksm.json.lock"]);
+    assert_eq!(leftovers(&path), [""; 0].map(PathBuf::from));
 }
 
 #[test]
-fn a_link_turned_while_the_lock_is_waited_for_is_a_conflict() {
+fn changed_link_conflicts() {
     let (folder, path) = one_file("old");
     let (link, other) = (folder.path().join("link"), folder.path().join("other"));
     symlink(&path, &link).unwrap();
     write(&other, "other");
-    let (turned, to) = (link.clone(), other.clone());
-    let outcome = write_while(Step::Locked, &link, move || {
-        fs::remove_file(&turned).unwrap();
-        symlink(&to, &turned).unwrap();
+    let (changed, to) = (link.clone(), other.clone());
+    let outcome = write_while(Failpoint::Locked, &link, move || {
+        fs::remove_file(&changed).unwrap();
+        symlink(&to, &changed).unwrap();
     });
     assert_eq!(outcome, StoreOutcome::conflict(None));
     assert_eq!((content(&path).as_deref(), content(&other).as_deref()), (Some("old"), Some("other")));
 }
 
+/// Somebody deletes the lock file at any moment, and another writer locks the new one.
 #[test]
-fn each_absence_of_the_file_has_a_version_of_its_own() {
-    let (_folder, path) = one_file("old");
-    fs::remove_file(&path).unwrap();
-    let absent = version(&path);
-    assert!(matches!(write_on(&absent, &path, "made"), StoreOutcome::Committed { .. }));
-    fs::remove_file(&path).unwrap();
-    assert_ne!(version(&path), absent);
-    assert!(matches!(write_on(&absent, &path, "made again"), StoreOutcome::Conflict { .. }));
+fn deleted_lock_loses_no_write() {
+    for failpoint in [Failpoint::Locked, Failpoint::Created, Failpoint::Synced, Failpoint::Checked] {
+        for lock_returns in [false, true] {
+            let (_folder, path) = one_file("old");
+            let other = path.clone();
+            let outcome = write_while(failpoint, &path, move || {
+                let lock = FilePaths::resolve(&other).unwrap().lock();
+                fs::rename(&lock, lock.with_extension("gone")).unwrap();
+                assert_eq!(committed(write(&other, "other")), Displaced::Nothing);
+                if lock_returns {
+                    fs::rename(lock.with_extension("gone"), &lock).unwrap();
+                }
+            });
+            assert!(is_conflict(&outcome), "{failpoint:?}: {outcome:?}");
+            assert_eq!(content(&path).as_deref(), Some("other"), "{failpoint:?}");
+            assert_eq!(leftovers(&path), [""; 0].map(PathBuf::from), "{failpoint:?}");
+        }
+    }
+}
 
-    // Also behind a writer that had something to tell.
-    let [one, other] = [(), ()].map(|()| {
-        write(&path, "old");
-        let foreign = path.clone();
-        let outcome = write_while(Step::Synced, &path, move || fs::write(&foreign, "foreign").unwrap());
-        assert_eq!(told(outcome).as_deref(), Some("foreign"));
-        fs::remove_file(&path).unwrap();
-        version(&path)
-    });
-    assert_ne!(one, other);
+/// Two writers come in at once, neither with the lock that this one holds: one of the three is displaced.
+#[test]
+fn third_writer_is_not_undone() {
+    let (_folder, path) = one_file("old");
+    let (expected, other) = (version(&path), path.clone());
+    let hook = move |failpoint| {
+        let payload = match failpoint {
+            Failpoint::Checked => "other",
+            Failpoint::Placed => "third",
+            _ => return,
+        };
+        fs::remove_file(FilePaths::resolve(&other).unwrap().lock()).unwrap();
+        assert_eq!(committed(write(&other, payload)), Displaced::Nothing);
+    };
+    let outcome = during(hook, || write_on(&expected, &path, "new"));
+    let Displaced::Cooperative { inspect: Some(command), .. } = committed(outcome) else {
+        panic!("not reported")
+    };
+    assert!(shown(&command).starts_with("other\n"), "{command}");
+    assert_eq!(content(&path).as_deref(), Some("third"));
+    assert_eq!(leftovers(&path).len(), 1);
 }
 
 #[test]
-fn a_file_put_back_or_edited_with_its_frame_has_a_new_version() {
+fn lock_deleted_during_wait_is_replaced() {
+    let (_folder, path) = one_file("old");
+    let paths = FilePaths::resolve(&path).unwrap();
+    let held = Lock::acquire(&paths, &|| true).unwrap();
+    fs::remove_file(paths.lock()).unwrap();
+    assert!(!held.is_current());
+    let start = Instant::now();
+    let other = Lock::acquire(&paths, &|| true).unwrap();
+    assert!(other.is_current() && start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn held_lock_ends_in_timeout() {
+    let (_folder, path) = one_file("old");
+    let paths = FilePaths::resolve(&path).unwrap();
+    let held = Lock::acquire(&paths, &|| true).unwrap();
+    let error = Lock::acquire_within(Duration::from_millis(20), &paths, &|| true).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
+    assert!(error.to_string().contains("fuser -v '") && error.to_string().contains(".lock"), "{error}");
+    // Nobody awaits it.
+    let start = Instant::now();
+    Lock::acquire(&paths, &|| false).unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // As a process has it that was forked meanwhile.
+    let inherited = held.duplicate();
+    drop(held);
+    Lock::acquire_within(Duration::from_millis(20), &paths, &|| true).unwrap();
+    drop(inherited);
+}
+
+/// The blocking thread ends with the call, and with it a runtime that is dropped.
+#[test]
+fn hanging_lock_holder_blocks_nobody() {
+    let (_folder, path) = one_file("old");
+    let held = Lock::acquire(&FilePaths::resolve(&path).unwrap(), &|| true).unwrap();
+    let start = Instant::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let backend = FileBackend::new(&path);
+        let expected = backend.load().await.unwrap().version().clone();
+        let payload = Payload::from("new");
+        timeout(Duration::from_millis(50), backend.store(&expected, &payload)).await.unwrap_err();
+    });
+    drop(runtime);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    drop(held);
+    assert_eq!(content(&path).as_deref(), Some("old"));
+}
+
+#[test]
+fn writer_at_work_leaves_no_leftover() {
+    let (_folder, path) = one_file("old");
+    let other = path.clone();
+    let outcome = write_while(Failpoint::Synced, &path, move || {
+        let found = FilePaths::resolve(&other).unwrap().leftovers().unwrap();
+        assert!(found[0].to_str().unwrap().contains("it's ksm.json.temporary-"), "{found:?}");
+        let (sender, found) = std::sync::mpsc::channel();
+        let path = other.clone();
+        std::thread::spawn(move || sender.send(leftovers(&path)).unwrap());
+        // It waits for the lock. A writer that hangs longer is reported.
+        assert!(found.recv_timeout(Duration::from_millis(100)).is_err());
+        assert_eq!(found.recv().unwrap().len(), 1);
+    });
+    assert_eq!(committed(outcome), Displaced::Nothing);
+    assert_eq!(leftovers(&path), [""; 0].map(PathBuf::from));
+}
+
+#[test]
+fn without_exchange_writes_are_unverified() {
+    without_exchange(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ksm.json");
+        assert_eq!(committed(write(&path, "old")), Displaced::Nothing);
+        assert_eq!(committed(write(&path, "new")), Displaced::Unverified);
+        assert_eq!(content(&path).as_deref(), Some("new"));
+        let expected = version(&path);
+        assert_eq!(committed(write_on(&expected, &path, "next")), Displaced::Unverified);
+        // Creation is exclusive all the same.
+        fs::remove_file(&path).unwrap();
+        let foreign = path.clone();
+        let outcome = write_while(Failpoint::Checked, &path, move || fs::write(&foreign, "foreign").unwrap());
+        assert!(is_conflict(&outcome), "{outcome:?}");
+        assert_eq!(leftovers(&path), [""; 0].map(PathBuf::from));
+    });
+}
+
+#[test]
+fn each_absence_has_its_version() {
+    let (_folder, path) = one_file("old");
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        fs::remove_file(&path).unwrap();
+        let absent = version(&path);
+        assert!(!seen.contains(&absent));
+        assert!(seen.iter().all(|old| is_conflict(&write_on(old, &path, "made again"))));
+        committed(write_on(&absent, &path, "made"));
+        seen.push(absent);
+    }
+}
+
+#[test]
+fn restored_and_edited_files_have_versions() {
     let (_folder, path) = one_file("old");
     let (first, bytes) = (version(&path), fs::read(&path).unwrap());
     write(&path, "new");
@@ -294,31 +428,7 @@ fn a_file_put_back_or_edited_with_its_frame_has_a_new_version() {
 }
 
 #[test]
-fn a_lock_that_is_not_given_back_ends_in_an_error() {
-    let (_folder, path) = one_file("old");
-    let place = Place::of(&path).unwrap();
-    let held = Lock::acquire(&place).unwrap();
-    let error = Lock::acquire_within(Duration::from_millis(20), &place).err().unwrap();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
-    assert!(error.to_string().contains(".lock"), "{error}");
-    drop(held);
-    Lock::acquire_within(Duration::from_millis(20), &place).unwrap();
-}
-
-#[test]
-fn a_lock_file_that_cannot_be_read_is_an_error() {
-    let (_folder, path) = one_file("old");
-    let place = Place::of(&path).unwrap();
-    assert!(lock::last_writer(&place).unwrap().is_some());
-    fs::remove_file(place.lock()).unwrap();
-    assert_eq!(lock::last_writer(&place).unwrap(), None);
-    fs::create_dir(place.lock()).unwrap();
-    let error = lock::last_writer(&place).unwrap_err();
-    assert!(error.to_string().contains(".lock"), "{error}");
-}
-
-#[test]
-fn the_largest_payload_can_be_read_back_and_a_larger_file_is_refused() {
+fn largest_payload_is_read_back() {
     let (_folder, path) = one_file("old");
     let largest = "x".repeat(read::MAX_PAYLOAD);
     assert!(matches!(write(&path, &largest), StoreOutcome::Committed { .. }));
@@ -326,6 +436,31 @@ fn the_largest_payload_can_be_read_back_and_a_larger_file_is_refused() {
     let mut bytes = fs::read(&path).unwrap();
     bytes.push(b' ');
     fs::write(&path, bytes).unwrap();
-    let error = read::current(&Place::of(&path).unwrap()).err().unwrap();
+    let error = read::current(&FilePaths::resolve(&path).unwrap()).err().unwrap();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotApplied));
+}
+
+/// Paths with which a command of a report must work all the same.
+#[test]
+fn reports_quote_hostile_paths() {
+    for name in ["-n", "a b", "a\nb", "$(touch PWNED)", "'\"\\", "ü", "*"] {
+        report_works(name.as_bytes());
+    }
+    report_works(b"\xff\n'$x\\");
+}
+
+fn report_works(name: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(std::ffi::OsStr::from_bytes(name));
+    write(&path, "old");
+    let foreign = path.clone();
+    let outcome = write_while(Failpoint::Checked, &path, move || fs::write(&foreign, "foreign").unwrap());
+    let Displaced::Foreign { inspect: Some(command), .. } = committed(outcome) else { panic!("{name:?}") };
+    assert!(!command.contains(char::is_control), "{command:?}");
+    assert_eq!(shown(&command), "foreign", "{command}");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let error = read::current(&FilePaths::resolve(&path).unwrap()).err().unwrap().to_string();
+    assert!(!error.contains(char::is_control), "{error:?}");
+    shown(error.split("; ").last().unwrap());
+    assert_eq!(content(&path).as_deref(), Some("new"));
 }

@@ -1,16 +1,15 @@
-//! The backend's treatment of the file system: permissions, links, and what is no file.
+//! The backend's treatment of the file system: permissions and links.
 #![allow(missing_docs, clippy::unwrap_used)]
 #![cfg(unix)]
 
 use std::{
     fs,
     future::Future,
-    os::unix::{
-        fs::{MetadataExt, PermissionsExt, chown, symlink},
-        net::UnixListener,
-    },
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     pin::pin,
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -18,7 +17,6 @@ use ksm_storage_core::{
     ConfigKey, ConfigStorage, Error, ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Version,
 };
 use ksm_storage_file::FileBackend;
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 fn folder() -> (TempDir, PathBuf) {
@@ -45,7 +43,7 @@ async fn set(path: &Path, value: &str) -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn what_is_created_is_its_owners_alone() {
+async fn created_files_are_private() {
     let (folder, path) = folder();
     let storage = ConfigStorage::open_or_create(FileBackend::new(&path)).await.unwrap();
     storage.set(ConfigKey::Url, "u").await.unwrap();
@@ -57,7 +55,7 @@ async fn what_is_created_is_its_owners_alone() {
 }
 
 #[tokio::test]
-async fn a_file_open_to_others_is_refused_with_the_command_that_helps() {
+async fn shared_file_is_refused() {
     let (_folder, path) = folder();
     for bits in [0o640, 0o620, 0o610, 0o604, 0o602, 0o601, 0o666] {
         put(&path, r#"{"url":"s3cret"}"#, bits);
@@ -76,7 +74,7 @@ async fn a_file_open_to_others_is_refused_with_the_command_that_helps() {
 }
 
 #[tokio::test]
-async fn what_an_editor_writes_in_place_is_seen_and_not_lost() {
+async fn edit_in_place_is_not_lost() {
     let (_folder, path) = folder();
     put(&path, r#"{"url":"1"}"#, 0o600);
     let backend = FileBackend::new(&path);
@@ -90,7 +88,7 @@ async fn what_an_editor_writes_in_place_is_seen_and_not_lost() {
 }
 
 #[tokio::test]
-async fn a_write_protected_file_is_read_and_not_written() {
+async fn write_protected_file_is_not_written() {
     let (_folder, path) = folder();
     put(&path, "{}", 0o400);
     let error = set(&path, "u").await.unwrap_err();
@@ -99,22 +97,7 @@ async fn a_write_protected_file_is_read_and_not_written() {
 }
 
 #[tokio::test]
-async fn what_is_no_regular_file_is_refused_at_once() {
-    let (folder, path) = folder();
-    fs::create_dir(&path).unwrap();
-    assert_eq!(refused(&path).await.kind(), ErrorKind::InvalidArgument);
-    let pipe = folder.path().join("pipe");
-    mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
-    assert_eq!(refused(&pipe).await.kind(), ErrorKind::InvalidArgument);
-    let socket = folder.path().join("socket");
-    let _listener = UnixListener::bind(&socket).unwrap();
-    assert_eq!(refused(&socket).await.kind(), ErrorKind::Unavailable);
-    assert_eq!(refused(Path::new("/")).await.kind(), ErrorKind::InvalidArgument);
-    assert_eq!(refused(Path::new("")).await.kind(), ErrorKind::InvalidArgument);
-}
-
-#[tokio::test]
-async fn a_file_too_large_to_be_a_configuration_is_not_read() {
+async fn too_large_file_is_not_read() {
     let (_folder, path) = folder();
     let largest = format!("{{}}{}", " ".repeat(65_536 - 2));
     put(&path, &largest, 0o600);
@@ -148,35 +131,54 @@ async fn links_are_followed_and_stay() {
     assert!(matches!(other.store(&expected, &"{}".into()).await, Ok(StoreOutcome::Conflict { .. })));
 }
 
-#[tokio::test]
-async fn a_link_that_leads_nowhere_and_a_missing_folder_are_errors_that_create_nothing() {
+/// Each opening tells of what writes left behind, and nothing deletes it.
+#[test]
+fn opening_reports_leftovers() {
     let (folder, path) = folder();
-    symlink("nowhere", &path).unwrap();
-    let error = ConfigStorage::open_or_create(FileBackend::new(&path)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    let missing = folder.path().join("missing/ksm.json");
-    let error = ConfigStorage::open_or_create(FileBackend::new(&missing)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(error.to_string().contains("mkdir"), "{error}");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    put(&path, "{}", 0o600);
+    let names = ["ksm.json.displaced-0123456789abcdef", "ksm.json.temporary-0000000000000001"];
+    let others =
+        ["ksm.json.temporary-1", "ksm.json.displaced-0123456789abcdeg", "x.temporary-0000000000000001"];
+    names.iter().chain(&others).for_each(|name| put(&folder.path().join(name), "s3cret", 0o644));
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let found = tracing::subscriber::with_default(subscriber, || {
+        runtime.block_on(async {
+            for _ in 0..2 {
+                let storage = ConfigStorage::open(FileBackend::new(&path)).await.unwrap();
+                storage.refresh().await.unwrap();
+                storage.set(ConfigKey::Url, fastrand::u64(..).to_string()).await.unwrap();
+            }
+            FileBackend::new(&path).leftovers().await.unwrap()
+        })
+    });
+    let expected = names.map(|name| folder.path().join(name));
+    assert_eq!(found, expected);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for path in &expected {
+        assert_eq!(log.matches(&path.display().to_string()).count(), 2, "{log}");
+        assert_eq!((fs::read_to_string(path).unwrap().as_str(), mode(path)), ("s3cret", 0o600));
+    }
+    assert!(log.matches(" WARN ").count() == 4 && !log.contains("s3cret"), "{log}");
 }
 
-#[tokio::test]
-async fn the_owner_of_the_file_stays() {
-    const OWNER: u32 = 4_711;
-    let (_folder, path) = folder();
-    put(&path, "{}", 0o600);
-    if chown(&path, Some(OWNER), Some(OWNER)).is_err() {
-        // Only root can give a file away; nobody else can read one that belongs to another.
-        return;
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
     }
-    set(&path, "u").await.unwrap();
-    let metadata = fs::metadata(&path).unwrap();
-    assert_eq!((metadata.uid(), metadata.gid()), (OWNER, OWNER));
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]
-fn without_a_runtime_it_is_an_error() {
+fn call_without_runtime_is_an_error() {
     let (_folder, path) = folder();
     let backend = FileBackend::new(&path);
     let load = pin!(backend.load());
@@ -187,7 +189,7 @@ fn without_a_runtime_it_is_an_error() {
 }
 
 #[test]
-fn a_relative_path_is_made_absolute_when_the_backend_is_built() {
+fn relative_path_is_made_absolute() {
     let location = FileBackend::new("ksm.json").location();
     assert!(Path::new(location.address()).is_absolute(), "{location}");
     assert!(location.address().ends_with("ksm.json"), "{location}");
@@ -196,7 +198,7 @@ fn a_relative_path_is_made_absolute_when_the_backend_is_built() {
 /// A load and a store wait in one place each, for the thread that works: dropped before it, nothing has happened;
 /// dropped there, the work goes on, and another store finds either all of it or nothing.
 #[tokio::test]
-async fn a_dropped_call_takes_effect_once_or_never() {
+async fn dropped_call_takes_effect_at_most_once() {
     let (_folder, path) = folder();
     let backend = FileBackend::new(&path);
     ConfigStorage::open_or_create(backend.clone()).await.unwrap();

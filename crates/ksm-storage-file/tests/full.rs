@@ -8,7 +8,7 @@
 use std::{env, process::Command, sync::Arc};
 
 use async_trait::async_trait;
-use ksm_storage_core::{Outcome, Payload, StorageBackend};
+use ksm_storage_core::{ErrorKind, Outcome, Payload, StorageBackend};
 use ksm_storage_file::{Durability, testing::FileFixture};
 use ksm_storage_testkit::{Condition, Fixture, NotOffered, Store, SystemUnderTest, Verdict, cases};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -74,8 +74,8 @@ async fn refuses_writes() {
     store.impose(Condition::Full).await.unwrap();
     let error = backend.store(&expected, &r#"{"a":1}"#.into()).await.unwrap_err();
     store.restore().await;
-    assert_eq!(error.outcome(), Outcome::NotApplied);
-    assert!(error.to_string().contains(".tmp: "), "{error}");
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::QuotaExceeded, Outcome::NotApplied));
+    assert!(error.to_string().contains(".temporary-") && !error.is_retryable(), "{error}");
 }
 
 #[test]

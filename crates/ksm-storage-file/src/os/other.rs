@@ -1,3 +1,5 @@
+#![expect(clippy::unnecessary_wraps, reason = "what cannot fail here can fail elsewhere")]
+
 use std::{
     fs::{self, File, Metadata, OpenOptions},
     io,
@@ -5,19 +7,34 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use super::Placed;
+use ksm_storage_core::ErrorKind;
+
+use super::{Placed, create_by_link};
 
 pub(crate) fn without_waiting(_: &mut OpenOptions) {}
 
 pub(crate) fn private(_: &mut OpenOptions) {}
 
-/// As if nobody else could get at it.
+pub(crate) fn make_private(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// As if nobody else had access.
 pub(crate) fn mode(_: &Metadata) -> u32 {
     0o600
 }
 
+pub(crate) fn foreign_owner(_: &Metadata) -> Option<u32> {
+    None
+}
+
 pub(crate) fn links(_: &Metadata) -> u64 {
     1
+}
+
+/// A file that is open cannot be replaced.
+pub(crate) fn same_file(_: &Metadata, _: &Metadata) -> bool {
+    true
 }
 
 pub(crate) fn identity(metadata: &Metadata) -> [u128; 3] {
@@ -27,20 +44,22 @@ pub(crate) fn identity(metadata: &Metadata) -> [u128; 3] {
     [metadata.len().into(), since(metadata.modified()), since(metadata.created())]
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
-pub(crate) fn keep_owner(_: &Metadata, _: &File) -> io::Result<()> {
-    Ok(())
+pub(crate) fn classify(_: &io::Error) -> Option<(ErrorKind, &'static str)> {
+    None
 }
 
-pub(crate) fn replace(new: &Path, path: &Path) -> io::Result<Placed> {
+pub(crate) fn exchange(new: &Path, path: &Path) -> io::Result<Placed> {
     fs::rename(new, path).map(|()| Placed::Replaced)
 }
 
 pub(crate) fn create(new: &Path, path: &Path) -> io::Result<Placed> {
-    replace(new, path)
+    create_by_link(new, path)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
-pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
+pub(crate) fn open_folder(_: &Path) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+pub(crate) fn sync_folder(_: &File) -> io::Result<()> {
     Ok(())
 }

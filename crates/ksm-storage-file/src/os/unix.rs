@@ -1,13 +1,16 @@
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions, Permissions},
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
-use rustix::fs::OFlags;
+use ksm_storage_core::ErrorKind;
+use rustix::{fs::OFlags, io::Errno, process::geteuid};
 
-use super::Placed;
+use super::{Placed, create_by_link};
+
+const PRIVATE: u32 = 0o600;
 
 /// Follow no link, and wait for nobody at the other end of a pipe.
 pub(crate) fn without_waiting(options: &mut OpenOptions) {
@@ -15,18 +18,36 @@ pub(crate) fn without_waiting(options: &mut OpenOptions) {
     options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
 }
 
-/// Created files are their owner's alone.
+/// Created files are accessible to their owner alone.
 pub(crate) fn private(options: &mut OpenOptions) {
-    options.mode(0o600);
+    options.mode(PRIVATE);
+}
+
+/// Sets the mode that [`private`] asks for, whatever the umask was.
+pub(crate) fn make_private(file: &File) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || mode(&metadata) == PRIVATE {
+        return Ok(());
+    }
+    file.set_permissions(Permissions::from_mode(PRIVATE))
 }
 
 pub(crate) fn mode(metadata: &Metadata) -> u32 {
     metadata.mode() & 0o7777
 }
 
+/// The owner, if it is not the user of this process.
+pub(crate) fn foreign_owner(metadata: &Metadata) -> Option<u32> {
+    Some(metadata.uid()).filter(|uid| *uid != geteuid().as_raw())
+}
+
 /// The number of names of a file.
 pub(crate) fn links(metadata: &Metadata) -> u64 {
     metadata.nlink()
+}
+
+pub(crate) fn same_file(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// The identity of a file, which also changes when it is written, linked or renamed.
@@ -35,53 +56,61 @@ pub(crate) fn identity(metadata: &Metadata) -> [i64; 7] {
     [dev, ino, len, metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()]
 }
 
-/// Gives the new file to the owner of the old one.
-pub(crate) fn keep_owner(old: &Metadata, new: &File) -> io::Result<()> {
-    if old.uid() == new.metadata()?.uid() {
-        return Ok(());
+/// Kind and remedy of an error that [`io::ErrorKind`] has no name for.
+pub(crate) fn classify(error: &io::Error) -> Option<(ErrorKind, &'static str)> {
+    match Errno::from_io_error(error)? {
+        Errno::LOOP => Some((ErrorKind::InvalidArgument, "remove the symbolic link")),
+        Errno::NXIO => Some((ErrorKind::InvalidArgument, "set the path of a regular file")),
+        Errno::MFILE | Errno::NFILE => {
+            Some((ErrorKind::Unavailable, "raise the limit of open files (ulimit -n)"))
+        }
+        Errno::NOLCK => Some((ErrorKind::Unsupported, "move the file to a file system with locks")),
+        _ => None,
     }
-    fchown(new, Some(old.uid()), Some(old.gid()))
 }
 
-/// Puts `new` where a file is, which must be there.
-pub(crate) fn replace(new: &Path, path: &Path) -> io::Result<Placed> {
-    in_one_step(new, path, Step::Exchange)
+/// Puts `new` where a file is, which must be there, and that one where `new` was. Where the file system cannot do that,
+/// replaces it.
+pub(crate) fn exchange(new: &Path, path: &Path) -> io::Result<Placed> {
+    rename_with(new, path, Placed::Exchanged)
+        .unwrap_or_else(|| fs::rename(new, path).map(|()| Placed::Replaced))
 }
 
 /// Puts `new` where no file is; that one is there is an error.
 pub(crate) fn create(new: &Path, path: &Path) -> io::Result<Placed> {
-    in_one_step(new, path, Step::KeepWhatIsThere)
+    rename_with(new, path, Placed::New).unwrap_or_else(|| create_by_link(new, path))
 }
 
-#[derive(Clone, Copy)]
-enum Step {
-    Exchange,
-    KeepWhatIsThere,
-}
-
+/// Returns `None` where the file system or the system does not have it.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-fn in_one_step(new: &Path, path: &Path, step: Step) -> io::Result<Placed> {
-    use rustix::{
-        fs::{CWD, RenameFlags, renameat_with},
-        io::Errno,
-    };
-    let (flags, placed) = match step {
-        Step::Exchange => (RenameFlags::EXCHANGE, Placed::Exchanged),
-        Step::KeepWhatIsThere => (RenameFlags::NOREPLACE, Placed::New),
-    };
+fn rename_with(new: &Path, path: &Path, placed: Placed) -> Option<io::Result<Placed>> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+    #[cfg(test)]
+    if crate::failpoint::lacks_exchange() {
+        return None;
+    }
+    let flags = if placed == Placed::Exchanged { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
     match renameat_with(CWD, new, CWD, path, flags) {
-        Ok(()) => Ok(placed),
-        // The file system does not have it.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(new, path).map(|()| Placed::Replaced),
-        Err(error) => Err(error.into()),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => None,
+        result => Some(result.map(|()| placed).map_err(io::Error::from)),
     }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn in_one_step(new: &Path, path: &Path, _: Step) -> io::Result<Placed> {
-    fs::rename(new, path).map(|()| Placed::Replaced)
+fn rename_with(_: &Path, _: &Path, _: Placed) -> Option<io::Result<Placed>> {
+    None
 }
 
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+/// The folder, to be synced later.
+pub(crate) fn open_folder(folder: &Path) -> io::Result<Option<File>> {
+    File::open(folder).map(Some)
+}
+
+/// Syncs a folder, unless its file system has no such thing.
+pub(crate) fn sync_folder(folder: &File) -> io::Result<()> {
+    match folder.sync_all() {
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::NOTSUP)) => Ok(()),
+        result => result,
+    }
 }
