@@ -34,7 +34,7 @@ pub enum ErrorKind {
     Credentials,
     /// The write was made, but a version was displaced that it was not based on: one of a foreign writer, or one of this
     /// project that a foreign write or a rollback had cut off. [`Error::displaced`] names it; look at it, and apply again
-    /// by hand what must not be lost. On a file, the write of a writer that was killed may have displaced it.
+    /// by hand what must not be lost.
     Displaced,
     /// The call can never work as it stands: a malformed name, contradicting options, a write from inside a
     /// change. Correct the program or its settings.
@@ -44,7 +44,7 @@ pub enum ErrorKind {
     InvalidConfig,
     /// The store, or a value in it, does not exist. Create it, or correct its name.
     NotFound,
-    /// The store accepts no further write for hours or days. Write less often.
+    /// The store accepts no further write for hours or days, or until somebody makes room. Write less often, or make room.
     QuotaExceeded,
     /// The storage was opened read-only, or its backend never writes.
     ReadOnly,

@@ -274,8 +274,7 @@ pub enum Displaced {
         /// A command that shows its content to an operator, where there is one.
         inspect: Option<String>,
     },
-    /// One of a foreign writer: stored between the load and the store, or displaced by a writer that was killed before it
-    /// could tell.
+    /// One of a foreign writer, stored between the load and the store.
     Foreign {
         /// The version that is no longer current.
         version: Version,

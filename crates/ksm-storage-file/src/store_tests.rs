@@ -71,7 +71,7 @@ fn leftovers(path: &Path) -> Vec<PathBuf> {
     let found = leftover::find(&FilePaths::resolve(path).unwrap(), &|| true).unwrap();
     for leftover in &found {
         let metadata = fs::symlink_metadata(leftover).unwrap();
-        assert!(!metadata.is_file() || metadata.mode() & 0o7777 == 0o600, "{leftover:?}");
+        assert!(!metadata.is_file() || metadata.mode() & 0o7777 == 0o600, "{}", leftover.display());
     }
     found
 }
