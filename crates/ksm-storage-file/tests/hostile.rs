@@ -113,8 +113,8 @@ async fn no_configuration_is_refused() {
         b"\xef\xbb\xbf\xff",
         b"{\"url\":\"s3cret\"",
         b"\0\0\0\0",
-        &[b'['; 60_000],
-        &[b' '; 70_000],
+        &b"[".repeat(60_000),
+        &b" ".repeat(70_000),
     ] {
         put(&path, content);
         refused(&path, ErrorKind::InvalidConfig, "").await;
@@ -215,12 +215,12 @@ fn child(script: &str, test: &str, variable: &str, path: &Path) -> bool {
         .env(variable, path)
         .output()
         .unwrap();
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     if output.status.code() == Some(77) {
-        eprintln!("not checked: {text:?}");
+        eprintln!("not checked: {printed:?}");
         return false;
     }
-    assert!(output.status.success(), "{script}: {text:?}");
+    assert!(output.status.success(), "{script}: {printed:?}");
     true
 }
 
