@@ -48,14 +48,12 @@ pub(crate) fn foreign_owner(path: &Path, uid: u32) -> Error {
 
 /// `path` on one line, and as one word of a shell command.
 pub(crate) fn quoted(path: &Path) -> String {
-    let Some(text) = path.to_str() else {
-        let bytes = path.as_os_str().as_encoded_bytes().iter();
-        let escape = |byte: &u8| match byte {
-            b'/' | b'.' | b'-' | b'_' => char::from(*byte).to_string(),
-            byte if byte.is_ascii_alphanumeric() => char::from(*byte).to_string(),
-            byte => format!("\\{byte:03o}"),
-        };
-        return format!("$'{}'", bytes.map(escape).collect::<String>());
+    if let Some(text) = path.to_str() {
+        return shell_word(text);
+    }
+    let escape = |byte: &u8| match byte {
+        b'/' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(*byte).to_string(),
+        byte => format!("\\{byte:03o}"),
     };
-    shell_word(text)
+    format!("$'{}'", path.as_os_str().as_encoded_bytes().iter().map(escape).collect::<String>())
 }

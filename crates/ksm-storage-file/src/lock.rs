@@ -1,9 +1,8 @@
-//! The file that writers lock. It is never deleted, and holds the nonce of the last writer that created the configuration:
-//! by it one absence of the configuration differs from another.
+//! The file that writers lock. It is never deleted or read. Each creation of the configuration extends it by a byte, so that
+//! one absence of the configuration differs from another.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -20,8 +19,6 @@ use crate::{
 /// The time that a writer waits. Others hold the lock for as long as two syncs take.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
-/// Sixteen digits and a newline.
-const NONCE_LINE: usize = 17;
 
 /// The lock, held until this is dropped or the process ends.
 #[derive(Debug)]
@@ -47,8 +44,8 @@ impl Lock {
         loop {
             let mut options = OpenOptions::new();
             os::private(options.read(true).write(true).create(true).truncate(false));
-            let file =
-                open(&path, &mut options).map_err(|error| failed("open the lock file", &path, error))?;
+            os::without_waiting(&mut options);
+            let file = options.open(&path).map_err(|error| failed("open the lock file", &path, error))?;
             check(&file, &path)?;
             match file.try_lock() {
                 Ok(()) => {
@@ -86,12 +83,12 @@ impl Lock {
         self.file.try_clone().unwrap()
     }
 
-    /// Records the writer that is about to create the configuration.
-    pub(crate) fn record_creation(&mut self, nonce: u64) -> Result<()> {
+    /// Makes the absence of the configuration that comes next differ from this one, which is about to end.
+    pub(crate) fn record_creation(&self) -> Result<()> {
         self.file
-            .rewind()
-            .and_then(|()| self.file.write_all(format!("{nonce:016x}\n").as_bytes()))
-            .map_err(|error| failed("write", &self.path, error))
+            .metadata()
+            .and_then(|metadata| self.file.set_len(metadata.len() + 1))
+            .map_err(|error| failed("extend", &self.path, error))
     }
 }
 
@@ -102,37 +99,7 @@ impl Drop for Lock {
     }
 }
 
-/// The nonce of the last writer that created the configuration, for somebody who need not hold the lock.
-pub(crate) fn last_creation(paths: &FilePaths) -> Result<Option<u64>> {
-    let path = paths.lock();
-    let mut file = match open(&path, OpenOptions::new().read(true)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed("open the lock file", &path, error)),
-    };
-    check(&file, &path)?;
-    let mut line = Vec::with_capacity(NONCE_LINE + 1);
-    (&mut file)
-        .take(NONCE_LINE as u64 + 1)
-        .read_to_end(&mut line)
-        .map_err(|error| failed("read", &path, error))?;
-    if line.is_empty() {
-        return Ok(None);
-    }
-    let digits = str::from_utf8(&line).ok().and_then(|line| line.strip_suffix('\n'));
-    let nonce = digits.filter(|_| line.len() == NONCE_LINE);
-    match nonce.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
-        Some(nonce) => Ok(Some(nonce)),
-        None => Err(unusable(&path, "has the content of another program")),
-    }
-}
-
-fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    os::without_waiting(options);
-    options.open(path)
-}
-
-/// Refuses what is not this user's own lock file, for it may be written.
+/// Refuses what is not this user's own lock file, for it is extended.
 fn check(file: &File, path: &Path) -> Result<()> {
     let metadata = file.metadata().map_err(|error| failed("inspect", path, error))?;
     if !metadata.is_file() {

@@ -1,7 +1,5 @@
 //! Differences between systems.
 
-use std::{fs, io, path::Path};
-
 #[cfg(not(unix))]
 mod other;
 #[cfg(unix)]
@@ -25,20 +23,4 @@ pub(crate) enum Placed {
     New,
     /// It has replaced whatever was there.
     Replaced,
-}
-
-/// Creation where files cannot be renamed exclusively: a link does not replace a file either.
-fn create_by_link(new: &Path, path: &Path) -> io::Result<Placed> {
-    match fs::hard_link(new, path) {
-        Ok(()) => {
-            // If that fails, the next opening reports it.
-            let _ = fs::remove_file(new);
-            Ok(Placed::New)
-        }
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
-            Err(error)
-        }
-        // The file system has no links.
-        Err(_) => fs::rename(new, path).map(|()| Placed::Replaced),
-    }
 }

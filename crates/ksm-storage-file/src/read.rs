@@ -1,5 +1,5 @@
 use std::{
-    fs::{File, Metadata, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Read},
     path::Path,
     thread,
@@ -13,7 +13,7 @@ use ksm_storage_core::{
 
 use crate::{
     error::{failed, foreign_owner, quoted},
-    lock, os,
+    os,
     paths::FilePaths,
     version,
 };
@@ -57,7 +57,7 @@ pub(crate) fn current(paths: &FilePaths) -> Result<Current> {
         let mut file = match open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let version = version::of_nothing(lock::last_creation(paths)?);
+                let version = version::of_nothing(fs::symlink_metadata(paths.lock()).ok().as_ref());
                 let absence = Absence::new(format!("there is no file {}", quoted(&path))).with_hint(CREATE);
                 return Ok(Current { stored: Stored::absent(version, absence), file: None });
             }
@@ -137,18 +137,9 @@ fn content(file: &mut File, metadata: Metadata) -> io::Result<Option<Content>> {
 
 /// At most `len + 1` bytes, into a buffer that never moves: no copy of it is left behind in memory.
 fn read(file: &mut File, len: usize) -> io::Result<Payload> {
-    let mut buffer = vec![0; len + 1];
-    let mut filled = 0;
-    let result = loop {
-        match file.read(&mut buffer[filled..]) {
-            Ok(0) => break Ok(()),
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => break Err(error),
-        }
-    };
-    buffer.truncate(filled);
+    let mut buffer = Vec::with_capacity(len + 1);
+    let result = file.take(len as u64 + 1).read_to_end(&mut buffer);
     // Also on failure: what was read is zeroized.
     let payload = Payload::from(buffer);
-    result.map(|()| payload)
+    result.map(|_| payload)
 }

@@ -34,7 +34,7 @@ pub(crate) fn store(
         return Err(Error::not_applied(ErrorKind::TooLarge, message));
     }
     let paths = FilePaths::resolve(path)?;
-    let mut lock = Lock::acquire(&paths, is_awaited)?;
+    let lock = Lock::acquire(&paths, is_awaited)?;
     reached(Failpoint::Locked);
     // A link may have been changed during the wait for the lock.
     if FilePaths::resolve(path)? != paths {
@@ -58,7 +58,7 @@ pub(crate) fn store(
             );
         }
         Some(_) => {}
-        None => lock.record_creation(nonce)?,
+        None => lock.record_creation()?,
     }
     // Opened beforehand: a folder that cannot be synced is an error while nothing is written.
     let folder = match durability {
@@ -123,20 +123,15 @@ impl NewFile {
         let file = options.open(&path).map_err(|error| failed("create", &path, error))?;
         let mut new = Self { path, nonce, file, bytes: append_nonce(payload, nonce), is_disposable: true };
         reached(Failpoint::Created);
-        new.fill(durability).map_err(|error| failed("write", &new.path, error))?;
-        Ok(new)
-    }
-
-    fn fill(&mut self, durability: Durability) -> io::Result<()> {
-        // Whatever the umask says.
-        os::make_private(&self.file)?;
-        self.file.write_all(self.bytes.as_bytes())?;
+        os::make_private(&new.file)
+            .and_then(|()| new.file.write_all(new.bytes.as_bytes()))
+            .map_err(|error| failed("write", &new.path, error))?;
         reached(Failpoint::Written);
         if durability == Durability::Synced {
-            self.file.sync_all()?;
+            new.file.sync_all().map_err(|error| failed("sync", &new.path, error))?;
         }
         reached(Failpoint::Synced);
-        Ok(())
+        Ok(new)
     }
 
     /// Compares what the exchange displaced with what had been read. Returns `None` if the exchange was undone.

@@ -26,9 +26,11 @@ pub(crate) fn of_file(bytes: &Payload, nonce: Option<u64>, metadata: &Metadata) 
     })
 }
 
-/// The version of there being no file, `last` being the nonce of the last writer that began to write one.
-pub(crate) fn of_nothing(last: Option<u64>) -> Version {
-    Version::new(format!("absent-{:016x}", last.unwrap_or_default()))
+/// The version of there being no file, beside this lock file.
+pub(crate) fn of_nothing(lock: Option<&Metadata>) -> Version {
+    // An empty one is as good as none: the first writer creates it.
+    let identity = lock.filter(|lock| lock.len() > 0).map(os::identity);
+    Version::new(format!("absent-{:016x}", KEY.hash_one(identity)))
 }
 
 #[cfg(test)]
@@ -37,7 +39,7 @@ mod tests {
 
     /// As after a write in place within one tick of the file system's clock.
     #[test]
-    fn other_content_has_another_version_whatever_the_times_say() {
+    fn other_content_has_another_version() {
         let metadata = std::fs::metadata(env!("CARGO_MANIFEST_DIR")).unwrap();
         for nonce in [None, Some(7)] {
             let [one, other] = ["one", "two"].map(|content| of_file(&content.into(), nonce, &metadata));

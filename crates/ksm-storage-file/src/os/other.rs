@@ -9,7 +9,7 @@ use std::{
 
 use ksm_storage_core::ErrorKind;
 
-use super::{Placed, create_by_link};
+use super::Placed;
 
 pub(crate) fn without_waiting(_: &mut OpenOptions) {}
 
@@ -53,7 +53,7 @@ pub(crate) fn exchange(new: &Path, path: &Path) -> io::Result<Placed> {
 }
 
 pub(crate) fn create(new: &Path, path: &Path) -> io::Result<Placed> {
-    create_by_link(new, path)
+    exchange(new, path)
 }
 
 pub(crate) fn open_folder(_: &Path) -> io::Result<Option<File>> {

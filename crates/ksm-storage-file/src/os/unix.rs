@@ -8,7 +8,7 @@ use std::{
 use ksm_storage_core::ErrorKind;
 use rustix::{fs::OFlags, io::Errno, process::geteuid};
 
-use super::{Placed, create_by_link};
+use super::Placed;
 
 const PRIVATE: u32 = 0o600;
 
@@ -69,37 +69,34 @@ pub(crate) fn classify(error: &io::Error) -> Option<(ErrorKind, &'static str)> {
     }
 }
 
-/// Puts `new` where a file is, which must be there, and that one where `new` was. Where the file system cannot do that,
-/// replaces it.
+/// Puts `new` where a file is, which must be there, and that one where `new` was.
 pub(crate) fn exchange(new: &Path, path: &Path) -> io::Result<Placed> {
     rename_with(new, path, Placed::Exchanged)
-        .unwrap_or_else(|| fs::rename(new, path).map(|()| Placed::Replaced))
 }
 
 /// Puts `new` where no file is; that one is there is an error.
 pub(crate) fn create(new: &Path, path: &Path) -> io::Result<Placed> {
-    rename_with(new, path, Placed::New).unwrap_or_else(|| create_by_link(new, path))
+    rename_with(new, path, Placed::New)
 }
 
-/// Returns `None` where the file system or the system does not have it.
+/// Replaces the file where the file system can do neither.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-fn rename_with(new: &Path, path: &Path, placed: Placed) -> Option<io::Result<Placed>> {
+fn rename_with(new: &Path, path: &Path, placed: Placed) -> io::Result<Placed> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-    #[cfg(test)]
-    if crate::failpoint::lacks_exchange() {
-        return None;
-    }
     let flags = if placed == Placed::Exchanged { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
+    #[cfg(test)]
+    let flags = if crate::failpoint::lacks_exchange() { flags.complement() } else { flags };
     match renameat_with(CWD, new, CWD, path, flags) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => None,
-        result => Some(result.map(|()| placed).map_err(io::Error::from)),
+        Ok(()) => Ok(placed),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(new, path).map(|()| Placed::Replaced),
+        Err(error) => Err(error.into()),
     }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn rename_with(_: &Path, _: &Path, _: Placed) -> Option<io::Result<Placed>> {
-    None
+fn rename_with(new: &Path, path: &Path, _: Placed) -> io::Result<Placed> {
+    fs::rename(new, path).map(|()| Placed::Replaced)
 }
 
 /// The folder, to be synced later.
