@@ -1,6 +1,7 @@
 /// Points of a write at which tests end the process, or let somebody else in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failpoint {
+    LockOpened,
     Locked,
     Created,
     Written,

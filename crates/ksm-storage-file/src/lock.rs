@@ -12,6 +12,7 @@ use ksm_storage_core::{Error, ErrorKind, Result};
 
 use crate::{
     error::{failed, foreign_owner, quoted},
+    failpoint::{Failpoint, reached},
     os,
     paths::FilePaths,
 };
@@ -47,6 +48,7 @@ impl Lock {
             os::without_waiting(&mut options);
             let file = options.open(&path).map_err(|error| failed("open the lock file", &path, error))?;
             check(&file, &path)?;
+            reached(Failpoint::LockOpened);
             match file.try_lock() {
                 Ok(()) => {
                     let lock = Self { file, path: path.clone() };

@@ -9,24 +9,24 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Command, Stdio, abort},
-    time::{Duration, Instant},
 };
 
-use ksm_storage_core::{Displaced, ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome, Version};
+use ksm_storage_core::{Displaced, ErrorKind, Outcome, Payload, StoreOutcome, Version};
 use tempfile::TempDir;
-use tokio::time::timeout;
 
 use crate::{
-    Durability, FileBackend,
+    Durability,
     failpoint::{Failpoint, during, without_exchange},
     leftover,
-    lock::Lock,
     paths::FilePaths,
     read,
     store::store,
 };
 
-const FAILPOINTS: [Failpoint; 9] = [
+mod locks;
+
+const FAILPOINTS: [Failpoint; 10] = [
+    Failpoint::LockOpened,
     Failpoint::Locked,
     Failpoint::Created,
     Failpoint::Written,
@@ -161,7 +161,7 @@ fn killed_writer_leaves_old_or_new() {
             let expected = match last {
                 Failpoint::Created | Failpoint::Written | Failpoint::Synced | Failpoint::Checked => 1,
                 Failpoint::Placed | Failpoint::Preserved => usize::from(old.is_some()),
-                Failpoint::Locked | Failpoint::Removed | Failpoint::FolderSynced => 0,
+                Failpoint::LockOpened | Failpoint::Locked | Failpoint::Removed | Failpoint::FolderSynced => 0,
             };
             assert_eq!(found.len(), expected, "{last:?}: {found:?}");
             assert_eq!(committed(write(&path, "next")), Displaced::Nothing, "{last:?}");
@@ -218,6 +218,9 @@ fn foreign_write_after_check_is_reported() {
         assert_ne!(displaced, stored);
         assert_eq!(content(&path).as_deref(), Some("new"));
         assert_eq!(shown(&command), "foreign", "{command}");
+        let preserved = &FilePaths::resolve(&path).unwrap().leftovers().unwrap()[0];
+        let metadata = fs::symlink_metadata(preserved).unwrap();
+        assert!(metadata.is_symlink() || metadata.mode() & 0o7777 == 0o600, "{command}");
         write(&path, "next");
         assert_eq!(leftovers(&path).len(), 1, "{command}");
     }
@@ -265,119 +268,6 @@ fn changed_link_conflicts() {
     });
     assert_eq!(outcome, StoreOutcome::conflict(None));
     assert_eq!((content(&path).as_deref(), content(&other).as_deref()), (Some("old"), Some("other")));
-}
-
-/// Somebody deletes the lock file at any moment, and another writer locks the new one.
-#[test]
-fn deleted_lock_loses_no_write() {
-    for failpoint in [Failpoint::Locked, Failpoint::Created, Failpoint::Synced, Failpoint::Checked] {
-        for lock_returns in [false, true] {
-            let (_folder, path) = one_file("old");
-            let other = path.clone();
-            let outcome = write_while(failpoint, &path, move || {
-                let lock = FilePaths::resolve(&other).unwrap().lock();
-                fs::rename(&lock, lock.with_extension("gone")).unwrap();
-                assert_eq!(committed(write(&other, "other")), Displaced::Nothing);
-                if lock_returns {
-                    fs::rename(lock.with_extension("gone"), &lock).unwrap();
-                }
-            });
-            assert!(is_conflict(&outcome), "{failpoint:?}: {outcome:?}");
-            assert_eq!(content(&path).as_deref(), Some("other"), "{failpoint:?}");
-            assert_eq!(leftovers(&path), [""; 0].map(PathBuf::from), "{failpoint:?}");
-        }
-    }
-}
-
-/// Two writers come in at once, neither with the lock that this one holds: one of the three is displaced.
-#[test]
-fn third_writer_is_not_undone() {
-    let (_folder, path) = one_file("old");
-    let (expected, other) = (version(&path), path.clone());
-    let hook = move |failpoint| {
-        let payload = match failpoint {
-            Failpoint::Checked => "other",
-            Failpoint::Placed => "third",
-            _ => return,
-        };
-        fs::remove_file(FilePaths::resolve(&other).unwrap().lock()).unwrap();
-        assert_eq!(committed(write(&other, payload)), Displaced::Nothing);
-    };
-    let outcome = during(hook, || write_on(&expected, &path, "new"));
-    let Displaced::Cooperative { inspect: Some(command), .. } = committed(outcome) else {
-        panic!("not reported")
-    };
-    assert!(shown(&command).starts_with("other\n"), "{command}");
-    assert_eq!(content(&path).as_deref(), Some("third"));
-    assert_eq!(leftovers(&path).len(), 1);
-}
-
-#[test]
-fn lock_deleted_during_wait_is_replaced() {
-    let (_folder, path) = one_file("old");
-    let paths = FilePaths::resolve(&path).unwrap();
-    let held = Lock::acquire(&paths, &|| true).unwrap();
-    fs::remove_file(paths.lock()).unwrap();
-    assert!(!held.is_current());
-    let start = Instant::now();
-    let other = Lock::acquire(&paths, &|| true).unwrap();
-    assert!(other.is_current() && start.elapsed() < Duration::from_secs(5));
-}
-
-#[test]
-fn held_lock_ends_in_timeout() {
-    let (_folder, path) = one_file("old");
-    let paths = FilePaths::resolve(&path).unwrap();
-    let held = Lock::acquire(&paths, &|| true).unwrap();
-    let error = Lock::acquire_within(Duration::from_millis(20), &paths, &|| true).unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
-    assert!(error.to_string().contains("fuser -v '") && error.to_string().contains(".lock"), "{error}");
-    // Nobody awaits it.
-    let start = Instant::now();
-    Lock::acquire(&paths, &|| false).unwrap_err();
-    assert!(start.elapsed() < Duration::from_secs(5));
-    // As a process has it that was forked meanwhile.
-    let inherited = held.duplicate();
-    drop(held);
-    Lock::acquire_within(Duration::from_millis(20), &paths, &|| true).unwrap();
-    drop(inherited);
-}
-
-/// The blocking thread ends with the call, and with it a runtime that is dropped.
-#[test]
-fn hanging_lock_holder_blocks_nobody() {
-    let (_folder, path) = one_file("old");
-    let held = Lock::acquire(&FilePaths::resolve(&path).unwrap(), &|| true).unwrap();
-    let start = Instant::now();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
-        let backend = FileBackend::new(&path);
-        let expected = backend.load().await.unwrap().version().clone();
-        let payload = Payload::from("new");
-        timeout(Duration::from_millis(50), backend.store(&expected, &payload)).await.unwrap_err();
-    });
-    drop(runtime);
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    drop(held);
-    assert_eq!(content(&path).as_deref(), Some("old"));
-}
-
-#[test]
-fn writer_at_work_leaves_no_leftover() {
-    let (_folder, path) = one_file("old");
-    let other = path.clone();
-    let outcome = write_while(Failpoint::Synced, &path, move || {
-        let found = FilePaths::resolve(&other).unwrap().leftovers().unwrap();
-        assert!(found[0].to_str().unwrap().contains("it's ksm.json.temporary-"), "{found:?}");
-        let (sender, found) = std::sync::mpsc::channel();
-        let path = other.clone();
-        std::thread::spawn(move || sender.send(leftovers(&path)).unwrap());
-        // It waits for the lock. A writer that hangs longer is reported.
-        assert!(found.recv_timeout(Duration::from_millis(100)).is_err());
-        assert_eq!(found.recv().unwrap().len(), 1);
-    });
-    assert_eq!(committed(outcome), Displaced::Nothing);
-    assert_eq!(leftovers(&path), [""; 0].map(PathBuf::from));
 }
 
 #[test]
