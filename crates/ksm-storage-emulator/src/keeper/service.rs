@@ -42,6 +42,10 @@ pub enum Fault {
     Deny,
     /// Rejected with `key`: the client must use this public key of the server.
     UseKey(u32),
+    /// The request is not carried out, and answered with this status and body, as by a proxy or another server.
+    Answer(u16, &'static str),
+    /// Carried out, but the reply lacks this field.
+    Omit(&'static str),
     /// No deviation, to let requests pass before another fault.
     None,
 }
@@ -198,7 +202,9 @@ impl Service {
                 let body = json!({ "error": "key", "key_id": id, "message": "invalid key id" });
                 (401, body.to_string().into_bytes())
             }
-            Fault::None | Fault::LoseReply | Fault::HangAfter => self.carry_out(call, &mut recorded),
+            Fault::Answer(status, body) => (status, body.as_bytes().to_vec()),
+            Fault::Omit(field) => self.carry_out(call, &mut recorded, Some(field)),
+            Fault::None | Fault::LoseReply | Fault::HangAfter => self.carry_out(call, &mut recorded, None),
         };
         let answer = match fault {
             Fault::Unreachable | Fault::LoseReply => Answer::Break,
@@ -212,7 +218,12 @@ impl Service {
         answer
     }
 
-    fn carry_out(&mut self, call: &Call<'_>, recorded: &mut RecordedRequest) -> (u16, Vec<u8>) {
+    fn carry_out(
+        &mut self,
+        call: &Call<'_>,
+        recorded: &mut RecordedRequest,
+        omitted: Option<&str>,
+    ) -> (u16, Vec<u8>) {
         if call.key_id != KEY_ID {
             let body = json!({ "error": "key", "key_id": KEY_ID.parse::<u32>().ok() });
             return (401, body.to_string().into_bytes());
@@ -260,6 +271,9 @@ impl Service {
                 url_safe(seal(&token_key, &self.app_key).unwrap_or_default()).into(),
             );
             reply.insert("appOwnerPublicKey".into(), url_safe(point(&self.owner_key)).into());
+        }
+        if let Some((field, reply)) = omitted.zip(reply.as_object_mut()) {
+            reply.remove(field);
         }
         (200, seal(&session, reply.to_string().as_bytes()).unwrap_or_default())
     }
