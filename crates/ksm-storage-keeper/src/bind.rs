@@ -15,7 +15,8 @@ use tracing::debug;
 use crate::{
     Error, ErrorKind, Result,
     config::text,
-    group,
+    group, keys,
+    panics::Panic,
     post::{BindCheckpoint, Reply},
     session::{CallOutcome, Purpose, Session, blocking, run_detached},
     settings::Settings,
@@ -66,7 +67,7 @@ pub(crate) async fn open(
     let location = storage.location();
     for _ in 0..ROUNDS {
         let found = storage.snapshot().document().clone();
-        let session = match next(&found, token.as_ref(), existing, &location)? {
+        let session = match next(&found, token.as_ref(), existing, settings, &location)? {
             Step::Start => {
                 let session = Session::start(found, Arc::clone(settings), Purpose::Work, &location).await?;
                 return Ok(Opened { session, stored: Ok(()) });
@@ -105,37 +106,63 @@ fn next(
     found: &ConfigDocument,
     token: Option<&Token>,
     existing: Existing,
+    settings: &Settings,
     location: &Location,
 ) -> Result<Step> {
     let error = |kind| Err(Error::new(kind, location.clone()));
+    if group::is_foreign(found) {
+        return Err(Error::foreign(found, location.clone()));
+    }
     if let Some(token) = token
         && group::belongs_to_another(found, token)
     {
         if existing == Existing::Keep {
-            return error(ErrorKind::TokenMismatch);
+            return match keys::first_invalid(found) {
+                Some((key @ ConfigKey::ClientId, why)) => Err(Error::invalid_key(key, why, location.clone())),
+                _ => error(ErrorKind::TokenMismatch),
+            };
         }
         // Another host has another server key.
-        let seed = if token.names_host() { ConfigDocument::new() } else { group::server_only(found) };
-        return Ok(Step::Begin(seed, token.clone()));
-    }
-    if found.bind_state() == BindState::Bound {
-        return Ok(Step::Start);
+        let mut seed = if token.host().is_some() { ConfigDocument::new() } else { group::server_only(found) };
+        settings.apply(&mut seed, Some(token));
+        return begin(seed, token.clone(), location);
     }
     let mut seed = found.clone();
+    let is_bound = found.bind_state() == BindState::Bound;
+    if !is_bound {
+        settings.apply(&mut seed, token);
+    }
     let has_key_pair = group::has_key_pair(found);
-    match (token, text(found, ConfigKey::ClientKey)) {
+    if has_key_pair {
+        if let Some(token) = token.filter(|_| !is_bound) {
+            seed.set(ConfigKey::ClientKey, token.key());
+        }
+        if let Some((key, why)) = keys::first_invalid(&seed) {
+            return Err(Error::invalid_key(key, why, location.clone()));
+        }
+        if is_bound {
+            return Ok(Step::Start);
+        }
+    }
+    match (token, text(&seed, ConfigKey::ClientKey)) {
         (None, None) => error(ErrorKind::Unbound),
         (_, Some(_)) if has_key_pair => Ok(Step::Resume(seed)),
-        (Some(token), None) if has_key_pair => {
-            seed.set(ConfigKey::ClientKey, token.key());
-            Ok(Step::Resume(seed))
-        }
-        (Some(token), _) => Ok(Step::Begin(group::without_credentials(seed), token.clone())),
+        _ if group::count_foreign(found) > 0 => Err(Error::foreign(found, location.clone())),
+        (Some(token), _) => begin(seed, token.clone(), location),
         // The start of a configuration that another SDK, or a person, has stored.
         (None, Some(key)) => match Token::parse(&key.into()) {
-            Ok(token) => Ok(Step::Begin(group::without_credentials(seed), token)),
-            Err(why) => Err(Error::invalid_token(location.clone(), why)),
+            Ok(token) => begin(seed, token, location),
+            Err(why) => Err(Error::invalid_key(ConfigKey::ClientKey, why, location.clone())),
         },
+    }
+}
+
+fn begin(seed: ConfigDocument, token: Token, location: &Location) -> Result<Step> {
+    let seed = group::without_credentials(seed);
+    match keys::first_invalid(&seed) {
+        // The token's own takes its place.
+        None | Some((ConfigKey::ClientKey, _)) => Ok(Step::Begin(seed, token)),
+        Some((key, why)) => Err(Error::invalid_key(key, why, location.clone())),
     }
 }
 
@@ -164,11 +191,15 @@ async fn ask(mut session: Session, location: &Location) -> Result<Option<Session
         return Ok(Some(session));
     }
     let reply = session.last_reply();
-    let refused = matches!(&reply, Some(Reply::Refused { code, .. }) if code == "access_denied");
+    // Another client with this token may have been faster; none changes the address that Keeper has locked it to.
+    let refused = matches!(&reply, Some(Reply::Refused(refusal)) if refusal.code == "access_denied" && !refusal.ip_locked);
     match outcome {
+        CallOutcome::Panicked(panic) => {
+            let place = if let Panic::Sdk(place) = panic { place } else { None };
+            Err(Error::panicked("binding the client", place, location.clone()))
+        }
         _ if refused || session.checkpoint() == Some(BindCheckpoint::Reached) => Ok(None),
         CallOutcome::Failed(error) => Err(Error::sdk(&error, reply, location.clone())),
-        CallOutcome::Panicked => Err(Error::new(ErrorKind::Panicked, location.clone())),
         CallOutcome::Returned(_) => Ok(None),
     }
 }

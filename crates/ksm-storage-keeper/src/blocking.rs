@@ -57,6 +57,9 @@ impl KeeperClient {
     ///
     /// # Errors
     /// Those of [`KeeperClient::call`](crate::KeeperClient::call).
+    ///
+    /// # Panics
+    /// If the closure itself panics.
     pub fn call<T, F>(&self, call: F) -> Result<T>
     where
         F: FnOnce(&mut SecretsManager) -> Result<T, KSMRError> + Send + 'static,
@@ -70,8 +73,20 @@ impl KeeperClient {
     /// # Errors
     /// Those of [`KeeperClient::call`](crate::KeeperClient::call).
     pub fn get_secrets(&self, uids: &[&str]) -> Result<Vec<Record>> {
-        let uids = uids.iter().map(|&uid| uid.to_owned()).collect();
-        self.call(move |sdk| sdk.get_secrets(uids))
+        let uids: Vec<_> = uids.iter().map(|&uid| uid.to_owned()).collect();
+        self.run(|client| async move {
+            let uids: Vec<_> = uids.iter().map(String::as_str).collect();
+            client.get_secrets(&uids).await
+        })
+    }
+
+    /// See [`KeeperClient::get_notation`](crate::KeeperClient::get_notation).
+    ///
+    /// # Errors
+    /// Those of [`KeeperClient::call`](crate::KeeperClient::call).
+    pub fn get_notation(&self, notation: &str) -> Result<serde_json::Value> {
+        let notation = notation.to_owned();
+        self.run(|client| async move { client.get_notation(&notation).await })
     }
 
     /// See [`KeeperClient::save`](crate::KeeperClient::save).

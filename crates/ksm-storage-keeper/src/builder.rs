@@ -1,11 +1,12 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use ksm_storage_core::{ConfigKey, ConfigStorage, ExposeSecret, SecretString};
 
 use crate::{
     Error, ErrorKind, KeeperClient, Result,
     bind::{self, Existing},
-    settings::Settings,
+    config,
+    settings::{Invalid, Settings},
     token::Token,
 };
 
@@ -52,13 +53,18 @@ impl KeeperClient {
 
 impl KeeperClientBuilder {
     /// The one-time token to bind with, such as `US:…`. It is used once; while what is stored belongs to it, giving it
-    /// again does nothing. An empty one counts as none.
+    /// again does nothing. An empty one counts as none, and line ends after it are dropped.
+    ///
+    /// Keeper locks the client to the external IP address from which the token is first used, unless the token was made
+    /// without that lock (`--unlock-ip` in Keeper Commander). Bind from where the client is going to run, or
+    /// use such a token.
     pub fn token(mut self, token: impl Into<SecretString>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// The host of the Keeper region, for a token that does not name it. Once bound, the stored one counts.
+    /// The host of the Keeper region, or the region's code such as `EU`, for a token that does not name it. Until the
+    /// client is bound it takes the place of a stored one; once bound, the stored one counts.
     pub fn hostname(mut self, hostname: impl Into<String>) -> Self {
         self.settings.hostname = Some(hostname.into());
         self
@@ -70,8 +76,8 @@ impl KeeperClientBuilder {
         self
     }
 
-    /// The public key of an isolated Keeper server (URL-safe base64 of the 65 bytes of its point). It is stored when
-    /// the client binds.
+    /// The public key of an isolated Keeper server (URL-safe base64 of the 65 bytes of its point). It takes the place of
+    /// a stored one, and is stored when the client binds.
     pub fn server_public_key(mut self, key: impl Into<String>) -> Self {
         self.settings.server_public_key = Some(key.into());
         self
@@ -80,6 +86,13 @@ impl KeeperClientBuilder {
     /// The number of that key.
     pub fn server_public_key_id(mut self, id: impl Into<String>) -> Self {
         self.settings.server_public_key_id = Some(id.into());
+        self
+    }
+
+    /// The longest time that one request to Keeper may take, with its reply: 30 s by default. A call mostly makes one;
+    /// downloads and uploads of files have the SDK's own limits.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.request_timeout = timeout;
         self
     }
 
@@ -96,15 +109,16 @@ impl KeeperClientBuilder {
     /// another. Dropped while Keeper is asked, it runs on until the answer is stored.
     ///
     /// # Errors
-    /// - [`ErrorKind::InvalidToken`], [`ErrorKind::TokenMismatch`], [`ErrorKind::Unbound`]: before anything is sent.
-    /// - [`ErrorKind::TokenSpent`], [`ErrorKind::Throttled`], [`ErrorKind::Unreachable`], [`ErrorKind::Sdk`]: what Keeper
+    /// - [`ErrorKind::InvalidArgument`], [`ErrorKind::InvalidConfig`], [`ErrorKind::InvalidToken`],
+    ///   [`ErrorKind::TokenMismatch`], [`ErrorKind::Unbound`]: before anything is sent.
+    /// - [`ErrorKind::AccessDenied`], [`ErrorKind::TokenSpent`], [`ErrorKind::Throttled`], [`ErrorKind::Unreachable`], [`ErrorKind::Sdk`]: what Keeper
     ///   said, or did not say.
     /// - [`ErrorKind::Storage`]: the storage failed before Keeper was asked.
     /// - [`ErrorKind::NotSaved`]: Keeper has bound the client, but that could not be stored. The error holds the client.
     /// - [`ErrorKind::Runtime`], [`ErrorKind::Panicked`].
     pub async fn open(self, storage: ConfigStorage) -> Result<KeeperClient> {
-        let token = self.parse(&storage)?;
-        start(storage, self.settings, token, Existing::Keep).await
+        let (settings, token) = self.parse(&storage)?;
+        start(storage, settings, token, Existing::Keep).await
     }
 
     /// Binds with the token in place of what is stored for another one.
@@ -123,22 +137,27 @@ impl KeeperClientBuilder {
     /// # Errors
     /// Those of [`open`](Self::open); [`ErrorKind::Unbound`] without a token.
     pub async fn rebind(self, storage: ConfigStorage) -> Result<KeeperClient> {
-        let Some(token) = self.parse(&storage)? else {
+        let (settings, token) = self.parse(&storage)?;
+        if token.is_none() {
             return Err(Error::new(ErrorKind::Unbound, storage.location()));
-        };
-        start(storage, self.settings, Some(token), Existing::Replace).await
+        }
+        start(storage, settings, token, Existing::Replace).await
     }
 
-    fn parse(&self, storage: &ConfigStorage) -> Result<Option<Token>> {
-        let Some(given) = self.token.as_ref().filter(|token| !token.expose_secret().trim().is_empty()) else {
-            return Ok(None);
+    fn parse(self, storage: &ConfigStorage) -> Result<(Settings, Option<Token>)> {
+        let settings = self.settings.parse(Settings::environment);
+        let settings = settings
+            .map_err(|Invalid(setting, why)| Error::invalid_argument(setting, why, storage.location()))?;
+        let Some(given) = self.token.filter(|token| !token.expose_secret().trim().is_empty()) else {
+            return Ok((settings, None));
         };
         let invalid = |why| Error::invalid_token(storage.location(), why);
-        let token = Token::parse(given).map_err(invalid)?;
-        if !token.names_host() && self.settings.hostname.is_none() && !storage.contains(ConfigKey::Hostname) {
-            return Err(invalid("it names no host; put its region in front, or give the builder a hostname"));
+        let token = Token::parse(&given).map_err(invalid)?;
+        let names_host = token.host().is_some() || settings.hostname.is_some();
+        if !names_host && config::text(storage.snapshot().document(), ConfigKey::Hostname).is_none() {
+            return Err(invalid("it names no host; put its region in front, or set the hostname"));
         }
-        Ok(Some(token))
+        Ok((settings, Some(token)))
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, panic, sync::Arc};
 
 use keeper_secrets_manager_core::{KSMRError, Record, SecretsManager};
 use ksm_storage_core::{
@@ -10,7 +10,8 @@ use tracing::warn;
 use crate::{
     Error, ErrorKind, Result,
     config::differing,
-    group,
+    group, keys,
+    panics::{Panic, Payload},
     session::{CallOutcome, Purpose, Session, blocking, run_detached},
     settings::Settings,
 };
@@ -77,17 +78,39 @@ impl KeeperClient {
     /// # Errors
     /// - [`ErrorKind::AccessDenied`], [`ErrorKind::Throttled`], [`ErrorKind::Unreachable`], [`ErrorKind::Sdk`]: the call
     ///   failed. To see the SDK's own error, take it out within the closure; it may quote identifiers.
-    /// - [`ErrorKind::Panicked`]: the call panicked.
+    /// - [`ErrorKind::Panicked`]: the SDK panicked within the call.
     /// - [`ErrorKind::NotSaved`]: the call succeeded, but what it changed in the configuration could not be stored.
     /// - [`ErrorKind::Runtime`].
+    ///
+    /// # Panics
+    /// If the closure itself panics, with what it raised, once the changes are stored.
     pub async fn call<T, F>(&self, call: F) -> Result<T>
+    where
+        F: FnOnce(&mut SecretsManager) -> Result<T, KSMRError> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.run_step("running the call", call).await?.unwrap_or_else(|payload| panic::resume_unwind(payload))
+    }
+
+    /// A call with a closure of this crate, whose panics are all the SDK's.
+    async fn own_call<T, F>(&self, step: &'static str, call: F) -> Result<T>
+    where
+        F: FnOnce(&mut SecretsManager) -> Result<T, KSMRError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let outcome = self.run_step(step, call).await?;
+        outcome.unwrap_or_else(|_| Err(Error::panicked(step, None, self.location())))
+    }
+
+    /// Runs a call to its end. The inner error is a panic that is not known to be the SDK's.
+    async fn run_step<T, F>(&self, step: &'static str, call: F) -> Result<Result<Result<T>, Payload>>
     where
         F: FnOnce(&mut SecretsManager) -> Result<T, KSMRError> + Send + 'static,
         T: Send + 'static,
     {
         let state = self.lock().await;
         let client = self.clone();
-        run_detached(&self.location(), async move { client.run(state, call).await }).await
+        run_detached(&self.location(), async move { client.run(state, step, call).await }).await
     }
 
     /// The records with these identifiers; all that the application may read, if there are none.
@@ -96,7 +119,17 @@ impl KeeperClient {
     /// Those of [`call`](Self::call).
     pub async fn get_secrets(&self, uids: &[&str]) -> Result<Vec<Record>> {
         let uids = uids.iter().map(|&uid| uid.to_owned()).collect();
-        self.call(move |sdk| sdk.get_secrets(uids)).await
+        self.own_call("reading records", move |sdk| sdk.get_secrets(uids)).await
+    }
+
+    /// The value that a notation such as `keeper://Database/field/password` names. An error quotes the notation.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call).
+    pub async fn get_notation(&self, notation: &str) -> Result<serde_json::Value> {
+        let text = notation.to_owned();
+        let value = self.own_call("reading a notation", move |sdk| sdk.get_notation(text)).await;
+        value.map_err(|error| error.with_notation(notation))
     }
 
     /// Stores what an earlier call could not. Without such a change it does nothing.
@@ -107,7 +140,7 @@ impl KeeperClient {
     /// if let Err(error) = keeper.get_secrets(&[]).await
     ///     && let Some(unsaved) = error.unsaved()
     /// {
-    ///     // The storage has been moutcome meanwhile.
+    ///     // The storage has been mended meanwhile.
     ///     unsaved.save().await?;
     /// }
     /// # Ok(())
@@ -141,15 +174,21 @@ impl KeeperClient {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotSaved`], [`ErrorKind::Storage`]; [`ErrorKind::Unbound`] if what is stored is not bound. The client
-    /// stays as it is then.
+    /// [`ErrorKind::NotSaved`], [`ErrorKind::Storage`]; [`ErrorKind::Unbound`] or [`ErrorKind::InvalidConfig`] if what is
+    /// stored is no bound client. The client stays as it is then.
     pub async fn reload(&self) -> Result<()> {
         let mut state = self.lock().await;
         self.store(&mut state).await.map_err(|error| Error::not_saved(error, self.clone()))?;
         let storage = &self.inner.storage;
         let snapshot = storage.refresh().await.map_err(|error| Error::storage(error, self.location()))?;
+        if group::is_foreign(snapshot.document()) {
+            return Err(Error::foreign(snapshot.document(), self.location()));
+        }
         if snapshot.bind_state() != BindState::Bound {
             return Err(Error::new(ErrorKind::Unbound, self.location()));
+        }
+        if let Some((key, why)) = keys::first_invalid(snapshot.document()) {
+            return Err(Error::invalid_key(key, why, self.location()));
         }
         let document = snapshot.document().clone();
         let settings = Arc::clone(&self.inner.settings);
@@ -157,9 +196,10 @@ impl KeeperClient {
         Ok(())
     }
 
-    /// The state of the stored configuration, as far as the storage knows.
+    /// The state of the stored configuration, as far as the storage knows. A configuration with a key that cannot be one
+    /// is not bound.
     pub fn bind_state(&self) -> BindState {
-        self.inner.storage.bind_state()
+        keys::bind_state(self.inner.storage.snapshot().document())
     }
 
     /// Where the configuration lives.
@@ -176,7 +216,13 @@ impl KeeperClient {
         Arc::clone(&self.inner.session).lock_owned().await
     }
 
-    async fn run<T, F>(&self, mut state: OwnedMutexGuard<SessionState>, call: F) -> Result<T>
+    /// Runs a call and stores its changes.
+    async fn run<T, F>(
+        &self,
+        mut state: OwnedMutexGuard<SessionState>,
+        step: &'static str,
+        call: F,
+    ) -> Result<Result<Result<T>, Payload>>
     where
         F: FnOnce(&mut SecretsManager) -> Result<T, KSMRError> + Send + 'static,
         T: Send + 'static,
@@ -188,7 +234,7 @@ impl KeeperClient {
         };
         let (mut state, outcome) = blocking(&location, run).await?;
         let stored = self.store(&mut state).await;
-        match outcome {
+        Ok(Ok(match outcome {
             CallOutcome::Returned(value) => match stored {
                 Ok(()) => Ok(value),
                 Err(error) => Err(Error::not_saved(error, self.clone())),
@@ -196,8 +242,14 @@ impl KeeperClient {
             CallOutcome::Failed(error) => {
                 Err(self.note(Error::sdk(&error, state.session.last_reply(), location), stored))
             }
-            CallOutcome::Panicked => Err(self.note(Error::new(ErrorKind::Panicked, location), stored)),
-        }
+            CallOutcome::Panicked(Panic::Sdk(place)) => {
+                Err(self.note(Error::panicked(step, place, location), stored))
+            }
+            CallOutcome::Panicked(Panic::Caller(payload)) => {
+                self.note(Error::new(ErrorKind::Panicked, location), stored);
+                return Ok(Err(payload));
+            }
+        }))
     }
 
     /// Adds to an error that matters more what has become of the change.

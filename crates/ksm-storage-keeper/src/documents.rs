@@ -20,12 +20,13 @@ fn runbook_explains_every_kind() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
     let page = std::fs::read_to_string(page).unwrap();
     let kinds = kinds![
-        AccessDenied InvalidToken NotSaved Panicked Runtime Sdk Storage Throttled TokenMismatch TokenSpent Unbound Unreachable
+        AccessDenied InvalidArgument InvalidConfig InvalidToken NotSaved Panicked Runtime Sdk Storage Throttled TokenMismatch TokenSpent Unbound Unreachable
     ];
     for (kind, name) in kinds {
         let location = Location::new("memory", "1");
         let error = match kind {
             ErrorKind::Sdk => Error::sdk(&KSMRError::RecordNotFoundError(String::new()), None, location),
+            ErrorKind::Panicked => Error::panicked("binding the client", None, location),
             kind => Error::new(kind, location),
         };
         let error = error.to_string();

@@ -1,10 +1,14 @@
 use std::{error, fmt};
 
 use keeper_secrets_manager_core::KSMRError;
-use ksm_storage_core::{self as core, Location};
+use ksm_storage_core::{self as core, ConfigDocument, ConfigKey, Location};
 
 // The client's calls return this error, which hands the client back: the one cycle of modules here.
-use crate::{KeeperClient, post::Reply};
+use crate::{
+    KeeperClient, group,
+    post::{Refusal, Reply},
+    sdk_error,
+};
 
 /// The result of a call on a [`KeeperClient`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -13,14 +17,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Keeper refuses this client: it was removed, its application was, or its address is not allowed. If the
-    /// configuration was replaced meanwhile, [`KeeperClient::reload`] takes it over.
+    /// Keeper refuses this client: it was removed, its application was, or it is locked to the IP address that bound it.
+    /// If the configuration was replaced meanwhile, [`KeeperClient::reload`] takes it over.
     AccessDenied,
+    /// A setting, of the builder or in the environment, can never work. The error names it.
+    InvalidArgument,
+    /// The stored document is none of a Keeper client, or has a key whose value is malformed. The error names it.
+    InvalidConfig,
     /// The token has not the form of one. Copy it again.
     InvalidToken,
     /// A change of the configuration could not be stored. It is kept: see [`Error::unsaved`].
     NotSaved,
-    /// The SDK panicked. What it had changed is stored, or kept: see [`Error::unsaved`].
+    /// The SDK panicked; a panic of the caller's own closure goes on instead. What the SDK had changed is stored, or kept:
+    /// see [`Error::unsaved`].
     Panicked,
     /// No Tokio runtime on this thread, or it ended meanwhile. Call from one, or use
     /// [`blocking::KeeperClient`](crate::blocking::KeeperClient).
@@ -74,10 +83,13 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, location: Location) -> Self {
         let detail = match kind {
             ErrorKind::AccessDenied => {
-                "Keeper refuses this client; see whether it was removed from its application or its address is not \
-                 allowed, and reload if the configuration was replaced"
+                "Keeper refuses this client; either it was removed from its application, or Keeper has locked it to the \
+                 IP address that bound it: bind again from this address, or with a token made without the IP lock; if \
+                 the configuration was replaced, reload it"
             }
-            ErrorKind::InvalidToken => "not a one-time token",
+            ErrorKind::InvalidArgument => "invalid setting",
+            ErrorKind::InvalidConfig => "not the configuration of a Keeper client",
+            ErrorKind::InvalidToken => "invalid one-time token",
             ErrorKind::NotSaved => {
                 "a change of the configuration could not be stored; keep the client and call save, or the change is lost"
             }
@@ -89,17 +101,19 @@ impl Error {
             ErrorKind::Storage => "the storage failed",
             ErrorKind::Throttled => "Keeper asks to slow down; try again later",
             ErrorKind::TokenMismatch => {
-                "the stored configuration belongs to another one-time token; leave the token away to go on with it, or \
-                 use rebind to replace it"
+                "the stored configuration belongs to another one-time token; omit the token to keep it, or rebind to \
+                 replace it"
             }
             ErrorKind::TokenSpent => {
-                "Keeper does not accept the one-time token, or not any more; make a new one and use rebind"
+                "Keeper does not accept the one-time token: it was used, has expired, is locked to another IP address, or \
+                 belongs to another region; make a new one and rebind, or correct the host name"
             }
             ErrorKind::Unbound => {
-                "what is stored is not bound to Keeper, and no one-time token was given; give one to the builder"
+                "what is stored is not bound to Keeper, and no one-time token was given; start once with a token, from \
+                 where the client is to run unless the token was made without the IP lock"
             }
             ErrorKind::Unreachable => {
-                "no answer from Keeper; see to the network, the proxy and the host name, and try again with the same token"
+                "no answer from Keeper; check the network, the proxy and the host name, and try again with the same token"
             }
         };
         Self(Box::new(Inner {
@@ -112,14 +126,67 @@ impl Error {
         }))
     }
 
+    fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = detail.into();
+        self
+    }
+
     pub(crate) fn invalid_token(location: Location, why: &str) -> Self {
-        let mut error = Self::new(ErrorKind::InvalidToken, location);
-        error.0.detail = format!("not a one-time token: {why}");
-        error
+        Self::new(ErrorKind::InvalidToken, location)
+            .with_detail(format!("invalid one-time token: {why}; copy it again from Keeper"))
+    }
+
+    pub(crate) fn invalid_argument(setting: &str, why: &str, location: Location) -> Self {
+        Self::new(ErrorKind::InvalidArgument, location)
+            .with_detail(format!("invalid setting {setting}: {why}"))
+    }
+
+    /// A stored key that no client can use.
+    pub(crate) fn invalid_key(key: ConfigKey, why: &str, location: Location) -> Self {
+        Self::new(ErrorKind::InvalidConfig, location).with_detail(format!(
+            "not the configuration of a Keeper client: invalid {key}: {why}; restore an earlier version of the \
+             configuration, or make a new one-time token and rebind"
+        ))
+    }
+
+    /// A stored document that a bind is not to take over. The names of its keys may be anything, and are not shown.
+    pub(crate) fn foreign(document: &ConfigDocument, location: Location) -> Self {
+        let (foreign, count) = (group::count_foreign(document), document.names().count());
+        let remedy = if group::is_wrapped(document) {
+            "the configuration is the value of the key KSM_CONFIG, as the AWS console's key/value editor stores it; \
+             store that value alone, as plain text"
+        } else if foreign == count {
+            "it may be another program's secret: choose another place, or empty it to {} first"
+        } else {
+            "remove the other keys, or choose another place"
+        };
+        Self::new(ErrorKind::InvalidConfig, location).with_detail(format!(
+            "not the configuration of a Keeper client: unknown keys: {foreign} of {count}; {remedy}"
+        ))
+    }
+
+    /// A panic of the SDK while it was doing `step`, at a place in its source.
+    pub(crate) fn panicked(step: &str, place: Option<String>, location: Location) -> Self {
+        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+        Self::new(ErrorKind::Panicked, location).with_detail(format!(
+            "the SDK panicked while {step}{place}; report it to Keeper, with the version of the SDK and this place"
+        ))
+    }
+
+    /// The same error, of the read of a notation.
+    pub(crate) fn with_notation(self, notation: &str) -> Self {
+        let detail = format!("notation \"{}\": {}", sdk_error::quote(notation), self.0.detail);
+        self.with_detail(detail)
     }
 
     pub(crate) fn storage(storage: core::Error, location: Location) -> Self {
         let mut error = Self::new(ErrorKind::Storage, location);
+        if matches!(storage.kind(), core::ErrorKind::ReadOnly | core::ErrorKind::Unsupported) {
+            error = error.with_detail(
+                "the storage failed, and a bind writes to it; bind once with access that may write, then read-only \
+                 access is enough",
+            );
+        }
         error.0.storage = Some(storage);
         error
     }
@@ -145,19 +212,28 @@ impl Error {
     pub(crate) fn sdk(sdk: &KSMRError, reply: Option<Reply>, location: Location) -> Self {
         let kind = match (sdk, &reply) {
             (KSMRError::Throttled(_), _) => ErrorKind::Throttled,
-            (_, Some(Reply::None)) => ErrorKind::Unreachable,
-            (_, Some(Reply::Refused { code, .. })) if code == "access_denied" => ErrorKind::AccessDenied,
-            (_, Some(Reply::Refused { code, .. })) if code == "throttled" => ErrorKind::Throttled,
+            (_, Some(Reply::None { .. })) => ErrorKind::Unreachable,
+            (_, Some(Reply::Refused(refusal))) if refusal.code == "access_denied" => ErrorKind::AccessDenied,
+            (_, Some(Reply::Refused(refusal))) if refusal.code == "throttled" => ErrorKind::Throttled,
             _ => ErrorKind::Sdk,
         };
         let mut error = Self::new(kind, location);
-        if kind == ErrorKind::Sdk {
-            let answered = match &reply {
-                Some(Reply::Refused { status, code }) => format!("; Keeper answered {status} {code}"),
-                _ => String::new(),
-            };
-            let hint = hint(sdk, reply.as_ref()).map(|hint| format!("; {hint}")).unwrap_or_default();
-            error.0.detail = format!("the SDK reports {}{answered}{hint}", variant(sdk));
+        error = match (kind, &reply) {
+            (ErrorKind::AccessDenied, Some(Reply::Refused(Refusal { ip_locked: true, .. }))) => error.with_detail(
+                "Keeper refuses this client: it is locked to the IP address that bound it; bind again from this \
+                 address, or with a token made without the IP lock",
+            ),
+            (ErrorKind::Unreachable, Some(Reply::None { host, cause })) => {
+                error.with_detail(format!("no answer from Keeper at {host}: {}", cause.describe()))
+            }
+            (ErrorKind::Sdk, reply) => error.with_detail(sdk_error::describe(sdk, reply.as_ref())),
+            _ => error,
+        };
+        if let (ErrorKind::AccessDenied | ErrorKind::Throttled, Some(Reply::Refused(refusal))) =
+            (kind, &reply)
+        {
+            let detail = format!("{}; Keeper answered {} {}", error.0.detail, refusal.status, refusal.code);
+            error = error.with_detail(detail);
         }
         error.0.reply = reply;
         error
@@ -182,7 +258,7 @@ impl Error {
     /// Keeper's name for its refusal, such as `access_denied`, where its last answer was one.
     pub fn code(&self) -> Option<&str> {
         match &self.0.reply {
-            Some(Reply::Refused { code, .. }) => Some(code),
+            Some(Reply::Refused(refusal)) => Some(&refusal.code),
             _ => None,
         }
     }
@@ -194,32 +270,13 @@ impl Error {
     }
 }
 
-fn variant(error: &KSMRError) -> String {
-    // `Debug` begins with the variant's name; what follows may quote anything.
-    let debug = format!("{error:?}");
-    debug.chars().take_while(char::is_ascii_alphanumeric).collect()
-}
-
-fn hint(error: &KSMRError, reply: Option<&Reply>) -> Option<&'static str> {
-    match (error, reply) {
-        (_, Some(Reply::Refused { code, .. })) if code == "key" => {
-            Some("Keeper does not know the server's public key that the configuration or the builder names")
-        }
-        (_, Some(Reply::Refused { code, .. })) if code == "invalid_client_version" => {
-            Some("Keeper does not accept this version of the SDK")
-        }
-        (KSMRError::ConfigurationError(_), None) => Some("check the proxy's address"),
-        (KSMRError::RecordNotFoundError(_), _) => Some("see whether the application may read the record"),
-        _ => None,
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.location, self.0.detail)?;
         match &self.0.storage {
-            Some(storage) => write!(f, ": {storage}"),
-            None => Ok(()),
+            // It names the place.
+            Some(storage) if storage.location().is_some() => write!(f, "{}: {storage}", self.0.detail),
+            Some(storage) => write!(f, "{}: {}: {storage}", self.0.location, self.0.detail),
+            None => write!(f, "{}: {}", self.0.location, self.0.detail),
         }
     }
 }
@@ -234,22 +291,3 @@ impl fmt::Debug for Error {
 }
 
 impl error::Error for Error {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_of_the_sdk_is_told_by_its_kind_or_by_its_name_and_keepers_code() {
-        let told = |reply| {
-            let sdk = KSMRError::CustomError("s3cret".to_owned());
-            let error = Error::sdk(&sdk, Some(reply), Location::new("memory", "1"));
-            (error.kind(), error.to_string())
-        };
-        let refused = Reply::Refused { status: 400, code: "bad_request".to_owned() };
-        let text = "memory://1: the SDK reports CustomError; Keeper answered 400 bad_request";
-        assert_eq!(told(refused), (ErrorKind::Sdk, text.to_owned()));
-        let (kind, text) = told(Reply::None);
-        assert!(kind == ErrorKind::Unreachable && text.contains("no answer from Keeper"), "{text}");
-    }
-}

@@ -16,6 +16,8 @@ use crate::{
 
 /// The credentials that a bind makes.
 const CREDENTIALS: [ConfigKey; 3] = [ConfigKey::AppKey, ConfigKey::ClientId, ConfigKey::PrivateKey];
+/// Keys of a client that only some SDKs write: Ruby's, and Java's and Go's.
+const OTHER_SDKS: [&str; 2] = ["appUid", "publicKey"];
 /// The keys that outlive a change of clients.
 const SERVER: [ConfigKey; 3] =
     [ConfigKey::Hostname, ConfigKey::ServerPublicKey, ConfigKey::ServerPublicKeyId];
@@ -40,6 +42,29 @@ pub(crate) fn without_credentials(mut found: ConfigDocument) -> ConfigDocument {
         found.remove(key);
     }
     found
+}
+
+/// Removes the public key of an isolated server.
+pub(crate) fn remove_server_key(document: &mut ConfigDocument) {
+    document.remove(ConfigKey::ServerPublicKey);
+    document.remove(ConfigKey::ServerPublicKeyId);
+}
+
+/// The number of keys that no Keeper SDK knows.
+pub(crate) fn count_foreign(document: &ConfigDocument) -> usize {
+    let is_known = |name: &str| name.parse::<ConfigKey>().is_ok() || OTHER_SDKS.contains(&name);
+    document.names().filter(|name| !is_known(name)).count()
+}
+
+/// Returns true if there are keys and none is of a Keeper client.
+pub(crate) fn is_foreign(document: &ConfigDocument) -> bool {
+    let count = document.names().count();
+    count > 0 && count_foreign(document) == count
+}
+
+/// Returns true if the configuration is the value of the key under which the AWS console's editor stored it.
+pub(crate) fn is_wrapped(document: &ConfigDocument) -> bool {
+    document.names().any(|name| name == "KSM_CONFIG")
 }
 
 /// Keeps only the server's keys.

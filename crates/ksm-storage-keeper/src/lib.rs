@@ -39,9 +39,27 @@
 //! between goes on from there when it is started again, with or without the token. Where Keeper's service gives the
 //! application key once only, and that one reply is lost, nobody can go on; that is [`ErrorKind::TokenSpent`].
 //!
+//! By default Keeper locks a client to the external IP address from which its token is first used. Bind from behind the
+//! address that the program has, or make the token without the lock (`--unlock-ip` in Keeper Commander); otherwise the
+//! client gets [`ErrorKind::AccessDenied`].
+//!
+//! A bind takes over an empty object and documents that hold nothing but keys of Keeper's SDKs. Until the client is bound,
+//! the host and the server key of the builder and the token take the place of stored ones.
+//!
+//! # Limits
+//! Requests to Keeper's service end within [`KeeperClientBuilder::request_timeout`], a reply is read up to 32 MiB, and
+//! redirects are not followed. Downloads and uploads of files are made by the SDK's own HTTP client, which limits neither
+//! the size of a file nor the time that all of it takes.
+//!
+//! # Panics
+//! A panic of the SDK becomes [`ErrorKind::Panicked`]; one of the closure that is given to [`KeeperClient::call`] goes on in
+//! the caller. To tell them apart, the first call adds to the process's panic hook. It notes where a panic on a thread that
+//! runs a call comes from, and calls the hook that was there.
+//!
 //! # Environment
 //! Three variables are read by the SDK itself: `KSM_HOSTNAME` takes the place of the stored host name,
-//! `KSM_SKIP_VERIFY=true` accepts any certificate, and `HTTPS_PROXY` names a proxy. `KSM_TOKEN` and `KSM_CONFIG` are not
+//! `KSM_SKIP_VERIFY=true` accepts any certificate, and `HTTPS_PROXY` names a proxy; a malformed value is an
+//! error that names the variable. `KSM_TOKEN` and `KSM_CONFIG` are not
 //! read: the token is given to the [builder](KeeperClient::builder), the configuration is the storage's.
 //!
 //! # Logging
@@ -62,8 +80,13 @@ mod config;
 mod documents;
 mod error;
 mod group;
+mod host;
+mod http;
 mod key_value;
+mod keys;
+mod panics;
 mod post;
+mod sdk_error;
 mod session;
 mod settings;
 mod token;

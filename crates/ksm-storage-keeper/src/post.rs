@@ -3,25 +3,41 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keeper_secrets_manager_core::{
-    ClientOptions, KSMRError, KvStoreType, SecretsManager,
+    ClientOptions, KSMRError,
+    crypto::CryptoUtils,
     dto::{EncryptedPayload, KsmHttpResponse, TransmissionKey},
 };
-use zeroize::Zeroize;
+
+use crate::{
+    http::{HttpClient, NoReply},
+    settings::Settings,
+};
 
 /// Maximum requests in a row of a server for another public key. The SDK itself would go on for ever where the
 /// configuration names a key of its own (17.3.0).
 const KEY_REFUSALS: u32 = 3;
+/// The longest pause that a throttled call makes because Keeper asks for it. The SDK's own pauses are no longer; but it
+/// would sleep for as long as a reply says, and panic where that is no time (17.3.0).
+const MAX_PAUSE: f64 = 180.0;
 
-/// Keeper's last answer, without anything that it said in free text.
+/// Keeper's last reply, without anything that it said in free text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// There was none.
-    None,
-    Accepted,
-    Refused {
-        status: u16,
-        code: String,
+    /// There was none from this host.
+    None {
+        host: String,
+        cause: NoReply,
     },
+    Accepted,
+    Refused(Refusal),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    /// True if Keeper says that the client is locked to another IP address.
+    pub(crate) ip_locked: bool,
 }
 
 /// The deliberate stop of a bind after Keeper's first reply.
@@ -36,15 +52,14 @@ pub(crate) enum BindCheckpoint {
     Reached,
 }
 
-/// Sends the SDK's requests, through its own HTTP client.
-#[derive(Default)]
+/// Sends the SDK's requests.
 pub(crate) struct Post {
+    settings: Arc<Settings>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    sender: Option<SecretsManager>,
     /// None for a session that does not bind.
     checkpoint: Option<BindCheckpoint>,
     last: Option<Reply>,
@@ -52,28 +67,14 @@ struct State {
 }
 
 impl Post {
-    pub(crate) fn new(checkpoint: Option<BindCheckpoint>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State { checkpoint, ..State::default() }) })
+    pub(crate) fn new(settings: Arc<Settings>, checkpoint: Option<BindCheckpoint>) -> Arc<Self> {
+        Arc::new(Self { settings, state: Mutex::new(State { checkpoint, ..State::default() }) })
     }
 
     /// Has the client that these options make send through this.
     pub(crate) fn install(self: &Arc<Self>, options: &mut ClientOptions) {
         let post = Arc::clone(self);
-        options.set_custom_post_function(move |url, key, payload| post.send(url, key, payload));
-    }
-
-    /// Names the client whose HTTP client, proxy and TLS settings are used. Its secrets are not: each request would leave a
-    /// copy of them in memory.
-    pub(crate) fn connect(&self, sender: &SecretsManager) {
-        let mut sender = sender.clone();
-        sender.token.zeroize();
-        sender.config = KvStoreType::None;
-        self.state().sender = Some(sender);
-    }
-
-    /// Lets go of that client, which holds this in turn.
-    pub(crate) fn disconnect(&self) {
-        self.state().sender = None;
+        options.set_custom_post_function(move |url, key, payload| post.send(&url, &key, payload));
     }
 
     /// Forgets earlier replies.
@@ -94,34 +95,37 @@ impl Post {
 
     fn send(
         &self,
-        url: String,
-        key: TransmissionKey,
+        url: &str,
+        key: &TransmissionKey,
         payload: EncryptedPayload,
     ) -> Result<KsmHttpResponse, KSMRError> {
-        let sender = {
-            let mut state = self.state();
-            if state.checkpoint == Some(BindCheckpoint::Reached) {
-                // For the SDK alone, which passes it up; the bind asks for the checkpoint itself.
-                return Err(KSMRError::CustomError("the bind has reached its checkpoint".to_owned()));
-            }
-            state.last = Some(Reply::None);
-            state.sender.clone()
+        if self.state().checkpoint == Some(BindCheckpoint::Reached) {
+            // For the SDK alone, which passes it up; the bind asks for the checkpoint itself.
+            return Err(KSMRError::CustomError("the bind has reached its checkpoint".to_owned()));
+        }
+        let sent = HttpClient::of(&self.settings).and_then(|http| http.post(url, key, payload));
+        let binds = self.state().checkpoint.is_some();
+        let sent = sent.and_then(|response| if binds { sealed(response, key) } else { Ok(response) });
+        let reply = match &sent {
+            Ok(response) => read(response),
+            Err(cause) => Reply::None { host: host(url), cause: *cause },
         };
-        let sender = sender.ok_or_else(|| KSMRError::CustomError("not connected".to_owned()))?;
-        let response = sender.post_function(url, key, payload, true)?;
-        let reply = read(&response);
         let mut state = self.state();
         state.last = Some(reply.clone());
+        let response = sent.map_err(|cause| KSMRError::HTTPError(cause.describe().to_owned()))?;
         match reply {
             Reply::Accepted if state.checkpoint.is_some() => {
                 state.checkpoint = Some(BindCheckpoint::Reached);
                 Ok(response)
             }
-            // A bind is not to sleep for minutes in the middle of a start.
-            Reply::Refused { code, .. } if state.checkpoint.is_some() && code == "throttled" => {
+            // A bind is not to sleep for minutes in the middle of a start, and nothing for longer than it would by itself.
+            Reply::Refused(refusal)
+                if refusal.code == "throttled"
+                    && (state.checkpoint.is_some() || pause(&response) > MAX_PAUSE) =>
+            {
                 Err(KSMRError::Throttled(String::new()))
             }
-            Reply::Refused { code, .. } if code == "key" => {
+            Reply::Refused(refusal) if refusal.code == "key" => {
                 state.key_refusals += 1;
                 if state.key_refusals > KEY_REFUSALS {
                     return Err(KSMRError::HTTPError("the public key is refused again and again".to_owned()));
@@ -146,7 +150,34 @@ fn read(response: &KsmHttpResponse) -> Reply {
     }
     let body = response.http_response.as_deref().unwrap_or_default();
     let code = ["error", "result_code"].into_iter().find_map(|name| code(body, name));
-    Reply::Refused { status: response.status_code, code: code.unwrap_or("without a code").to_owned() }
+    Reply::Refused(Refusal {
+        status: response.status_code,
+        code: code.unwrap_or("without a code").to_owned(),
+        ip_locked: body.to_ascii_lowercase().contains("locked to a different ip address"),
+    })
+}
+
+/// A reply to a bind, unless it is another server's: it would be taken for a bind without an application key.
+fn sealed(response: KsmHttpResponse, key: &TransmissionKey) -> Result<KsmHttpResponse, NoReply> {
+    let opens = || CryptoUtils::decrypt_aes(&response.data, &key.key).is_ok();
+    if response.status_code == 200 && !opens() { Err(NoReply::Foreign) } else { Ok(response) }
+}
+
+/// Host and port of a request, on one line.
+fn host(url: &str) -> String {
+    let host = url.split('/').nth(2).unwrap_or_default();
+    host.chars().take(300).collect::<String>().escape_debug().to_string()
+}
+
+/// The seconds for which a reply asks the client to wait, as the SDK reads them.
+fn pause(response: &KsmHttpResponse) -> f64 {
+    let body: Option<serde_json::Value> = serde_json::from_slice(&response.data).ok();
+    match body.as_ref().and_then(|body| body.get("retry_after")) {
+        // A number beyond those that the SDK can read counts as none there.
+        Some(serde_json::Value::Number(number)) => number.as_f64().unwrap_or_default(),
+        Some(serde_json::Value::String(text)) => text.parse().unwrap_or_default(),
+        _ => 0.0,
+    }
 }
 
 /// The value of a string field of a JSON object, if it is a plain word.
@@ -164,7 +195,8 @@ mod tests {
     #[test]
     fn a_refusal_is_known_by_its_code_alone() {
         let refused = |body: &str| read(&KsmHttpResponse::new(403, Vec::new(), body.to_owned()));
-        let code = |code: &str| Reply::Refused { status: 403, code: code.to_owned() };
+        let code =
+            |code: &str| Reply::Refused(Refusal { status: 403, code: code.to_owned(), ip_locked: false });
         assert_eq!(
             refused(r#"{"error": "access_denied", "message": "client s3cret"}"#),
             code("access_denied")

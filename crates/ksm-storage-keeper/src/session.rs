@@ -1,9 +1,6 @@
 //! One SDK client, and what the storage holds of its configuration.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use keeper_secrets_manager_core::{KSMRError, SecretsManager};
 use ksm_storage_core::{ConfigDocument, Location};
@@ -13,6 +10,7 @@ use zeroize::Zeroize;
 
 use crate::{
     Error, ErrorKind, Result, config,
+    panics::{self, Panic},
     post::{BindCheckpoint, Post, Reply},
     settings::Settings,
     token::Token,
@@ -29,7 +27,7 @@ pub(crate) struct Session {
 pub(crate) enum CallOutcome<T> {
     Returned(T),
     Failed(KSMRError),
-    Panicked,
+    Panicked(Panic),
 }
 
 /// Purpose of a session.
@@ -54,17 +52,18 @@ impl Session {
                 Purpose::Work => (None, None),
                 Purpose::Bind(token) => (token.as_ref(), Some(BindCheckpoint::Ahead)),
             };
-            let post = Post::new(checkpoint);
             let mut options = settings.options(config::seed(&document)?, token, &document);
+            let post = Post::new(settings, checkpoint);
             post.install(&mut options);
             let manager = SecretsManager::new(options)?;
-            post.connect(&manager);
             let saved = config::read(&manager.config)?;
             Ok::<_, KSMRError>(Self { manager, saved, post })
         };
-        match blocking(location, move || catch_unwind(AssertUnwindSafe(start))).await? {
+        match blocking(location, move || panics::catch(start)).await? {
             Ok(started) => started.map_err(|error| Error::sdk(&error, None, location.clone())),
-            Err(_) => Err(Error::new(ErrorKind::Panicked, location.clone())),
+            Err(place) => {
+                Err(Error::panicked("starting on the stored configuration", place, location.clone()))
+            }
         }
     }
 
@@ -74,11 +73,10 @@ impl Session {
         call: impl FnOnce(&mut SecretsManager) -> Result<T, KSMRError>,
     ) -> CallOutcome<T> {
         self.post.begin();
-        match catch_unwind(AssertUnwindSafe(|| call(&mut self.manager))) {
+        match panics::catch_foreign(|| call(&mut self.manager)) {
             Ok(Ok(value)) => CallOutcome::Returned(value),
             Ok(Err(error)) => CallOutcome::Failed(error),
-            // What it was raised with may quote anything.
-            Err(_) => CallOutcome::Panicked,
+            Err(panic) => CallOutcome::Panicked(panic),
         }
     }
 
@@ -87,7 +85,7 @@ impl Session {
         config::read(&self.manager.config).map_err(|error| Error::sdk(&error, None, location.clone()))
     }
 
-    /// True if a bind has had its reply and was stopped.
+    /// The state of a bind.
     pub(crate) fn checkpoint(&self) -> Option<BindCheckpoint> {
         self.post.checkpoint()
     }
@@ -100,7 +98,6 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.post.disconnect();
         self.manager.token.zeroize();
     }
 }

@@ -2,21 +2,17 @@
 
 use base64::{
     Engine,
-    alphabet::URL_SAFE,
-    decoded_len_estimate,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use ksm_storage_core::{ExposeSecret, SecretString};
 use sha2::Sha512;
 use zeroize::Zeroizing;
 
-const KEY: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-/// Bytes of the key in a token: it is an AES-256 key.
-const KEY_LEN: usize = 32;
+use crate::{host, keys};
+
+/// Characters of the key in a token: URL-safe base64 of an AES-256 key, without padding.
+const KEY_CHARS: usize = 43;
 
 /// A token of one of the forms that the SDK accepts: `KEY`, `REGION:KEY`, `HOST:KEY`, or
 /// `IL5:KEY:KEY_ID:PUBLIC_KEY`.
@@ -25,41 +21,47 @@ pub(crate) struct Token {
     text: SecretString,
     key: SecretString,
     client_id: SecretString,
-    names_host: bool,
+    host: Option<String>,
+    server_key: Option<ServerKey>,
+}
+
+/// The public key of an isolated server, as a token carries it.
+#[derive(Clone)]
+pub(crate) struct ServerKey {
+    pub(crate) id: String,
+    pub(crate) key: String,
 }
 
 impl Token {
-    /// The error says what is wrong, without a piece of the token.
+    /// Line ends after the token are dropped, as in what a file or a pipe holds. The error is a constant: it holds no
+    /// piece of the token.
     pub(crate) fn parse(text: &SecretString) -> Result<Self, &'static str> {
-        let text = text.expose_secret().trim();
-        let parts: Vec<_> = text.split(':').collect();
-        let key = match *parts {
-            [key] => key,
-            [host, key] if !host.is_empty() => key,
-            [region, key, id, public_key]
-                if region.eq_ignore_ascii_case("IL5") && !id.is_empty() && !public_key.is_empty() =>
-            {
-                key
-            }
-            _ => return Err("it has the form of none: KEY, REGION:KEY or HOST:KEY"),
-        };
-        let mut bytes = Zeroizing::new(vec![0; decoded_len_estimate(key.len())]);
-        let len = KEY.decode_slice(key, &mut bytes).map_err(|_| "its key is not URL-safe base64")?;
-        let bytes = &bytes[..len];
-        if bytes.len() != KEY_LEN {
-            return Err("its key does not have 32 bytes; it may have been cut");
+        let text = text.expose_secret().trim_end_matches(['\r', '\n']);
+        if text.chars().any(|char| char.is_whitespace() || char.is_control()) {
+            return Err("it holds white space or a control character");
         }
-        let mut mac = Hmac::<Sha512>::new_from_slice(bytes).map_err(|_| "its key cannot be used")?;
-        mac.update(b"KEEPER_SECRETS_MANAGER_CLIENT_ID");
-        Ok(Self {
-            text: text.into(),
-            key: key.into(),
-            client_id: STANDARD.encode(mac.finalize().into_bytes()).into(),
-            names_host: parts.len() > 1,
-        })
+        let parts: Vec<_> = text.splitn(5, ':').collect();
+        let (host, key, server_key) = match *parts {
+            [key] => (None, key, None),
+            [place, key] => (Some(host(place)?), key, None),
+            [region, key, id, public_key] if region.eq_ignore_ascii_case("IL5") => {
+                keys::check_server_key_id(id).map_err(|_| "the ID of its server key is malformed")?;
+                keys::check_server_key(public_key).map_err(|_| "its server key is not a P-256 public key")?;
+                let server_key = ServerKey { id: id.to_owned(), key: public_key.to_owned() };
+                (Some(host(region)?), key, Some(server_key))
+            }
+            _ => return Err("expected KEY, REGION:KEY or HOST:KEY"),
+        };
+        let client_id = client_id(key)?;
+        let text = match (&host, &server_key) {
+            // As long as it is going to be: text that is moved to a new buffer leaves a copy behind.
+            (Some(host), None) => [host, ":", key].concat().into(),
+            _ => text.into(),
+        };
+        Ok(Self { text, key: key.into(), client_id, host, server_key })
     }
 
-    /// As the SDK wants it.
+    /// The text to give to the SDK.
     pub(crate) fn text(&self) -> &str {
         self.text.expose_secret()
     }
@@ -74,10 +76,44 @@ impl Token {
         self.client_id.expose_secret()
     }
 
-    /// Returns true if it says which host it is for.
-    pub(crate) fn names_host(&self) -> bool {
-        self.names_host
+    /// The host that the token names, itself or by its region.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
     }
+
+    pub(crate) fn server_key(&self) -> Option<&ServerKey> {
+        self.server_key.as_ref()
+    }
+}
+
+fn host(place: &str) -> Result<String, &'static str> {
+    if let Some(host) = host::of_region(place) {
+        return Ok(host.to_owned());
+    }
+    if place.starts_with('[') || host::check_name(place).is_err() {
+        return Err("expected a region (US, EU, AU, GOV, JP, CA) or a host name before the colon");
+    }
+    Ok(place.to_owned())
+}
+
+fn client_id(key: &str) -> Result<SecretString, &'static str> {
+    if key.ends_with('=') {
+        return Err("its key ends in \"=\"; a token has no padding");
+    }
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if !key.bytes().all(is_known) {
+        return Err("its key is not URL-safe base64");
+    }
+    if key.len() != KEY_CHARS {
+        return Err("its key does not have 43 characters; it may have been cut");
+    }
+    let mut bytes = Zeroizing::new([0; 33]);
+    let len = URL_SAFE_NO_PAD
+        .decode_slice(key, &mut *bytes)
+        .map_err(|_| "the last character of its key is wrong; it may have been cut")?;
+    let mut mac = Hmac::<Sha512>::new_from_slice(&bytes[..len]).map_err(|_| "its key cannot be used")?;
+    mac.update(b"KEEPER_SECRETS_MANAGER_CLIENT_ID");
+    Ok(STANDARD.encode(mac.finalize().into_bytes()).into())
 }
 
 #[cfg(test)]
@@ -85,6 +121,8 @@ mod tests {
     use super::*;
 
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    const POINT: &str =
+        "BK9w6TZFxE6nFNbMfIpULCup2a8xc6w2tUTABjxny7yFmxW0dAEojwC6j6zb5nTlmb1dAx8nwo3qF7RPYGmloRM";
 
     fn parse(text: &str) -> Result<Token, &'static str> {
         Token::parse(&text.into())
@@ -93,13 +131,27 @@ mod tests {
     #[test]
     fn every_form_gives_the_same_client() {
         let bare = parse(KEY).unwrap();
-        assert!(!bare.names_host() && parse(&format!("US:{KEY}")).unwrap().names_host());
-        assert_eq!((bare.key(), bare.text()), (KEY, KEY));
-        let padded = format!("{KEY}=");
-        for text in
-            [&*format!("US:{KEY}"), &format!(" eu:{KEY}\n"), &format!("il5:{KEY}:901:BPoint"), &padded]
-        {
-            assert_eq!(parse(text).unwrap().client_id(), bare.client_id(), "{text}");
+        assert_eq!((bare.key(), bare.text(), bare.host()), (KEY, KEY, None));
+        let il5 = format!("il5:KEY:901:{POINT}");
+        for (form, host) in [
+            ("KEY\n", None),
+            ("KEY\r\n", None),
+            ("KEY\r", None),
+            ("US:KEY", Some("keepersecurity.com")),
+            ("eu:KEY", Some("keepersecurity.eu")),
+            ("Au:KEY", Some("keepersecurity.com.au")),
+            ("GOV:KEY", Some("govcloud.keepersecurity.us")),
+            ("us_gov:KEY", Some("govcloud.keepersecurity.us")),
+            ("JP:KEY", Some("keepersecurity.jp")),
+            ("CA:KEY", Some("keepersecurity.ca")),
+            ("keeper.example:KEY", Some("keeper.example")),
+            ("10.1.2.3:KEY", Some("10.1.2.3")),
+            (&il5, Some("il5.keepersecurity.us")),
+        ] {
+            let token = parse(&form.replace("KEY", KEY)).expect(form);
+            assert_eq!((token.client_id(), token.key()), (bare.client_id(), KEY), "{form}");
+            assert_eq!(token.host(), host, "{form}");
+            assert_eq!(token.server_key().is_some(), form == il5, "{form}");
         }
     }
 
@@ -108,22 +160,82 @@ mod tests {
         use keeper_secrets_manager_core::{
             ClientOptions, KeyValueStorage, KvStoreType, SecretsManager, config_keys::ConfigKeys,
         };
-        let config = crate::config::seed(&ksm_storage_core::ConfigDocument::new()).unwrap();
-        let options = ClientOptions::new_client_options_with_token(format!("US:{KEY}"), config);
-        let manager = SecretsManager::new(options).unwrap();
-        assert!(matches!(manager.config, KvStoreType::InMemory(_)));
-        let client_id = manager.config.get(ConfigKeys::KeyClientId).unwrap();
-        assert_eq!(client_id.as_deref(), Some(parse(KEY).unwrap().client_id()));
+        for form in ["US:KEY".to_owned(), "us_gov:KEY".to_owned(), format!("il5:KEY:901:{POINT}")] {
+            let token = parse(&form.replace("KEY", KEY)).unwrap();
+            let config = crate::config::seed(&ksm_storage_core::ConfigDocument::new()).unwrap();
+            let options = ClientOptions::new_client_options_with_token(token.text().to_owned(), config);
+            let manager = SecretsManager::new(options).unwrap();
+            assert!(matches!(manager.config, KvStoreType::InMemory(_)));
+            let client_id = manager.config.get(ConfigKeys::KeyClientId).unwrap();
+            assert_eq!(client_id.as_deref(), Some(token.client_id()));
+            assert_eq!(manager.config.get(ConfigKeys::KeyHostname).unwrap().as_deref(), token.host());
+        }
     }
 
     #[test]
-    fn a_wrong_token_is_refused_without_being_repeated() {
-        let with_key = [":KEY", "US:KEY:1", "US:KEY:901:point", "IL5:KEY::point", "IL5:KEY:901:"];
-        let with_key = with_key.map(|form| form.replace("KEY", KEY));
-        let without = ["", ":", "US:", "US:short", "US:!!!", "a:b:c:d"];
-        for text in without.into_iter().chain(with_key.iter().map(|text| &**text)) {
-            let error = parse(text).err().unwrap_or_else(|| panic!("{text} was accepted"));
-            assert!(text.len() < 4 || !error.contains(text), "{error}");
+    fn malformed_tokens_are_rejected_unquoted() {
+        let long = "A".repeat(1 << 20);
+        let cut = &KEY[..42];
+        for form in [
+            "",
+            ":",
+            "US:",
+            ":KEY",
+            "::KEY",
+            "US:KEY:",
+            "US:KEY:1",
+            "US::KEY",
+            "KEY:US",
+            "US:short",
+            "US:!!!",
+            "a:b:c:d",
+            "a:b:c:d:e:f",
+            "KEY=",
+            "KEY==",
+            "US:KEY=",
+            "KEYA",
+            "KEY KEY",
+            "KEY ",
+            " KEY",
+            "\tKEY",
+            "\nKEY",
+            "KEY\n ",
+            "US: KEY",
+            "US :KEY",
+            "KEY\0",
+            "\u{feff}KEY",
+            "KEY\u{a0}",
+            "'KEY'",
+            "\"US:KEY\"",
+            "token=US:KEY",
+            "ksm:KEY",
+            "XX:KEY",
+            "US_GOVT:KEY",
+            "keepersecurity:KEY",
+            "https://keepersecurity.com:KEY",
+            "keepersecurity.com/:KEY",
+            "keepersecurity.com:443:KEY",
+            "user@keepersecurity.com:KEY",
+            "user:pass@keepersecurity.com:KEY",
+            "[::1]:KEY",
+            "büro.example:KEY",
+            "US:KEY:901:POINT",
+            "IL5:KEY::POINT",
+            "IL5:KEY:901:",
+            "IL5:KEY:901:AAAA",
+            "IL5:KEY:9 1:POINT",
+            "IL5:KEY:901:POINT=",
+            "IL5:KEY:901:POINT:x",
+            // The two last bits of 43 characters are none of the key's.
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdH/8",
+            cut,
+            &long,
+        ] {
+            let text = form.replace("KEY", KEY).replace("POINT", POINT);
+            let why = parse(&text).err().unwrap_or_else(|| panic!("{form:?} was accepted"));
+            assert!(!why.contains('\n') && !why.contains(cut), "{why}");
         }
     }
 }

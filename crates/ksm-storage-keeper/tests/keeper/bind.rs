@@ -59,12 +59,12 @@ async fn the_token_may_be_given_at_every_start() {
 }
 
 #[tokio::test]
-async fn what_the_sdk_does_not_know_outlives_a_bind() {
-    let stored = r#"{"appUid": "theirs", "nested": {"a": [1, null]}, "url": null}"#;
+async fn keys_of_other_sdks_outlive_a_bind() {
+    let stored = r#"{"appUid": "theirs", "publicKey": {"a": [1, null]}, "url": null}"#;
     let world = World::new(AppKeyPolicy::Once, stored);
     world.open(&world.keeper.issue_token()).await.unwrap();
     let text = String::from_utf8(world.stored().await.to_payload().as_bytes().to_vec()).unwrap();
-    for kept in [r#""appUid": "theirs""#, r#""nested": {"a": [1, null]}"#, r#""url": null"#] {
+    for kept in [r#""appUid": "theirs""#, r#""publicKey": {"a": [1, null]}"#, r#""url": null"#] {
         assert!(text.contains(kept), "{kept}");
     }
     assert_eq!(titles(&world.start().await.unwrap()).await, TITLES);

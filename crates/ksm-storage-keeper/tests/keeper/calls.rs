@@ -38,22 +38,75 @@ async fn another_server_key_is_stored_with_one_write_though_the_call_fails() {
 }
 
 #[tokio::test]
-async fn a_change_is_stored_after_a_panic_too() {
+async fn panic_of_the_caller_goes_on() {
     let (world, client) = with_standard_key().await;
     world.keeper.fail_next([Fault::UseKey(8), Fault::Deny]);
-    let error = client
-        .call(|sdk| -> Result<(), KSMRError> {
+    let called = client.clone();
+    let call = tokio::spawn(async move {
+        let call = |sdk: &mut ksm_storage_keeper::sdk::SecretsManager| -> Result<(), KSMRError> {
             let _ = sdk.get_secrets(Vec::new());
-            panic!("s3cret");
-        })
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Panicked);
-    assert!(!format!("{error}{error:?}").contains("s3cret"));
+            panic!("on purpose");
+        };
+        called.call(call).await
+    });
+    let panic = call.await.unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
     let stored = world.stored().await;
     assert_eq!(stored.get(ConfigKey::ServerPublicKeyId).unwrap().expose_secret(), "8");
     // The client goes on.
     assert_eq!(client.call(|sdk| Ok(sdk.hostname.clone())).await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn panic_within_the_sdk_is_an_error() {
+    let (world, client) = bound().await;
+    let place = |error: &ksm_storage_keeper::Error| {
+        assert_eq!(error.kind(), ErrorKind::Panicked, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("(core.rs:") && !text.contains('\n'), "{text}");
+        text
+    };
+    world.keeper.fail_next([Fault::Omit("records"); 3]);
+    let text = place(&client.get_secrets(&[]).await.unwrap_err());
+    assert!(text.contains("the SDK panicked while reading records"), "{text}");
+    let called = client.call(|sdk| sdk.get_secrets(Vec::new())).await;
+    assert!(place(&called.unwrap_err()).contains("while running the call"));
+    place(&client.get_notation("keeper://Database/field/login").await.unwrap_err());
+    assert_eq!(titles(&client).await, TITLES);
+}
+
+#[test]
+fn blocking_calls_raise_panics_here() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let storage = blocking::ConfigStorage::open(world.backend()).unwrap();
+    let client = BlockingClient::open(world.builder().token(world.keeper.issue_token()), storage).unwrap();
+    let call =
+        std::panic::AssertUnwindSafe(|| client.call(|_| -> Result<(), KSMRError> { panic!("on purpose") }));
+    let panic = std::panic::catch_unwind(call).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
+    world.keeper.fail_next([Fault::Omit("records")]);
+    assert_eq!(client.get_secrets(&[]).unwrap_err().kind(), ErrorKind::Panicked);
+    assert_eq!(client.get_notation("keeper://Database/field/login").unwrap(), "app");
+}
+
+#[tokio::test]
+async fn notation_errors_name_the_notation() {
+    let (_world, client) = bound().await;
+    for (notation, words) in [
+        ("keeper://Databse/field/password", "No records matched Databse"),
+        ("keeper://Database/field/pasword", "'pasword'"),
+        ("keeper://Database/feild/password", "keeper://Database/feild/password"),
+        ("keeper://Database/field/password[7]", "[7]"),
+        ("a\nb", "a\\nb"),
+        ("", "\"\""),
+    ] {
+        let error = client.get_notation(notation).await.unwrap_err();
+        let text = error.to_string();
+        assert!(error.kind() == ErrorKind::Sdk && text.contains(words) && !text.contains('\n'), "{text}");
+    }
+    let error = client.call(|sdk| sdk.get_notation("keeper://Databse/field/password")).await.unwrap_err();
+    assert!(error.to_string().contains("No records matched Databse"), "{error}");
+    assert_eq!(client.get_notation("keeper://Database/field/login").await.unwrap(), "app");
 }
 
 #[tokio::test]

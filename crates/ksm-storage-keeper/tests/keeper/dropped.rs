@@ -29,14 +29,14 @@ async fn a_dropped_bind_is_gone_on_with() {
     for policy in POLICIES {
         let mut polls = 0;
         loop {
-            let world = World::new(policy, r#"{"other": [1]}"#);
+            let world = World::new(policy, r#"{"publicKey": [1]}"#);
             let token = world.keeper.issue_token();
             let ended = drop_after(polls, Box::pin(world.open(&token))).await;
             let client = world.open(&token).await.unwrap();
             assert_eq!(titles(&client).await, TITLES);
             let stored = world.stored().await;
             assert_eq!(stored.bind_state(), BindState::Bound);
-            assert!(stored.names().any(|name| name == "other"));
+            assert!(stored.names().any(|name| name == "publicKey"));
             assert_eq!(titles(&world.start().await.unwrap()).await, TITLES);
             if ended.is_some() {
                 break;

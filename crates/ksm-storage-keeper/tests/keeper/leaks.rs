@@ -104,6 +104,18 @@ async fn child() {
         KeeperClient::builder().token(&*tokens[0]).proxy_url(format!("http://u:{}@p:1", canary("proxy")));
     show(&hostless);
     show_error(hostless.open(world.storage().await).await.unwrap_err(), ErrorKind::InvalidToken);
+    let misconfigured =
+        world.builder().hostname(format!("u:{}@h", canary("host"))).open(world.storage().await);
+    show_error(misconfigured.await.unwrap_err(), ErrorKind::InvalidArgument);
+    let proxied = world.builder().proxy_url(format!("u:{}@p:1", canary("proxy"))).open(world.storage().await);
+    show_error(proxied.await.unwrap_err(), ErrorKind::InvalidArgument);
+    world.store(&format!(r#"{{"{}": "{}"}}"#, canary("name"), canary("value")));
+    fails(&tokens[0], ErrorKind::InvalidConfig).await;
+    world.store(&format!(r#"{{"clientId": "{}", "privateKey": "x"}}"#, canary("id")));
+    show_error(world.start().await.unwrap_err(), ErrorKind::InvalidConfig);
+    world.store(&format!(r#"{{"appKey": "{0}", "clientId": "{0}", "privateKey": "{0}"}}"#, canary("key")));
+    show_error(world.start().await.unwrap_err(), ErrorKind::InvalidConfig);
+    world.store(&stored());
     fails(&foreign, ErrorKind::TokenSpent).await;
     world.store(&stored());
     world.aws.deny(Action::PutSecretValue, "AccessDeniedException");
@@ -120,13 +132,22 @@ async fn child() {
     show_error(client.call(quoting).await.unwrap_err(), ErrorKind::Sdk);
     let panicking =
         |_: &mut _| -> Result<(), KSMRError> { std::panic::resume_unwind(Box::new(canary("raised"))) };
-    show_error(client.call(panicking).await.unwrap_err(), ErrorKind::Panicked);
+    let called = client.clone();
+    assert!(tokio::spawn(async move { called.call(panicking).await }).await.unwrap_err().is_panic());
     let with_values = |sdk: &mut ksm_storage_keeper::sdk::SecretsManager| -> Result<(), KSMRError> {
         let value = sdk.config.get(ConfigKeys::KeyPrivateKey)?;
         assert!(value.is_none(), "on purpose");
         Ok(())
     };
-    show_error(client.call(with_values).await.unwrap_err(), ErrorKind::Panicked);
+    let called = client.clone();
+    assert!(tokio::spawn(async move { called.call(with_values).await }).await.unwrap_err().is_panic());
+    world.keeper.fail_next([Fault::Omit("records")]);
+    show_error(client.get_secrets(&[]).await.unwrap_err(), ErrorKind::Panicked);
+    let notation = format!("keeper://{}/field/x", canary("notation"));
+    println!(
+        "{}",
+        client.get_notation(&notation).await.unwrap_err().to_string().replace(&canary("notation"), "")
+    );
     show_error(without_runtime(client.clone()), ErrorKind::Runtime);
     show(&client);
     world.keeper.revoke_all();

@@ -5,8 +5,11 @@
 mod bind;
 mod calls;
 mod dropped;
+mod hostile;
 mod leaks;
 mod operations;
 mod orders;
+mod settings;
 mod shared;
+mod stored;
 mod support;

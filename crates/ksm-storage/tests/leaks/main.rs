@@ -211,7 +211,10 @@ fn keeper_types(looked: &mut Looked) {
     };
     looked.at(&builder());
     looked.at(&keeper::blocking::KeeperClient::open(builder(), storage.clone()).unwrap_err());
-    let client = KeeperClient::builder().insecure_skip_verify();
+    let known = ["bat", "bindingKey", "url", "appUid"].map(|key| format!(r#""{key}":"{}""#, canary(key)));
+    let backend = MemoryBackend::from_config(format!("{{{}}}", known.join(",")));
+    let storage = blocking::ConfigStorage::open(backend).unwrap();
+    let client = builder().token(fake.issue_token()).proxy_url("");
     let client = keeper::blocking::KeeperClient::open(client, storage.clone()).unwrap();
     looked.at(&client);
     let opened = storage.run_async(|storage| async move {

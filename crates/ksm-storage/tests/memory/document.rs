@@ -6,6 +6,13 @@ use zeroize::Zeroizing;
 
 const CAPACITY: usize = 4096;
 
+/// Keys of a client that exists nowhere.
+pub(crate) const APP_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const CLIENT_ID: &str =
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==";
+const PRIVATE_KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDQki6Q5Dmz2C+gWg869b2UIGjBPH84r19SCyUJ7NjN\
+    KhRANCAATQJr67QEx2TMiaPqRo4HotrldaahNIS4wXlZTosY6jhT45XF8F9YhxcMpp+gajkZFjeYH5VZp9Nx20pqyRxMtd";
+
 /// As values of known and unknown keys, with and without escapes, and as the names of unknown keys.
 pub(crate) fn json(secret: &str) -> Zeroizing<String> {
     let pieces = [
@@ -53,7 +60,11 @@ pub(crate) fn payload(text: &Zeroizing<String>) -> Payload {
 /// A configuration that a Keeper client starts with, and a key that is unknown to it.
 pub(crate) fn bound(app_key: &str, unknown: &str) -> Zeroizing<String> {
     joined(&[
-        "{\"hostname\": \"localhost\", \"clientId\": \"client\", \"privateKey\": \"private\", \"appKey\": \"",
+        "{\"hostname\": \"localhost\", \"clientId\": \"",
+        CLIENT_ID,
+        "\", \"privateKey\": \"",
+        PRIVATE_KEY,
+        "\", \"appKey\": \"",
         app_key,
         "\", \"",
         unknown,

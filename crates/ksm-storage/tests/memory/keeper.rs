@@ -24,7 +24,7 @@ pub(crate) fn scenario(name: &str, steps: &Steps) {
     let secret = || steps.needle.reveal();
     match name {
         "keeper, unknown keys" => {
-            let document = document::bound("app", secret().expose_secret());
+            let document = document::bound(document::APP_KEY, secret().expose_secret());
             steps.drive(async {
                 let client = open(document).await;
                 steps.after("open");

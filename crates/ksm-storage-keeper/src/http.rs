@@ -1,0 +1,190 @@
+//! The HTTP client for Keeper's service.
+//!
+//! The SDK's own reads a reply of any size into memory, gives body and headers a time limit each, and follows redirects.
+//! Requests therefore go through this one, with the headers that the SDK sends. Downloads and uploads of files go to a
+//! storage service and do not pass here.
+
+use std::{error::Error as _, io, io::Read, iter, time::Duration};
+
+use keeper_secrets_manager_core::dto::{EncryptedPayload, KsmHttpResponse, TransmissionKey};
+use ksm_storage_core::ExposeSecret;
+use reqwest::{
+    Proxy, Url,
+    blocking::{Client, RequestBuilder},
+    header::{AUTHORIZATION, CONTENT_TYPE},
+    redirect,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use crate::settings::Settings;
+
+/// The most bytes of an accepted reply, which holds all records that an application may read, without their files.
+const MAX_REPLY: u64 = 32 << 20;
+/// The most bytes of a rejection.
+const MAX_REJECTION: u64 = 64 << 10;
+
+#[derive(Clone, Debug)]
+pub(crate) struct HttpClient {
+    client: Client,
+    timeout: Duration,
+}
+
+/// The reason why a request has no usable reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoReply {
+    /// The host name is not known to DNS.
+    Dns,
+    Refused,
+    Timeout,
+    UnknownIssuer,
+    WrongName,
+    Expired,
+    Tls,
+    /// No HTTP client could be made.
+    NoClient,
+    ProxyLogin,
+    Proxy,
+    TooLarge,
+    /// The reply is not sealed for this client: it is another server's.
+    Foreign,
+    /// Anything else that a connection may end with.
+    Broken,
+}
+
+impl NoReply {
+    /// The cause, and what can be done about it.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Dns => "the host name has no address; check it, and DNS",
+            Self::Refused => "the connection was refused; check the host name, the proxy and the firewall",
+            Self::Timeout => {
+                "no complete reply within the time limit; check the network and the proxy, and try again"
+            }
+            Self::UnknownIssuer => {
+                "the certificate's issuer is unknown; install the root certificate of the proxy in between, \
+                 or check the host name"
+            }
+            Self::WrongName => "the certificate is for another host; check the host name and the proxy",
+            Self::Expired => "the certificate is not valid now; check the clock of this host",
+            Self::Tls => "TLS failed; check the host name and the proxy",
+            Self::NoClient => {
+                "no HTTP client could be made; check the root certificates of this host (SSL_CERT_FILE, SSL_CERT_DIR)"
+            }
+            Self::ProxyLogin => "the proxy asks for a login; put user and password into its address",
+            Self::Proxy => "the proxy does not connect to it; check the proxy's address and rules",
+            Self::TooLarge => {
+                "the reply exceeds the limit of 32 MiB, or 64 KiB for a rejection; check the host name"
+            }
+            Self::Foreign => {
+                "the reply is not Keeper's; check the host name, the proxy, and for a sign-on page in between"
+            }
+            Self::Broken => "the connection broke; check the network and the proxy, and try again",
+        }
+    }
+}
+
+impl HttpClient {
+    fn new(settings: &Settings) -> Result<Self, NoReply> {
+        let mut builder = Client::builder()
+            .danger_accept_invalid_certs(settings.insecure_skip_verify)
+            .redirect(redirect::Policy::none());
+        if let Some(url) = &settings.proxy_url {
+            builder = builder.proxy(Proxy::all(url.expose_secret()).map_err(|_| NoReply::Proxy)?);
+        }
+        let client = builder.build().map_err(|_| NoReply::NoClient)?;
+        Ok(Self { client, timeout: settings.request_timeout })
+    }
+
+    /// The one client of these settings.
+    pub(crate) fn of(settings: &Settings) -> Result<&Self, NoReply> {
+        if settings.http.get().is_none() {
+            // Sessions of one client run one after another. If another one was faster, its client is as good.
+            let _ = settings.http.set(Self::new(settings)?);
+        }
+        settings.http.get().ok_or(NoReply::NoClient)
+    }
+
+    /// Sends a request of the SDK, on a thread that may block.
+    pub(crate) fn post(
+        &self,
+        url: &str,
+        key: &TransmissionKey,
+        payload: EncryptedPayload,
+    ) -> Result<KsmHttpResponse, NoReply> {
+        let signature = STANDARD.encode(payload.signature.as_bytes());
+        let request = self
+            .client
+            .post(url)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(AUTHORIZATION, format!("Signature {signature}"))
+            .header("TransmissionKey", STANDARD.encode(&key.encrypted_key))
+            .header("PublicKeyId", &key.public_key_id)
+            .body(payload.encrypted_payload);
+        self.send(request)
+    }
+
+    fn send(&self, request: RequestBuilder) -> Result<KsmHttpResponse, NoReply> {
+        // Set on the request it covers the body too; set on the client, each read of the body.
+        let response = request.timeout(self.timeout).send().map_err(|error| cause(&error))?;
+        let status = response.status().as_u16();
+        let limit = if status == 200 { MAX_REPLY } else { MAX_REJECTION };
+        let mut body = Vec::new();
+        let read = response.take(limit + 1).read_to_end(&mut body);
+        read.map_err(|error| cause_of_io(&error))?;
+        if body.len() as u64 > limit {
+            return Err(NoReply::TooLarge);
+        }
+        // The SDK looks at the text of rejections only.
+        let text = if status == 200 { String::new() } else { String::from_utf8_lossy(&body).into_owned() };
+        Ok(KsmHttpResponse::new(status, body, text))
+    }
+}
+
+fn cause_of_io(error: &io::Error) -> NoReply {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>());
+    inner.map_or(NoReply::Broken, cause)
+}
+
+fn cause(error: &reqwest::Error) -> NoReply {
+    let sources = || iter::successors(error.source(), |&source| source.source());
+    let text: String = sources().map(|source| source.to_string().to_ascii_lowercase() + "; ").collect();
+    let refused = |source: &(dyn std::error::Error + 'static)| {
+        source.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    match () {
+        () if error.is_timeout() => NoReply::Timeout,
+        () if says(&["dns error", "failed to lookup"]) => NoReply::Dns,
+        () if says(&["unknownissuer", "unknown issuer"]) => NoReply::UnknownIssuer,
+        () if says(&["notvalidforname", "not valid for name"]) => NoReply::WrongName,
+        () if says(&["expired", "notvalidyet", "not valid yet"]) => NoReply::Expired,
+        () if says(&["certificate", "handshake", "corrupt message", "tls"]) => NoReply::Tls,
+        () if says(&["proxy authorization required", "proxy auth"]) => NoReply::ProxyLogin,
+        () if says(&["tunnel", "proxy"]) => NoReply::Proxy,
+        () if sources().any(refused) => NoReply::Refused,
+        () => NoReply::Broken,
+    }
+}
+
+/// Checks the address of a proxy that a caller gives. The error is a constant, because an address may hold a password.
+pub(crate) fn check_proxy(text: &str) -> Result<(), &'static str> {
+    if text.chars().any(|char| char.is_whitespace() || char.is_control()) {
+        return Err("it holds white space or a control character");
+    }
+    let Some((scheme, _)) = text.split_once("://") else {
+        return Err("expected an address with a scheme, such as http://proxy:3128");
+    };
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err("its scheme is neither http nor https");
+    }
+    match Url::parse(text) {
+        Ok(url) if url.has_host() && Proxy::all(text).is_ok() => Ok(()),
+        _ => Err("it is not an address such as http://proxy:3128"),
+    }
+}
+
+/// Checks a variable. There the scheme may be missing; what is malformed would be passed over without a word.
+pub(crate) fn check_system_proxy(text: &str) -> Result<(), &'static str> {
+    if text.contains("://") { check_proxy(text) } else { check_proxy(&format!("http://{text}")) }
+}

@@ -1,0 +1,144 @@
+//! Errors of the SDK, without what they say in free text.
+
+use keeper_secrets_manager_core::KSMRError;
+
+use crate::post::{Refusal, Reply};
+
+/// The most characters of a notation, or of what the SDK says about one, in an error.
+const MAX_QUOTED: usize = 300;
+/// Characters of base64 in a row that are taken for a key, and not shown.
+const KEY_CHARS: usize = 40;
+
+/// The name of an error, Keeper's code, and what can be done about it.
+pub(crate) fn describe(error: &KSMRError, reply: Option<&Reply>) -> String {
+    let quoted = quotable(error).map(|text| format!(": {}", quote(text))).unwrap_or_default();
+    let answered = match reply {
+        Some(Reply::Refused(Refusal { status, code, .. })) => format!("; Keeper answered {status} {code}"),
+        _ => String::new(),
+    };
+    let hint = hint(error, reply).map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("the SDK reports {}{quoted}{answered}{hint}", variant(error))
+}
+
+/// The name of an error's variant.
+fn variant(error: &KSMRError) -> String {
+    // `Debug` begins with the variant's name; what follows may quote anything.
+    let debug = format!("{error:?}");
+    debug.chars().take_while(char::is_ascii_alphanumeric).collect()
+}
+
+/// The text of errors that quote a notation, a title or the UID of a record, and no content.
+fn quotable(error: &KSMRError) -> Option<&str> {
+    match error {
+        KSMRError::NotationError(text)
+        | KSMRError::RecordNotFoundError(text)
+        | KSMRError::FieldNotFoundError(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Text of the caller's on one line, without what may be a key.
+pub(crate) fn quote(text: &str) -> String {
+    let is_base64 = |char: char| char.is_ascii_alphanumeric() || "+/-_=".contains(char);
+    let mut shown = String::new();
+    for word in text.split_inclusive(|char| !is_base64(char)) {
+        // A path such as a notation has more than one part, none of which is as long as a key.
+        let is_key =
+            word.split('/').any(|part| part.trim_end_matches(|char| !is_base64(char)).len() >= KEY_CHARS);
+        shown.push_str(if is_key { "…" } else { word });
+    }
+    let mut line: String = shown.chars().take(MAX_QUOTED).collect();
+    if line.len() < shown.len() {
+        line.push('…');
+    }
+    line.chars()
+        .map(|char| if "'\"".contains(char) { char.to_string() } else { char.escape_debug().to_string() })
+        .collect()
+}
+
+fn hint(error: &KSMRError, reply: Option<&Reply>) -> Option<&'static str> {
+    match (error, reply) {
+        (_, Some(Reply::Refused(refusal))) => match (&*refusal.code, refusal.status) {
+            ("key", _) => Some(
+                "Keeper does not know the server's public key that the configuration or the settings name",
+            ),
+            ("invalid_client_version", _) => Some("Keeper does not accept this version of the SDK"),
+            (_, 300..400) => Some("a redirect, which is not followed; check the host name"),
+            (_, 407) => Some("the proxy asks for a login"),
+            (_, 502..505) => Some("try again later, or check the proxy"),
+            ("without a code", _) => {
+                Some("the answer may be a proxy's, or another server's: check the host name")
+            }
+            _ => None,
+        },
+        (KSMRError::CryptoError(_) | KSMRError::DecodeError(_), Some(Reply::Accepted)) => {
+            Some("the reply may be another server's: check the host name and the proxy")
+        }
+        (KSMRError::SecretManagerCreationError(text), None) if text.contains("HTTP client") => {
+            Some("check the root certificates of this host (SSL_CERT_FILE, SSL_CERT_DIR)")
+        }
+        (KSMRError::ConfigurationError(_), None) => Some("check the proxy's address"),
+        (KSMRError::RecordNotFoundError(_) | KSMRError::NotationError(_), _) => {
+            Some("check the name, and whether the application may read the record")
+        }
+        (KSMRError::FileError(_) | KSMRError::IOError(_), _) => {
+            Some("files are loaded from another host than records: check the network and the proxy")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ksm_storage_core::Location;
+
+    use super::*;
+    use crate::{Error, ErrorKind, http::NoReply};
+
+    fn told(sdk: &KSMRError, reply: Option<Reply>) -> (ErrorKind, String) {
+        let error = Error::sdk(sdk, reply, Location::new("memory", "1"));
+        (error.kind(), error.to_string())
+    }
+
+    fn refused(status: u16, code: &str) -> Reply {
+        Reply::Refused(Refusal { status, code: code.to_owned(), ip_locked: false })
+    }
+
+    #[test]
+    fn sdk_errors_are_shown_by_name() {
+        let sdk = KSMRError::CustomError("s3cret".to_owned());
+        let text = "memory://1: the SDK reports CustomError; Keeper answered 400 bad_request";
+        assert_eq!(told(&sdk, Some(refused(400, "bad_request"))), (ErrorKind::Sdk, text.to_owned()));
+        for (status, words) in [(301, "redirect"), (407, "login"), (503, "later"), (404, "another server")] {
+            let (kind, text) = told(&sdk, Some(refused(status, "without a code")));
+            assert!(kind == ErrorKind::Sdk && text.contains(words), "{text}");
+        }
+        let none = Reply::None { host: "keeper.example".to_owned(), cause: NoReply::Dns };
+        let (kind, text) = told(&sdk, Some(none));
+        let words = "no answer from Keeper at keeper.example: the host name has no address";
+        assert!(kind == ErrorKind::Unreachable && text.contains(words), "{text}");
+    }
+
+    #[test]
+    fn notations_are_quoted_on_one_line() {
+        let text = |text: &str| told(&KSMRError::NotationError(text.to_owned()), None).1;
+        let shown = text("Notation error -  No records matched My 'Database'");
+        assert!(
+            shown.contains("NotationError: Notation error -  No records matched My 'Database'; check"),
+            "{shown}"
+        );
+        let hostile = text("a\nb\u{1b}[0m\u{202e}");
+        assert!(hostile.contains("a\\nb\\u{1b}[0m\\u{202e}"), "{hostile}");
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+        for quoted in
+            [key.to_owned(), format!("US:{key}"), format!("keeper://{key}/field/x"), format!("'{key}='")]
+        {
+            assert!(!text(&quoted).contains(&key[..42]), "{quoted}");
+        }
+        assert!(text(&"long ".repeat(1 << 20)).len() < 600);
+        assert!(
+            text("keeper://AAAAAAAAAAAAAAAAAAAAAA/custom_field/name[0][x]")
+                .contains("AA/custom_field/name[0][x]")
+        );
+    }
+}
