@@ -1,7 +1,8 @@
 //! A Lambda function that reads its secret at the cold start, and from memory in each invocation.
 //!
-//! Deployed as the program `bootstrap` of a function on `provided.al2023`, with the secret's name in `KSM_AWS_SECRET`. It
-//! does not run without Lambda; `tests/examples.rs` runs it on an emulator of the runtime API.
+//! Deployed as the program `bootstrap` of a function on `provided.al2023`, with the secret's name in `KSM_AWS_SECRET`.
+//! To use Keeper's SDK, bind with a token that was made with `--unlock-ip`: Keeper refuses a client at another address than
+//! the one that bound it. Without Lambda it does not run; `tests/examples.rs` runs it on an emulator of the runtime API.
 
 use std::time::Duration;
 

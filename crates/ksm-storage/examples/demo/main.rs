@@ -24,7 +24,8 @@ use ksm_storage::{
 #[command(name = "demo", bin_name = "cargo xtask demo")]
 struct Args {
     /// A real secret to use: name or ARN. It must exist and hold at least {}. The one-time token
-    /// is taken from the variable `KSM_TOKEN`, else from standard input, and only if the secret is not bound yet
+    /// is taken from the variable `KSM_TOKEN`, else from standard input, and only if the secret is not bound yet.
+    /// Unless it was made with `--unlock-ip`, Keeper locks the client to the address of this machine
     #[arg(long, value_name = "SECRET")]
     aws_key: Option<String>,
     /// The AWS profile to use it with, instead of the default credentials
