@@ -5,11 +5,12 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use crate::{
     Action, ApiError, Fault, ResponseFault, Secret,
+    clock::Clock,
     secrets_manager::{MAX_VERSIONS, Record},
 };
 
@@ -25,8 +26,7 @@ pub struct Emulator {
 
 pub(crate) struct State {
     pub(crate) secrets: Vec<Record>,
-    /// Time since the start, moved by hand.
-    pub(crate) now: Duration,
+    pub(crate) clock: Clock,
     pub(crate) version_quota: Option<usize>,
     pub(crate) stale_reads: u32,
     /// ARNs of the identities that were handed out, by access key ID.
@@ -45,7 +45,7 @@ impl Emulator {
     pub fn new(region: impl Into<Arc<str>>) -> Self {
         let state = State {
             secrets: Vec::new(),
-            now: Duration::ZERO,
+            clock: Clock::system(),
             version_quota: Some(MAX_VERSIONS),
             stale_reads: 0,
             identities: BTreeMap::new(),
@@ -65,8 +65,12 @@ impl Emulator {
         &self.region
     }
 
+    /// Locks the state, without secrets whose recovery window has ended.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = state.clock.now();
+        state.secrets.retain(|secret| secret.deletion.is_none_or(|date| date > now));
+        state
     }
 
     /// The number of calls of the action, rejected ones included.
@@ -113,9 +117,15 @@ impl Emulator {
         self.lock().stale_reads = reads;
     }
 
-    /// Lets time pass: versions grow old.
+    /// Lets time pass: versions grow old, recovery windows end.
     pub fn advance(&self, time: Duration) {
-        self.lock().now += time;
+        self.lock().clock.advance(time);
+    }
+
+    /// Sets the clock, from which all dates are taken, and stops it there; from then on only [`advance`](Self::advance)
+    /// moves it. Until then it follows the clock of the system.
+    pub fn set_clock(&self, time: SystemTime) {
+        self.lock().clock.set(time);
     }
 
     /// Limits the versions of a secret that are younger than a day; `None` lifts the limit. AWS has 100.

@@ -41,6 +41,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod action;
+mod clock;
 #[cfg(feature = "program")]
 pub mod control;
 mod emulator;

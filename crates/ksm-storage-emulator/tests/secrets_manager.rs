@@ -60,7 +60,7 @@ async fn a_token_takes_one_content() {
     assert_eq!(world.get("AWSCURRENT").await.unwrap(), "third");
     assert_eq!(refused(world.put(&token(1), "other")).await, "ResourceExistsException");
     for bad in ["x".repeat(31), "x".repeat(65)] {
-        assert_eq!(refused(world.put(&bad, "v")).await, "InvalidParameterException");
+        assert_eq!(refused(world.put(&bad, "v")).await, "ValidationException");
     }
 }
 
@@ -110,9 +110,9 @@ async fn young_versions_are_kept_up_to_a_quota_and_old_ones_make_room() {
 #[tokio::test]
 async fn a_value_is_text_or_bytes_of_some_length() {
     let world = World::new().await;
-    assert_eq!(refused(world.put(&token(1), &"x".repeat(65_537))).await, "InvalidParameterException");
+    assert_eq!(refused(world.put(&token(1), &"x".repeat(65_537))).await, "ValidationException");
     world.put(&token(1), &"x".repeat(65_536)).send().await.unwrap();
-    assert_eq!(refused(world.put(&token(2), "")).await, "InvalidParameterException");
+    assert_eq!(refused(world.put(&token(2), "")).await, "ValidationException");
     let both = world.put(&token(2), "text").secret_binary(b"bytes".to_vec().into());
     assert_eq!(refused(both).await, "InvalidParameterException");
     let neither = world.client.put_secret_value().secret_id(NAME).client_request_token(token(2));

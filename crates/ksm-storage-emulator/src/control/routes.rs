@@ -1,6 +1,9 @@
 //! The requests, as the README lists them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use hyper::Method;
 use serde_json::{Map, Value as Json, json};
@@ -46,6 +49,9 @@ impl World {
             }
             ("PUT", "/stale-reads") => emulator.read_stale(number(body, "reads")?),
             ("POST", "/clock") => emulator.advance(Duration::from_secs(number(body, "seconds")?.into())),
+            ("PUT", "/clock") => {
+                emulator.set_clock(UNIX_EPOCH + Duration::from_secs(number(body, "time")?.into()));
+            }
             ("PUT", "/metadata") => self.metadata(body)?,
             ("PUT", "/web-identity-token") => emulator.expect_web_identity_token(text(body, "token")?),
             ("PUT", "/sso-token") => emulator.expect_sso_token(text(body, "token")?),
@@ -154,7 +160,7 @@ mod tests {
             ("POST DELETE", "/denials"),
             ("PUT", "/version-quota"),
             ("PUT", "/stale-reads"),
-            ("POST", "/clock"),
+            ("POST PUT", "/clock"),
             ("GET PUT DELETE", "/secrets/NAME"),
             ("PUT", "/metadata"),
             ("PUT", "/web-identity-token"),

@@ -6,7 +6,7 @@ use ksm_storage_core::Payload;
 
 use super::{
     Value,
-    secret::{CURRENT, Record},
+    secret::{CURRENT, DAY, Record},
 };
 use crate::Emulator;
 
@@ -27,7 +27,8 @@ impl Secret {
         let mut state = self.emulator.lock();
         if state.find(&self.name).is_err() {
             let arn = state.new_arn(self.emulator.region(), &self.name);
-            state.secrets.push(Record::new(&self.name, arn));
+            let now = state.clock.now();
+            state.secrets.push(Record::new(&self.name, arn, now));
         }
         drop(state);
         self
@@ -39,7 +40,7 @@ impl Secret {
         self.create();
         let mut state = self.emulator.lock();
         let id = format!("00000000-0000-0000-0000-{:012}", state.next());
-        let now = state.now;
+        let now = state.clock.now();
         if let Ok(secret) = state.find_mut(&self.name) {
             // Only a quota, which is not checked here, or a known ID, which this is not, could make it fail.
             let _ = secret.put(&id, value, &[], now, None);
@@ -61,9 +62,10 @@ impl Secret {
         self.emulator.lock().secrets.retain(|secret| secret.name != self.name);
     }
 
-    /// Marks it for deletion.
+    /// Marks it for deletion in 30 days.
     pub fn mark_for_deletion(&self) {
-        self.change(|secret| secret.marked_for_deletion = true);
+        let date = self.emulator.lock().clock.now() + 30 * DAY;
+        self.change(|secret| secret.deletion = Some(date));
     }
 
     /// Makes it a replica of the secret in `region`.

@@ -1,11 +1,18 @@
 //! The emulator as a client of itself, in process.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use ksm_storage_aws::{
     CallError, Create, Failure, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient, Select,
 };
+use ksm_storage_core::Payload;
+use serde_json::json;
 
-use super::secret::{CURRENT, Value};
+use super::{
+    model,
+    secret::{CURRENT, Value},
+};
 use crate::{Action, ApiError, Emulator, Fault, ResponseFault};
 
 impl Emulator {
@@ -59,17 +66,25 @@ impl SecretsClient for Emulator {
 
     async fn put(&self, put: &Put) -> Result<PutReply, CallError> {
         let labels: Vec<_> = put.label.iter().map(|&label| label.to_owned()).collect();
-        let carry_out = || self.put(&put.secret, &put.token, Value::Text(put.value.clone()), &labels);
+        let carry_out = || {
+            let request = json!({
+                "SecretId": put.secret, "ClientRequestToken": put.token, "SecretString": text(&put.value),
+            });
+            model::validate(Action::PutSecretValue, &request)?;
+            self.put(&put.secret, &put.token, Value::Text(put.value.clone()), &labels)
+        };
         let found = self.call(Action::PutSecretValue, carry_out).await?;
         Ok(PutReply { id: found.version.id, labels: found.version.labels.into_iter().collect() })
     }
 
     async fn create(&self, create: &Create) -> Result<(), CallError> {
-        let value = Some(Value::Text(create.value.clone()));
-        self.call(Action::CreateSecret, || {
-            self.create(&create.name, &create.token, value, create.kms_key_id.as_deref())
-        })
-        .await?;
+        let mut request = json!({
+            "Name": create.name, "ClientRequestToken": create.token, "SecretString": text(&create.value),
+        });
+        if let Some(key) = &create.kms_key_id {
+            request["KmsKeyId"] = key.as_str().into();
+        }
+        self.call(Action::CreateSecret, || self.carry_out(Action::CreateSecret, &request)).await?;
         Ok(())
     }
 
@@ -81,6 +96,11 @@ impl SecretsClient for Emulator {
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
         let record = self.call(Action::DescribeSecret, || self.describe(secret)).await?;
-        Ok(record.primary_region)
+        Ok(record.primary_region(self.region()))
     }
+}
+
+/// The value as a request carries it.
+fn text(value: &Payload) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }

@@ -3,8 +3,16 @@
 mod admin;
 mod api;
 mod client;
-mod operations;
+mod lifecycle;
+mod list;
+mod lookup;
+mod model;
+mod policy;
+mod replicas;
+mod request;
 mod secret;
+mod tags;
+mod values;
 
 pub use admin::Secret;
 pub use secret::Value;

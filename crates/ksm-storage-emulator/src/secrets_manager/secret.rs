@@ -1,4 +1,4 @@
-//! One secret: versions, labels, tokens.
+//! One secret: versions, labels, tokens, dates.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,6 +10,8 @@ use crate::ApiError;
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 /// The label of the version before that.
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
+/// The label of a version that a rotation prepares.
+const PENDING: &str = "AWSPENDING";
 /// The largest secret value in bytes (same page as the other quotas).
 pub(crate) const MAX_VALUE: usize = 65_536;
 /// "Staging labels attached across all versions of a secret":
@@ -17,7 +19,7 @@ pub(crate) const MAX_VALUE: usize = 65_536;
 const MAX_LABELS: usize = 20;
 /// Versions without a label are removed above about this many, and none younger than a day (same page).
 pub(crate) const MAX_VERSIONS: usize = 100;
-const DAY: Duration = Duration::from_hours(24);
+pub(crate) const DAY: Duration = Duration::from_hours(24);
 
 /// The value of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +43,17 @@ pub(crate) struct Version {
     pub(crate) id: String,
     pub(crate) value: Value,
     pub(crate) labels: BTreeSet<String>,
-    created: Duration,
+    /// Like all dates here, the time since the Unix epoch.
+    pub(crate) created: Duration,
+    pub(crate) accessed: Option<Duration>,
+    pub(crate) kms_key_id: Option<String>,
+}
+
+/// A copy in another region.
+#[derive(Clone, Debug)]
+pub(crate) struct Replica {
+    pub(crate) region: String,
+    pub(crate) kms_key_id: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,22 +61,38 @@ pub(crate) struct Record {
     pub(crate) name: String,
     pub(crate) arn: String,
     pub(crate) versions: Vec<Version>,
-    pub(crate) marked_for_deletion: bool,
-    pub(crate) primary_region: Option<String>,
+    pub(crate) description: String,
     pub(crate) kms_key_id: Option<String>,
+    /// `None` if there has never been one.
+    pub(crate) tags: Option<Vec<(String, String)>>,
+    pub(crate) policy: Option<String>,
+    /// The region of the secret that this one is a replica of.
+    pub(crate) primary_region: Option<String>,
+    pub(crate) replicas: Vec<Replica>,
+    pub(crate) created: Duration,
+    pub(crate) changed: Duration,
+    pub(crate) accessed: Option<Duration>,
+    /// The end of the recovery window, if it is marked for deletion.
+    pub(crate) deletion: Option<Duration>,
 }
 
 impl Record {
     /// With nothing in it.
-    pub(crate) fn new(name: &str, arn: String) -> Self {
-        let name = name.to_owned();
+    pub(crate) fn new(name: &str, arn: String, now: Duration) -> Self {
         Self {
-            name,
+            name: name.to_owned(),
             arn,
             versions: Vec::new(),
-            marked_for_deletion: false,
-            primary_region: None,
+            description: String::new(),
             kms_key_id: None,
+            tags: None,
+            policy: None,
+            primary_region: None,
+            replicas: Vec::new(),
+            created: now,
+            changed: now,
+            accessed: None,
+            deletion: None,
         }
     }
 
@@ -78,7 +106,8 @@ impl Record {
 
     /// `PutSecretValue`; <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html>:
     /// a token that is known "succeeds but does nothing" with the same value and fails with another one; without labels
-    /// `AWSCURRENT` moves to the new version; the first version of a secret gets it in any case.
+    /// `AWSCURRENT` moves to the new version; the first version of a secret gets it in any case. The version that
+    /// `AWSCURRENT` leaves loses `AWSPENDING`, too, but keeps labels of other names.
     pub(crate) fn put(
         &mut self,
         token: &str,
@@ -87,15 +116,8 @@ impl Record {
         now: Duration,
         quota: Option<usize>,
     ) -> Result<(), ApiError> {
-        if let Some(version) = self.version(token) {
-            if version.value == value {
-                return Ok(());
-            }
-            let message = format!(
-                "You can't use ClientRequestToken {token} because that value is already in use for a version of secret {}.",
-                self.arn
-            );
-            return Err(ApiError::new("ResourceExistsException", message));
+        if self.is_stored(token, &value)? {
+            return Ok(());
         }
         let mut wanted: BTreeSet<_> = labels.iter().cloned().collect();
         if wanted.is_empty() || self.versions.is_empty() {
@@ -108,11 +130,42 @@ impl Record {
         if let Some(quota) = quota {
             self.collect(now, quota)?;
         }
-        self.versions.push(Version { id: token.to_owned(), value, labels: BTreeSet::new(), created: now });
+        if wanted.contains(CURRENT)
+            && let Some(left) = self.versions.iter_mut().find(|version| version.labels.contains(CURRENT))
+        {
+            left.labels.remove(PENDING);
+        }
+        self.versions.push(Version {
+            id: token.to_owned(),
+            value,
+            labels: BTreeSet::new(),
+            created: now,
+            accessed: None,
+            kms_key_id: self.kms_key_id.clone(),
+        });
         for label in wanted {
             self.attach(&label, token);
         }
+        self.changed = now;
         Ok(())
+    }
+
+    /// Tells whether the value is there under this token.
+    ///
+    /// # Errors
+    /// If another value is.
+    pub(crate) fn is_stored(&self, token: &str, value: &Value) -> Result<bool, ApiError> {
+        match self.version(token) {
+            None => Ok(false),
+            Some(version) if version.value == *value => Ok(true),
+            Some(_) => {
+                let message = format!(
+                    "You can't use ClientRequestToken {token} because that value is already in use for a version of secret {}.",
+                    self.arn
+                );
+                Err(ApiError::new("ResourceExistsException", message))
+            }
+        }
     }
 
     /// Makes room for one more version, or refuses.
@@ -156,23 +209,31 @@ impl Record {
         to: Option<&str>,
         from: Option<&str>,
     ) -> Result<(), ApiError> {
-        let invalid = |message: &str| ApiError::new("InvalidParameterException", message);
-        let holder = self.labelled(label).map(|version| version.id.clone());
-        if holder.is_some() && holder.as_deref() != from {
-            return Err(invalid(
-                "The parameter RemoveFromVersionId must be the version that has the staging label.",
-            ));
+        let invalid = |message: String| ApiError::new("InvalidParameterException", message);
+        let holder = self.labelled(label).map(|version| version.id.as_str());
+        match (holder, from) {
+            (Some(holder), None) => {
+                return Err(invalid(format!(
+                    "The parameter RemoveFromVersionId can't be empty. Staging label {label} is currently attached to version {holder}, so you must explicitly reference that version in RemoveFromVersionId."
+                )));
+            }
+            (Some(holder), Some(from)) if holder != from => {
+                return Err(invalid(format!(
+                    "When you move staging label {label}, if you specify RemoveFromVersionId, it must be set to the version that currently has the staging label {label}."
+                )));
+            }
+            _ => {}
         }
         match to {
             Some(to) if self.version(to).is_none() => Err(ApiError::new(
                 "ResourceNotFoundException",
-                "Secrets Manager can't find the specified version.",
+                format!("Secrets Manager can't find the specified secret value for VersionId: {to}"),
             )),
             Some(to) => {
                 self.attach(label, to);
                 Ok(())
             }
-            None if label == CURRENT => Err(invalid("AWSCURRENT can only be moved.")),
+            None if label == CURRENT => Err(invalid("AWSCURRENT can only be moved.".to_owned())),
             None => {
                 for version in &mut self.versions {
                     version.labels.remove(label);
