@@ -1,4 +1,4 @@
-//! Other people's programs in Python: emulators, boto3, and Keeper's own storage.
+//! Other people's programs in Python: emulators, boto3, the AWS CLI, and Keeper's own storage.
 //!
 //! Everything runs in a virtual environment below `target/`, with the packages pinned in `requirements.txt`.
 
@@ -33,11 +33,28 @@ pub fn install() -> Result<PathBuf, String> {
 /// # Errors
 /// If the environment cannot be set up, or with the error output of the program.
 pub fn peer(url: &str, args: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(install()?);
+    run("peer.py", url, args)
+}
+
+/// Calls every operation of Secrets Manager that the emulator has, with boto3 (`boto3`) or the AWS CLI (`cli`), and checks
+/// the answers.
+///
+/// # Errors
+/// If the environment cannot be set up, or with the error output of the program.
+pub fn call_all_operations(client: &str, url: &str) -> Result<(), String> {
+    run("operations.py", url, &[client]).map(drop)
+}
+
+fn run(name: &str, url: &str, args: &[&str]) -> Result<String, String> {
+    let python = install()?;
+    let folder = python.parent().and_then(Path::parent).unwrap_or(&python);
+    let mut command = Command::new(&python);
     command
-        .arg(script("peer.py"))
+        .arg(script(name))
         .args(args)
         .env_clear()
+        // Without it, settings of the user would be read.
+        .env("HOME", folder)
         .env("AWS_ENDPOINT_URL", url)
         .env("AWS_ACCESS_KEY_ID", "AKIA")
         .env("AWS_SECRET_ACCESS_KEY", "key")

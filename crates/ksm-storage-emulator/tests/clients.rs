@@ -1,0 +1,42 @@
+//! Clients of AWS's own, boto3 and the AWS CLI, which call every operation of Secrets Manager.
+//!
+//! They are installed below `target/` with `python3`. Without it the tests are reported as ignored, or as failed if
+//! `KSM_CONFORMANCE_REQUIRE_ALL=1` is set.
+#![allow(missing_docs)]
+
+use std::{env, process::ExitCode};
+
+use ksm_storage_emulator::{Action, Emulator, Server};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+fn main() -> ExitCode {
+    let tests = [("boto3_calls_all_operations", "boto3"), ("cli_calls_all_operations", "cli")];
+    let trials = tests.map(|(name, client)| Trial::ignorable_test(name, move || run(client)));
+    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
+}
+
+fn run(client: &str) -> Result<Completion, Failed> {
+    if let Err(missing) = python_peers::install() {
+        if env::var_os("KSM_CONFORMANCE_REQUIRE_ALL").is_some() {
+            return Err(missing.into());
+        }
+        return Ok(Completion::ignored_with(format!("NOT RUN: {missing}")));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let server = runtime.block_on(Server::start(Emulator::new("us-east-1")))?;
+    python_peers::call_all_operations(client, &server.url())?;
+
+    let other_services = [
+        Action::AssumeRole,
+        Action::AssumeRoleWithWebIdentity,
+        Action::GetCallerIdentity,
+        Action::GetRoleCredentials,
+    ];
+    let never_called = Action::ALL
+        .into_iter()
+        .find(|action| !other_services.contains(action) && server.emulator().calls(*action) == 0);
+    match never_called {
+        Some(action) => Err(format!("{action} was not called").into()),
+        None => Ok(Completion::Completed),
+    }
+}
