@@ -53,7 +53,7 @@ def by_boto3():
 
 
 def by_cli():
-    # What the program `aws` runs; its start takes half a second each time.
+    # The program `aws` runs this driver. Its start takes half a second each time.
     driver = create_clidriver()
 
     def call(operation, **members):

@@ -1,4 +1,5 @@
-//! Clients of AWS's own, boto3 and the AWS CLI, which call every operation of Secrets Manager.
+//! Clients of AWS's own, boto3 and the AWS CLI, which call every operation of Secrets Manager, and the constraints of
+//! botocore's model, each of which must be enforced.
 //!
 //! They are installed below `target/` with `python3`. Without it the tests are reported as ignored, or as failed if
 //! `KSM_CONFORMANCE_REQUIRE_ALL=1` is set.
@@ -10,12 +11,16 @@ use ksm_storage_emulator::{Action, Emulator, Server};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 fn main() -> ExitCode {
-    let tests = [("boto3_calls_all_operations", "boto3"), ("cli_calls_all_operations", "cli")];
-    let trials = tests.map(|(name, client)| Trial::ignorable_test(name, move || run(client)));
+    let tests = [
+        ("boto3_calls_all_operations", ["operations.py", "boto3"]),
+        ("cli_calls_all_operations", ["operations.py", "cli"]),
+        ("constraints_of_the_model_hold", ["model.py", ""]),
+    ];
+    let trials = tests.map(|(name, script)| Trial::ignorable_test(name, move || run(script)));
     libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
 }
 
-fn run(client: &str) -> Result<Completion, Failed> {
+fn run([script, client]: [&str; 2]) -> Result<Completion, Failed> {
     if let Err(missing) = python_peers::install() {
         if env::var_os("KSM_CONFORMANCE_REQUIRE_ALL").is_some() {
             return Err(missing.into());
@@ -24,7 +29,7 @@ fn run(client: &str) -> Result<Completion, Failed> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let server = runtime.block_on(Server::start(Emulator::new("us-east-1")))?;
-    python_peers::call_all_operations(client, &server.url())?;
+    python_peers::run(script, &server.url(), &[client])?;
 
     let other_services = [
         Action::AssumeRole,

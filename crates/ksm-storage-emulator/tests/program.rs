@@ -53,6 +53,9 @@ assert aws("GetSecretValue", {"SecretId": "ksm-config"})["SecretString"] == "{}"
 control("PUT", "/secrets/team%2Fksm", {"value": "foreign"})
 assert aws("GetSecretValue", {"SecretId": "team/ksm"})["SecretString"] == "foreign"
 assert control("GET", "/secrets/team/ksm")["value"] == "foreign"
+control("PUT", "/clock", {"time": 1700000000})
+control("PUT", "/secrets/late", {"value": "{}"})
+assert aws("DescribeSecret", {"SecretId": "late"})["CreatedDate"] == 1700000000
 control("POST", "/denials", {"action": "GetSecretValue", "code": "AccessDeniedException"})
 try:
     aws("GetSecretValue", {"SecretId": "ksm-config"})

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, time::Duration};
 use aws_sdk_secretsmanager::{
     Client, error::ProvideErrorMetadata, operation::put_secret_value::builders::PutSecretValueFluentBuilder,
 };
+use ksm_storage_aws::{CallError, MoveCurrent, Put, SecretsClient, Select};
 use ksm_storage_emulator::{Action, Emulator, Server, fixture::sdk_config};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -142,6 +143,32 @@ async fn a_secret_has_names_ends_and_begins_anew() {
     // The first version is current, whatever label it is given.
     world.put(&token(1), "again").version_stages("mine").send().await.unwrap();
     assert_eq!(world.get("AWSCURRENT").await.unwrap(), "again");
+}
+
+#[tokio::test]
+async fn calls_in_process_are_validated() {
+    let emulator = Emulator::new("us-east-1");
+    emulator.secret(NAME).create();
+    let code = |result: Result<(), CallError>| result.unwrap_err().code.unwrap();
+    let put = |token: &str, value: &str| Put {
+        secret: NAME.to_owned(),
+        token: token.to_owned(),
+        value: value.into(),
+        label: None,
+    };
+    let (long, from) = ("x".repeat(65), token(1));
+    let moved = MoveCurrent { secret: NAME.to_owned(), to: long.clone(), from };
+    for result in [
+        SecretsClient::get(&emulator, "a b", &Select::Current).await.map(drop),
+        SecretsClient::get(&emulator, NAME, &Select::Id(long.clone())).await.map(drop),
+        SecretsClient::put(&emulator, &put(&long, "v")).await.map(drop),
+        SecretsClient::put(&emulator, &put(&token(1), &"x".repeat(65_537))).await.map(drop),
+        emulator.move_current(&moved).await,
+        emulator.primary_region("").await.map(drop),
+    ] {
+        assert_eq!(code(result), "ValidationException");
+    }
+    SecretsClient::put(&emulator, &put(&token(1), "v")).await.unwrap();
 }
 
 #[tokio::test]

@@ -36,16 +36,11 @@ pub fn peer(url: &str, args: &[&str]) -> Result<String, String> {
     run("peer.py", url, args)
 }
 
-/// Calls every operation of Secrets Manager that the emulator has, with boto3 (`boto3`) or the AWS CLI (`cli`), and checks
-/// the answers.
+/// Runs a script of this package against the service at `url`, and returns its output.
 ///
 /// # Errors
 /// If the environment cannot be set up, or with the error output of the program.
-pub fn call_all_operations(client: &str, url: &str) -> Result<(), String> {
-    run("operations.py", url, &[client]).map(drop)
-}
-
-fn run(name: &str, url: &str, args: &[&str]) -> Result<String, String> {
+pub fn run(name: &str, url: &str, args: &[&str]) -> Result<String, String> {
     let python = install()?;
     let folder = python.parent().and_then(Path::parent).unwrap_or(&python);
     let mut command = Command::new(&python);
@@ -60,7 +55,7 @@ fn run(name: &str, url: &str, args: &[&str]) -> Result<String, String> {
         .env("AWS_SECRET_ACCESS_KEY", "key")
         .env("AWS_DEFAULT_REGION", "us-east-1")
         .env("AWS_EC2_METADATA_DISABLED", "true");
-    Process::start(&mut command)?.wait().map_err(|error| format!("{args:?}: {error}"))
+    Process::start(&mut command)?.wait().map_err(|error| format!("{name} {args:?}: {error}"))
 }
 
 /// An emulator of AWS.

@@ -64,7 +64,7 @@ impl Secret {
 
     /// Marks it for deletion in 30 days.
     pub fn mark_for_deletion(&self) {
-        let date = self.emulator.lock().clock.now() + 30 * DAY;
+        let date = self.emulator.lock().clock.now().saturating_add(30 * DAY);
         self.change(|secret| secret.deletion = Some(date));
     }
 

@@ -7,21 +7,26 @@ use ksm_storage_aws::{
     CallError, Create, Failure, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient, Select,
 };
 use ksm_storage_core::Payload;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::{
     model,
-    secret::{CURRENT, Value},
+    secret::{CURRENT, PREVIOUS, Value},
 };
 use crate::{Action, ApiError, Emulator, Fault, ResponseFault};
 
 impl Emulator {
-    /// A call with its fault, if any.
+    /// A call with its fault, if any. The request is checked as if it came over HTTP.
     async fn call<T>(
         &self,
         action: Action,
+        request: &Json,
         carry_out: impl FnOnce() -> Result<T, ApiError>,
     ) -> Result<T, CallError> {
+        let carry_out = || {
+            model::validate(action, request)?;
+            carry_out()
+        };
         // A real call yields at least once.
         tokio::task::yield_now().await;
         let answer =
@@ -55,7 +60,13 @@ fn damaged(fault: ResponseFault) -> CallError {
 #[async_trait]
 impl SecretsClient for Emulator {
     async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError> {
-        let found = self.call(Action::GetSecretValue, || self.get(secret, version)).await?;
+        let request = match version {
+            Select::Current => json!({ "SecretId": secret, "VersionStage": CURRENT }),
+            Select::Previous => json!({ "SecretId": secret, "VersionStage": PREVIOUS }),
+            Select::Label(label) => json!({ "SecretId": secret, "VersionStage": label }),
+            Select::Id(id) => json!({ "SecretId": secret, "VersionId": id }),
+        };
+        let found = self.call(Action::GetSecretValue, &request, || self.get(secret, version)).await?;
         Ok(SecretVersion {
             arn: found.arn,
             id: found.version.id,
@@ -66,36 +77,38 @@ impl SecretsClient for Emulator {
 
     async fn put(&self, put: &Put) -> Result<PutReply, CallError> {
         let labels: Vec<_> = put.label.iter().map(|&label| label.to_owned()).collect();
-        let carry_out = || {
-            let request = json!({
-                "SecretId": put.secret, "ClientRequestToken": put.token, "SecretString": text(&put.value),
-            });
-            model::validate(Action::PutSecretValue, &request)?;
-            self.put(&put.secret, &put.token, Value::Text(put.value.clone()), &labels)
-        };
-        let found = self.call(Action::PutSecretValue, carry_out).await?;
+        let request = json!({
+            "SecretId": put.secret, "ClientRequestToken": put.token, "SecretString": text(&put.value),
+            "VersionStages": put.label.map(|label| [label]),
+        });
+        let carry_out = || self.put(&put.secret, &put.token, Value::Text(put.value.clone()), &labels);
+        let found = self.call(Action::PutSecretValue, &request, carry_out).await?;
         Ok(PutReply { id: found.version.id, labels: found.version.labels.into_iter().collect() })
     }
 
     async fn create(&self, create: &Create) -> Result<(), CallError> {
-        let mut request = json!({
+        let request = json!({
             "Name": create.name, "ClientRequestToken": create.token, "SecretString": text(&create.value),
+            "KmsKeyId": create.kms_key_id,
         });
-        if let Some(key) = &create.kms_key_id {
-            request["KmsKeyId"] = key.as_str().into();
-        }
-        self.call(Action::CreateSecret, || self.carry_out(Action::CreateSecret, &request)).await?;
+        let carry_out = || self.carry_out(Action::CreateSecret, &request);
+        self.call(Action::CreateSecret, &request, carry_out).await?;
         Ok(())
     }
 
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
-        let carry_out = || self.move_label(&request.secret, CURRENT, Some(&request.to), Some(&request.from));
-        self.call(Action::UpdateSecretVersionStage, carry_out).await?;
+        let MoveCurrent { secret, to, from } = request;
+        let request = json!({
+            "SecretId": secret, "VersionStage": CURRENT, "MoveToVersionId": to, "RemoveFromVersionId": from,
+        });
+        let carry_out = || self.move_label(secret, CURRENT, Some(to), Some(from));
+        self.call(Action::UpdateSecretVersionStage, &request, carry_out).await?;
         Ok(())
     }
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
-        let record = self.call(Action::DescribeSecret, || self.describe(secret)).await?;
+        let request = json!({ "SecretId": secret });
+        let record = self.call(Action::DescribeSecret, &request, || self.describe(secret)).await?;
         Ok(record.primary_region(self.region()))
     }
 }

@@ -116,7 +116,7 @@ impl Emulator {
             secret.usable()?;
         }
         let days = u32::try_from(window.unwrap_or(RECOVERY_WINDOW)).unwrap_or_default();
-        let end = if at_once { now } else { now + days * DAY };
+        let end = if at_once { now } else { now.saturating_add(days * DAY) };
         secret.deletion = Some(end);
         secret.changed = now;
         Ok(json!({ "ARN": secret.arn, "Name": secret.name, "DeletionDate": date(end) }))

@@ -318,7 +318,7 @@ fn check(shape: &Shape, value: &Json, path: &str, violations: &mut Vec<String>) 
 type Constraint = (Box<dyn Fn(&str) -> bool>, String);
 
 impl Text {
-    /// What the value must satisfy, each with the service's text.
+    /// Returns the constraints, each with the service's text.
     fn constraints(self) -> Vec<Constraint> {
         let mut constraints: Vec<Constraint> = Vec::new();
         // The limit of secret values counts bytes, all others characters.

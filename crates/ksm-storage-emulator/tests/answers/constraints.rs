@@ -98,3 +98,23 @@ async fn tokens_are_required_for_values() {
             .await;
     }
 }
+
+#[tokio::test]
+async fn regions_have_words_and_number() {
+    let world = World::with_secret().await;
+    for (region, valid) in [
+        ("eu-west-1", true),
+        ("us-gov-east-10", true),
+        ("us-1", true),
+        ("us-east", false),
+        ("us-east-", false),
+        ("us--1", false),
+        ("-1", false),
+        ("1", false),
+        ("us-1-1", false),
+        ("US-east-1", false),
+    ] {
+        let request = json!({ "AddReplicaRegions": [{ "Region": region }] });
+        assert_eq!(world.ask("ReplicateSecretToRegions", request).await.is_ok(), valid, "{region}");
+    }
+}

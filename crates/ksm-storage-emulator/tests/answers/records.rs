@@ -140,7 +140,12 @@ async fn policies_are_stored_and_checked() {
             "{wrong}"
         );
     }
-    for (policy, public) in [(&own, false), (&everybody, true), (&policy(&json!({ "AWS": ["*"] })), true)] {
+    let listed = policy(&json!({ "AWS": ["*"] }));
+    let denied = everybody.replace("Allow", "Deny");
+    let conditional = everybody.replace(r#""Effect""#, r#""Condition": {}, "Effect""#);
+    for (policy, public) in
+        [(&everybody, true), (&listed, true), (&denied, false), (&conditional, false), (&own, false)]
+    {
         let request = json!({ "ResourcePolicy": policy, "BlockPublicPolicy": true });
         let code = world.ask("PutResourcePolicy", request).await.err().map(|(code, _)| code);
         assert_eq!(code.as_deref(), public.then_some("PublicPolicyException"), "{policy}");
