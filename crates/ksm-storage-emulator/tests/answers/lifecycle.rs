@@ -53,6 +53,11 @@ async fn recovery_window_is_limited() {
         assert_eq!(deleted["DeletionDate"], date(NOW + days * DAY));
         world.ok("RestoreSecret", json!({})).await;
     }
+    world.ok("DeleteSecret", json!({})).await;
+    // A marked secret can be deleted at once.
+    let deleted = world.ok("DeleteSecret", json!({ "ForceDeleteWithoutRecovery": true })).await;
+    assert_eq!(deleted["DeletionDate"], date(NOW));
+    assert_eq!(world.ask("DescribeSecret", json!({})).await.unwrap_err().0, "ResourceNotFoundException");
 }
 
 #[tokio::test]

@@ -47,6 +47,7 @@ async fn changes_are_dated() {
     let mut changed = date(NOW);
     for (action, request) in [
         ("UpdateSecret", json!({})),
+        ("UpdateSecretVersionStage", json!({ "VersionStage": "mine", "MoveToVersionId": token(0) })),
         ("TagResource", json!({ "Tags": [{ "Key": "k" }] })),
         ("UntagResource", json!({ "TagKeys": ["k"] })),
         ("PutResourcePolicy", json!({ "ResourcePolicy": policy })),
@@ -176,7 +177,7 @@ async fn replicas_are_recorded() {
         |region: &str, key: &str| json!({ "Region": region, "KmsKeyId": key, "Status": "InProgress" });
     let default = "alias/aws/secretsmanager";
     assert_eq!(created["ReplicationStatus"], json!([status("eu-west-1", default)]));
-    let regions = json!([{ "Region": "eu-west-2", "KmsKeyId": "k" }]);
+    let regions = json!([{ "Region": "eu-west-2" }, { "Region": "eu-west-2", "KmsKeyId": "k" }]);
     let replicated = world.ok("ReplicateSecretToRegions", json!({ "AddReplicaRegions": regions })).await;
     assert_eq!(
         replicated["ReplicationStatus"],
