@@ -1,6 +1,8 @@
 //! The model of the API: members of requests, their types and constraints, and the errors for violations of them.
 //!
-//! The table repeats the input shapes of the service's model, as `service-2.json` of botocore has them.
+//! The table repeats the input shapes of the service's model, as `service-2.json` of botocore has them. The messages for
+//! lengths and missing members are known from reports of AWS's answers; those for patterns, ranges and enums have the form
+//! that other AWS services use.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value as Json;
