@@ -36,6 +36,7 @@
 //!   [`Capabilities`].
 //! - No async runtime: [`blocking`].
 //! - Tests that never wait: [`Clock`].
+//! - A dependency that may panic: [`catch_panic`].
 //!
 //! # The contract
 //! The promises of a storage over any backend are numbered C1 to C15: the page `docs/contract.md` of the project has
@@ -60,6 +61,7 @@ mod error;
 mod key;
 mod location;
 mod nonce;
+mod panics;
 #[cfg(all(test, shuttle))]
 mod schedules;
 mod snapshot;
@@ -76,6 +78,7 @@ pub use error::{Error, ErrorKind, Operation, Outcome, Result};
 pub use key::ConfigKey;
 pub use location::Location;
 pub use nonce::{NONCE_LEN, append_nonce, read_nonce, strip_nonce};
+pub use panics::{Panicked, catch_panic};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use snapshot::{SecretRef, Snapshot, Verification};
 pub use storage::{ConfigStorage, ConfigStorageBuilder};
