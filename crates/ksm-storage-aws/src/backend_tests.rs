@@ -181,9 +181,9 @@ async fn version_quota_is_not_retryable() {
 
 #[tokio::test]
 async fn unsent_put_is_not_applied() {
-    for failure in [Failure::NotBuilt("no"), Failure::NoCredentials("none")] {
+    for failure in [Failure::NotBuilt("no".into()), Failure::NoCredentials("none".into())] {
         let mut client = MockSecretsClient::new();
-        client.expect_put().once().returning(move |_| Err(CallError::new(failure)));
+        client.expect_put().once().returning(move |_| Err(CallError::new(failure.clone())));
         assert_eq!(store(client).await.unwrap_err().outcome(), Outcome::NotApplied);
     }
 }

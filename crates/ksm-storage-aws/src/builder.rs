@@ -1,17 +1,19 @@
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use aws_credential_types::Credentials;
-use aws_types::region::Region;
 use ksm_storage_core::{
-    ConfigStorage, Connect, Error, ErrorKind, ExposeSecret, OpenOptions, Result, SecretString, StorageBackend,
+    ConfigStorage, Connect, Error, ErrorKind, OpenOptions, Outcome, Result, SecretString, StorageBackend,
+    catch_panic,
 };
 use tokio::runtime::Handle;
 
 use crate::{
     AwsSecretBackend, Concurrency, SdkClient, SecretId,
     backend::Creation,
-    credentials::{Common, Mode, resolve, variable},
+    credentials::{Common, Mode, resolve},
+    endpoint::Endpoint,
+    environment::Environment,
+    setting::{Given, Setting},
 };
 
 /// Settings of a storage that is about to be opened. They are looked at when it is.
@@ -36,7 +38,11 @@ use crate::{
 pub struct AwsStorageBuilder {
     key: String,
     mode: Mode,
-    common: Common,
+    region: Option<String>,
+    endpoint_url: Option<String>,
+    max_attempts: u32,
+    attempt_timeout: Duration,
+    fallback: bool,
     session_token: Option<SecretString>,
     concurrency: Concurrency,
     kms_key_id: Option<String>,
@@ -48,13 +54,11 @@ impl AwsStorageBuilder {
         Self {
             key,
             mode,
-            common: Common {
-                region: None,
-                endpoint_url: None,
-                max_attempts: 3,
-                attempt_timeout: Duration::from_secs(4),
-                fallback: true,
-            },
+            region: None,
+            endpoint_url: None,
+            max_attempts: 3,
+            attempt_timeout: Duration::from_secs(4),
+            fallback: true,
             session_token: None,
             concurrency: Concurrency::default(),
             kms_key_id: None,
@@ -64,14 +68,14 @@ impl AwsStorageBuilder {
 
     /// The secret's region. One that the id names must be the same.
     pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.common.region = Some(Region::new(region.into()));
+        self.region = Some(region.into());
         self
     }
 
     /// Another endpoint than the region's: of a VPC endpoint without private DNS, or of an emulator. Plain http is
     /// refused unless it is on loopback.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.common.endpoint_url = Some(url.into());
+        self.endpoint_url = Some(url.into());
         self
     }
 
@@ -85,7 +89,7 @@ impl AwsStorageBuilder {
     /// Uses the instance's role or nothing; for
     /// [`from_ec2_instance_config`](crate::AwsSecretStorage::from_ec2_instance_config) alone.
     pub fn without_fallback(mut self) -> Self {
-        self.common.fallback = false;
+        self.fallback = false;
         self
     }
 
@@ -116,13 +120,13 @@ impl AwsStorageBuilder {
 
     /// Maximum attempts of one request that gets no answer or fails: 3 if not set.
     pub fn max_attempts(mut self, attempts: NonZeroU32) -> Self {
-        self.common.max_attempts = attempts.get();
+        self.max_attempts = attempts.get();
         self
     }
 
     /// Time limit of one request: 4 s if not set.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.common.attempt_timeout = timeout;
+        self.attempt_timeout = timeout;
         self
     }
 
@@ -173,24 +177,36 @@ impl AwsStorageBuilder {
     }
 
     async fn build(self, options: &OpenOptions) -> Result<AwsSecretBackend> {
-        let id = SecretId::resolve(&self.key, variable)?;
+        let id = SecretId::resolve(&self.key, Environment::PROCESS)?;
         self.check(&id)?;
-        let Self { mut mode, common, session_token, concurrency, kms_key_id, .. } = self;
-        if let (Mode::Custom { credentials, .. }, Some(token)) = (&mut mode, session_token) {
-            *credentials = Credentials::new(
-                credentials.access_key_id(),
-                credentials.secret_access_key(),
-                Some(token.expose_secret().to_owned()),
-                None,
-                "ksm-storage",
-            );
+        let given = |name, value: Option<&String>| match value {
+            Some(value) => Given::new(Setting::Method(name), value),
+            None => Ok(None),
+        };
+        let kms_key_id = given("kms_key_id", self.kms_key_id.as_ref())?.map(Given::identifier).transpose()?;
+        let common = Common {
+            region: given("region", self.region.as_ref())?.map(|given| given.region()).transpose()?,
+            endpoint: given("endpoint_url", self.endpoint_url.as_ref())?.map(Endpoint::parse).transpose()?,
+            max_attempts: self.max_attempts,
+            attempt_timeout: self.attempt_timeout,
+            fallback: self.fallback,
+        };
+        let Self { mut mode, session_token: token, concurrency, .. } = self;
+        if let Mode::Custom { session_token, .. } = &mut mode {
+            *session_token = token;
         }
-        let config = resolve(mode, &common, &id).await?;
+        let resolving = async { resolve(mode, &common, &id).await };
+        let config = catch_panic("credential and region resolution", resolving)
+            .await
+            .map_err(|panicked| Error::from(panicked).with_outcome(Outcome::NotApplied))??;
         let region = config.region().map(ToString::to_string).unwrap_or_default();
         let client = Arc::new(SdkClient::new(&config));
         // The service chooses the ARN of a secret: one that is known by its ARN cannot be created.
-        let creation =
-            if options.create && !id.is_arn() { Creation::IfMissing { kms_key_id } } else { Creation::Never };
+        let creation = if options.create && !id.is_arn() {
+            Creation::IfMissing { kms_key_id: kms_key_id.map(Given::into_string) }
+        } else {
+            Creation::Never
+        };
         Ok(AwsSecretBackend::new(client, id, &region, concurrency).creation(creation))
     }
 
@@ -199,7 +215,7 @@ impl AwsStorageBuilder {
         if self.session_token.is_some() && !matches!(self.mode, Mode::Custom { .. }) {
             return invalid("session_token is for from_custom_config: other modes find their own");
         }
-        if !self.common.fallback && !matches!(self.mode, Mode::Ec2) {
+        if !self.fallback && !matches!(self.mode, Mode::Ec2) {
             return invalid("without_fallback is for from_ec2_instance_config: other modes have no fallback");
         }
         if self.kms_key_id.is_some() && !self.options.create {

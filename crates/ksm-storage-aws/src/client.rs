@@ -1,9 +1,11 @@
 //! The one door to the AWS SDK.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use async_trait::async_trait;
 use ksm_storage_core::Payload;
+
+use crate::http::MAX_REPLY;
 
 /// The label of the version that readers get.
 pub(crate) const CURRENT: &str = "AWSCURRENT";
@@ -139,32 +141,39 @@ pub struct CallError {
     pub status: Option<u16>,
     /// The service's name for the request, for AWS support.
     pub request_id: Option<String>,
+    /// True if a request of this call was sent, or may have been. Without a connection, none was.
+    pub sent: bool,
     /// True if a request of this call, of which there may be several, was sent and got no answer that refuses it: it may
     /// have been carried out, whatever the last answer says. Requests that were never sent do not count.
     pub unanswered: bool,
 }
 
 /// The stage that a failed call reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The service answered with an error.
     Answered,
     /// The request could not be built, for this reason. Nothing was sent.
-    NotBuilt(&'static str),
+    NotBuilt(Cow<'static, str>),
     /// No credentials could be obtained, for this reason. Nothing was sent.
-    NoCredentials(&'static str),
+    NoCredentials(Cow<'static, str>),
     /// No answer came in time.
     TimedOut,
-    /// The connection could not be made, or broke.
+    /// The connection could not be made, or broke; see [`CallError::sent`].
     Disconnected,
     /// An answer came that cannot be read.
     Unreadable,
+    /// An answer came that is longer than any of the service's.
+    TooLong,
+    /// A dependency panicked during this step.
+    Panicked(&'static str),
 }
 
 impl CallError {
     /// A call that got as far as this, and no answer.
     pub fn new(failure: Failure) -> Self {
-        Self { failure, code: None, status: None, request_id: None, unanswered: false }
+        let sent = !matches!(failure, Failure::NotBuilt(_) | Failure::NoCredentials(_));
+        Self { failure, code: None, status: None, request_id: None, sent, unanswered: false }
     }
 
     /// An answer with an error code.
@@ -179,12 +188,16 @@ impl CallError {
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.failure {
+        match &self.failure {
             Failure::Answered => f.write_str("the service answered")?,
             Failure::NotBuilt(reason) | Failure::NoCredentials(reason) => f.write_str(reason)?,
+            Failure::TimedOut if !self.sent => f.write_str("no connection could be made in time")?,
             Failure::TimedOut => f.write_str("no answer came in time")?,
-            Failure::Disconnected => f.write_str("the connection could not be made, or broke")?,
+            Failure::Disconnected if !self.sent => f.write_str("no connection could be made")?,
+            Failure::Disconnected => f.write_str("the connection broke")?,
             Failure::Unreadable => f.write_str("the answer cannot be read")?,
+            Failure::TooLong => write!(f, "the answer is longer than {MAX_REPLY} bytes")?,
+            Failure::Panicked(step) => write!(f, "a dependency panicked during {step}")?,
         }
         if let Some(code) = &self.code {
             write!(f, " {code}")?;

@@ -36,21 +36,24 @@ pub(crate) fn classify(call: Call, error: &CallError) -> (ErrorKind, Outcome, Op
 fn by_failure(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String>) {
     use ErrorKind::{Credentials, InvalidArgument, Timeout, Unavailable, Unexpected};
     use Outcome::{NotApplied, Unknown};
-    let (kind, outcome, hint) = match error.failure {
+    let (kind, hint) = match &error.failure {
         Failure::Answered => return answered(call, error),
-        Failure::NotBuilt(_) => (InvalidArgument, NotApplied, "check region, endpoint and secret id"),
+        Failure::NotBuilt(_) => (InvalidArgument, "check region, endpoint and secret id"),
         Failure::NoCredentials(_) => (
             Credentials,
-            NotApplied,
             "look at the credentials of the mode that this storage was opened with; \
              `aws sts get-caller-identity` shows whether there are any",
         ),
-        Failure::TimedOut => (Timeout, Unknown, "check network, proxy, VPC endpoint and region"),
-        Failure::Disconnected => (Unavailable, Unknown, "check network, proxy, VPC endpoint and region"),
-        Failure::Unreadable => {
-            (Unexpected, Unknown, "check that the endpoint is that of AWS Secrets Manager")
+        Failure::TimedOut => (Timeout, "check network, proxy, VPC endpoint and region"),
+        Failure::Disconnected => (Unavailable, "check network, proxy, VPC endpoint and region"),
+        Failure::Unreadable | Failure::TooLong => {
+            (Unexpected, "check that the endpoint is that of AWS Secrets Manager")
+        }
+        Failure::Panicked(_) => {
+            (Unexpected, "report it, with the panic that the program's standard error shows")
         }
     };
+    let outcome = if error.sent { Unknown } else { NotApplied };
     (kind, outcome, Some(hint.to_owned()))
 }
 
@@ -223,14 +226,19 @@ mod tests {
     fn what_was_not_answered_is_told_by_how_far_it_got() {
         use Outcome::{NotApplied, Unknown};
         for (failure, kind, outcome) in [
-            (Failure::NotBuilt("no"), ErrorKind::InvalidArgument, NotApplied),
-            (Failure::NoCredentials("none"), ErrorKind::Credentials, NotApplied),
+            (Failure::NotBuilt("no".into()), ErrorKind::InvalidArgument, NotApplied),
+            (Failure::NoCredentials("none".into()), ErrorKind::Credentials, NotApplied),
             (Failure::TimedOut, ErrorKind::Timeout, Unknown),
             (Failure::Disconnected, ErrorKind::Unavailable, Unknown),
             (Failure::Unreadable, ErrorKind::Unexpected, Unknown),
+            (Failure::TooLong, ErrorKind::Unexpected, Unknown),
+            (Failure::Panicked("a call"), ErrorKind::Unexpected, Unknown),
         ] {
-            let (found, became, _) = classify(Call::Move, &CallError::new(failure));
-            assert_eq!((found, became), (kind, outcome), "{failure:?}");
+            let error = CallError::new(failure);
+            let (found, became, _) = classify(Call::Move, &error);
+            assert_eq!((found, became), (kind, outcome), "{error}");
+            let unsent = CallError { sent: false, ..error };
+            assert_eq!(classify(Call::Move, &unsent).1, NotApplied, "{unsent}");
         }
     }
 

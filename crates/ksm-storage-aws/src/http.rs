@@ -1,6 +1,14 @@
-//! The HTTP client of every call that this crate makes.
+//! The HTTP client of every call that this crate makes, and the rules that each of its requests meets.
 
-use std::{fmt, sync::Arc};
+mod guard;
+mod proxy;
+#[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
+mod roots;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use aws_smithy_http_client::Builder;
 use aws_smithy_runtime_api::client::{
@@ -10,25 +18,44 @@ use aws_smithy_runtime_api::client::{
         SharedHttpConnector,
     },
     orchestrator::HttpRequest,
+    result::ConnectorError,
     runtime_components::RuntimeComponents,
 };
+
+use crate::{
+    endpoint::{Endpoint, Purpose},
+    environment::Environment,
+    setting::InvalidSetting,
+};
+
+pub(crate) use guard::{MAX_REPLY, NeverSent, ReplyTooLong, guarded};
+pub(crate) use proxy::check as check_proxies;
 
 /// A client that gets TLS ready, root certificates included, for the first https request and not before.
 ///
 /// Plain http goes by no proxy: but for emulators, what is asked in that way is the metadata service of the instance or
-/// the container.
-pub(crate) fn client() -> SharedHttpClient {
-    SharedHttpClient::new(Client(Arc::new(Clients {
-        plain: Builder::new().build_http(),
-        secured: secured(),
-    })))
+/// the container. The endpoints are those that were configured, to be named in errors.
+pub(crate) fn client(purpose: Purpose, endpoints: Vec<Endpoint>) -> SharedHttpClient {
+    let clients = Clients { plain: Builder::new().build_http(), secured: Mutex::new(None) };
+    guarded(SharedHttpClient::new(Client(Arc::new(clients))), purpose, endpoints)
 }
 
 struct Client(Arc<Clients>);
 
 struct Clients {
     plain: SharedHttpClient,
-    secured: SharedHttpClient,
+    /// None until it is needed, and for as long as certificates or proxy are wrong.
+    secured: Mutex<Option<SharedHttpClient>>,
+}
+
+impl Clients {
+    fn secured(&self) -> Result<SharedHttpClient, InvalidSetting> {
+        let mut secured = self.secured.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*secured {
+            return Ok(client.clone());
+        }
+        Ok(secured.insert(build_secured(Environment::PROCESS)?).clone())
+    }
 }
 
 impl HttpClient for Client {
@@ -64,9 +91,15 @@ struct ByScheme {
 
 impl HttpConnector for ByScheme {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Clients { plain, secured } = &*self.clients;
-        let client = if request.uri().starts_with("http://") { plain } else { secured };
-        client.http_connector(&self.settings, &self.components).call(request)
+        let client = if request.uri().starts_with("http://") {
+            Ok(self.clients.plain.clone())
+        } else {
+            self.clients.secured()
+        };
+        match client {
+            Ok(client) => client.http_connector(&self.settings, &self.components).call(request),
+            Err(invalid) => HttpConnectorFuture::ready(Err(ConnectorError::user(invalid.into()))),
+        }
     }
 }
 
@@ -77,11 +110,10 @@ impl fmt::Debug for ByScheme {
 }
 
 #[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
-fn secured() -> SharedHttpClient {
+fn build_secured(environment: Environment) -> Result<SharedHttpClient, InvalidSetting> {
     use aws_smithy_http_client::{
         Connector, ConnectorBuilder,
-        proxy::ProxyConfig,
-        tls::{Provider, rustls_provider::CryptoMode},
+        tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
     };
 
     // What is on is what one of the users in a program asked for. The one that has more wins, so that a user more takes
@@ -90,23 +122,29 @@ fn secured() -> SharedHttpClient {
     let crypto = CryptoMode::AwsLc;
     #[cfg(not(feature = "tls-aws-lc"))]
     let crypto = CryptoMode::Ring;
-    Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut builder: ConnectorBuilder = Connector::builder().proxy_config(ProxyConfig::from_env());
+    let proxy = proxy::config(environment)?;
+    let store = TrustStore::empty().with_pem_certificate(roots::load(environment)?.as_slice());
+    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut builder: ConnectorBuilder = Connector::builder().proxy_config(proxy.clone());
         builder.set_connector_settings(settings.cloned());
         builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        builder.tls_provider(Provider::Rustls(crypto.clone())).build()
-    })
+        let builder = builder.tls_provider(Provider::Rustls(crypto.clone()));
+        match TlsContext::builder().with_trust_store(store.clone()).build() {
+            Ok(context) => builder.tls_context(context).build(),
+            Err(_) => builder.build(),
+        }
+    }))
 }
 
 #[cfg(not(any(feature = "tls-aws-lc", feature = "tls-ring")))]
-fn secured() -> SharedHttpClient {
-    without_tls()
+fn build_secured(_: Environment) -> Result<SharedHttpClient, InvalidSetting> {
+    Ok(without_tls())
 }
 
 /// A client that sends nothing, and says what is missing.
 #[cfg(any(test, not(any(feature = "tls-aws-lc", feature = "tls-ring"))))]
 fn without_tls() -> SharedHttpClient {
-    use aws_smithy_runtime_api::client::{http::http_client_fn, result::ConnectorError};
+    use aws_smithy_runtime_api::client::http::http_client_fn;
 
     use crate::interceptors::Unbuilt;
 

@@ -2,7 +2,6 @@
 
 use std::{
     error, fmt,
-    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -17,25 +16,34 @@ use aws_smithy_runtime_api::{
             Intercept,
             context::{
                 BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
-                InterceptorContext,
+                FinalizerInterceptorContextRef, InterceptorContext,
             },
             dyn_dispatch_hint,
         },
+        orchestrator::OrchestratorError,
         retries::classifiers::{ClassifyRetry, RetryAction},
         runtime_components::RuntimeComponents,
     },
 };
 use aws_smithy_types::config_bag::ConfigBag;
 
-use crate::client::CallError;
+use crate::{client::CallError, http::NeverSent, sdk::chain};
 
-/// The requests of one call that were sent and not refused: the SDK repeats those that fail, and tells of the last alone.
+/// The requests of one call that were sent and not refused: the SDK repeats those that fail, and reports the last alone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Requests(Arc<AtomicUsize>);
+pub(crate) struct Requests(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    sent: AtomicUsize,
+    refused: AtomicUsize,
+}
 
 impl Requests {
+    /// Adds to an error whether a request was sent, and whether one of several got no answer that refuses it.
     pub(crate) fn tell(&self, error: CallError) -> CallError {
-        CallError { unanswered: self.0.load(Ordering::Relaxed) > 0, ..error }
+        let (sent, refused) = (self.0.sent.load(Ordering::Relaxed), self.0.refused.load(Ordering::Relaxed));
+        CallError { sent: sent > 0, unanswered: sent > refused, ..error }
     }
 }
 
@@ -51,7 +59,7 @@ impl Intercept for Requests {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.sent.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -62,7 +70,22 @@ impl Intercept for Requests {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if (400..500).contains(&context.response().status().as_u16()) {
-            self.0.fetch_sub(1, Ordering::Relaxed);
+            self.0.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// A request that was handed over, but for which there was no connection, was not sent.
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let error =
+            context.output_or_error().and_then(Result::err).and_then(OrchestratorError::as_connector_error);
+        if error.is_some_and(|error| error.is_user() || chain(error).any(|error| error.is::<NeverSent>())) {
+            self.0.sent.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -98,72 +121,3 @@ impl fmt::Display for Unbuilt {
 }
 
 impl error::Error for Unbuilt {}
-
-#[derive(Debug)]
-pub(crate) struct PlainHttpOnLoopback;
-
-#[dyn_dispatch_hint]
-impl Intercept for PlainHttpOnLoopback {
-    fn name(&self) -> &'static str {
-        "plain http on loopback only"
-    }
-
-    fn read_before_signing(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if is_plain_http_elsewhere(context.request().uri()) {
-            let why = "the endpoint is plain http and not on loopback, so that anybody could read along";
-            return Err(Unbuilt(why).into());
-        }
-        Ok(())
-    }
-}
-
-fn is_plain_http_elsewhere(uri: &str) -> bool {
-    let Some((_, rest)) = uri.split_once("://").filter(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
-    else {
-        return false;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // What is before the last `@` names a user, and may look like a host.
-    let authority = authority.rsplit('@').next().unwrap_or_default();
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, _)) => host,
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_http_is_for_loopback() {
-        for uri in [
-            "http://127.0.0.1:4566/",
-            "http://localhost/",
-            "http://[::1]:1/x",
-            "http://user:password@localhost:1/",
-            "http://localhost/@example.com",
-            "https://example.com/",
-        ] {
-            assert!(!is_plain_http_elsewhere(uri), "{uri}");
-        }
-        for uri in [
-            "http://example.com/",
-            "http://127.0.0.1.example.com/",
-            "http://localhost@example.com/",
-            "http://localhost:x@example.com:1/",
-            "http://[::1]@example.com/",
-            "http://a@localhost:x@example.com/",
-            "HTTP://example.com/",
-            "http://",
-        ] {
-            assert!(is_plain_http_elsewhere(uri), "{uri}");
-        }
-    }
-}

@@ -1,7 +1,7 @@
 //! The ways to find credentials and a region.
 
 use aws_config::SdkConfig;
-use aws_credential_types::Credentials;
+use ksm_storage_core::SecretString;
 
 use crate::{AwsStorageBuilder, credentials::Mode};
 
@@ -97,8 +97,13 @@ impl AwsSecretStorage {
         secret_access_key: impl Into<String>,
         region: impl Into<String>,
     ) -> AwsStorageBuilder {
-        let credentials = Credentials::new(access_key_id, secret_access_key, None, None, "ksm-storage");
-        AwsStorageBuilder::new(key.into(), Mode::Custom { credentials, region: region.into() })
+        let mode = Mode::Custom {
+            access_key_id: access_key_id.into(),
+            secret_access_key: SecretString::from(secret_access_key.into()),
+            session_token: None,
+            region: region.into(),
+        };
+        AwsStorageBuilder::new(key.into(), mode)
     }
 
     /// Everything else. The configuration is used as given; only retries, timeouts and the app name are filled in where

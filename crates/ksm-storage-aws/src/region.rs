@@ -8,35 +8,71 @@ use aws_config::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::region::Region;
-use ksm_storage_core::{Error, ErrorKind, Result};
+use ksm_storage_core::{Error, ErrorKind, Outcome, Result, catch_panic};
 use serde_json::Value;
 
-use crate::sdk::quietly;
+use crate::{
+    endpoint::{Endpoint, Purpose},
+    environment::Environment,
+    http,
+    profile::Section,
+    sdk::without_tracing,
+};
+
+const IPV4: &str = "http://169.254.169.254";
+const IPV6: &str = "http://[fd00:ec2::254]";
 
 /// The words of the specification.
 const FAILED: &str = "Failed to determine AWS region for EC2 instance.";
 
 /// A client of the instance metadata service that gives up soon: one attempt of `patience`.
-pub(crate) fn metadata_client(http: &SharedHttpClient, patience: Duration) -> imds::Client {
+pub(crate) fn metadata_client(
+    environment: Environment,
+    profile: Option<&Section<'_>>,
+    patience: Duration,
+) -> Result<imds::Client> {
+    let given = |variable, key| match environment.given(variable)? {
+        Some(given) => Ok(Some(given)),
+        None => profile.map(|profile| profile.given(key)).transpose().map(Option::flatten),
+    };
+    let endpoint = given("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint")?;
+    let endpoint = endpoint.map(Endpoint::parse).transpose()?;
+    if let Some(endpoint) = &endpoint
+        && !Purpose::Metadata.permits(endpoint.url())
+    {
+        return Err(endpoint.plain_http().into());
+    }
+    let mode = given("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode")?;
+    let default = match mode {
+        None => IPV4,
+        Some(mode) if mode.as_str().eq_ignore_ascii_case("ipv4") => IPV4,
+        Some(mode) if mode.as_str().eq_ignore_ascii_case("ipv6") => IPV6,
+        Some(mode) => return Err(mode.invalid("expected IPv4 or IPv6")),
+    };
+    let url = endpoint.as_ref().map_or(default, Endpoint::url).to_owned();
+    Ok(client(&http::client(Purpose::Metadata, endpoint.into_iter().collect()), &url, patience))
+}
+
+fn client(http: &SharedHttpClient, url: &str, patience: Duration) -> imds::Client {
     let config = ProviderConfig::without_region().with_http_client(http.clone());
-    imds::Client::builder()
+    let builder = imds::Client::builder()
         .configure(&config)
         .max_attempts(1)
         .connect_timeout(patience)
         .read_timeout(patience)
-        .build()
+        .operation_attempt_timeout(patience * 2);
+    // An endpoint that was parsed is one that this takes.
+    builder.clone().endpoint(url).unwrap_or(builder).build()
 }
 
 type Read = fn(&str) -> Option<String>;
 
 /// Asks the metadata service: for the placement, for the identity document, for the host name. Only what is not there
 /// leads to the next question; who does not answer once is not asked again.
-pub(crate) async fn of_instance(
-    client: &imds::Client,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<Region> {
-    if variable("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Err(failed("AWS_EC2_METADATA_DISABLED is set", &variable));
+pub(crate) async fn of_instance(client: &imds::Client, environment: Environment) -> Result<Region> {
+    let failed = |why: &str| failed(why, environment);
+    if environment.is_metadata_disabled()? {
+        return Err(failed("AWS_EC2_METADATA_DISABLED is set"));
     }
     let questions: [(&str, Read); 3] = [
         ("/latest/meta-data/placement/region", |text| is_region(text).then(|| text.to_owned())),
@@ -44,20 +80,23 @@ pub(crate) async fn of_instance(
         ("/latest/meta-data/hostname", in_host_name),
     ];
     for (path, read) in questions {
-        match quietly(client.get(path)).await {
-            Ok(text) => {
+        match without_tracing(catch_panic("a request to the instance metadata service", client.get(path)))
+            .await
+        {
+            Ok(Ok(text)) => {
                 if let Some(region) = read(text.as_ref().trim()) {
                     return Ok(Region::new(region));
                 }
             }
-            Err(ImdsError::ErrorResponse(answer)) if answer.response().status().as_u16() == 404 => {}
-            Err(ImdsError::ErrorResponse(_)) => {
-                return Err(failed("the instance metadata service refused to answer", &variable));
+            Ok(Err(ImdsError::ErrorResponse(answer))) if answer.response().status().as_u16() == 404 => {}
+            Ok(Err(ImdsError::ErrorResponse(_))) => {
+                return Err(failed("the instance metadata service refused to answer"));
             }
-            Err(_) => return Err(failed("the instance metadata service did not answer", &variable)),
+            Ok(Err(_)) => return Err(failed("the instance metadata service did not answer")),
+            Err(panicked) => return Err(Error::from(panicked).with_outcome(Outcome::NotApplied)),
         }
     }
-    Err(failed("the instance metadata service does not know it", &variable))
+    Err(failed("the instance metadata service does not know it"))
 }
 
 /// Such as `us-east-1` or `us-gov-west-1`.
@@ -86,7 +125,7 @@ fn in_host_name(name: &str) -> Option<String> {
     }
 }
 
-fn failed(why: &str, variable: &impl Fn(&str) -> Option<String>) -> Error {
+fn failed(why: &str, environment: Environment) -> Error {
     let place = [
         ("AWS_LAMBDA_FUNCTION_NAME", "Lambda"),
         ("ECS_CONTAINER_METADATA_URI_V4", "ECS"),
@@ -94,7 +133,7 @@ fn failed(why: &str, variable: &impl Fn(&str) -> Option<String>) -> Error {
         ("KUBERNETES_SERVICE_HOST", "EKS"),
     ]
     .into_iter()
-    .find(|(name, _)| variable(name).is_some());
+    .find(|(name, _)| (environment.0)(name).is_some());
     let hint = match place {
         Some((_, place)) => format!("this is {place}: open with from_default_config"),
         None => "give the secret's full ARN or a region, or off EC2 open with from_default_config".to_owned(),
@@ -104,9 +143,12 @@ fn failed(why: &str, variable: &impl Fn(&str) -> Option<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+    use std::{
+        ffi::OsString,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
     };
 
     use aws_smithy_runtime_api::client::{
@@ -166,7 +208,7 @@ mod tests {
         };
         let connector = SharedHttpConnector::new(FnConnector(connect));
         let http = http_client_fn(move |_, _| connector.clone());
-        (metadata_client(&http, Duration::from_secs(1)), calls)
+        (client(&http, IPV4, Duration::from_secs(1)), calls)
     }
 
     struct FnConnector<F>(F);
@@ -196,7 +238,7 @@ mod tests {
             ([(401, "no"), document, host_name], "refused to answer", 1),
         ] {
             let (client, calls) = instance(answers);
-            let found = of_instance(&client, |_| None).await;
+            let found = of_instance(&client, Environment(|_| None)).await;
             let found = found.map_or_else(|error| error.to_string(), |region| region.to_string());
             assert!(found.contains(expected), "{found}");
             // One more for the token.
@@ -206,11 +248,13 @@ mod tests {
 
     #[test]
     fn the_error_names_the_way_out() {
-        let error = failed("why", &|name| (name == "AWS_LAMBDA_FUNCTION_NAME").then(String::new)).to_string();
+        let error =
+            failed("why", Environment(|name| (name == "AWS_LAMBDA_FUNCTION_NAME").then(OsString::new)))
+                .to_string();
         assert!(
             error.contains(FAILED) && error.contains("Lambda") && error.contains("from_default_config"),
             "{error}"
         );
-        assert!(failed("why", &|_| None).to_string().contains("full ARN"));
+        assert!(failed("why", Environment(|_| None)).to_string().contains("full ARN"));
     }
 }

@@ -1,6 +1,6 @@
 //! The seam over the real SDK.
 
-use std::{error, future::Future};
+use std::{borrow::Cow, error, future::Future};
 
 use async_trait::async_trait;
 use aws_credential_types::provider::error::CredentialsError;
@@ -11,7 +11,7 @@ use aws_sdk_secretsmanager::{
     operation::RequestId,
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::DispatchFailure};
-use ksm_storage_core::Payload;
+use ksm_storage_core::{Error, ErrorKind, Panicked, Payload, catch_panic};
 use tracing::{
     instrument::{WithDispatch, WithSubscriber},
     subscriber::NoSubscriber,
@@ -22,8 +22,11 @@ use crate::{
         CURRENT, CallError, Create, Failure, MoveCurrent, PREVIOUS, Put, PutReply, SecretVersion,
         SecretsClient, Select,
     },
-    http,
-    interceptors::{NoRetryOfQuota, PlainHttpOnLoopback, Requests, Unbuilt},
+    endpoint::Purpose,
+    http::{self, NeverSent, ReplyTooLong},
+    interceptors::{NoRetryOfQuota, Requests, Unbuilt},
+    process::ProcessFailed,
+    setting::InvalidSetting,
 };
 
 /// [`SecretsClient`] over the AWS SDK.
@@ -33,20 +36,21 @@ use crate::{
 pub struct SdkClient(Client);
 
 impl SdkClient {
-    /// A client of this configuration. Three things are added to it: a version quota that is used up is not retried, a
-    /// plain-http endpoint is refused unless it is on loopback, and if it names no HTTP client, it gets one with the TLS
-    /// that the features of this crate say, and the proxy that the environment names.
+    /// A client of this configuration. These things are added to it: a version quota that is used up is not retried; a
+    /// plain-http endpoint is refused unless it is on loopback; a reply of more than a mebibyte is an error; and if it
+    /// names no HTTP client, it gets one with the TLS that the features of this crate say, and the proxy that the
+    /// environment names.
     ///
     /// # Panics
     /// As the SDK's own client does: if the configuration has no behavior version, or no sleep implementation for the
     /// retries and timeouts that it asks for.
     pub fn new(config: impl Into<aws_sdk_secretsmanager::config::Builder>) -> Self {
-        let config: Config =
-            config.into().retry_classifier(NoRetryOfQuota).interceptor(PlainHttpOnLoopback).build();
-        let config = match config.http_client() {
-            Some(_) => config,
-            None => config.to_builder().http_client(http::client()).build(),
+        let config: Config = config.into().retry_classifier(NoRetryOfQuota).build();
+        let http = match config.http_client() {
+            Some(client) => http::guarded(client, Purpose::Services, Vec::new()),
+            None => http::client(Purpose::Services, Vec::new()),
         };
+        let config = config.to_builder().http_client(http).build();
         Self(Client::from_conf(config))
     }
 }
@@ -62,7 +66,7 @@ impl SecretsClient for SdkClient {
             Select::Label(label) => request.version_stage(label),
             Select::Id(id) => request.version_id(id),
         };
-        let reply = answer(request.send()).await?;
+        let reply = counted(|requests| request.customize().interceptor(requests).send()).await?;
         let value = match (reply.secret_string, reply.secret_binary) {
             (Some(text), _) => Payload::from(text),
             (None, Some(blob)) => Payload::from(blob.into_inner()),
@@ -108,95 +112,139 @@ impl SecretsClient for SdkClient {
             .secret_id(&request.secret)
             .version_stage(CURRENT)
             .move_to_version_id(&request.to)
-            .remove_from_version_id(&request.from)
-            .customize()
-            .config_override(once);
-        answer(request.send()).await.map(drop)
+            .remove_from_version_id(&request.from);
+        let send = |requests| request.customize().config_override(once).interceptor(requests).send();
+        counted(send).await.map(drop)
     }
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
-        let reply = answer(self.0.describe_secret().secret_id(secret).send()).await?;
+        let request = self.0.describe_secret().secret_id(secret);
+        let reply = counted(|requests| request.customize().interceptor(requests).send()).await?;
         Ok(reply.primary_region)
     }
 }
 
 fn text(value: &Payload) -> Result<&str, CallError> {
     std::str::from_utf8(value.as_bytes())
-        .map_err(|_| CallError::new(Failure::NotBuilt("the value is not UTF-8")))
+        .map_err(|_| CallError::new(Failure::NotBuilt("the value is not UTF-8".into())))
 }
 
-/// The answer to a call that changes something, with its requests counted.
+/// The answer to a call, with its requests counted.
 async fn counted<T, E, F>(call: impl FnOnce(Requests) -> F) -> Result<T, CallError>
 where
     E: error::Error + ProvideErrorMetadata + 'static,
     F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 {
     let requests = Requests::default();
-    answer(call(requests.clone())).await.map_err(|error| requests.tell(error))
-}
-
-async fn answer<T, E>(
-    call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-) -> Result<T, CallError>
-where
-    E: error::Error + ProvideErrorMetadata + 'static,
-{
-    quietly(call).await.map_err(|error| told(&error))
+    let sent = requests.clone();
+    // The call itself may panic too.
+    let call = async { call(sent).await };
+    let error = match catch_panic("a call of the AWS SDK", without_tracing(call)).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => describe(&error),
+        Err(panicked) => CallError::new(Failure::Panicked(panicked.step())),
+    };
+    Err(requests.tell(error))
 }
 
 /// Keeps the SDK's own events from the subscriber: on a malformed reply they show the whole of it.
-pub(crate) fn quietly<F: Future>(call: F) -> WithDispatch<F> {
+pub(crate) fn without_tracing<F: Future>(call: F) -> WithDispatch<F> {
     call.with_subscriber(NoSubscriber::default())
 }
 
 /// The printable part of a failed call. The error itself is dropped: its `Debug` shows the raw reply.
-fn told<E>(error: &SdkError<E, HttpResponse>) -> CallError
+fn describe<E>(error: &SdkError<E, HttpResponse>) -> CallError
 where
     E: error::Error + ProvideErrorMetadata + 'static,
 {
     let failure = match error {
         SdkError::ServiceError(_) => Failure::Answered,
         SdkError::TimeoutError(_) => Failure::TimedOut,
+        SdkError::ResponseError(_) if find::<ReplyTooLong>(error).is_some() => Failure::TooLong,
         SdkError::ResponseError(_) => Failure::Unreadable,
         SdkError::DispatchFailure(failure) => not_sent(error).unwrap_or_else(|| dispatch(failure)),
-        _ => not_sent(error).unwrap_or(Failure::NotBuilt("the request could not be built")),
+        _ => not_sent(error).unwrap_or(Failure::NotBuilt(UNBUILT.into())),
     };
     CallError {
-        failure,
         code: error.code().and_then(|code| clean(code, 64)),
         status: error.raw_response().map(|response| response.status().as_u16()),
         request_id: error.request_id().and_then(|id| clean(id, 64)),
-        unanswered: false,
+        ..CallError::new(failure)
     }
 }
+
+const UNBUILT: &str = "the request could not be built";
 
 fn dispatch(failure: &DispatchFailure) -> Failure {
-    if failure.is_timeout() { Failure::TimedOut } else { Failure::Disconnected }
+    if failure.is_timeout() {
+        Failure::TimedOut
+    } else if failure.is_user() {
+        Failure::NotBuilt(UNBUILT.into())
+    } else {
+        Failure::Disconnected
+    }
 }
 
-/// The reasons that are known to come before anything is sent.
-fn not_sent(error: &dyn error::Error) -> Option<Failure> {
-    let mut next = error.source();
-    while let Some(source) = next {
-        if let Some(error) = source.downcast_ref::<CredentialsError>() {
-            return Some(Failure::NoCredentials(why(error)));
-        }
-        if let Some(Unbuilt(reason)) = source.downcast_ref() {
-            return Some(Failure::NotBuilt(reason));
-        }
-        next = source.source();
+/// The reasons that are known to come before anything is sent, and panics.
+fn not_sent(error: &(dyn error::Error + 'static)) -> Option<Failure> {
+    if let Some(refusal) = refusal(error) {
+        return Some(Failure::NotBuilt(refusal.into()));
     }
-    None
+    if let Some(error) = find::<CredentialsError>(error) {
+        return Some(Failure::NoCredentials(why(error)));
+    }
+    find::<Panicked>(error).map(|panicked| Failure::Panicked(panicked.step()))
+}
+
+/// The errors from this one to the first cause.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+fn find<'a, E: error::Error + 'static>(error: &'a (dyn error::Error + 'static)) -> Option<&'a E> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// The words of a setting or request that was refused by rules of our own.
+fn refusal(error: &(dyn error::Error + 'static)) -> Option<String> {
+    let invalid = find::<InvalidSetting>(error).filter(|invalid| invalid.is_input());
+    invalid.map(ToString::to_string).or_else(|| find::<Unbuilt>(error).map(ToString::to_string))
+}
+
+/// The error of credentials that could not be obtained because a setting can never work.
+pub(crate) fn refused(error: &CredentialsError) -> Option<Error> {
+    match find::<InvalidSetting>(error).filter(|invalid| invalid.is_input()) {
+        Some(invalid) => Some(invalid.clone().into()),
+        None => refusal(error).map(|refusal| Error::not_applied(ErrorKind::InvalidArgument, refusal)),
+    }
 }
 
 /// In words of our own: sources can quote what a credentials service replied.
-pub(crate) fn why(error: &CredentialsError) -> &'static str {
+pub(crate) fn why(error: &CredentialsError) -> Cow<'static, str> {
+    if let Some(invalid) = find::<InvalidSetting>(error) {
+        return invalid.to_string().into();
+    }
+    if let Some(failed) = find::<ProcessFailed>(error) {
+        return failed.to_string().into();
+    }
+    if let Some(panicked) = find::<Panicked>(error) {
+        return panicked.to_string().into();
+    }
+    if find::<ReplyTooLong>(error).is_some() {
+        return "the reply of their source is too long".into();
+    }
     match error {
         CredentialsError::CredentialsNotLoaded(_) => "no credentials were found",
         CredentialsError::ProviderTimedOut(_) => "no credentials were obtained in time",
         CredentialsError::InvalidConfiguration(_) => "the configuration of the credentials is not valid",
+        _ if find::<NeverSent>(error).is_some() => {
+            "no connection to the source of the credentials could be made"
+        }
         _ => "the source of the credentials failed",
     }
+    .into()
 }
 
 /// A code or id, if it is a word and no more: both come from the reply.
@@ -227,7 +275,8 @@ mod tests {
             .endpoint_url(endpoint);
         let error = SdkClient::new(config).get("ksm-config", &Select::Current).await.unwrap_err();
         let Failure::NotBuilt(why) = error.failure else { panic!("{error}") };
-        assert!(why.contains("plain http") && Unbuilt(why).to_string() == why, "{why}");
+        assert!(why.contains("plain http"), "{why}");
+        assert!(!error.sent && !error.unanswered);
     }
 
     #[test]
@@ -249,13 +298,20 @@ mod tests {
             (Failed::dispatch_failure(ConnectorError::timeout("late".into())), Failure::TimedOut),
             (Failed::dispatch_failure(ConnectorError::io("gone".into())), Failure::Disconnected),
             (Failed::response_error("s3cret", reply), Failure::Unreadable),
-            (Failed::construction_failure("s3cret"), Failure::NotBuilt("the request could not be built")),
-            (Failed::construction_failure(Unbuilt("no TLS")), Failure::NotBuilt("no TLS")),
-            (Failed::construction_failure(refused), Failure::NoCredentials("no credentials were found")),
+            (Failed::construction_failure("s3cret"), Failure::NotBuilt(UNBUILT.into())),
+            (
+                Failed::dispatch_failure(ConnectorError::user("s3cret".into())),
+                Failure::NotBuilt(UNBUILT.into()),
+            ),
+            (Failed::construction_failure(Unbuilt("no TLS")), Failure::NotBuilt("no TLS".into())),
+            (
+                Failed::construction_failure(refused),
+                Failure::NoCredentials("no credentials were found".into()),
+            ),
         ] {
-            let found = told(&error);
-            assert_eq!(found.failure, failure);
+            let found = describe(&error);
             assert_eq!(found.status, (failure == Failure::Unreadable).then_some(502));
+            assert_eq!(found.failure, failure);
         }
     }
 

@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use aws_types::region::Region;
 use ksm_storage_core::{Error, ErrorKind, Result};
 
+use crate::environment::Environment;
+
 /// The variable that names the secret where the program does not.
 const VARIABLE: &str = "KSM_AWS_SECRET";
 const DEFAULT_NAME: &str = "ksm-config";
@@ -38,12 +40,12 @@ pub struct SecretId {
 }
 
 impl SecretId {
-    /// `key`, or if that is empty `KSM_AWS_SECRET`, or `ksm-config`. Variables are looked up with `variable`.
-    pub(crate) fn resolve(key: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        if !key.is_empty() {
+    /// `key`, or if that is empty `KSM_AWS_SECRET`, or `ksm-config`.
+    pub(crate) fn resolve(key: &str, environment: Environment) -> Result<Self> {
+        if !key.trim().is_empty() {
             return key.parse();
         }
-        match variable(VARIABLE).filter(|value| !value.is_empty()) {
+        match environment.text(VARIABLE)? {
             Some(value) => value.parse().map_err(|error: Error| {
                 error.with_hint(format!("correct the variable {VARIABLE}, which it was taken from"))
             }),
@@ -209,6 +211,8 @@ fn malformed(text: &str, what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -311,12 +315,15 @@ mod tests {
 
     #[test]
     fn an_empty_key_means_the_variable_then_the_default() {
-        let variable = |value: &'static str| move |name: &str| (name == VARIABLE).then(|| value.to_owned());
-        assert_eq!(SecretId::resolve("a", variable("b")).unwrap().as_str(), "a");
-        assert_eq!(SecretId::resolve("", variable("b")).unwrap().as_str(), "b");
-        assert_eq!(SecretId::resolve("", variable("")).unwrap().as_str(), "ksm-config");
-        assert_eq!(SecretId::resolve("", |_| None).unwrap().as_str(), "ksm-config");
-        let error = SecretId::resolve("", variable("a b")).unwrap_err();
+        fn variable(name: &str, value: &str) -> Option<OsString> {
+            (name == VARIABLE).then(|| value.into())
+        }
+        let with = |key: &str, environment: fn(&str) -> _| SecretId::resolve(key, Environment(environment));
+        assert_eq!(with("a", |name| variable(name, "b")).unwrap().as_str(), "a");
+        assert_eq!(with("", |name| variable(name, "b\r\n")).unwrap().as_str(), "b");
+        assert_eq!(with(" ", |name| variable(name, "")).unwrap().as_str(), "ksm-config");
+        assert_eq!(with("", |_| None).unwrap().as_str(), "ksm-config");
+        let error = with("", |name| variable(name, "a b")).unwrap_err();
         assert!(error.to_string().contains(VARIABLE), "{error}");
     }
 

@@ -13,9 +13,7 @@ use tracing::info;
 use crate::{
     Concurrency,
     backend::{Creation, Inner},
-    client::{
-        CURRENT, CallError, Create, Failure, MAX_VALUE, MoveCurrent, PREVIOUS, Put, SecretVersion, Select,
-    },
+    client::{CURRENT, CallError, Create, MAX_VALUE, MoveCurrent, PREVIOUS, Put, SecretVersion, Select},
     error::{Call, classify},
     protocol::{
         Answer, Author, Displacement, Finding, Labels, Mode, Placement, Progress, Reason, Request, Seen,
@@ -352,8 +350,7 @@ impl<'a> Session<'a> {
 impl CallError {
     /// The answer that a failed put or move is, where `conflict` is the code of its condition.
     fn answer<I>(&self, call: Call, conflict: &str) -> Answer<I> {
-        let sent =
-            self.unanswered || !matches!(self.failure, Failure::NotBuilt(_) | Failure::NoCredentials(_));
+        let sent = self.unanswered || self.sent;
         match classify(call, self).1 {
             _ if self.is(conflict) => Answer::Conflict,
             _ if !sent => Answer::NotSent,

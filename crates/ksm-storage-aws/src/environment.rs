@@ -1,0 +1,84 @@
+//! The process environment.
+
+use std::{collections::HashMap, ffi::OsString};
+
+use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_types::{os_shim_internal::Env, region::Region};
+use ksm_storage_core::Result;
+
+use crate::{
+    endpoint::Endpoint,
+    setting::{Given, InvalidSetting, Setting},
+};
+
+/// A lookup of environment variables; a fake one in tests.
+#[derive(Clone, Copy)]
+pub(crate) struct Environment(pub(crate) fn(&str) -> Option<OsString>);
+
+impl Environment {
+    pub(crate) const PROCESS: Self = Self(|name| std::env::var_os(name));
+
+    /// The variable's value, unless it is empty.
+    pub(crate) fn given(self, name: &'static str) -> Result<Option<Given>> {
+        let Some(value) = (self.0)(name) else { return Ok(None) };
+        let setting = Setting::Variable(name);
+        match value.into_string() {
+            Ok(value) => Given::new(setting, &value),
+            Err(_) => Err(InvalidSetting::new(&setting, "not UTF-8").into()),
+        }
+    }
+
+    pub(crate) fn text(self, name: &'static str) -> Result<Option<String>> {
+        Ok(self.given(name)?.map(Given::into_string))
+    }
+
+    pub(crate) fn flag(self, name: &'static str) -> Result<Option<bool>> {
+        self.given(name)?.map(|given| given.flag()).transpose()
+    }
+
+    pub(crate) fn endpoint(self, name: &'static str) -> Result<Option<Endpoint>> {
+        self.given(name)?.map(Endpoint::parse).transpose()
+    }
+
+    pub(crate) fn region(self) -> Result<Option<Region>> {
+        for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+            if let Some(given) = self.given(name)? {
+                return given.region().map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// As AWS SDKs read it: anything but `true` is false.
+    pub(crate) fn is_metadata_disabled(self) -> Result<bool> {
+        let disabled = self.text("AWS_EC2_METADATA_DISABLED")?;
+        Ok(disabled.is_some_and(|value| value.eq_ignore_ascii_case("true")))
+    }
+
+    /// The variables that the SDK finds the configuration files by.
+    pub(crate) fn of_files(self) -> Result<Env> {
+        self.selection(&["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"], HashMap::new())
+    }
+
+    /// An environment for the SDK with these variables, those that say where home is, and nothing else.
+    pub(crate) fn selection(
+        self,
+        names: &[&'static str],
+        more: HashMap<&'static str, String>,
+    ) -> Result<Env> {
+        let mut variables: HashMap<_, _> =
+            more.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        for name in ["HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH"].iter().chain(names) {
+            if let Some(value) = self.text(name)? {
+                variables.insert((*name).to_owned(), value);
+            }
+        }
+        Ok(variables.into())
+    }
+}
+
+/// Instead of the configuration files: this text.
+pub(crate) fn files_with(text: impl Into<String>) -> EnvConfigFiles {
+    use aws_runtime::env_config::file::EnvConfigFileKind::Config;
+    EnvConfigFiles::builder().with_contents(Config, text).build()
+}

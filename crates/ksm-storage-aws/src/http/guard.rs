@@ -1,0 +1,161 @@
+//! The one place that every request and every reply passes.
+
+use std::{error, fmt};
+
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        connector_metadata::ConnectorMetadata,
+        http::{
+            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+            SharedHttpConnector,
+        },
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+        runtime_components::{RuntimeComponents, RuntimeComponentsBuilder},
+    },
+};
+use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
+use http_body_util::{LengthLimitError, Limited};
+use ksm_storage_core::catch_panic;
+
+use crate::{
+    endpoint::{Endpoint, Purpose},
+    interceptors::Unbuilt,
+    sdk::chain,
+};
+
+/// The longest reply that is read, in bytes. A value of 64 KiB takes 88 KiB in base64, and no other reply is longer.
+pub(crate) const MAX_REPLY: usize = 1 << 20;
+
+/// A client that sends nothing secret in clear, reads no reply without end, and does not panic.
+pub(crate) fn guarded(
+    inner: SharedHttpClient,
+    purpose: Purpose,
+    endpoints: Vec<Endpoint>,
+) -> SharedHttpClient {
+    SharedHttpClient::new(Guard { inner, rule: Rule { purpose, endpoints } })
+}
+
+struct Guard {
+    inner: SharedHttpClient,
+    rule: Rule,
+}
+
+#[derive(Clone)]
+struct Rule {
+    purpose: Purpose,
+    /// Those that were configured, to name the setting.
+    endpoints: Vec<Endpoint>,
+}
+
+impl Rule {
+    fn check(&self, uri: &str) -> Result<(), BoxError> {
+        if self.purpose.permits(uri) {
+            return Ok(());
+        }
+        Err(match self.endpoints.iter().find(|endpoint| endpoint.leads_to(uri)) {
+            Some(endpoint) => endpoint.plain_http().into(),
+            None => {
+                Unbuilt("the endpoint is plain http and not on loopback, so that anybody could read along")
+                    .into()
+            }
+        })
+    }
+}
+
+impl HttpClient for Guard {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(GuardedConnector {
+            inner: self.inner.http_connector(settings, components),
+            rule: self.rule.clone(),
+        })
+    }
+
+    fn validate_base_client_config(
+        &self,
+        components: &RuntimeComponentsBuilder,
+        config: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.inner.validate_base_client_config(components, config)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.inner.connector_metadata()
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").finish_non_exhaustive()
+    }
+}
+
+struct GuardedConnector {
+    inner: SharedHttpConnector,
+    rule: Rule,
+}
+
+impl HttpConnector for GuardedConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if let Err(refusal) = self.rule.check(request.uri()) {
+            return HttpConnectorFuture::ready(Err(ConnectorError::user(refusal)));
+        }
+        let inner = self.inner.clone();
+        HttpConnectorFuture::new(async move {
+            // The call itself may panic too.
+            match catch_panic("an HTTP request", async { inner.call(request).await }).await {
+                Ok(Ok(response)) => Ok(bounded(response)),
+                Ok(Err(error)) => Err(marked(error)),
+                Err(panicked) => Err(ConnectorError::other(panicked.into(), None)),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for GuardedConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedConnector").finish_non_exhaustive()
+    }
+}
+
+fn bounded(mut response: HttpResponse) -> HttpResponse {
+    let body = response.take_body();
+    *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, MAX_REPLY));
+    response
+}
+
+/// Marks a failure that came before there was a connection.
+fn marked(error: ConnectorError) -> ConnectorError {
+    let unconnected = chain(&error).any(|error| {
+        error.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
+    });
+    if !unconnected {
+        return error;
+    }
+    let marked = if error.is_timeout() { ConnectorError::timeout } else { ConnectorError::io };
+    marked(NeverSent(error.into_source()).into())
+}
+
+/// The failure of a request that was never sent: there was no connection.
+#[derive(Debug)]
+pub(crate) struct NeverSent(BoxError);
+
+impl fmt::Display for NeverSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no connection could be made")
+    }
+}
+
+impl error::Error for NeverSent {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// A reply of more than [`MAX_REPLY`] bytes.
+pub(crate) type ReplyTooLong = LengthLimitError;

@@ -1,0 +1,116 @@
+//! The role of the instance that this runs on.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aws_config::imds::{self, client::error::ImdsError, credentials::ImdsCredentialsProvider};
+use aws_credential_types::provider::{self, ProvideCredentials, error::CredentialsError, future};
+
+use crate::setting::{InvalidSetting, Setting};
+
+const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
+
+/// The credentials of the instance's role.
+///
+/// The SDK has such a provider, which panics on the name of a role that is none.
+pub(crate) struct InstanceRole {
+    client: imds::Client,
+    is_disabled: bool,
+    /// The provider of the role that was found last. It keeps the credentials for when the service fails.
+    last: Mutex<Option<(String, Arc<ImdsCredentialsProvider>)>>,
+}
+
+impl InstanceRole {
+    pub(crate) fn new(client: imds::Client, is_disabled: bool) -> Self {
+        Self { client, is_disabled, last: Mutex::new(None) }
+    }
+
+    async fn obtain(&self) -> provider::Result {
+        if self.is_disabled {
+            return Err(CredentialsError::not_loaded("AWS_EC2_METADATA_DISABLED is set"));
+        }
+        let provider = match self.client.get(ROLES).await {
+            Ok(roles) => {
+                self.provider(role(roles.as_ref()).map_err(CredentialsError::invalid_configuration)?)
+            }
+            Err(error) => {
+                let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                match last {
+                    Some((_, provider)) => provider,
+                    None => return Err(failed(error)),
+                }
+            }
+        };
+        provider.provide_credentials().await
+    }
+
+    fn provider(&self, role: &str) -> Arc<ImdsCredentialsProvider> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((known, provider)) if known == role => Arc::clone(provider),
+            _ => {
+                let builder =
+                    ImdsCredentialsProvider::builder().imds_client(self.client.clone()).profile(role);
+                let provider = Arc::new(builder.build());
+                *last = Some((role.to_owned(), Arc::clone(&provider)));
+                provider
+            }
+        }
+    }
+}
+
+impl ProvideCredentials for InstanceRole {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.obtain())
+    }
+}
+
+impl fmt::Debug for InstanceRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InstanceRole")
+    }
+}
+
+/// The first role of the list, as other AWS SDKs take it; an instance has one.
+fn role(list: &str) -> Result<&str, InvalidSetting> {
+    let role = list.trim().lines().next().unwrap_or_default().trim();
+    let known = |char: char| char.is_ascii_alphanumeric() || "_+=,.@-".contains(char);
+    if (1..=64).contains(&role.len()) && role.chars().all(known) {
+        return Ok(role);
+    }
+    let setting = Setting::Reply("role name of the instance metadata service");
+    Err(InvalidSetting::new(&setting, "expected at most 64 letters, digits and _+=,.@-"))
+}
+
+/// No role and no answer at all mean that there are no credentials here.
+fn failed(error: ImdsError) -> CredentialsError {
+    match error {
+        ImdsError::ErrorResponse(answer) if answer.response().status().as_u16() == 404 => {
+            CredentialsError::not_loaded("the instance has no role")
+        }
+        ImdsError::FailedToLoadToken(failure) if failure.is_dispatch_failure() => {
+            CredentialsError::not_loaded(ImdsError::FailedToLoadToken(failure))
+        }
+        error => CredentialsError::provider_error(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_one_word() {
+        for list in ["ksm", "ksm\n", "ksm\r\nother\n", " \nksm"] {
+            assert_eq!(role(list).unwrap(), "ksm");
+        }
+        for list in ["", "\n", "two words", "../x", "<html>", "r\u{f6}le", &"a".repeat(65)] {
+            assert!(role(list).is_err(), "{list}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Sources of credentials, found from variables and profiles without asking any of them.
+
+use std::fmt::Write;
+
+use aws_credential_types::Credentials;
+use ksm_storage_core::{Result, SecretString};
+
+use crate::{
+    environment::Environment,
+    profile::Section,
+    setting::{Given, InvalidSetting, Setting},
+};
+
+/// The variables of a container's credentials.
+pub(crate) const CONTAINER: [&str; 4] = [
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+];
+
+/// One source of credentials.
+pub(crate) enum Source {
+    Keys(Credentials),
+    /// A token of the platform, for which STS issues credentials. As a profile that the SDK understands.
+    WebIdentity(String),
+    /// A session of IAM Identity Center. As a profile that the SDK understands.
+    SignIn(String),
+    /// The output of a program.
+    Process(SecretString),
+    Container,
+    Instance,
+    /// A role that the source below it may assume.
+    Role {
+        arn: String,
+        external_id: Option<String>,
+        session: Option<String>,
+        source: Box<Self>,
+    },
+}
+
+impl Source {
+    /// The source of the default chain, but for the instance: variables, profile, web identity, container.
+    pub(crate) fn of_environment(
+        environment: Environment,
+        profile: Option<&Section<'_>>,
+    ) -> Result<Option<Self>> {
+        if let Some(keys) = of_variables(environment)? {
+            return Ok(Some(keys));
+        }
+        if let Some(profile) = profile
+            && let Some(source) = Self::of_profile(environment, profile)?
+        {
+            return Ok(Some(source));
+        }
+        let text = |name| environment.given(name)?.map(Given::identifier).transpose();
+        if let Some(token) = environment.given("AWS_WEB_IDENTITY_TOKEN_FILE")?
+            && let Some(role) = text("AWS_ROLE_ARN")?
+        {
+            let session = text("AWS_ROLE_SESSION_NAME")?;
+            return Ok(Some(web_identity(&role, token.file()?, session.as_ref())));
+        }
+        container(environment)
+    }
+
+    /// The source that a profile names, if it names any.
+    pub(crate) fn of_profile(environment: Environment, profile: &Section<'_>) -> Result<Option<Self>> {
+        follow(environment, profile, &mut Vec::new())
+    }
+
+    /// The service that issues these credentials, and those behind it, as the names of variables and profiles end.
+    pub(crate) fn services(&self) -> Vec<Service> {
+        match self {
+            Self::WebIdentity(_) => vec![Service::Sts],
+            Self::SignIn(_) => vec![Service::Sso, Service::SsoOidc],
+            Self::Role { source, .. } => [source.services(), vec![Service::Sts]].concat(),
+            Self::Keys(_) | Self::Process(_) | Self::Container | Self::Instance => Vec::new(),
+        }
+    }
+}
+
+/// An AWS service, as endpoints are configured for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    SecretsManager,
+    Sts,
+    Sso,
+    SsoOidc,
+}
+
+impl Service {
+    pub(crate) const fn variable(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+            Self::Sts => "AWS_ENDPOINT_URL_STS",
+            Self::Sso => "AWS_ENDPOINT_URL_SSO",
+            Self::SsoOidc => "AWS_ENDPOINT_URL_SSO_OIDC",
+        }
+    }
+
+    pub(crate) const fn section(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "secrets_manager",
+            Self::Sts => "sts",
+            Self::Sso => "sso",
+            Self::SsoOidc => "sso_oidc",
+        }
+    }
+}
+
+/// Access key ID, secret access key and session token, of which the first two belong together.
+pub(crate) fn keys(id: Given, secret: Given, token: Option<Given>) -> Result<Credentials> {
+    let token = token.map(Given::token).transpose()?.map(Given::into_string);
+    let (id, secret) = (id.access_key_id()?.into_string(), secret.secret_access_key()?.into_string());
+    Ok(Credentials::new(id, secret, token, None, "ksm-storage"))
+}
+
+fn of_variables(environment: Environment) -> Result<Option<Source>> {
+    let secret = match environment.given("AWS_SECRET_ACCESS_KEY")? {
+        Some(secret) => Some(secret),
+        None => environment.given("SECRET_ACCESS_KEY")?,
+    };
+    let (Some(id), Some(secret)) = (environment.given("AWS_ACCESS_KEY_ID")?, secret) else { return Ok(None) };
+    keys(id, secret, environment.given("AWS_SESSION_TOKEN")?).map(Source::Keys).map(Some)
+}
+
+fn container(environment: Environment) -> Result<Option<Source>> {
+    let [relative, full, token, token_file] = CONTAINER;
+    let (relative, full) = (environment.given(relative)?, environment.given(full)?);
+    if relative.is_none() && full.is_none() {
+        return Ok(None);
+    }
+    if let Some(relative) = relative {
+        let relative = relative.identifier()?;
+        if !relative.as_str().starts_with('/') {
+            return Err(relative.invalid("expected a path that begins with /"));
+        }
+    } else if let Some(full) = full {
+        let full = full.identifier()?;
+        let url = full.as_str().split(['?', '#']).next().unwrap_or_default();
+        if let Some(problem) = crate::endpoint::problem(url) {
+            return Err(full.invalid(problem));
+        }
+    }
+    if let Some(file) = environment.given(token_file)? {
+        file.file()?;
+    } else if let Some(token) = environment.given(token)? {
+        token.header()?;
+    }
+    Ok(Some(Source::Container))
+}
+
+fn web_identity(role: &Given, token: Given, session: Option<&Given>) -> Source {
+    let (role, token) = (role.as_str(), token.into_string());
+    let mut text = format!("[default]\nrole_arn = {role}\nweb_identity_token_file = {token}\n");
+    if let Some(session) = session {
+        let _ = writeln!(text, "role_session_name = {}", session.as_str());
+    }
+    Source::WebIdentity(text)
+}
+
+fn follow(environment: Environment, profile: &Section<'_>, seen: &mut Vec<String>) -> Result<Option<Source>> {
+    let is_source = !seen.is_empty();
+    seen.push(profile.name.clone());
+    let text = |key| profile.given(key)?.map(Given::identifier).transpose();
+    // A source's own keys come before the role that it may assume.
+    if is_source && let Some(keys) = own_keys(profile).ok().flatten() {
+        return Ok(Some(keys));
+    }
+    let role = text("role_arn")?;
+    if let Some(token) = profile.given("web_identity_token_file")? {
+        let missing = || profile.invalid("web_identity_token_file", "the profile has no role_arn");
+        let role = role.ok_or_else(missing)?;
+        return Ok(Some(web_identity(&role, token.file()?, text("role_session_name")?.as_ref())));
+    }
+    let Some(role) = role else { return base(profile) };
+    let source = match (profile.given("source_profile")?, text("credential_source")?) {
+        (Some(_), Some(_)) => {
+            return Err(profile.invalid("source_profile", "the profile has credential_source too"));
+        }
+        (None, None) => {
+            return Err(role.invalid("the profile has neither source_profile nor credential_source"));
+        }
+        (None, Some(source)) => match &*source.as_str().to_ascii_lowercase() {
+            "environment" => of_variables(environment)?,
+            "ecscontainer" => container(environment)?,
+            "ec2instancemetadata" => Some(Source::Instance),
+            _ => return Err(source.invalid("expected Environment, EcsContainer or Ec2InstanceMetadata")),
+        }
+        .ok_or_else(|| source.invalid("the environment has no such credentials"))?,
+        (Some(name), None) if name.as_str() == profile.name => {
+            base(profile)?.ok_or_else(|| name.invalid("the profile has no credentials of its own"))?
+        }
+        (Some(name), None) => {
+            if seen.iter().any(|other| other == name.as_str()) {
+                return Err(name.invalid("the profiles name each other in a circle"));
+            }
+            let source = profile.source_profile(name.as_str())?;
+            let found = follow(environment, &source, seen)?;
+            found
+                .ok_or_else(|| name.invalid(format!("the profile {:?} has no credentials", name.as_str())))?
+        }
+    };
+    let session = text("role_session_name")?.map(Given::into_string);
+    let external_id = text("external_id")?.map(Given::into_string);
+    Ok(Some(Source::Role { arn: role.into_string(), external_id, session, source: Box::new(source) }))
+}
+
+/// The credentials of the profile itself.
+fn base(profile: &Section<'_>) -> Result<Option<Source>> {
+    if let Some(source) = sign_in(profile)? {
+        return Ok(Some(source));
+    }
+    match profile.given("credential_process")? {
+        Some(command) => Ok(Some(Source::Process(command.into_string().into()))),
+        None => own_keys(profile),
+    }
+}
+
+fn own_keys(profile: &Section<'_>) -> Result<Option<Source>> {
+    let token = profile.given("aws_session_token")?;
+    match (profile.given("aws_access_key_id")?, profile.given("aws_secret_access_key")?) {
+        (Some(id), Some(secret)) => keys(id, secret, token).map(Source::Keys).map(Some),
+        (Some(id), None) => Err(id.invalid("the profile has no aws_secret_access_key")),
+        (None, Some(secret)) => Err(secret.invalid("the profile has no aws_access_key_id")),
+        (None, None) => Ok(None),
+    }
+}
+
+fn sign_in(profile: &Section<'_>) -> Result<Option<Source>> {
+    const KEYS: [&str; 5] = ["sso_session", "sso_account_id", "sso_role_name", "sso_region", "sso_start_url"];
+    let mut text = String::from("[default]\n");
+    let empty = text.len();
+    for key in KEYS.into_iter().chain(["login_session"]) {
+        if let Some(given) = profile.given(key)? {
+            if key == "sso_region" {
+                given.region()?;
+            }
+            let _ = writeln!(text, "{key} = {}", given.identifier()?.as_str());
+        }
+    }
+    if text.len() == empty {
+        return Ok(None);
+    }
+    if let Some(session) = profile.given("sso_session")? {
+        let session = session.as_str();
+        let _ = writeln!(text, "[sso-session {session}]");
+        for key in &KEYS[3..] {
+            if let Some(given) = profile.of_session(session, key)? {
+                if *key == "sso_region" {
+                    given.region()?;
+                }
+                let _ = writeln!(text, "{key} = {}", given.identifier()?.as_str());
+            }
+        }
+    }
+    Ok(Some(Source::SignIn(text)))
+}
+
+/// Checks credentials from wherever they come: a header must be able to hold them.
+pub(crate) fn check(credentials: &Credentials) -> Result<(), InvalidSetting> {
+    let parts = [
+        ("access key ID of the credentials", Some(credentials.access_key_id())),
+        ("secret access key of the credentials", Some(credentials.secret_access_key())),
+        ("session token of the credentials", credentials.session_token()),
+    ];
+    for (name, value) in parts {
+        let setting = Setting::Reply(name);
+        let Some(value) = value else { continue };
+        let problem = if value.is_empty() {
+            "it is empty".to_owned()
+        } else if value.len() > 16 << 10 {
+            format!("it has {} characters", value.len())
+        } else if let Some(at) = value.chars().position(|char| !char.is_ascii_graphic()) {
+            format!("character {} is not a visible ASCII character", at + 1)
+        } else {
+            continue;
+        };
+        return Err(InvalidSetting::new(&setting, problem));
+    }
+    Ok(())
+}
