@@ -422,9 +422,6 @@ fn as_given(config: &SdkConfig, common: &Common, region: Option<Region>) -> Resu
         http::check_proxies(Environment::PROCESS)?;
         builder.set_http_client(Some(http::client(Purpose::Services, endpoint.into_iter().collect())));
     }
-    if let Some(provider) = config.credentials_provider() {
-        builder.set_credentials_provider(Some(SharedCredentialsProvider::new(Guarded::new(provider))));
-    }
     let region = match (region, config.region()) {
         (Some(region), _) => Some(region),
         (None, Some(own)) => {

@@ -9,6 +9,14 @@ use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
 };
+use aws_smithy_runtime_api::client::{
+    identity::{
+        Identity, IdentityCacheLocation, IdentityCachePartition, IdentityFuture, ResolveCachedIdentity,
+        ResolveIdentity, SharedIdentityCache, SharedIdentityResolver,
+    },
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::config_bag::ConfigBag;
 use ksm_storage_core::catch_panic;
 
 use crate::{sdk::without_tracing, source::check};
@@ -59,5 +67,52 @@ impl ProvideCredentials for Guarded {
 impl fmt::Debug for Guarded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guarded").finish_non_exhaustive()
+    }
+}
+
+/// A cache of credentials that checks what their source hands out. Clients of one cache share what it holds.
+#[derive(Debug)]
+pub(crate) struct CheckedCache(pub(crate) SharedIdentityCache);
+
+impl ResolveCachedIdentity for CheckedCache {
+    fn resolve_cached_identity<'a>(
+        &'a self,
+        resolver: SharedIdentityResolver,
+        components: &'a RuntimeComponents,
+        config: &'a ConfigBag,
+    ) -> IdentityFuture<'a> {
+        self.0.resolve_cached_identity(SharedIdentityResolver::new(Checked(resolver)), components, config)
+    }
+}
+
+#[derive(Debug)]
+struct Checked(SharedIdentityResolver);
+
+impl ResolveIdentity for Checked {
+    fn resolve_identity<'a>(
+        &'a self,
+        components: &'a RuntimeComponents,
+        config: &'a ConfigBag,
+    ) -> IdentityFuture<'a> {
+        IdentityFuture::new(async move {
+            let call = async { self.0.resolve_identity(components, config).await };
+            let identity = catch_panic("credential resolution", call).await.map_err(CredentialsError::unhandled)??;
+            if let Some(credentials) = identity.data::<Credentials>() {
+                check(credentials).map_err(CredentialsError::invalid_configuration)?;
+            }
+            Ok(identity)
+        })
+    }
+
+    fn fallback_on_interrupt(&self) -> Option<Identity> {
+        self.0.fallback_on_interrupt()
+    }
+
+    fn cache_location(&self) -> IdentityCacheLocation {
+        self.0.cache_location()
+    }
+
+    fn cache_partition(&self) -> Option<IdentityCachePartition> {
+        Some(self.0.cache_partition())
     }
 }

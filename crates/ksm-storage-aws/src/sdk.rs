@@ -3,6 +3,7 @@
 use std::{borrow::Cow, error, future::Future};
 
 use async_trait::async_trait;
+use aws_config::identity::IdentityCache;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::{
     Client, Config,
@@ -23,6 +24,7 @@ use crate::{
         SecretsClient, Select,
     },
     endpoint::Purpose,
+    guarded::CheckedCache,
     http::{self, NeverSent, ReplyTooLong},
     interceptors::{NoRetryOfQuota, Requests, Unbuilt},
     process::ProcessFailed,
@@ -50,7 +52,8 @@ impl SdkClient {
             Some(client) => http::guarded(client, Purpose::Services, Vec::new()),
             None => http::client(Purpose::Services, Vec::new()),
         };
-        let config = config.to_builder().http_client(http).build();
+        let cache = config.identity_cache().unwrap_or_else(|| IdentityCache::lazy().build());
+        let config = config.to_builder().http_client(http).identity_cache(CheckedCache(cache)).build();
         Self(Client::from_conf(config))
     }
 }
