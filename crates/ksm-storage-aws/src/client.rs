@@ -191,7 +191,7 @@ impl fmt::Display for CallError {
         match &self.failure {
             Failure::Answered => f.write_str("the service answered")?,
             Failure::NotBuilt(reason) | Failure::NoCredentials(reason) => f.write_str(reason)?,
-            Failure::TimedOut if !self.sent => f.write_str("no connection could be made in time")?,
+            Failure::TimedOut if !self.sent => f.write_str("nothing could be sent in time")?,
             Failure::TimedOut => f.write_str("no answer came in time")?,
             Failure::Disconnected if !self.sent => f.write_str("no connection could be made")?,
             Failure::Disconnected => f.write_str("the connection broke")?,

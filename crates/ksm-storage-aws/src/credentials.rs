@@ -77,11 +77,15 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
     }
     http::check_proxies(environment)?;
     // The SDK puts it into a header.
-    environment.given("AWS_EXECUTION_ENV")?.map(Given::header).transpose()?;
+    environment.check_header("AWS_EXECUTION_ENV")?;
     let config = match mode {
         Mode::Ec2 => of_instance(environment, common, region).await?,
         Mode::Default => of_default(environment, common, region).await?,
-        Mode::Profile(name) => of_profile(environment, common, region, &name).await?,
+        Mode::Profile(name) => {
+            let given = Given::new(Setting::Method("profile of from_profile_config"), &name)?;
+            let name = given.map_or_else(|| environment.profile(), Given::profile)?;
+            of_profile(environment, common, region, &name).await?
+        }
         Mode::Custom { access_key_id, secret_access_key, session_token, region: own } => {
             let parse = |name, value: &str| Given::new(Setting::Method(name), value);
             let own = parse("region of from_custom_config", &own)?.map(|given| given.region()).transpose()?;
@@ -114,9 +118,10 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
 }
 
 async fn of_instance(environment: Environment, common: &Common, region: Option<Region>) -> Result<SdkConfig> {
+    Profiles::check(environment)?;
     // Files may be missing or malformed on an instance that needs none.
     let profiles = Profiles::load(environment).await;
-    let name = environment.text("AWS_PROFILE")?.unwrap_or_else(|| "default".to_owned());
+    let name = environment.profile()?;
     let profile = profiles.as_ref().ok().and_then(|profiles| profiles.get(&name));
     let client = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
     let is_disabled = environment.is_metadata_disabled()?;
@@ -155,9 +160,14 @@ async fn of_instance(environment: Environment, common: &Common, region: Option<R
 }
 
 async fn of_default(environment: Environment, common: &Common, region: Option<Region>) -> Result<SdkConfig> {
+    Profiles::check(environment)?;
     let profiles = Profiles::load(environment).await;
-    let name = environment.text("AWS_PROFILE")?.unwrap_or_else(|| "default".to_owned());
+    let name = environment.profile()?;
     let profile = profiles.as_ref().ok().and_then(|profiles| profiles.get(&name));
+    if let (Ok(_), None, true) = (&profiles, &profile, name != "default") {
+        let problem = format!("there is no profile {name:?} in {}", environment.file_names());
+        return Err(InvalidSetting::new(&Setting::Variable("AWS_PROFILE"), problem).into());
+    }
     let region = match region.map_or_else(|| environment.region(), |region| Ok(Some(region)))? {
         Some(region) => Some(region),
         None => profile.as_ref().map(Section::region).transpose()?.flatten(),
@@ -291,6 +301,10 @@ impl<'a> Resolver<'a> {
         let mut variables = HashMap::new();
         for service in services {
             if let Some(endpoint) = self.endpoint(*service)? {
+                // The client refuses that too, but the SDK may hide why.
+                if !Purpose::Services.permits(endpoint.url()) {
+                    return Err(endpoint.plain_http().into());
+                }
                 variables.insert(service.variable(), endpoint.url().to_owned());
                 endpoints.push(endpoint);
             }

@@ -6,6 +6,9 @@ use ksm_storage_core::Result;
 
 use crate::setting::{Given, InvalidSetting, Setting};
 
+pub(crate) const PLAIN_HTTP: &str =
+    "plain http to a host that is not on loopback, so that anybody could read along";
+
 /// An endpoint that was configured, and where.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
@@ -26,8 +29,7 @@ impl Endpoint {
     }
 
     pub(crate) fn plain_http(&self) -> InvalidSetting {
-        let problem = "plain http to a host that is not on loopback, so that anybody could read along";
-        InvalidSetting::new(&self.setting, problem)
+        InvalidSetting::new(&self.setting, PLAIN_HTTP)
     }
 
     /// True if this endpoint leads to the host of `uri`.

@@ -49,6 +49,23 @@ impl Environment {
         Ok(None)
     }
 
+    /// Checks a variable that the SDK reads by itself, to put it into a header.
+    pub(crate) fn check_header(self, name: &'static str) -> Result<()> {
+        let value = (self.0)(name).unwrap_or_default();
+        let fits = |text: &str| text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        if value.len() <= 4096 && value.to_str().is_some_and(fits) {
+            return Ok(());
+        }
+        let problem = "expected at most 4096 visible ASCII characters";
+        Err(InvalidSetting::new(&Setting::Variable(name), problem).into())
+    }
+
+    /// The profile that is used if the program names none.
+    pub(crate) fn profile(self) -> Result<String> {
+        let given = self.given("AWS_PROFILE")?.map(Given::profile).transpose()?;
+        Ok(given.unwrap_or_else(|| "default".to_owned()))
+    }
+
     /// As AWS SDKs read it: anything but `true` is false.
     pub(crate) fn is_metadata_disabled(self) -> Result<bool> {
         let disabled = self.text("AWS_EC2_METADATA_DISABLED")?;

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use aws_credential_types::{
@@ -19,7 +20,10 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::config_bag::ConfigBag;
 use ksm_storage_core::catch_panic;
 
-use crate::{sdk::without_tracing, source::check};
+use crate::{
+    sdk::{chain, without_tracing},
+    source::check,
+};
 
 /// A source of credentials that neither panics nor hands out what no header can hold.
 pub(crate) struct Guarded {
@@ -81,7 +85,15 @@ impl ResolveCachedIdentity for CheckedCache {
         components: &'a RuntimeComponents,
         config: &'a ConfigBag,
     ) -> IdentityFuture<'a> {
-        self.0.resolve_cached_identity(SharedIdentityResolver::new(Checked(resolver)), components, config)
+        let checked = SharedIdentityResolver::new(Checked(resolver));
+        IdentityFuture::new(async move {
+            let identity = self.0.resolve_cached_identity(checked, components, config).await;
+            // The cache itself fails for one reason, in which it gives no type.
+            identity.map_err(|error| {
+                let is_known = chain(&*error).any(|error| error.is::<CredentialsError>());
+                if is_known { error } else { CredentialsError::provider_timed_out(Duration::ZERO).into() }
+            })
+        })
     }
 }
 
@@ -96,7 +108,8 @@ impl ResolveIdentity for Checked {
     ) -> IdentityFuture<'a> {
         IdentityFuture::new(async move {
             let call = async { self.0.resolve_identity(components, config).await };
-            let identity = catch_panic("credential resolution", call).await.map_err(CredentialsError::unhandled)??;
+            let identity =
+                catch_panic("credential resolution", call).await.map_err(CredentialsError::unhandled)??;
             if let Some(credentials) = identity.data::<Credentials>() {
                 check(credentials).map_err(CredentialsError::invalid_configuration)?;
             }

@@ -28,7 +28,7 @@ use crate::{
     setting::InvalidSetting,
 };
 
-pub(crate) use guard::{MAX_REPLY, NeverSent, ReplyTooLong, guarded};
+pub(crate) use guard::{InterimFlood, MAX_REPLY, NeverSent, ReplyTooLong, guarded};
 pub(crate) use proxy::check as check_proxies;
 
 /// A client that gets TLS ready, root certificates included, for the first https request and not before.

@@ -27,7 +27,11 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::config_bag::ConfigBag;
 
-use crate::{client::CallError, http::NeverSent, sdk::chain};
+use crate::{
+    client::{CallError, Failure},
+    http::NeverSent,
+    sdk::{UNBUILT, chain},
+};
 
 /// The requests of one call that were sent and not refused: the SDK repeats those that fail, and reports the last alone.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +39,8 @@ pub(crate) struct Requests(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
+    /// Those that the SDK handed over.
+    built: AtomicUsize,
     sent: AtomicUsize,
     refused: AtomicUsize,
 }
@@ -43,7 +49,13 @@ impl Requests {
     /// Adds to an error whether a request was sent, and whether one of several got no answer that refuses it.
     pub(crate) fn tell(&self, error: CallError) -> CallError {
         let (sent, refused) = (self.0.sent.load(Ordering::Relaxed), self.0.refused.load(Ordering::Relaxed));
-        CallError { sent: sent > 0, unanswered: sent > refused, ..error }
+        let failure = match error.failure {
+            Failure::Disconnected if self.0.built.load(Ordering::Relaxed) == 0 => {
+                Failure::NotBuilt(UNBUILT.into())
+            }
+            failure => failure,
+        };
+        CallError { failure, sent: sent > 0, unanswered: sent > refused, ..error }
     }
 }
 
@@ -59,6 +71,7 @@ impl Intercept for Requests {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        self.0.built.fetch_add(1, Ordering::Relaxed);
         self.0.sent.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

@@ -19,12 +19,16 @@ pub(crate) struct Profiles {
 }
 
 impl Profiles {
-    pub(crate) async fn load(environment: Environment) -> Result<Self> {
+    /// Checks the variables that name the files.
+    pub(crate) fn check(environment: Environment) -> Result<()> {
         for name in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
-            if let Some(given) = environment.given(name)? {
-                given.file()?;
-            }
+            environment.given(name)?.map(Given::file).transpose()?;
         }
+        Ok(())
+    }
+
+    pub(crate) async fn load(environment: Environment) -> Result<Self> {
+        Self::check(environment)?;
         let (fs, env, files) = (Fs::real(), environment.of_files()?, Default::default());
         let set = without_tracing(profile::load(&fs, &env, &files, None)).await.map_err(|_| {
             let message = "the AWS configuration files cannot be read: a file is missing, or has a line that cannot be \

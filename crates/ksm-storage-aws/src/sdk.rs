@@ -25,7 +25,7 @@ use crate::{
     },
     endpoint::Purpose,
     guarded::CheckedCache,
-    http::{self, NeverSent, ReplyTooLong},
+    http::{self, InterimFlood, NeverSent, ReplyTooLong},
     interceptors::{NoRetryOfQuota, Requests, Unbuilt},
     process::ProcessFailed,
     setting::InvalidSetting,
@@ -165,8 +165,8 @@ where
         SdkError::TimeoutError(_) => Failure::TimedOut,
         SdkError::ResponseError(_) if find::<ReplyTooLong>(error).is_some() => Failure::TooLong,
         SdkError::ResponseError(_) => Failure::Unreadable,
-        SdkError::DispatchFailure(failure) => not_sent(error).unwrap_or_else(|| dispatch(failure)),
-        _ => not_sent(error).unwrap_or(Failure::NotBuilt(UNBUILT.into())),
+        SdkError::DispatchFailure(failure) => known(error).unwrap_or_else(|| dispatch(failure)),
+        _ => known(error).unwrap_or(Failure::NotBuilt(UNBUILT.into())),
     };
     CallError {
         code: error.code().and_then(|code| clean(code, 64)),
@@ -176,7 +176,7 @@ where
     }
 }
 
-const UNBUILT: &str = "the request could not be built";
+pub(crate) const UNBUILT: &str = "the request could not be built";
 
 fn dispatch(failure: &DispatchFailure) -> Failure {
     if failure.is_timeout() {
@@ -188,13 +188,19 @@ fn dispatch(failure: &DispatchFailure) -> Failure {
     }
 }
 
-/// The reasons that are known to come before anything is sent, and panics.
-fn not_sent(error: &(dyn error::Error + 'static)) -> Option<Failure> {
+/// The failures of a request that have a cause of their own.
+fn known(error: &(dyn error::Error + 'static)) -> Option<Failure> {
     if let Some(refusal) = refusal(error) {
         return Some(Failure::NotBuilt(refusal.into()));
     }
     if let Some(error) = find::<CredentialsError>(error) {
-        return Some(Failure::NoCredentials(why(error)));
+        return Some(match error {
+            CredentialsError::ProviderTimedOut(_) => Failure::TimedOut,
+            _ => Failure::NoCredentials(why(error)),
+        });
+    }
+    if find::<InterimFlood>(error).is_some() {
+        return Some(Failure::Unreadable);
     }
     find::<Panicked>(error).map(|panicked| Failure::Panicked(panicked.step()))
 }
@@ -235,7 +241,7 @@ pub(crate) fn why(error: &CredentialsError) -> Cow<'static, str> {
     if let Some(panicked) = find::<Panicked>(error) {
         return panicked.to_string().into();
     }
-    if find::<ReplyTooLong>(error).is_some() {
+    if find::<ReplyTooLong>(error).is_some() || find::<InterimFlood>(error).is_some() {
         return "the reply of their source is too long".into();
     }
     match error {

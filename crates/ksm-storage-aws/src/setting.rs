@@ -175,17 +175,23 @@ impl Given {
     /// The path of a file that can be read to its end. It may be missing, and it may be a pipe.
     pub(crate) fn file(self) -> Result<Self> {
         const MAX: u64 = 1 << 20;
-        let Ok(metadata) = fs::metadata(&self.value) else { return Ok(self) };
+        let given = self.at_most(4096)?;
+        let Ok(metadata) = fs::metadata(&given.value) else { return Ok(given) };
         if metadata.is_dir() {
-            return Err(self.invalid("it names a folder"));
+            return Err(given.invalid("it names a folder"));
         }
         if metadata.len() > MAX {
-            return Err(self.invalid(format!("the file has {} bytes, more than {MAX}", metadata.len())));
+            return Err(given.invalid(format!("the file has {} bytes, more than {MAX}", metadata.len())));
         }
-        if is_endless(&metadata) && self.value != "/dev/null" {
-            return Err(self.invalid("it names a device"));
+        if is_endless(&metadata) && given.value != "/dev/null" {
+            return Err(given.invalid("it names a device"));
         }
-        Ok(self)
+        Ok(given)
+    }
+
+    /// The name of a profile, in any script.
+    pub(crate) fn profile(self) -> Result<String> {
+        self.at_most(512).map(Self::into_string)
     }
 
     /// A value that the SDK puts into a header.

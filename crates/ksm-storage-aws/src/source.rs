@@ -6,6 +6,7 @@ use aws_credential_types::Credentials;
 use ksm_storage_core::{Result, SecretString};
 
 use crate::{
+    endpoint::{PLAIN_HTTP, Purpose, problem},
     environment::Environment,
     profile::Section,
     setting::{Given, InvalidSetting, Setting},
@@ -138,8 +139,11 @@ fn container(environment: Environment) -> Result<Option<Source>> {
     } else if let Some(full) = full {
         let full = full.identifier()?;
         let url = full.as_str().split(['?', '#']).next().unwrap_or_default();
-        if let Some(problem) = crate::endpoint::problem(url) {
+        if let Some(problem) = problem(url) {
             return Err(full.invalid(problem));
+        }
+        if !Purpose::Container.permits(url) {
+            return Err(full.invalid(PLAIN_HTTP));
         }
     }
     if let Some(file) = environment.given(token_file)? {

@@ -1,6 +1,14 @@
 //! The one place that every request and every reply passes.
 
-use std::{error, fmt};
+use std::{
+    error, fmt,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Waker},
+};
 
 use aws_smithy_runtime_api::{
     box_error::BoxError,
@@ -14,10 +22,13 @@ use aws_smithy_runtime_api::{
         result::ConnectorError,
         runtime_components::{RuntimeComponents, RuntimeComponentsBuilder},
     },
+    http::HttpError,
 };
 use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
+use futures_util::future::{Either, select};
 use http_body_util::{LengthLimitError, Limited};
 use ksm_storage_core::catch_panic;
+use tokio::{sync::Notify, task::coop::consume_budget};
 
 use crate::{
     endpoint::{Endpoint, Purpose},
@@ -27,6 +38,9 @@ use crate::{
 
 /// The longest reply that is read, in bytes. A value of 64 KiB takes 88 KiB in base64, and no other reply is longer.
 pub(crate) const MAX_REPLY: usize = 1 << 20;
+
+/// The most interim replies, such as `103 Early Hints`, to one request. AWS sends none.
+const MAX_INTERIM: usize = 100;
 
 /// A client that sends nothing secret in clear, reads no reply without end, and does not panic.
 pub(crate) fn guarded(
@@ -107,11 +121,14 @@ impl HttpConnector for GuardedConnector {
         }
         let inner = self.inner.clone();
         HttpConnectorFuture::new(async move {
+            let (request, flood) = watch(request)?;
             // The call itself may panic too.
-            match catch_panic("an HTTP request", async { inner.call(request).await }).await {
-                Ok(Ok(response)) => Ok(bounded(response)),
-                Ok(Err(error)) => Err(marked(error)),
-                Err(panicked) => Err(ConnectorError::other(panicked.into(), None)),
+            let call = catch_panic("an HTTP request", async { inner.call(request).await });
+            match select(pin!(call), pin!(flood.notified())).await {
+                Either::Left((Ok(Ok(response)), _)) => Ok(bounded(response)),
+                Either::Left((Ok(Err(error)), _)) => Err(marked(error)),
+                Either::Left((Err(panicked), _)) => Err(ConnectorError::other(panicked.into(), None)),
+                Either::Right(_) => Err(ConnectorError::other(InterimFlood.into(), None)),
             }
         })
     }
@@ -121,6 +138,25 @@ impl fmt::Debug for GuardedConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardedConnector").finish_non_exhaustive()
     }
+}
+
+/// Reports when a request has had more than [`MAX_INTERIM`] interim replies.
+///
+/// hyper skips them in a loop that yields only as often as reads from a socket make it. Each of them is charged like a
+/// read, or else a flood would keep timers from running.
+fn watch(request: HttpRequest) -> Result<(HttpRequest, Arc<Notify>), ConnectorError> {
+    let user = |error: HttpError| ConnectorError::user(error.into());
+    let mut request = request.try_into_http1x().map_err(user)?;
+    let flood = Arc::new(Notify::new());
+    let (notify, count) = (Arc::clone(&flood), AtomicUsize::new(0));
+    hyper::ext::on_informational(&mut request, move |_| {
+        let charge = pin!(consume_budget());
+        let _ = charge.poll(&mut Context::from_waker(Waker::noop()));
+        if count.fetch_add(1, Ordering::Relaxed) >= MAX_INTERIM {
+            notify.notify_one();
+        }
+    });
+    Ok((HttpRequest::try_from(request).map_err(user)?, flood))
 }
 
 fn bounded(mut response: HttpResponse) -> HttpResponse {
@@ -157,5 +193,21 @@ impl error::Error for NeverSent {
     }
 }
 
+/// A reply that was announced by more than [`MAX_INTERIM`] interim ones.
+#[derive(Debug)]
+pub(crate) struct InterimFlood;
+
+impl fmt::Display for InterimFlood {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "more than {MAX_INTERIM} interim replies")
+    }
+}
+
+impl error::Error for InterimFlood {}
+
 /// A reply of more than [`MAX_REPLY`] bytes.
 pub(crate) type ReplyTooLong = LengthLimitError;
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

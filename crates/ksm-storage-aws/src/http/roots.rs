@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsString,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -28,7 +28,7 @@ static LAST: Mutex<Option<(Key, Arc<Vec<u8>>)>> = Mutex::new(None);
 
 /// The root certificates to trust, in PEM: at least one, each of which the SDK can parse.
 pub(super) fn load(environment: Environment) -> Result<Arc<Vec<u8>>, InvalidSetting> {
-    let key = VARIABLES.map(|name| (environment.0)(name).filter(|value| !value.is_empty()));
+    let key = VARIABLES.map(|name| (environment.0)(name).map(trimmed).filter(|value| !value.is_empty()));
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((known, roots)) = &*last
         && *known == key
@@ -76,19 +76,18 @@ fn read([bundle, file, folders]: &Key) -> Result<Vec<u8>, InvalidSetting> {
 }
 
 fn from_file(name: &'static str, path: &OsString, pem: &mut String) -> Result<(), InvalidSetting> {
-    let path = trimmed(path);
     let invalid = |problem: String| InvalidSetting::new(&Setting::Variable(name), problem);
-    let metadata = fs::metadata(&path)
-        .map_err(|error| invalid(format!("the file cannot be read ({})", error.kind())))?;
+    let metadata =
+        fs::metadata(path).map_err(|error| invalid(format!("the file cannot be read ({})", error.kind())))?;
     if !metadata.is_file() || metadata.len() > MAX_BUNDLE {
         return Err(invalid(format!("expected a file of at most {MAX_BUNDLE} bytes")));
     }
-    add(load_certs_from_paths(Some(&path), None), pem);
+    add(load_certs_from_paths(Some(Path::new(path)), None), pem);
     Ok(())
 }
 
-fn trimmed(path: &OsString) -> PathBuf {
-    path.to_str().map_or_else(|| PathBuf::from(path), |path| Path::new(path.trim()).to_owned())
+fn trimmed(value: OsString) -> OsString {
+    value.to_str().map_or_else(|| value.clone(), |value| value.trim().into())
 }
 
 /// Those of the platform. The variables are unset or empty, and mean nothing then.
