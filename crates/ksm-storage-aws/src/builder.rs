@@ -146,7 +146,8 @@ impl AwsStorageBuilder {
     /// Finds region and credentials and reads the secret, once.
     ///
     /// # Errors
-    /// - [`ErrorKind::InvalidArgument`] for a malformed id, no region, contradicting settings, or an unknown profile.
+    /// - [`ErrorKind::InvalidArgument`] for a malformed id, no region, contradicting settings, an unknown profile, or a
+    ///   malformed setting, which it names: a method's, an environment variable's or a profile's.
     /// - [`ErrorKind::Credentials`] if none are found, or the service does not accept them.
     /// - [`ErrorKind::NotFound`] if the secret does not exist or has no value.
     /// - [`ErrorKind::AccessDenied`] with the permission that is missing.
@@ -195,7 +196,8 @@ impl AwsStorageBuilder {
         if let Mode::Custom { session_token, .. } = &mut mode {
             *session_token = token;
         }
-        let resolving = async { resolve(mode, &common, &id).await };
+        // On the heap: it is large.
+        let resolving = Box::pin(async { resolve(mode, &common, &id).await });
         let config = catch_panic("credential and region resolution", resolving)
             .await
             .map_err(|panicked| Error::from(panicked).with_outcome(Outcome::NotApplied))??;

@@ -1,39 +1,32 @@
 //! In whose name, and where: from a mode to an SDK configuration.
 
-use std::{collections::HashMap, pin::Pin, time::Duration};
+use std::time::Duration;
 
-use aws_config::{
-    AppName, BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider,
-    timeout::TimeoutConfig,
-};
+use aws_config::SdkConfig;
 use aws_credential_types::provider::{SharedCredentialsProvider, error::CredentialsError};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_types::{
-    os_shim_internal::Env,
-    region::Region,
-    service_config::{LoadServiceConfig, ServiceConfigKey},
-};
+use aws_types::region::Region;
 use futures_util::{FutureExt, future::try_join};
 use ksm_storage_core::{Error, ErrorKind, ExposeSecret, Result, SecretString};
 use tracing::{debug, warn};
 
 use crate::{
     SecretId,
-    endpoint::{Endpoint, Purpose},
-    environment::{Environment, files_with},
+    endpoint::Endpoint,
+    environment::Environment,
+    given::as_given,
     guarded::Guarded,
     http,
     instance::InstanceRole,
-    process::Process,
     profile::{Profiles, Section, unusable},
     region,
-    sdk::{refused, why, without_tracing},
+    resolver::Resolver,
+    sdk::{refused, why},
     setting::{Given, InvalidSetting, Setting},
-    source::{CONTAINER, Service, Source, keys},
+    source::{Source, keys},
 };
 
 /// Time limit of one request to the instance metadata service.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The sources of a region.
 const SECRET_ID: &str = "the secret id";
@@ -141,14 +134,9 @@ async fn of_instance(environment: Environment, common: &Common, region: Option<R
             let reason = &*why(&error);
             warn!(reason, "fallback: the instance has no credentials, the default chain is asked");
             let what = "neither the instance role nor the default chain gives any";
-            let source = match Source::of_environment(environment, profile.as_ref())? {
-                Some(source) => source,
-                None => {
-                    if let Err(error) = profiles {
-                        return Err(error);
-                    }
-                    return Err(no_credentials(what, &error));
-                }
+            let Some(source) = Source::of_environment(environment, profile.as_ref())? else {
+                profiles?;
+                return Err(no_credentials(what, &error));
             };
             let guarded = resolver.guarded(source).await?;
             guarded.prime().await.map_err(|error| no_credentials(what, &error))?;
@@ -172,13 +160,12 @@ async fn of_default(environment: Environment, common: &Common, region: Option<Re
         Some(region) => Some(region),
         None => profile.as_ref().map(Section::region).transpose()?.flatten(),
     };
-    let region = match region {
-        Some(region) => region,
-        None => {
-            let client = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
-            let message = "neither the secret id, nor AWS_REGION, nor the profile names a region";
-            region::of_instance(&client, environment).await.map_err(|_| no_region(message))?
-        }
+    let region = if let Some(region) = region {
+        region
+    } else {
+        let client = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
+        let message = "neither the secret id, nor AWS_REGION, nor the profile names a region";
+        region::of_instance(&client, environment).await.map_err(|_| no_region(message))?
     };
     let resolver = Resolver::new(environment, common, region, profile.as_ref())?;
     let source = Source::of_environment(environment, profile.as_ref())?;
@@ -219,281 +206,6 @@ async fn of_profile(
     resolver.config(guarded).await
 }
 
-/// The future of a source, which may have another one below it.
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What a configuration is built from, parsed.
-struct Resolver<'a> {
-    environment: Environment,
-    common: &'a Common,
-    region: Region,
-    profile: Option<&'a Section<'a>>,
-    endpoint: Option<Endpoint>,
-    ignores_endpoints: bool,
-    fips: bool,
-    dual_stack: bool,
-}
-
-impl<'a> Resolver<'a> {
-    fn new(
-        environment: Environment,
-        common: &'a Common,
-        region: Region,
-        profile: Option<&'a Section<'a>>,
-    ) -> Result<Self> {
-        let flag = |variable, key| match environment.flag(variable)? {
-            Some(flag) => Ok(Some(flag)),
-            None => profile.map(|profile| profile.flag(key)).transpose().map(Option::flatten),
-        };
-        let fips = flag("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint")?.unwrap_or_default();
-        let dual_stack = flag("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")?.unwrap_or_default();
-        let ignores_endpoints =
-            flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls")?
-                .unwrap_or_default();
-        let mut resolver = Self {
-            environment,
-            common,
-            region,
-            profile,
-            endpoint: None,
-            ignores_endpoints,
-            fips,
-            dual_stack,
-        };
-        resolver.endpoint = match &common.endpoint {
-            Some(endpoint) => Some(endpoint.clone()),
-            None => resolver.endpoint(Service::SecretsManager)?,
-        };
-        if let Some(endpoint) = &resolver.endpoint {
-            if !Purpose::Services.permits(endpoint.url()) {
-                return Err(endpoint.plain_http().into());
-            }
-            if fips || dual_stack {
-                let (variable, what) = match fips {
-                    true => ("AWS_USE_FIPS_ENDPOINT", "FIPS"),
-                    false => ("AWS_USE_DUALSTACK_ENDPOINT", "dual-stack"),
-                };
-                let problem = format!(
-                    "{what} endpoints cannot be combined with an endpoint URL ({})",
-                    endpoint.setting
-                );
-                return Err(InvalidSetting::new(&Setting::Variable(variable), problem).into());
-            }
-        }
-        Ok(resolver)
-    }
-
-    fn endpoint(&self, service: Service) -> Result<Option<Endpoint>> {
-        if self.ignores_endpoints {
-            return Ok(None);
-        }
-        for variable in [service.variable(), "AWS_ENDPOINT_URL"] {
-            if let Some(endpoint) = self.environment.endpoint(variable)? {
-                return Ok(Some(endpoint));
-            }
-        }
-        self.profile.map(|profile| profile.endpoint(service.section())).transpose().map(Option::flatten)
-    }
-
-    /// A client for these services, in an environment that names their endpoints and nothing else.
-    fn client(&self, services: &[Service]) -> Result<(Env, SharedHttpClient)> {
-        let mut endpoints = Vec::new();
-        let mut variables = HashMap::new();
-        for service in services {
-            if let Some(endpoint) = self.endpoint(*service)? {
-                // The client refuses that too, but the SDK may hide why.
-                if !Purpose::Services.permits(endpoint.url()) {
-                    return Err(endpoint.plain_http().into());
-                }
-                variables.insert(service.variable(), endpoint.url().to_owned());
-                endpoints.push(endpoint);
-            }
-        }
-        let environment = self.environment.selection(&[], variables)?;
-        Ok((environment, http::client(Purpose::Services, endpoints)))
-    }
-
-    fn loader(&self, env: Env, files: &str, http: SharedHttpClient) -> ConfigLoader {
-        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .env(env)
-            .profile_files(files_with(files))
-            .profile_name("default")
-            .region(self.region.clone())
-            .use_fips(self.fips)
-            .use_dual_stack(self.dual_stack)
-            .http_client(http)
-            .retry_config(retries(self.common))
-            .timeout_config(timeouts(self.common));
-        match app_name() {
-            Some(name) => loader.app_name(name),
-            None => loader,
-        }
-    }
-
-    async fn guarded(&self, source: Source) -> Result<Guarded> {
-        self.provider(source).await.map(Guarded::new)
-    }
-
-    fn provider(&self, source: Source) -> Boxed<'_, Result<SharedCredentialsProvider>> {
-        Box::pin(async move {
-            let services = source.services();
-            let (env, http, files) = match source {
-                Source::Keys(keys) => return Ok(SharedCredentialsProvider::new(keys)),
-                Source::Process(command) => {
-                    if !cfg!(feature = "credentials-process") {
-                        let message = "the profile names a credential_process, and this program was built without the \
-                                       feature credentials-process";
-                        return Err(Error::not_applied(ErrorKind::InvalidArgument, message));
-                    }
-                    return Ok(SharedCredentialsProvider::new(Process(command)));
-                }
-                Source::Instance => {
-                    let client = region::metadata_client(self.environment, self.profile, PATIENCE)?;
-                    let role = InstanceRole::new(client, self.environment.is_metadata_disabled()?);
-                    return Ok(SharedCredentialsProvider::new(role));
-                }
-                Source::Role { arn, external_id, session, source } => {
-                    let source = Guarded::new(self.provider(*source).await?);
-                    let (env, http) = self.client(&[Service::Sts])?;
-                    let config = without_tracing(self.loader(env, "", http).no_credentials().load()).await;
-                    let mut role = AssumeRoleProvider::builder(arn).configure(&config);
-                    if let Some(id) = external_id {
-                        role = role.external_id(id);
-                    }
-                    if let Some(session) = session {
-                        role = role.session_name(session);
-                    }
-                    return Ok(SharedCredentialsProvider::new(role.build_from_provider(source).await));
-                }
-                Source::Container => {
-                    let env = self.environment.selection(&CONTAINER, no_metadata())?;
-                    (env, http::client(Purpose::Container, Vec::new()), String::new())
-                }
-                Source::WebIdentity(files) | Source::SignIn(files) => {
-                    let (env, http) = self.client(&services)?;
-                    (env, http, files)
-                }
-            };
-            let config = without_tracing(self.loader(env, &files, http).load()).await;
-            config.credentials_provider().ok_or_else(|| {
-                Error::not_applied(ErrorKind::Credentials, "the SDK has no provider of credentials")
-            })
-        })
-    }
-
-    /// The configuration of Secrets Manager.
-    async fn config(&self, credentials: Guarded) -> Result<SdkConfig> {
-        let http = http::client(Purpose::Services, self.endpoint.clone().into_iter().collect());
-        let env = self.environment.selection(&[], no_metadata())?;
-        let mut loader = self.loader(env, "", http).credentials_provider(credentials);
-        if let Some(endpoint) = &self.endpoint {
-            loader = loader.endpoint_url(endpoint.url());
-        }
-        Ok(without_tracing(loader.load()).await)
-    }
-}
-
-/// For a chain in which the metadata service has no part.
-fn no_metadata() -> HashMap<&'static str, String> {
-    [("AWS_EC2_METADATA_DISABLED", "true".to_owned())].into()
-}
-
-/// Only what is unset is filled in. What the environment put into the configuration is parsed as elsewhere.
-fn as_given(config: &SdkConfig, common: &Common, region: Option<Region>) -> Result<SdkConfig> {
-    let mut builder = config.clone().into_builder();
-    if config.retry_config().is_none() {
-        builder.set_retry_config(Some(retries(common)));
-    }
-    if config.timeout_config().is_none_or(|timeouts| timeouts.operation_attempt_timeout().is_none()) {
-        let mut timeouts = timeouts(common);
-        if let Some(own) = config.timeout_config() {
-            timeouts = own.to_builder().take_unset_from(timeouts.to_builder()).build();
-        }
-        builder.set_timeout_config(Some(timeouts));
-    }
-    if config.behavior_version().is_none() {
-        builder.set_behavior_version(Some(BehaviorVersion::v2026_01_12()));
-    }
-    if config.app_name().is_none() {
-        builder.set_app_name(app_name());
-    }
-    let endpoint = match &common.endpoint {
-        Some(endpoint) => Some(endpoint.clone()),
-        None => {
-            let given =
-                Given::new(Setting::Method("endpoint URL of the SDK configuration"), &endpoint_in(config))?;
-            given.map(Endpoint::parse).transpose()?
-        }
-    };
-    if let Some(endpoint) = &endpoint
-        && !Purpose::Services.permits(endpoint.url())
-    {
-        return Err(endpoint.plain_http().into());
-    }
-    builder.set_endpoint_url(endpoint.as_ref().map(|endpoint| endpoint.url().to_owned()));
-    builder.set_service_config(None::<NoConfig>);
-    if config.http_client().is_none() {
-        http::check_proxies(Environment::PROCESS)?;
-        builder.set_http_client(Some(http::client(Purpose::Services, endpoint.into_iter().collect())));
-    }
-    let region = match (region, config.region()) {
-        (Some(region), _) => Some(region),
-        (None, Some(own)) => {
-            let given = Given::new(Setting::Method("region of the SDK configuration"), own.as_ref())?;
-            given.map(|given| given.region()).transpose()?
-        }
-        (None, None) => None,
-    };
-    if region.is_none() {
-        return Err(no_region("the SDK configuration has none, and the secret id does not name one"));
-    }
-    builder.set_region(region);
-    Ok(builder.build())
-}
-
-/// The endpoint that a client of Secrets Manager would take from the configuration.
-fn endpoint_in(config: &SdkConfig) -> String {
-    let own = config.endpoint_url().unwrap_or_default();
-    if config.get_origin("endpoint_url").is_client_config() && !own.is_empty() {
-        return own.to_owned();
-    }
-    let key = ServiceConfigKey::builder()
-        .service_id("Secrets Manager")
-        .env("AWS_ENDPOINT_URL")
-        .profile("endpoint_url")
-        .build();
-    let found = config.service_config().zip(key.ok()).and_then(|(service, key)| service.load_config(key));
-    found.filter(|found| !found.trim().is_empty()).unwrap_or_else(|| own.to_owned())
-}
-
-/// Instead of the settings of a service: none.
-#[derive(Debug)]
-struct NoConfig;
-
-impl LoadServiceConfig for NoConfig {
-    fn load_config(&self, _: ServiceConfigKey<'_>) -> Option<String> {
-        None
-    }
-}
-
-fn app_name() -> Option<AppName> {
-    AppName::new("ksm-storage").ok()
-}
-
-fn retries(common: &Common) -> RetryConfig {
-    RetryConfig::standard()
-        .with_max_attempts(common.max_attempts)
-        .with_initial_backoff(Duration::from_millis(200))
-}
-
-fn timeouts(common: &Common) -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(common.attempt_timeout.min(Duration::from_secs(3)))
-        .read_timeout(common.attempt_timeout)
-        .operation_attempt_timeout(common.attempt_timeout)
-        .build()
-}
-
 fn no_region_in_profile(environment: Environment, name: &str) -> Error {
     unusable(name, "has no region").with_hint(format!(
         "add a line `region = ...` to it in {}, give the full ARN, or set AWS_REGION",
@@ -510,7 +222,7 @@ fn contradiction((source, region): (&str, &Region), (other, own): (&str, &Region
     .with_hint("leave one of them out")
 }
 
-fn no_region(what: &str) -> Error {
+pub(crate) fn no_region(what: &str) -> Error {
     Error::not_applied(ErrorKind::InvalidArgument, format!("no AWS region is known: {what}"))
         .with_hint("give the secret's full ARN, aws-sm://region/name, a region, or set AWS_REGION")
 }

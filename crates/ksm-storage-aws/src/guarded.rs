@@ -1,7 +1,7 @@
 //! What every source of credentials goes through.
 
 use std::{
-    fmt,
+    error, fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -90,7 +90,7 @@ impl ResolveCachedIdentity for CheckedCache {
             let identity = self.0.resolve_cached_identity(checked, components, config).await;
             // The cache itself fails for one reason, in which it gives no type.
             identity.map_err(|error| {
-                let is_known = chain(&*error).any(|error| error.is::<CredentialsError>());
+                let is_known = chain(&*error).any(<dyn error::Error>::is::<CredentialsError>);
                 if is_known { error } else { CredentialsError::provider_timed_out(Duration::ZERO).into() }
             })
         })

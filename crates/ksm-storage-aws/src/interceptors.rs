@@ -97,7 +97,8 @@ impl Intercept for Requests {
     ) -> Result<(), BoxError> {
         let error =
             context.output_or_error().and_then(Result::err).and_then(OrchestratorError::as_connector_error);
-        if error.is_some_and(|error| error.is_user() || chain(error).any(|error| error.is::<NeverSent>())) {
+        if error.is_some_and(|error| error.is_user() || chain(error).any(<dyn error::Error>::is::<NeverSent>))
+        {
             self.0.sent.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())

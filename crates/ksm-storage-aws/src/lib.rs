@@ -32,7 +32,7 @@
 //! - `sso`, `credentials-process` (on by default): profiles that sign in through IAM Identity Center, or name an
 //!   external program. Without them such a profile is an error.
 //! - `tls-aws-lc` (on by default), `tls-ring`: which library encrypts the connection. Both read `HTTPS_PROXY`, `NO_PROXY`,
-//!   `SSL_CERT_FILE` and `SSL_CERT_DIR`. `ring` starts sooner and compiles faster; `aws-lc` has post-quantum key exchange.
+//!   `AWS_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`. `ring` starts sooner and compiles faster; `aws-lc` has post-quantum key exchange.
 //!   If both are on, because two users of this crate ask for one each, `aws-lc` is used. Without either, https is an
 //!   error, unless [`from_sdk_config`](AwsSecretStorage::from_sdk_config) brings an HTTP client.
 //!
@@ -52,6 +52,7 @@ mod descent;
 mod endpoint;
 mod environment;
 mod error;
+mod given;
 mod guarded;
 mod http;
 mod instance;
@@ -61,6 +62,7 @@ mod process;
 mod profile;
 mod protocol;
 mod region;
+mod resolver;
 mod sdk;
 mod secret_id;
 mod setting;

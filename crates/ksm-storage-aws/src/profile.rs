@@ -1,7 +1,7 @@
 //! Profiles of the AWS configuration files.
 
 use aws_config::profile::{self, Profile, ProfileSet};
-use aws_runtime::env_config::property::PropertiesKey;
+use aws_runtime::env_config::{file::EnvConfigFiles, property::PropertiesKey};
 use aws_types::{os_shim_internal::Fs, region::Region};
 use ksm_storage_core::{Error, ErrorKind, Result};
 
@@ -29,7 +29,7 @@ impl Profiles {
 
     pub(crate) async fn load(environment: Environment) -> Result<Self> {
         Self::check(environment)?;
-        let (fs, env, files) = (Fs::real(), environment.of_files()?, Default::default());
+        let (fs, env, files) = (Fs::real(), environment.of_files()?, EnvConfigFiles::default());
         let set = without_tracing(profile::load(&fs, &env, &files, None)).await.map_err(|_| {
             let message = "the AWS configuration files cannot be read: a file is missing, or has a line that cannot be \
                            understood";

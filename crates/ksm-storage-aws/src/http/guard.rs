@@ -27,6 +27,7 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
 use futures_util::future::{Either, select};
 use http_body_util::{LengthLimitError, Limited};
+use hyper_util::client::legacy::Error as ClientError;
 use ksm_storage_core::catch_panic;
 use tokio::{sync::Notify, task::coop::consume_budget};
 
@@ -167,9 +168,8 @@ fn bounded(mut response: HttpResponse) -> HttpResponse {
 
 /// Marks a failure that came before there was a connection.
 fn marked(error: ConnectorError) -> ConnectorError {
-    let unconnected = chain(&error).any(|error| {
-        error.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
-    });
+    let unconnected =
+        chain(&error).any(|error| error.downcast_ref::<ClientError>().is_some_and(ClientError::is_connect));
     if !unconnected {
         return error;
     }

@@ -92,5 +92,5 @@ async fn connector_panics_are_caught() {
     let connector = GuardedConnector { inner: SharedHttpConnector::new(Panicking), rule };
     let request = HttpRequest::get("https://192.0.2.1").unwrap();
     let error = connector.call(request).await.unwrap_err();
-    assert!(chain(&error).any(|error| error.is::<ksm_storage_core::Panicked>()), "{error}");
+    assert!(chain(&error).any(<dyn error::Error>::is::<ksm_storage_core::Panicked>), "{error}");
 }

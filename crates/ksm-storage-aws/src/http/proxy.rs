@@ -85,10 +85,12 @@ fn url(given: &Given) -> Result<String> {
 fn exceptions(environment: Environment) -> Result<String> {
     let Some(given) = first(environment, EXCEPTIONS)? else { return Ok(String::new()) };
     let entries = given.as_str().split([',', ' ']).filter(|entry| !entry.is_empty());
-    let entries = entries.map(|entry| match is_exception(entry) {
+    let entries = entries.map(|entry| {
+        if !is_exception(entry) {
+            return Err(given.invalid("expected host names, addresses and networks, separated by commas"));
+        }
         // `*.example.com` is spelt `.example.com` there.
-        true => Ok(entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry)),
-        false => Err(given.invalid("expected host names, addresses and networks, separated by commas")),
+        Ok(entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry))
     });
     Ok(entries.collect::<Result<Vec<_>>>()?.join(","))
 }

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -28,7 +28,8 @@ static LAST: Mutex<Option<(Key, Arc<Vec<u8>>)>> = Mutex::new(None);
 
 /// The root certificates to trust, in PEM: at least one, each of which the SDK can parse.
 pub(super) fn load(environment: Environment) -> Result<Arc<Vec<u8>>, InvalidSetting> {
-    let key = VARIABLES.map(|name| (environment.0)(name).map(trimmed).filter(|value| !value.is_empty()));
+    let key = VARIABLES
+        .map(|name| (environment.0)(name).map(|value| trimmed(&value)).filter(|value| !value.is_empty()));
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((known, roots)) = &*last
         && *known == key
@@ -48,7 +49,7 @@ fn read([bundle, file, folders]: &Key) -> Result<Vec<u8>, InvalidSetting> {
             VARIABLES[0]
         }
         (None, None, None) => {
-            add(of_platform(), &mut pem);
+            add(&of_platform(), &mut pem);
             if pem.is_empty() {
                 let problem = "the system has no root certificates: install them (such as the package \
                                ca-certificates), or name a file";
@@ -63,7 +64,7 @@ fn read([bundle, file, folders]: &Key) -> Result<Vec<u8>, InvalidSetting> {
             for folder in
                 folders.iter().flat_map(env::split_paths).filter(|path| !path.as_os_str().is_empty())
             {
-                add(load_certs_from_paths(None, Some(&folder)), &mut pem);
+                add(&load_certs_from_paths(None, Some(&folder)), &mut pem);
             }
             if file.is_some() { VARIABLES[1] } else { VARIABLES[2] }
         }
@@ -75,19 +76,19 @@ fn read([bundle, file, folders]: &Key) -> Result<Vec<u8>, InvalidSetting> {
     Ok(pem.into_bytes())
 }
 
-fn from_file(name: &'static str, path: &OsString, pem: &mut String) -> Result<(), InvalidSetting> {
+fn from_file(name: &'static str, path: &OsStr, pem: &mut String) -> Result<(), InvalidSetting> {
     let invalid = |problem: String| InvalidSetting::new(&Setting::Variable(name), problem);
     let metadata =
         fs::metadata(path).map_err(|error| invalid(format!("the file cannot be read ({})", error.kind())))?;
     if !metadata.is_file() || metadata.len() > MAX_BUNDLE {
         return Err(invalid(format!("expected a file of at most {MAX_BUNDLE} bytes")));
     }
-    add(load_certs_from_paths(Some(Path::new(path)), None), pem);
+    add(&load_certs_from_paths(Some(Path::new(path)), None), pem);
     Ok(())
 }
 
-fn trimmed(value: OsString) -> OsString {
-    value.to_str().map_or_else(|| value.clone(), |value| value.trim().into())
+fn trimmed(value: &OsStr) -> OsString {
+    value.to_str().map_or_else(|| value.to_owned(), |value| value.trim().into())
 }
 
 /// Those of the platform. The variables are unset or empty, and mean nothing then.
@@ -108,7 +109,7 @@ fn of_platform() -> CertificateResult {
 }
 
 /// Adds what is a certificate. The SDK panics on anything else.
-fn add(found: CertificateResult, pem: &mut String) {
+fn add(found: &CertificateResult, pem: &mut String) {
     for certificate in
         found.certs.iter().filter(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok())
     {

@@ -16,7 +16,7 @@ pub(crate) struct Outcome {
     /// The kind of the error, if there was one.
     pub(crate) kind: Option<String>,
     pub(crate) retryable: bool,
-    pub(crate) outcome: String,
+    pub(crate) fate: String,
     pub(crate) text: String,
     /// The time that the longest call took.
     pub(crate) longest: Duration,
@@ -31,7 +31,7 @@ impl Outcome {
         Self {
             kind: value["kind"].as_str().map(str::to_owned),
             retryable: value["retryable"].as_bool().unwrap(),
-            outcome: text("outcome"),
+            fate: text("outcome"),
             text: text("text"),
             longest: Duration::from_millis(value["longest"].as_u64().unwrap()),
             peak: value["peak"].as_u64().unwrap(),

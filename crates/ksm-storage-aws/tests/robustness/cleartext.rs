@@ -48,10 +48,10 @@ fn cases(world: &World, endpoint: &str) -> Vec<Case> {
         by_variable("AWS_ENDPOINT_URL", "default", "", &keys),
         by_variable("AWS_ENDPOINT_URL_STS", "default", "", &web),
         by_variable("AWS_ENDPOINT_URL", "default", "", &web),
-        by_variable("AWS_ENDPOINT_URL_SSO", "default", sign_in, &[own.clone()]),
-        by_variable("AWS_ENDPOINT_URL", "default", sign_in, &[own.clone()]),
-        by_variable("AWS_ENDPOINT_URL_SSO_OIDC", "default", session, &[own.clone()]),
-        by_variable("AWS_ENDPOINT_URL_STS", "default", assume, &[own.clone()]),
+        by_variable("AWS_ENDPOINT_URL_SSO", "default", sign_in, std::slice::from_ref(&own)),
+        by_variable("AWS_ENDPOINT_URL", "default", sign_in, std::slice::from_ref(&own)),
+        by_variable("AWS_ENDPOINT_URL_SSO_OIDC", "default", session, std::slice::from_ref(&own)),
+        by_variable("AWS_ENDPOINT_URL_STS", "default", assume, std::slice::from_ref(&own)),
         case("endpoint_url", "default", &format!("endpoint_url = {endpoint}\n{assume}"), vec![own.clone()]),
         case(
             "endpoint_url",
@@ -59,7 +59,7 @@ fn cases(world: &World, endpoint: &str) -> Vec<Case> {
             &format!("services = x\n{assume}[services x]\nsts =\n  endpoint_url = {endpoint}\n"),
             vec![own.clone()],
         ),
-        by_variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2", "", &[own.clone()]),
+        by_variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2", "", std::slice::from_ref(&own)),
         by_variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", "default", "", &[own]),
     ]
 }

@@ -134,7 +134,7 @@ impl World {
         }
         let output = tokio::time::timeout(Duration::from_mins(2), command.output())
             .await
-            .expect("a call hangs")
+            .unwrap_or_else(|_| panic!("a call hangs"))
             .unwrap();
         let text =
             [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
@@ -185,7 +185,7 @@ pub(crate) fn judge(
         && !found.text.contains(char::is_control)
         && !found.text.contains("panicked")
         && found.text.len() < 2000
-        && (found.is_ok() || found.outcome == "not_applied")
+        && (found.is_ok() || found.fate == "not_applied")
         && (!found.retryable || good.retryable || bad.expected == Expected::Unset && unset.retryable);
     (!fine || !clean)
         .then(|| format!("{setting}, {}: {found:?}\n    unset {unset:?}\n    good {good:?}", bad.name))

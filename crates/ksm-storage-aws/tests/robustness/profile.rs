@@ -64,8 +64,7 @@ fn rows(url: &str, token: &str) -> Vec<Row> {
     ];
     for key in ["sso_account_id", "sso_role_name", "sso_region", "sso_start_url"] {
         let good = sign_in.lines().find_map(|line| line.strip_prefix(&format!("{key} = "))).unwrap();
-        let others: String =
-            sign_in.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect();
+        let others: String = sign_in.split_inclusive('\n').filter(|line| !line.starts_with(key)).collect();
         rows.push(row(key, good, work(&others)));
     }
     rows

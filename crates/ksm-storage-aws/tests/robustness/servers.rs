@@ -157,7 +157,7 @@ async fn check(world: &World, name: &str, answer: Answer, usual: u64) -> Vec<Str
         let fine = !found.is_ok()
             && found.longest < DEADLINE + Duration::from_secs(1)
             && found.peak < usual + GROWTH
-            && (service == "put" || found.outcome == "not_applied")
+            && (service == "put" || found.fate == "not_applied")
             && !found.text.contains(char::is_control);
         if !fine {
             problems.push(format!("{name}, {service}: {found:?}"));

@@ -1,0 +1,225 @@
+//! From parsed settings and one source of credentials to an SDK configuration.
+
+use std::{collections::HashMap, pin::Pin, time::Duration};
+
+use aws_config::{
+    AppName, BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
+};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::{os_shim_internal::Env, region::Region};
+use ksm_storage_core::{Error, ErrorKind, Result};
+
+use crate::{
+    credentials::{Common, PATIENCE},
+    endpoint::{Endpoint, Purpose},
+    environment::{Environment, files_with},
+    guarded::Guarded,
+    http,
+    instance::InstanceRole,
+    process::Process,
+    profile::Section,
+    region,
+    sdk::without_tracing,
+    setting::{InvalidSetting, Setting},
+    source::{CONTAINER, Service, Source},
+};
+
+/// The future of a source, which may have another one below it.
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a configuration is built from, parsed.
+pub(crate) struct Resolver<'a> {
+    environment: Environment,
+    common: &'a Common,
+    region: Region,
+    profile: Option<&'a Section<'a>>,
+    endpoint: Option<Endpoint>,
+    ignores_endpoints: bool,
+    fips: bool,
+    dual_stack: bool,
+}
+
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(
+        environment: Environment,
+        common: &'a Common,
+        region: Region,
+        profile: Option<&'a Section<'a>>,
+    ) -> Result<Self> {
+        let flag = |variable, key| match environment.flag(variable)? {
+            Some(flag) => Ok(Some(flag)),
+            None => profile.map(|profile| profile.flag(key)).transpose().map(Option::flatten),
+        };
+        let fips = flag("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint")?.unwrap_or_default();
+        let dual_stack = flag("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")?.unwrap_or_default();
+        let ignores_endpoints =
+            flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls")?
+                .unwrap_or_default();
+        let mut resolver = Self {
+            environment,
+            common,
+            region,
+            profile,
+            endpoint: None,
+            ignores_endpoints,
+            fips,
+            dual_stack,
+        };
+        resolver.endpoint = match &common.endpoint {
+            Some(endpoint) => Some(endpoint.clone()),
+            None => resolver.endpoint(Service::SecretsManager)?,
+        };
+        if let Some(endpoint) = &resolver.endpoint {
+            if !Purpose::Services.permits(endpoint.url()) {
+                return Err(endpoint.plain_http().into());
+            }
+            if fips || dual_stack {
+                let (variable, what) = if fips {
+                    ("AWS_USE_FIPS_ENDPOINT", "FIPS")
+                } else {
+                    ("AWS_USE_DUALSTACK_ENDPOINT", "dual-stack")
+                };
+                let problem = format!(
+                    "{what} endpoints cannot be combined with an endpoint URL ({})",
+                    endpoint.setting
+                );
+                return Err(InvalidSetting::new(&Setting::Variable(variable), problem).into());
+            }
+        }
+        Ok(resolver)
+    }
+
+    fn endpoint(&self, service: Service) -> Result<Option<Endpoint>> {
+        if self.ignores_endpoints {
+            return Ok(None);
+        }
+        for variable in [service.variable(), "AWS_ENDPOINT_URL"] {
+            if let Some(endpoint) = self.environment.endpoint(variable)? {
+                return Ok(Some(endpoint));
+            }
+        }
+        self.profile.map(|profile| profile.endpoint(service.section())).transpose().map(Option::flatten)
+    }
+
+    /// A client for these services, in an environment that names their endpoints and nothing else.
+    fn client(&self, services: &[Service]) -> Result<(Env, SharedHttpClient)> {
+        let mut endpoints = Vec::new();
+        let mut variables = HashMap::new();
+        for service in services {
+            if let Some(endpoint) = self.endpoint(*service)? {
+                // The client refuses that too, but the SDK may hide why.
+                if !Purpose::Services.permits(endpoint.url()) {
+                    return Err(endpoint.plain_http().into());
+                }
+                variables.insert(service.variable(), endpoint.url().to_owned());
+                endpoints.push(endpoint);
+            }
+        }
+        let environment = self.environment.selection(&[], variables)?;
+        Ok((environment, http::client(Purpose::Services, endpoints)))
+    }
+
+    fn loader(&self, env: Env, files: &str, http: SharedHttpClient) -> ConfigLoader {
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .env(env)
+            .profile_files(files_with(files))
+            .profile_name("default")
+            .region(self.region.clone())
+            .use_fips(self.fips)
+            .use_dual_stack(self.dual_stack)
+            .http_client(http)
+            .retry_config(retries(self.common))
+            .timeout_config(timeouts(self.common));
+        match app_name() {
+            Some(name) => loader.app_name(name),
+            None => loader,
+        }
+    }
+
+    pub(crate) async fn guarded(&self, source: Source) -> Result<Guarded> {
+        self.provider(source).await.map(Guarded::new)
+    }
+
+    fn provider(&self, source: Source) -> Boxed<'_, Result<SharedCredentialsProvider>> {
+        Box::pin(async move {
+            let services = source.services();
+            let (env, http, files) = match source {
+                Source::Keys(keys) => return Ok(SharedCredentialsProvider::new(keys)),
+                Source::Process(command) => {
+                    if !cfg!(feature = "credentials-process") {
+                        let message = "the profile names a credential_process, and this program was built without the \
+                                       feature credentials-process";
+                        return Err(Error::not_applied(ErrorKind::InvalidArgument, message));
+                    }
+                    return Ok(SharedCredentialsProvider::new(Process(command)));
+                }
+                Source::Instance => {
+                    let client = region::metadata_client(self.environment, self.profile, PATIENCE)?;
+                    let role = InstanceRole::new(client, self.environment.is_metadata_disabled()?);
+                    return Ok(SharedCredentialsProvider::new(role));
+                }
+                Source::Role { arn, external_id, session, source } => {
+                    let source = Guarded::new(self.provider(*source).await?);
+                    let (env, http) = self.client(&[Service::Sts])?;
+                    let config = without_tracing(self.loader(env, "", http).no_credentials().load()).await;
+                    let mut role = AssumeRoleProvider::builder(arn).configure(&config);
+                    if let Some(id) = external_id {
+                        role = role.external_id(id);
+                    }
+                    if let Some(session) = session {
+                        role = role.session_name(session);
+                    }
+                    return Ok(SharedCredentialsProvider::new(role.build_from_provider(source).await));
+                }
+                Source::Container => {
+                    let env = self.environment.selection(&CONTAINER, no_metadata())?;
+                    (env, http::client(Purpose::Container, Vec::new()), String::new())
+                }
+                Source::WebIdentity(files) | Source::SignIn(files) => {
+                    let (env, http) = self.client(&services)?;
+                    (env, http, files)
+                }
+            };
+            let config = without_tracing(self.loader(env, &files, http).load()).await;
+            config.credentials_provider().ok_or_else(|| {
+                Error::not_applied(ErrorKind::Credentials, "the SDK has no provider of credentials")
+            })
+        })
+    }
+
+    /// The configuration of Secrets Manager.
+    pub(crate) async fn config(&self, credentials: Guarded) -> Result<SdkConfig> {
+        let http = http::client(Purpose::Services, self.endpoint.clone().into_iter().collect());
+        let env = self.environment.selection(&[], no_metadata())?;
+        let mut loader = self.loader(env, "", http).credentials_provider(credentials);
+        if let Some(endpoint) = &self.endpoint {
+            loader = loader.endpoint_url(endpoint.url());
+        }
+        Ok(without_tracing(loader.load()).await)
+    }
+}
+
+/// For a chain in which the metadata service has no part.
+fn no_metadata() -> HashMap<&'static str, String> {
+    [("AWS_EC2_METADATA_DISABLED", "true".to_owned())].into()
+}
+
+pub(crate) fn app_name() -> Option<AppName> {
+    AppName::new("ksm-storage").ok()
+}
+
+pub(crate) fn retries(common: &Common) -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(common.max_attempts)
+        .with_initial_backoff(Duration::from_millis(200))
+}
+
+pub(crate) fn timeouts(common: &Common) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(common.attempt_timeout.min(Duration::from_secs(3)))
+        .read_timeout(common.attempt_timeout)
+        .operation_attempt_timeout(common.attempt_timeout)
+        .build()
+}

@@ -1,0 +1,136 @@
+//! Requests that were never sent: nothing is applied, nothing counts as an attempt, and the reason decides the kind.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::{
+    io::Read,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Builder, Credentials, Region, retry::RetryConfig};
+use ksm_storage_aws::{
+    AwsSecretBackend, CallError, Concurrency, Create, Failure, MoveCurrent, Put, SdkClient, SecretsClient,
+    Select,
+};
+use ksm_storage_core::{ErrorKind, Outcome, Payload, StorageBackend, Version};
+
+const TOKEN: &str = "00000000-0000-0000-0000-000000000000";
+
+fn config(endpoint: &str) -> Builder {
+    aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("AKIA", "key", None, None, "test"))
+        .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)))
+        .endpoint_url(endpoint)
+}
+
+/// A port that refuses connections.
+fn closed() -> String {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    format!("http://{address}")
+}
+
+/// Every call of the seam.
+async fn calls(client: &SdkClient) -> [CallError; 5] {
+    let value = Payload::from("{}".to_owned());
+    let [secret, name] = ["ksm"; 2].map(str::to_owned);
+    let put = Put { secret: secret.clone(), token: TOKEN.to_owned(), value: value.clone(), label: None };
+    let create = Create { name, token: TOKEN.to_owned(), value, kms_key_id: None };
+    let to_move = MoveCurrent { secret, to: TOKEN.to_owned(), from: TOKEN.to_owned() };
+    [
+        client.get("ksm", &Select::Current).await.unwrap_err(),
+        client.put(&put).await.unwrap_err(),
+        client.create(&create).await.unwrap_err(),
+        client.move_current(&to_move).await.unwrap_err(),
+        client.primary_region("ksm").await.unwrap_err(),
+    ]
+}
+
+#[tokio::test]
+async fn refused_connections_send_nothing() {
+    let client = SdkClient::new(config(&closed()));
+    for error in calls(&client).await {
+        assert_eq!(error.failure, Failure::Disconnected);
+        assert!(!error.sent && !error.unanswered, "{error:?}");
+        assert_eq!(error.to_string(), "no connection could be made");
+    }
+    let id = "ksm".parse().unwrap();
+    for concurrency in [Concurrency::Optimistic, Concurrency::Strict] {
+        let backend =
+            AwsSecretBackend::new(Arc::new(client.clone()), Clone::clone(&id), "us-east-1", concurrency);
+        let error = backend.store(&Version::new("v"), &Payload::from("{}".to_owned())).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotApplied), "{error}");
+    }
+}
+
+/// FIPS with an endpoint is refused by the SDK's rules, and a credential by its signer.
+#[tokio::test]
+async fn requests_that_cannot_be_built_are_invalid() {
+    let port = closed();
+    let broken = |id: &str, token: Option<&str>| {
+        config(&port).credentials_provider(Credentials::new(
+            id,
+            "key",
+            token.map(str::to_owned),
+            None,
+            "test",
+        ))
+    };
+    for (config, is_credential) in [
+        (config(&port).use_fips(true), false),
+        (config("localhost:18081"), false),
+        (config("\"http://localhost\""), false),
+        (broken("AKIA\r", None), true),
+        (broken("", None), true),
+        (broken("AKIA", Some("token\n")), true),
+    ] {
+        for error in calls(&SdkClient::new(config)).await {
+            let expected = match &error.failure {
+                Failure::NotBuilt(_) => !is_credential,
+                Failure::NoCredentials(_) => is_credential,
+                _ => false,
+            };
+            assert!(expected && !error.sent && !error.unanswered, "{error:?}");
+        }
+    }
+}
+
+/// The SDK asserts that an endpoint is not empty.
+#[tokio::test]
+async fn sdk_panics_become_errors() {
+    for error in calls(&SdkClient::new(config(""))).await {
+        assert_eq!(error.failure, Failure::Panicked("a call of the AWS SDK"));
+        assert!(!error.sent && !error.unanswered, "{error:?}");
+    }
+    let client = Arc::new(SdkClient::new(config("")));
+    let backend = AwsSecretBackend::new(client, "ksm".parse().unwrap(), "us-east-1", Concurrency::Optimistic);
+    let error = backend.store(&Version::new("v"), &Payload::from("{}".to_owned())).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unexpected, Outcome::NotApplied), "{error}");
+    assert!(error.to_string().contains("panicked during a call of the AWS SDK"), "{error}");
+}
+
+/// A server that reads the first request, and then is gone.
+fn gone_after_one() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        let _ = stream.read(&mut [0; 16]);
+    });
+    address
+}
+
+#[tokio::test]
+async fn sent_requests_stay_unanswered() {
+    let address = gone_after_one();
+    let retry = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(1));
+    let client = SdkClient::new(config(&format!("http://{address}")).retry_config(retry));
+    let value = Payload::from("{}".to_owned());
+    let put = Put { secret: "ksm".to_owned(), token: TOKEN.to_owned(), value, label: None };
+    let error = client.put(&put).await.unwrap_err();
+    // The last attempt found nobody; the first may have been carried out.
+    assert!(error.sent && error.unanswered, "{error:?}");
+}
