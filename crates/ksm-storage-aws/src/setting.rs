@@ -55,6 +55,13 @@ impl InvalidSetting {
 }
 
 impl InvalidSetting {
+    /// The setting that an error reports, or this variable.
+    #[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
+    pub(crate) fn of(error: &Error, variable: &'static str) -> Self {
+        let source = error::Error::source(error).and_then(|source| source.downcast_ref::<Self>());
+        source.cloned().unwrap_or_else(|| Self::new(&Setting::Variable(variable), "malformed"))
+    }
+
     /// True for a value that somebody set, false for a reply.
     pub(crate) fn is_input(&self) -> bool {
         !matches!(self.setting, Setting::Reply(_))

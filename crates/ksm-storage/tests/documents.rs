@@ -224,7 +224,7 @@ fn all_tests_and_code_blocks_run() {
 /// `Debug` of the AWS SDK's errors contains raw replies.
 #[test]
 fn sdk_errors_are_never_debug_formatted() {
-    for file in ["interceptors.rs", "sdk.rs"] {
+    for file in ["guarded.rs", "http/guard.rs", "instance.rs", "interceptors.rs", "sdk.rs"] {
         let source = read(format!("crates/ksm-storage-aws/src/{file}"));
         assert!(!source.contains("?}") && !source.contains("dbg!("), "{file} formats with Debug");
     }

@@ -1,12 +1,15 @@
 //! Proxies, as `curl` and the AWS SDKs read them from the environment.
 
+#[cfg(any(test, feature = "tls-aws-lc", feature = "tls-ring"))]
 use aws_smithy_http_client::proxy::ProxyConfig;
-use ksm_storage_core::{Error, Result};
+use ksm_storage_core::Result;
 
+#[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
+use crate::setting::InvalidSetting;
 use crate::{
     endpoint::{check_host, split},
     environment::Environment,
-    setting::{Given, InvalidSetting},
+    setting::Given,
 };
 
 /// In pairs: upper case comes first.
@@ -37,14 +40,7 @@ pub(super) fn config(environment: Environment) -> Result<ProxyConfig, InvalidSet
         let config = ProxyConfig::https(url(&given)?).map_err(|_| given.invalid("not a URL of a proxy"))?;
         Ok(config.no_proxy(exceptions(environment)?))
     };
-    config().map_err(|error| invalid(&error))
-}
-
-fn invalid(error: &Error) -> InvalidSetting {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<InvalidSetting>());
-    source.cloned().unwrap_or_else(|| {
-        InvalidSetting::new(&crate::setting::Setting::Variable("HTTPS_PROXY"), "not a URL of a proxy")
-    })
+    config().map_err(|error| InvalidSetting::of(&error, "HTTPS_PROXY"))
 }
 
 fn first<const N: usize>(environment: Environment, names: [&'static str; N]) -> Result<Option<Given>> {
