@@ -26,6 +26,10 @@ use crate::{
     source::{CONTAINER, Service, Source},
 };
 
+/// Larger numbers make the SDK count for minutes, or panic, and no deadline has room for them.
+const MAX_ATTEMPTS: u32 = 1000;
+const MAX_ATTEMPT_TIMEOUT: Duration = Duration::from_hours(24);
+
 /// The future of a source, which may have another one below it.
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -212,14 +216,15 @@ pub(crate) fn app_name() -> Option<AppName> {
 
 pub(crate) fn retries(common: &Common) -> RetryConfig {
     RetryConfig::standard()
-        .with_max_attempts(common.max_attempts)
+        .with_max_attempts(common.max_attempts.min(MAX_ATTEMPTS))
         .with_initial_backoff(Duration::from_millis(200))
 }
 
 pub(crate) fn timeouts(common: &Common) -> TimeoutConfig {
+    let attempt = common.attempt_timeout.min(MAX_ATTEMPT_TIMEOUT);
     TimeoutConfig::builder()
-        .connect_timeout(common.attempt_timeout.min(Duration::from_secs(3)))
-        .read_timeout(common.attempt_timeout)
-        .operation_attempt_timeout(common.attempt_timeout)
+        .connect_timeout(attempt.min(Duration::from_secs(3)))
+        .read_timeout(attempt)
+        .operation_attempt_timeout(attempt)
         .build()
 }

@@ -96,6 +96,10 @@ async fn attempt(builder: AwsStorageBuilder) -> (Result<()>, Duration) {
     (result, opening.max(start.elapsed()))
 }
 
+fn duration(value: &str) -> Duration {
+    if value == "max" { Duration::MAX } else { Duration::from_nanos(value.parse().unwrap()) }
+}
+
 /// The peak of this process, where the system says.
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -143,6 +147,10 @@ fn builder(method: Option<(&str, &str)>) -> AwsStorageBuilder {
         "region" => builder.region(value),
         "endpoint_url" => builder.endpoint_url(value),
         "session_token" => builder.session_token(value),
+        "max_attempts" => builder.max_attempts(value.parse().unwrap()),
+        "write_attempts" => builder.write_attempts(value.parse().unwrap()),
+        "attempt_timeout" => builder.attempt_timeout(duration(value)),
+        "deadline" => builder.deadline(duration(value)),
         "kms_key_id" => builder.create_if_missing().kms_key_id(value),
         _ => builder,
     }

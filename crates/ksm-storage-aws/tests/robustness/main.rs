@@ -9,6 +9,7 @@ mod child;
 mod cleartext;
 mod methods;
 mod profile;
+mod replies;
 mod servers;
 mod variables;
 

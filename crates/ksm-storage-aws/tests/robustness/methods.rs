@@ -51,3 +51,41 @@ async fn every_method_fails_typed_or_works() {
     }
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
 }
+
+/// Numbers at the end of their range.
+#[tokio::test(flavor = "multi_thread")]
+async fn extreme_numbers_do_not_panic() {
+    let world = World::new().await;
+    let url = world.server.url();
+    let cases: Vec<_> = [
+        ("max_attempts", "4294967295", true),
+        ("write_attempts", "4294967295", true),
+        ("attempt_timeout", "max", true),
+        ("attempt_timeout", "1", false),
+        ("deadline", "max", true),
+        ("deadline", "0", false),
+        ("deadline", "1", false),
+    ]
+    .into();
+    let case = |(method, value, _): &(&str, &str, bool)| Case {
+        config: None,
+        method: Some(((*method).to_owned(), (*value).to_owned())),
+    };
+    for mode in ["custom", "sdk", "default"] {
+        let file = world.file("cases", &Case::write(&cases.iter().map(case).collect::<Vec<_>>()));
+        let variables = [
+            ("AWS_ENDPOINT_URL", &*url),
+            ("CHILD_URL", &*url),
+            ("AWS_ACCESS_KEY_ID", "AKIA"),
+            ("AWS_SECRET_ACCESS_KEY", "key"),
+        ];
+        let found = world.run(mode, variables, Some(&file)).await;
+        for ((method, value, works), found) in cases.iter().zip(&found) {
+            assert_eq!(found.is_ok(), *works, "{mode}, {method} {value}: {found:?}");
+            assert!(
+                found.is_ok() || found.kind.as_deref() == Some("timeout"),
+                "{mode}, {method} {value}: {found:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What services reply: values that no header can hold, and names that are none.
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
+
+use crate::World;
+
+/// Answers a request with the body for its first line.
+fn serve(answer: impl Fn(&str) -> String + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 16 << 10];
+            let length = stream.read(&mut request).unwrap_or_default();
+            let body = answer(String::from_utf8_lossy(&request[..length]).lines().next().unwrap_or_default());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nx-aws-ec2-metadata-token-ttl-seconds: 60\r\nconnection: close\r\n\
+                 content-length: {}\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all((head + &body).as_bytes());
+        }
+    });
+    url
+}
+
+const BAD: [&str; 6] = ["", "a\\r\\nx: y", "a\\u0000", "a b", "\\u00fc", "a\\u2028"];
+
+fn credentials(part: usize, value: &str) -> String {
+    let mut parts = ["AKIA", "s3cret", "token"];
+    parts[part] = value;
+    let [id, key, token] = parts;
+    format!(
+        r#"{{"Code":"Success","AccessKeyId":"{id}","SecretAccessKey":"{key}","Token":"{token}","Expiration":"2999-01-01T00:00:00Z","LastUpdated":"2020-01-01T00:00:00Z"}}"#
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_credentials_are_never_used() {
+    let world = World::new().await;
+    for (part, value) in (0..3).flat_map(|part| BAD.map(|value| (part, value))) {
+        let body = credentials(part, value);
+        let metadata = serve(move |line| {
+            let path = line.split(' ').nth(1).unwrap_or_default();
+            match path {
+                "/latest/api/token" => "token".to_owned(),
+                path if path.ends_with("/security-credentials/") => "ksm".to_owned(),
+                path if path.ends_with("/region") => "us-east-1".to_owned(),
+                _ => body.clone(),
+            }
+        });
+        let container = serve(move |_| credentials(part, value));
+        let sts = serve(move |_| {
+            let mut parts = ["AKIA", "s3cret", "token"];
+            let value =
+                value.replace("\\r\\n", "&#13;&#10;").replace("\\u00fc", "&#252;").replace("\\u", "\u{2028}");
+            parts[part] = &value;
+            format!(
+                "<R><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}\
+                 </SecretAccessKey><SessionToken>{}</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>\
+                 </Credentials></AssumeRoleWithWebIdentityResult></R>",
+                parts[0], parts[1], parts[2]
+            )
+        });
+        let web = [
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", world.path("token")),
+            ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/reader".to_owned()),
+            ("AWS_ENDPOINT_URL_STS", sts),
+        ];
+        let service = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.server.url());
+        for (mode, variables) in [
+            ("ec2", vec![("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata)]),
+            ("default", vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{container}/c"))]),
+            ("default", web.to_vec()),
+        ] {
+            let found = world.run(mode, variables.into_iter().chain([service.clone()]), None).await.remove(0);
+            let clean = !found.text.contains(char::is_control) && !found.text.contains("s3cret");
+            assert!(found.kind.as_deref() == Some("credentials") && clean, "{part}, {value}: {found:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn role_names_and_regions_are_words() {
+    let world = World::new().await;
+    let service = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.server.url());
+    for (role, region, kind) in [
+        ("ksm\n", "us-east-1\n", None),
+        ("ksm\nother\n", "us-east-1", None),
+        ("two words", "us-east-1", Some("credentials")),
+        ("r\u{fc}", "us-east-1", Some("credentials")),
+        ("../../x", "us-east-1", Some("credentials")),
+        ("", "us-east-1", Some("credentials")),
+        ("ksm", "us\r\neast", Some("invalid_argument")),
+        ("ksm", "", Some("invalid_argument")),
+        ("ksm", "us-east-1 us-east-2", Some("invalid_argument")),
+    ] {
+        let metadata = serve(move |line| {
+            let path = line.split(' ').nth(1).unwrap_or_default();
+            match path {
+                "/latest/api/token" => "token".to_owned(),
+                path if path.ends_with("/security-credentials/") => role.to_owned(),
+                path if path.contains("/security-credentials/") => credentials(0, "AKIA"),
+                path if path.ends_with("/region") => region.to_owned(),
+                _ => String::new(),
+            }
+        });
+        let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata), service.clone()];
+        let found = world.run("ec2", variables, None).await.remove(0);
+        assert_eq!(found.kind.as_deref(), kind, "{role}, {region}: {found:?}");
+        assert!(!found.text.contains(char::is_control), "{found:?}");
+    }
+}
