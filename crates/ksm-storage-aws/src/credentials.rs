@@ -65,12 +65,12 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
     }
     let region = id.region().or(common.region.as_ref()).cloned();
     let environment = Environment::PROCESS;
-    if let Mode::Sdk(config) = mode {
-        return as_given(&config, common, region);
+    // The configuration of a caller may have a client of its own, which these say nothing to.
+    if !matches!(mode, Mode::Sdk(_)) {
+        http::check_proxies(environment)?;
+        // The SDK puts it into a header.
+        environment.check_header("AWS_EXECUTION_ENV")?;
     }
-    http::check_proxies(environment)?;
-    // The SDK puts it into a header.
-    environment.check_header("AWS_EXECUTION_ENV")?;
     let config = match mode {
         Mode::Ec2 => of_instance(environment, common, region).await?,
         Mode::Default => of_default(environment, common, region).await?,
@@ -104,7 +104,7 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
             let resolver = Resolver::new(environment, common, region, None)?;
             resolver.config(Guarded::new(SharedCredentialsProvider::new(credentials))).await?
         }
-        Mode::Sdk(_) => return Err(no_region("the SDK configuration was not used")),
+        Mode::Sdk(config) => as_given(&config, common, region)?,
     };
     debug!(region = config.region().map(AsRef::as_ref), "configuration resolved");
     Ok(config)
