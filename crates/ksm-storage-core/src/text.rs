@@ -10,6 +10,26 @@ pub(crate) fn write_line(f: &mut impl Write, text: &str) -> fmt::Result {
     })
 }
 
+/// A writer that keeps to one line: what does not print is escaped, and nothing else. A backslash stays as it is, since it
+/// may be part of a command.
+pub(crate) struct OneLine<'a, W>(pub(crate) &'a mut W);
+
+impl<W: Write> Write for OneLine<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.chars().all(prints) {
+            return self.0.write_str(text);
+        }
+        text.chars().try_for_each(|char| match char {
+            _ if prints(char) => self.0.write_char(char),
+            _ => write!(self.0, "{}", char.escape_debug()),
+        })
+    }
+}
+
+fn prints(char: char) -> bool {
+    matches!(char, '\'' | '"' | '\\') || char.escape_debug().len() == 1
+}
+
 /// Quotes `text` as one word of a POSIX shell command, on one line.
 ///
 /// Every value in a command that an error or event shows goes through this function. What does not print is escaped
@@ -27,7 +47,6 @@ pub fn shell_word(text: &str) -> String {
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
     }
-    let prints = |char: char| matches!(char, '\'' | '"' | '\\') || char.escape_debug().len() == 1;
     if text.chars().all(prints) {
         return format!("'{}'", text.replace('\'', r"'\''"));
     }

@@ -329,9 +329,10 @@ async fn call(operation: Operation, handle: &ConfigStorage, backend: &Failing) -
 #[tokio::test]
 async fn no_kind_of_error_of_any_operation_shows_a_value() {
     LazyLock::force(&LOG);
-    let source = include_str!("../../../ksm-storage-core/src/error.rs");
-    assert_eq!(variants(source, "ErrorKind"), KINDS.map(|kind| format!("{kind:?}")));
-    assert_eq!(variants(source, "Operation"), OPERATIONS.map(|operation| format!("{operation:?}")));
+    let kinds = include_str!("../../../ksm-storage-core/src/error/kind.rs");
+    assert_eq!(variants(kinds, "ErrorKind"), KINDS.map(|kind| format!("{kind:?}")));
+    let operations = include_str!("../../../ksm-storage-core/src/error/mod.rs");
+    assert_eq!(variants(operations, "Operation"), OPERATIONS.map(|operation| format!("{operation:?}")));
     let backend = Failing(Arc::default(), MemoryBackend::from_config(document()));
     let handle = ConfigStorage::open(backend.clone()).await.unwrap();
     for kind in KINDS {

@@ -1,3 +1,5 @@
+use std::{error::Error as _, fmt};
+
 use super::*;
 
 #[test]
@@ -18,6 +20,32 @@ fn a_read_says_nothing_of_a_write() {
     let outcome = |operation| Error::new(ErrorKind::Runtime, "gone").decorate(operation, None).outcome();
     assert_eq!([Operation::Open, Operation::Refresh].map(outcome), [Outcome::NotApplied; 2]);
     assert_eq!([Operation::OpenOrCreate, Operation::Set].map(outcome), [Outcome::Unknown; 2]);
+}
+
+#[test]
+fn main_prints_the_line() {
+    let error = Error::new(ErrorKind::Timeout, "no answer").with_hint("try again").with_source(fmt::Error);
+    assert_eq!(format!("{error:?}"), format!("{error}; caused by: {}", fmt::Error));
+    assert!(format!("{error:#?}").starts_with("Error {\n    kind: Timeout,\n"));
+}
+
+#[test]
+fn every_text_is_one_line() {
+    #[derive(Debug)]
+    struct Lines;
+    impl fmt::Display for Lines {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("source\n[ERROR] forged")
+        }
+    }
+    impl error::Error for Lines {}
+
+    let error = Error::new(ErrorKind::Unavailable, "a\r\nb\u{2028}")
+        .with_hint("run: x $'1\\n2'\u{1b}[0m\n")
+        .with_source(Lines);
+    let line = r"unavailable: a\r\nb\u{2028}; run: x $'1\n2'\u{1b}[0m\n";
+    assert_eq!(error.to_string(), line);
+    assert_eq!(format!("{error:?}"), format!(r"{line}; caused by: source\n[ERROR] forged"));
 }
 
 #[test]

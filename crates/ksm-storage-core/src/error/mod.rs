@@ -1,118 +1,16 @@
-use std::{borrow::Cow, error, fmt, sync::Arc};
+mod format;
+mod kind;
+#[cfg(test)]
+mod tests;
+
+use std::{borrow::Cow, error, sync::Arc};
+
+pub use kind::ErrorKind;
 
 use crate::{Absence, Location, Version};
 
 /// The result of an operation on a storage.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// The category of an error, by what the caller can do about it.
-///
-/// ```
-/// use ksm_storage_core::{ConfigStorage, ErrorKind};
-/// # use ksm_storage_memory::MemoryBackend;
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// # let backend = MemoryBackend::new();
-/// let error = ConfigStorage::open(backend).await.unwrap_err();
-/// let advice = match error.kind() {
-///     ErrorKind::NotFound => "create it",
-///     _ if error.is_retryable() => "try again later",
-///     _ => "see the message",
-/// };
-/// assert_eq!(advice, "create it");
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The store knows who asks and says no. Grant the permission that the message names.
-    AccessDenied,
-    /// Other writers were faster, on every attempt allowed, or a [`save`](crate::ConfigStorage::save) was based
-    /// on a snapshot that is no longer current. Nothing was written: read again, then decide.
-    Conflict,
-    /// No usable credentials, or expired ones. Nothing was sent in the caller's name: fix the credentials.
-    Credentials,
-    /// The write was made, but a version was displaced that it was not based on: one of a foreign writer, or one of this
-    /// project that a foreign write or a rollback had cut off. [`Error::displaced`] names it; look at it, and apply again
-    /// by hand what must not be lost.
-    Displaced,
-    /// The call can never work as it stands: a malformed name, contradicting options, a write from inside a
-    /// change. Correct the program or its settings.
-    InvalidArgument,
-    /// The stored value is no configuration document. Look at it: a person or a program has put
-    /// something else there.
-    InvalidConfig,
-    /// The store, or a value in it, does not exist. Create it, or correct its name.
-    NotFound,
-    /// The store accepts no further write for hours or days, or until somebody makes room. Write less often, or make room.
-    QuotaExceeded,
-    /// The storage was opened read-only, or its backend never writes.
-    ReadOnly,
-    /// The caller's own change refused to be stored: see [`Error::refused`].
-    Refused,
-    /// There is no Tokio runtime here, or the one that carried out writes has ended. Call from a runtime, or use
-    /// [`blocking::ConfigStorage`](crate::blocking::ConfigStorage).
-    Runtime,
-    /// The store asks to slow down. Try again later.
-    Throttled,
-    /// The deadline passed. Try again, or allow more time.
-    Timeout,
-    /// The document is larger than the store accepts. Remove something from it.
-    TooLarge,
-    /// The store cannot be reached, or fails. Try again later.
-    Unavailable,
-    /// The store answered in a way that its interface does not allow. A defect, there or here.
-    Unexpected,
-    /// The backend cannot do this by its nature, such as a safe write on one without conditional writes.
-    Unsupported,
-}
-
-impl ErrorKind {
-    /// The kind's name, for logs, JSON and other languages. It never changes.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AccessDenied => "access_denied",
-            Self::Conflict => "conflict",
-            Self::Credentials => "credentials",
-            Self::Displaced => "displaced",
-            Self::InvalidArgument => "invalid_argument",
-            Self::InvalidConfig => "invalid_config",
-            Self::NotFound => "not_found",
-            Self::QuotaExceeded => "quota_exceeded",
-            Self::ReadOnly => "read_only",
-            Self::Refused => "refused",
-            Self::Runtime => "runtime",
-            Self::Throttled => "throttled",
-            Self::Timeout => "timeout",
-            Self::TooLarge => "too_large",
-            Self::Unavailable => "unavailable",
-            Self::Unexpected => "unexpected",
-            Self::Unsupported => "unsupported",
-        }
-    }
-
-    fn describe(self) -> &'static str {
-        match self {
-            Self::AccessDenied => "access denied",
-            Self::Conflict => "conflict",
-            Self::Credentials => "no usable credentials",
-            Self::Displaced => "version displaced",
-            Self::InvalidArgument => "invalid argument",
-            Self::InvalidConfig => "invalid configuration document",
-            Self::NotFound => "not found",
-            Self::QuotaExceeded => "quota exceeded",
-            Self::ReadOnly => "read-only",
-            Self::Refused => "refused",
-            Self::Runtime => "no runtime",
-            Self::Throttled => "throttled",
-            Self::Timeout => "timed out",
-            Self::TooLarge => "too large",
-            Self::Unavailable => "unavailable",
-            Self::Unexpected => "unexpected answer",
-            Self::Unsupported => "unsupported",
-        }
-    }
-}
 
 /// The fate of the write that an [`Error`] reports on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -184,8 +82,9 @@ impl Operation {
 /// Why an operation failed, and what became of the write.
 ///
 /// `Display` is one line for a log: operation, location, cause, what became of the write, and what to do where
-/// that is known. Neither it nor `Debug` ever shows a configuration value, a credential or a raw reply of a
-/// service; `Debug` shows the sources by their `Display`, for the same reason.
+/// that is known. `Debug` is the same line with the sources, which is what a program prints whose `main` returns the
+/// error; `{:#?}` lists the fields. None of them ever shows a configuration value, a credential or a raw reply of a
+/// service: sources are shown by their `Display`.
 ///
 /// ```
 /// use ksm_storage_core::{Error, ErrorKind, Outcome};
@@ -332,53 +231,8 @@ impl From<Absence> for Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &*self.0;
-        match (inner.operation, &inner.location) {
-            (Some(operation), Some(location)) => write!(f, "{} on {location}: ", operation.as_str())?,
-            (Some(operation), None) => write!(f, "{}: ", operation.as_str())?,
-            (None, Some(location)) => write!(f, "{location}: ")?,
-            (None, None) => {}
-        }
-        write!(f, "{}: {}", inner.kind.describe(), inner.message)?;
-        if inner.operation.is_some_and(Operation::writes) {
-            f.write_str(match inner.outcome {
-                Outcome::NotApplied => "; nothing was written",
-                Outcome::Unknown => "; whether the write took effect is not known",
-                Outcome::Applied => "; the write took effect",
-            })?;
-        }
-        match &inner.hint {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut sources = Vec::new();
-        let mut next = error::Error::source(self);
-        while let Some(source) = next {
-            sources.push(source.to_string());
-            next = source.source();
-        }
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("outcome", &self.0.outcome)
-            .field("message", &self.to_string())
-            .field("sources", &sources)
-            .finish()
-    }
-}
-
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
     }
 }
-
-#[cfg(test)]
-#[path = "error_tests.rs"]
-mod tests;
