@@ -1,41 +1,27 @@
 //! The configuration document: what it holds, how it is read ([`parse`]) and written ([`write`]).
 
+mod bind;
 mod escape;
 mod parse;
+mod value;
 mod write;
 
-use std::{cmp::Ordering, collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
+pub use bind::BindState;
+pub(crate) use value::Value;
+
+use self::value::Others;
 use crate::{ConfigKey, Payload, Result};
-
-/// The state of the client that a document describes.
-///
-/// ```
-/// use ksm_storage_core::{BindState, ConfigDocument, ConfigKey};
-///
-/// let mut document = ConfigDocument::new();
-/// document.set(ConfigKey::Hostname, "keepersecurity.com");
-/// assert_eq!(document.bind_state(), BindState::Empty);
-/// document.set(ConfigKey::ClientId, "abc");
-/// assert_eq!(document.bind_state(), BindState::Unbound);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BindState {
-    /// No credentials at all.
-    Empty,
-    /// Some credentials (a one-time token, a key pair), but not all that a bound client has.
-    Unbound,
-    /// Application key, client id and private key are there: the client can start.
-    Bound,
-}
 
 /// A Keeper Secrets Manager client configuration: a JSON object.
 ///
 /// The eleven keys of [`ConfigKey`] can be read and changed. Every other key is kept as it is, byte for byte, and so is
 /// a value of a known key that is not a string. Names and values live in buffers that are zeroized when the last document
-/// that shares them is dropped; a clone copies none.
+/// that shares them is dropped; a clone copies none. `Debug` names known keys and counts the others, whose names may be
+/// secret.
 ///
 /// ```
 /// use ksm_storage_core::{ConfigDocument, ConfigKey, Error, ExposeSecret};
@@ -54,7 +40,7 @@ pub enum BindState {
 /// );
 /// assert_eq!(
 ///     format!("{document:?}"),
-///     "ConfigDocument {appUid: 6 bytes, hostname: 18 bytes, serverPublicKeyId: 2 bytes}"
+///     "ConfigDocument {hostname: 18 bytes, serverPublicKeyId: 2 bytes, 1 unknown}"
 /// );
 /// # Ok::<(), Error>(())
 /// ```
@@ -62,20 +48,7 @@ pub enum BindState {
 pub struct ConfigDocument {
     /// At the index of the key in [`ConfigKey::ALL`].
     known: [Option<Value>; ConfigKey::ALL.len()],
-    other: BTreeMap<Name, Value>,
-}
-
-/// The name of an unknown key. It is shown, but zeroized like a value: who knows what a person puts there.
-#[derive(Clone)]
-struct Name(Arc<SecretString>);
-
-/// A value of the object.
-#[derive(Clone)]
-enum Value {
-    /// A string of a known key, without its escapes.
-    Text(Arc<SecretString>),
-    /// The JSON text of anything else.
-    Json(Arc<SecretString>),
+    other: Arc<Others>,
 }
 
 impl ConfigDocument {
@@ -128,7 +101,11 @@ impl ConfigDocument {
 
     /// Sets `key` to a string.
     pub fn set(&mut self, key: ConfigKey, value: impl Into<SecretString>) {
-        self.known[key as usize] = Some(Value::Text(Arc::new(value.into())));
+        self.set_value(key, Value::text(value.into()));
+    }
+
+    pub(crate) fn set_value(&mut self, key: ConfigKey, value: Value) {
+        self.known[key as usize] = Some(value);
     }
 
     /// Removes `key`, and tells whether it was there, with whatever value.
@@ -143,7 +120,12 @@ impl ConfigDocument {
 
     /// Returns true if there is no key at all.
     pub fn is_empty(&self) -> bool {
-        self.entries().next().is_none()
+        self.other.len() == 0 && self.known.iter().all(Option::is_none)
+    }
+
+    /// Number of keys that [`ConfigKey`] does not have.
+    pub fn unknown_keys(&self) -> usize {
+        self.other.len()
     }
 
     /// The names of all keys, in order.
@@ -151,27 +133,10 @@ impl ConfigDocument {
         self.entries().map(|(name, _)| name)
     }
 
-    /// The state of the client. A key with an empty string counts as absent.
-    pub fn bind_state(&self) -> BindState {
-        let has = |key| self.get(key).is_some_and(|value| !value.expose_secret().is_empty());
-        let [app_key, client_id, private_key, client_key] =
-            [ConfigKey::AppKey, ConfigKey::ClientId, ConfigKey::PrivateKey, ConfigKey::ClientKey].map(has);
-        if app_key && client_id && private_key {
-            BindState::Bound
-        } else if app_key || client_id || private_key || client_key {
-            BindState::Unbound
-        } else {
-            BindState::Empty
-        }
-    }
-
     /// All keys with their values, in the order of their names.
     fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let mut known = ConfigKey::ALL
-            .iter()
-            .zip(&self.known)
-            .filter_map(|(key, value)| Some((key.as_str(), value.as_ref()?)));
-        let mut other = self.other.iter().map(|(name, value)| (name.as_str(), value));
+        let mut known = self.known();
+        let mut other = self.other.iter();
         let (mut next_known, mut next_other) = (known.next(), other.next());
         std::iter::from_fn(move || match (next_known, next_other) {
             (Some((name, _)), Some((unknown, _))) if name > unknown => {
@@ -181,64 +146,17 @@ impl ConfigDocument {
             _ => std::mem::replace(&mut next_known, known.next()),
         })
     }
-}
 
-impl Name {
-    fn as_str(&self) -> &str {
-        self.0.expose_secret()
-    }
-}
-
-impl Ord for Name {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
-    }
-}
-
-impl PartialOrd for Name {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Name {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Name {}
-
-impl Value {
-    #[inline]
-    fn as_text(&self) -> Option<&SecretString> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Json(json) => json
-                .expose_secret()
-                .starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
-                .then_some(json),
-        }
-    }
-
-    fn content(&self) -> &Arc<SecretString> {
-        match self {
-            Self::Text(content) | Self::Json(content) => content,
-        }
-    }
-}
-
-impl PartialEq for Value {
-    fn eq(&self, other: &Self) -> bool {
-        let (ours, theirs) = (self.content(), other.content());
-        std::mem::discriminant(self) == std::mem::discriminant(other)
-            && (Arc::ptr_eq(ours, theirs) || ours.expose_secret() == theirs.expose_secret())
+    /// Known keys with their values, in the order of their names.
+    fn known(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        let keys = ConfigKey::ALL.iter().zip(&self.known);
+        keys.filter_map(|(key, value)| Some((key.as_str(), value.as_ref()?)))
     }
 }
 
 impl PartialEq for ConfigDocument {
     fn eq(&self, other: &Self) -> bool {
-        self.known == other.known && self.other == other.other
+        self.known == other.known && (Arc::ptr_eq(&self.other, &other.other) || self.other == other.other)
     }
 }
 
@@ -247,9 +165,13 @@ impl Eq for ConfigDocument {}
 impl fmt::Debug for ConfigDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ConfigDocument {")?;
-        for (index, (name, value)) in self.entries().enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}{}: {} bytes", name.escape_debug(), value.content().expose_secret().len())?;
+        let mut separator = "";
+        for (name, value) in self.known() {
+            write!(f, "{separator}{name}: {} bytes", value.content().len())?;
+            separator = ", ";
+        }
+        if self.unknown_keys() > 0 {
+            write!(f, "{separator}{} unknown", self.unknown_keys())?;
         }
         f.write_str("}")
     }
@@ -257,6 +179,8 @@ impl fmt::Debug for ConfigDocument {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     #[test]
@@ -289,31 +213,20 @@ mod tests {
 
     #[test]
     fn documents_differ_by_the_names_of_their_unknown_keys() {
-        let document = ConfigDocument::parse(br#"{"a":1,"b":1}"#).unwrap();
-        let names: Vec<_> = document.other.keys().collect();
-        assert!(names[0] < names[1] && names[0] != names[1]);
         let [one, other] =
             ["{\"a\":1}", "{\"b\":1}"].map(|json| ConfigDocument::parse(json.as_bytes()).unwrap());
         assert_ne!(one, other);
     }
 
     #[test]
-    fn bind_state_needs_the_whole_group() {
-        let state = |json: &str| ConfigDocument::parse(json.as_bytes()).unwrap().bind_state();
-        assert_eq!(state(r"{}"), BindState::Empty);
-        assert_eq!(state(r#"{"hostname":"h","clientKey":""}"#), BindState::Empty);
-        for one in ["appKey", "clientId", "privateKey", "clientKey"] {
-            assert_eq!(state(&format!(r#"{{"{one}":"x"}}"#)), BindState::Unbound, "{one}");
-        }
-        assert_eq!(state(r#"{"clientId":"i","privateKey":"p"}"#), BindState::Unbound);
-        assert_eq!(state(r#"{"appKey":"a","clientId":"i"}"#), BindState::Unbound);
-        assert_eq!(state(r#"{"appKey":"a","clientId":"i","privateKey":"p"}"#), BindState::Bound);
-    }
-
-    #[test]
-    fn debug_is_one_line_whatever_the_names_are() {
-        let document = ConfigDocument::parse(br#"{"a\nb": "s3cret", "url": "s3cret"}"#).unwrap();
-        assert_eq!(format!("{document:?}"), "ConfigDocument {a\\nb: 8 bytes, url: 6 bytes}");
+    fn debug_counts_unknown_keys() {
+        let shown = |json: &str| format!("{:?}", ConfigDocument::parse(json.as_bytes()).unwrap());
+        assert_eq!(
+            shown(r#"{"a\nb": "s3cret", "url": "s3cret"}"#),
+            "ConfigDocument {url: 6 bytes, 1 unknown}"
+        );
+        assert_eq!(shown(r#"{"eyJjbGllbnRJZCI6": "", "b": 1}"#), "ConfigDocument {2 unknown}");
+        assert_eq!(shown("{}"), "ConfigDocument {}");
     }
 
     #[test]

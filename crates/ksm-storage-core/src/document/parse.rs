@@ -3,12 +3,12 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{error::Category, value::RawValue};
 use zeroize::Zeroizing;
 
-use super::{ConfigDocument, Name, Value, escape::unescape};
+use super::{ConfigDocument, Value, escape::unescape, value::Others};
 use crate::{ConfigKey, Error, ErrorKind, Result};
 
 pub(super) fn parse(stored: &[u8]) -> Result<ConfigDocument> {
@@ -109,7 +109,7 @@ fn parse_object(text: &Text<'_>) -> Result<ConfigDocument> {
             };
             text.invalid_at(start + offset_at(json, error.line(), error.column()), expected)
         })?;
-    let mut document = ConfigDocument::new();
+    let (mut document, mut others) = (ConfigDocument::new(), Others::default());
     for (name, raw) in entries {
         let unescape = |escaped: &str| {
             unescape(escaped).map_err(|at| {
@@ -124,24 +124,19 @@ fn parse_object(text: &Text<'_>) -> Result<ConfigDocument> {
         let name = unescaped.as_ref().map_or(name, ExposeSecret::expose_secret);
         match (ConfigKey::from_name(name), quoted(raw)) {
             (Some(key), Some(escaped)) => {
-                document.known[key as usize] = Some(Value::Text(Arc::new(unescape(escaped)?)));
+                document.set_value(key, Value::text(unescape(escaped)?));
             }
-            (Some(key), None) => document.known[key as usize] = Some(json_value(raw)),
-            (None, _) => {
-                document.other.insert(Name(Arc::new(name.into())), json_value(raw));
-            }
+            (Some(key), None) => document.set_value(key, Value::json(raw)),
+            (None, _) => others.insert(name, Value::json(raw)),
         }
     }
+    document.other = Arc::new(others);
     Ok(document)
 }
 
 /// The inside of a JSON string.
 fn quoted(raw: &str) -> Option<&str> {
     raw.strip_prefix('"')?.strip_suffix('"')
-}
-
-fn json_value(raw: &str) -> Value {
-    Value::Json(Arc::new(SecretString::from(raw)))
 }
 
 /// The names and values of an object, in their order. Names are not unescaped either: the parser would leave a copy.

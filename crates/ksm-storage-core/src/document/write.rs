@@ -1,11 +1,12 @@
-//! Writing a document. Two passes, so that the buffer has its final size from the start: a buffer that grows leaves
-//! copies of secrets behind.
+//! Writing a document. Its parts know their length, so that the buffer has its final size from the start: a buffer that
+//! grows leaves copies of secrets behind.
 
 use std::io::{self, Write};
 
-use secrecy::ExposeSecret;
-
-use super::{ConfigDocument, Value};
+use super::{
+    ConfigDocument,
+    value::{Form, entry_len},
+};
 use crate::Payload;
 
 pub(super) fn to_payload(document: &ConfigDocument) -> Payload {
@@ -15,9 +16,23 @@ pub(super) fn to_payload(document: &ConfigDocument) -> Payload {
 }
 
 pub(super) fn encoded_len(document: &ConfigDocument) -> usize {
+    if document.is_empty() {
+        return "{}".len();
+    }
+    let known: usize = document.known().map(|(name, value)| entry_len(name, value)).sum();
+    known + document.other.encoded_len() + "\n}".len()
+}
+
+/// Number of bytes of a string in JSON.
+pub(super) fn string_len(text: &str) -> usize {
     let mut counter = Counter(0);
-    write(document, &mut counter);
+    write_string(text, &mut counter);
     counter.0
+}
+
+#[expect(clippy::expect_used, reason = "a counter never fails, and a string can always be written")]
+fn write_string(text: &str, counter: &mut Counter) {
+    serde_json::to_writer(counter, text).expect("a counter takes everything");
 }
 
 struct Counter(usize);
@@ -33,21 +48,21 @@ impl Write for Counter {
     }
 }
 
-#[expect(clippy::expect_used, reason = "neither of the two writers used here ever fails")]
-fn write(document: &ConfigDocument, out: &mut impl Write) {
+#[expect(clippy::expect_used, reason = "a buffer in memory never fails")]
+fn write(document: &ConfigDocument, out: &mut Vec<u8>) {
     try_write(document, out).expect("a buffer in memory takes everything");
 }
 
-fn try_write(document: &ConfigDocument, out: &mut impl Write) -> io::Result<()> {
+fn try_write(document: &ConfigDocument, out: &mut Vec<u8>) -> io::Result<()> {
     let mut separator = "{\n    ";
     for (name, value) in document.entries() {
         out.write_all(separator.as_bytes())?;
         serde_json::to_writer(&mut *out, name)?;
         out.write_all(b": ")?;
-        match value {
+        match value.form() {
             // Written straight into `out`, without a buffer in between.
-            Value::Text(text) => serde_json::to_writer(&mut *out, text.expose_secret())?,
-            Value::Json(json) => out.write_all(json.expose_secret().as_bytes())?,
+            Form::Text => serde_json::to_writer(&mut *out, value.content())?,
+            Form::Json => out.write_all(value.content().as_bytes())?,
         }
         separator = ",\n    ";
     }

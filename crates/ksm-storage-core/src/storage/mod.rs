@@ -14,7 +14,7 @@ mod shared;
 
 use std::{fmt, panic, time::Duration};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tracing::{debug, instrument::WithSubscriber};
 
 pub use builder::ConfigStorageBuilder;
@@ -30,6 +30,7 @@ use crate::{
     BindState, Capabilities, ConfigDocument, ConfigKey, Connect, Error, ErrorKind, Location, Operation,
     Result, SecretRef, Snapshot,
     clock::within,
+    document::Value,
     sync::{Arc, Handle, lock, oneshot},
 };
 
@@ -137,9 +138,9 @@ impl ConfigStorage {
     /// # Errors
     /// Those of [`update`](Self::update).
     pub async fn set(&self, key: ConfigKey, value: impl Into<SecretString>) -> Result<()> {
-        let value = Arc::new(value.into());
+        let value = Value::text(value.into());
         self.write(Operation::Set, move |_, document| {
-            document.set(key, SecretString::from(value.expose_secret()));
+            document.set_value(key, value.clone());
             Ok(())
         })
         .await
