@@ -8,13 +8,36 @@ mod primitives {
     pub(crate) use std::sync::{Mutex, MutexGuard, atomic::AtomicU8};
 
     pub(crate) use arc_swap::{ArcSwap, Guard};
-    pub(crate) use tokio::{runtime::Handle, sync::oneshot};
+    pub(crate) use tokio::{runtime::Handle, sync::oneshot, task::yield_now};
+
+    use tokio::task::{AbortHandle, spawn_blocking};
+    use tracing::dispatcher;
+
+    /// Runs `call` on a thread where it may block, with the subscriber of this one. Returns `None` if the runtime ends.
+    /// If the future is dropped, a call that has not begun never does.
+    pub(crate) async fn run_blocking<T: Send + 'static>(
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        struct Abort(AbortHandle);
+        impl Drop for Abort {
+            fn drop(&mut self) {
+                self.0.abort();
+            }
+        }
+
+        let subscriber = dispatcher::get_default(Clone::clone);
+        let task = spawn_blocking(move || dispatcher::with_default(&subscriber, call));
+        let _abort = Abort(task.abort_handle());
+        task.await.ok()
+    }
 }
 
 #[cfg(all(test, shuttle))]
 use crate::schedules::primitives;
 
-pub(crate) use primitives::{ArcSwap, AtomicU8, Guard, Handle, Mutex, MutexGuard, oneshot};
+pub(crate) use primitives::{
+    ArcSwap, AtomicU8, Guard, Handle, Mutex, MutexGuard, oneshot, run_blocking, yield_now,
+};
 
 /// Locks, whatever a panicking holder left behind: every critical section here leaves its data whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

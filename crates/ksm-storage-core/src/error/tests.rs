@@ -1,4 +1,4 @@
-use std::{error::Error as _, fmt};
+use std::fmt;
 
 use super::*;
 

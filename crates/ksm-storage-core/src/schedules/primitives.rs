@@ -3,7 +3,10 @@
 //! Memory is sequentially consistent here: orderings that are too weak are not found.
 
 pub(crate) use arc_swap::Guard;
-pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+pub(crate) use shuttle::{
+    future::yield_now,
+    sync::{Mutex, MutexGuard},
+};
 
 use std::convert::Infallible;
 
@@ -119,6 +122,12 @@ pub(crate) mod oneshot {
             Pin::new(&mut self.0).poll(context)
         }
     }
+}
+
+/// Nothing blocks here.
+#[expect(clippy::unused_async, reason = "the real one waits")]
+pub(crate) async fn run_blocking<T>(call: impl FnOnce() -> T) -> Option<T> {
+    Some(call())
 }
 
 shuttle::lazy_static! {

@@ -5,8 +5,8 @@ use tracing::{Instrument, Span, debug_span, field};
 use super::{
     ConfigStorage, Shared,
     backoff::within_deadline,
+    call::runtime,
     reader::{self, timeout},
-    runtime,
 };
 #[cfg(doc)]
 use crate::ErrorKind;

@@ -8,8 +8,9 @@ use std::{
 };
 
 use crate::{
-    ConfigDocument, Error, ErrorKind, Outcome, Snapshot, Version,
-    sync::{Arc, AtomicU8, Ordering, oneshot},
+    Clock, ConfigDocument, Error, ErrorKind, Outcome, Snapshot, Version,
+    clock::within,
+    sync::{Arc, AtomicU8, Ordering, oneshot, run_blocking},
 };
 
 thread_local! {
@@ -91,13 +92,64 @@ impl Claim {
 pub(super) struct Entry {
     pub(super) claim: Claim,
     pub(super) deadline: Duration,
-    pub(super) change: Box<dyn Change>,
+    /// `None` while another thread runs it, from then on if that takes too long, and once the caller has left.
+    pub(super) change: Option<Box<dyn Change>>,
+    pub(super) execution: Execution,
     /// True if nothing stored is an empty document to this change, which creates one.
     pub(super) creates: bool,
     /// True if this change altered the document in the batch's latest attempt.
     pub(super) altered: bool,
     /// Versions that hold this change, should they become current: earlier stores of it that met a conflict.
     pub(super) applied_if: Vec<Version>,
+}
+
+/// The place where a change runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Execution {
+    /// Within the committer's task.
+    Inline,
+    /// On a thread where it may block: nothing but its own queue waits for it.
+    Offloaded,
+}
+
+impl Entry {
+    /// Runs the change on a copy of the document, until the call's own deadline. Returns the copy if it is to be kept.
+    pub(super) async fn run(
+        &mut self,
+        clock: &dyn Clock,
+        family: usize,
+        base: Base<'_>,
+        mut document: ConfigDocument,
+    ) -> Option<ConfigDocument> {
+        if self.execution == Execution::Inline {
+            let keep = self.change.as_mut()?.apply(family, base, &mut document);
+            return keep.then_some(document);
+        }
+        let (mut change, version) = (self.change.take()?, base.version.clone());
+        let ran = run_blocking(move || {
+            let base = Base { version: &version, untouched: base.untouched };
+            let keep = change.apply(family, base, &mut document);
+            (change, keep.then_some(document))
+        });
+        let (change, document) = within(clock, self.deadline, ran).await??;
+        self.change = Some(change);
+        document
+    }
+
+    /// Fails the change that made a document of `len` bytes.
+    pub(super) fn discard(&mut self, len: usize, limit: usize) {
+        let message = format!("the document would have {len} bytes, and the store takes {limit}");
+        if let Some(change) = &mut self.change {
+            change.discard(Error::not_applied(ErrorKind::TooLarge, message));
+        }
+    }
+
+    /// Ends the call, unless its caller has left.
+    pub(super) fn answer(self, result: Result<Snapshot, Error>) {
+        if let Some(change) = self.change {
+            change.answer(result);
+        }
+    }
 }
 
 /// A call's change, whatever it returns.

@@ -15,7 +15,7 @@ use crate::{
     ConfigDocument, Displaced, Error, ErrorKind, Location, Outcome, Result, Snapshot, StoreOutcome, Stored,
     Verification, Version,
     clock::within,
-    sync::{Arc, lock},
+    sync::{Arc, lock, yield_now},
 };
 
 /// Carries out batches until nothing is queued. At most one exists per handle family.
@@ -96,11 +96,14 @@ impl Committer {
             return Ok(Attempt::Installed { snapshot, displaced: Displaced::Unverified });
         }
         hook::loaded(&shared.queue, &mut self.batch);
+        let parsed = loaded.payload().map(|_| reader::parse(&loaded)).transpose()?;
         let after = loop {
             self.batch.retain(|entry| !entry.claim.is_withdrawn());
-            let before = self.parse(&loaded)?;
-            let after = self.apply(loaded.version(), before.as_ref());
-            if before.as_ref() == Some(&after) {
+            let before = self.base(&loaded, parsed.as_ref())?;
+            let after = self.apply(loaded.version(), before, deadline).await?;
+            // The call that was to create a document may have been dropped meanwhile.
+            self.base(&loaded, before)?;
+            if before == Some(&after) {
                 let snapshot = shared.install(loaded.version(), after);
                 return Ok(Attempt::Installed { snapshot, displaced: Displaced::Nothing });
             }
@@ -156,51 +159,76 @@ impl Committer {
         let (applied, rest): (Vec<_>, _) = batch.partition(|entry| entry.applied_if.contains(version));
         self.batch = rest;
         for entry in applied {
-            entry.change.answer(Ok(snapshot.clone()));
+            entry.answer(Ok(snapshot.clone()));
         }
         Ok(self.batch.is_empty().then_some(snapshot))
     }
 
     /// The stored document, or `None` if nothing is stored and the batch is to create one.
-    fn parse(&self, loaded: &Stored) -> Result<Option<ConfigDocument>> {
+    fn base<'a>(
+        &self,
+        loaded: &Stored,
+        parsed: Option<&'a ConfigDocument>,
+    ) -> Result<Option<&'a ConfigDocument>> {
         match loaded {
-            Stored::Absent { .. } if self.batch.iter().any(|entry| entry.creates) => Ok(None),
-            stored => reader::parse(stored).map(Some),
+            Stored::Absent { absence, .. } if !self.batch.iter().any(|entry| entry.creates) => {
+                Err(absence.clone().into())
+            }
+            _ => Ok(parsed),
         }
     }
 
-    /// Runs the batch's changes, one after another, each on a copy that is dropped if the change fails.
-    fn apply(&mut self, version: &Version, before: Option<&ConfigDocument>) -> ConfigDocument {
-        let family = self.shared.family();
-        let limit = self.shared.max_len();
+    /// Runs the batch's changes, one after another, each on a copy that is dropped if the change fails. A copy shares the
+    /// content, so that a change costs the same in a large document as in a small one. Between two changes the callers'
+    /// own tasks may run, and notice their deadlines.
+    async fn apply(
+        &mut self,
+        version: &Version,
+        before: Option<&ConfigDocument>,
+        deadline: Duration,
+    ) -> Result<ConfigDocument> {
+        let shared = Arc::clone(&self.shared);
+        let (family, limit) = (shared.family(), shared.max_len());
         let mut document = before.cloned().unwrap_or_default();
         let mut untouched = true;
-        for entry in &mut self.batch {
-            let mut scratch = document.clone();
-            let keep = entry.change.apply(family, Base { version, untouched }, &mut scratch);
-            entry.altered = keep && (before.is_none() && entry.creates || scratch != document);
-            if !entry.altered {
+        for (index, entry) in self.batch.iter_mut().enumerate() {
+            if index > 0 {
+                yield_now().await;
+                if shared.clock.now() >= deadline {
+                    return Err(timeout("the deadline passed before the store began"));
+                }
+            }
+            entry.altered = false;
+            if entry.claim.is_withdrawn() {
+                // What the change returned in an earlier attempt must not answer its caller.
+                entry.change = None;
                 continue;
             }
-            let len = scratch.encoded_len();
+            let base = Base { version, untouched };
+            let Some(changed) = entry.run(&*shared.clock, family, base, document.clone()).await else {
+                continue;
+            };
+            let created = before.is_none() && entry.creates;
+            if changed == document && !created {
+                continue;
+            }
+            let len = changed.encoded_len();
             if len > limit {
-                entry.altered = false;
-                entry.change.discard(Error::not_applied(
-                    ErrorKind::TooLarge,
-                    format!("the document would have {len} bytes, and the store takes {limit}"),
-                ));
+                entry.discard(len, limit);
                 continue;
             }
-            document = scratch;
+            entry.altered = true;
+            document = changed;
             untouched = false;
         }
-        document
+        self.batch.retain(|entry| entry.change.is_some());
+        Ok(document)
     }
 
-    /// Takes the decision away from all callers. If one has withdrawn meanwhile, the changes are to run again
-    /// without it.
+    /// Takes the decision away from all callers. If one has withdrawn meanwhile that altered the document, the changes
+    /// are to run again without it.
     fn begin_store(&self) -> bool {
-        let all = self.batch.iter().all(|entry| entry.claim.begin_store());
+        let all = self.batch.iter().all(|entry| entry.claim.begin_store() || !entry.altered);
         if !all {
             end_store(&self.batch);
         }
@@ -228,7 +256,7 @@ impl Committer {
                 let error = displaced_error(&snapshot, &displaced).filter(|_| entry.altered);
                 error.map_or(Ok(snapshot), Err)
             });
-            entry.change.answer(answer);
+            entry.answer(answer);
         }
     }
 }
@@ -247,7 +275,7 @@ impl Drop for Committer {
         }
         for entry in abandoned {
             let outcome = if entry.claim.is_storing() { Outcome::Unknown } else { Outcome::NotApplied };
-            entry.change.answer(Err(ended_early(outcome)));
+            entry.answer(Err(ended_early(outcome)));
         }
     }
 }

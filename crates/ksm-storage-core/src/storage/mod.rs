@@ -5,6 +5,7 @@
 
 mod backoff;
 mod builder;
+mod call;
 mod change;
 mod committer;
 mod hook;
@@ -12,26 +13,19 @@ mod queue;
 mod reader;
 mod shared;
 
-use std::{fmt, panic, time::Duration};
+use std::{fmt, time::Duration};
 
 use secrecy::SecretString;
-use tracing::{debug, instrument::WithSubscriber};
+use tracing::debug;
 
 pub use builder::ConfigStorageBuilder;
-pub(crate) use change::is_changing_any;
+pub(crate) use call::within_change;
+pub(crate) use change::{Execution, is_changing_any};
 
-use self::{
-    change::{Base, Claim, Entry, Pending, Ran, is_changing},
-    committer::Committer,
-    reader::timeout,
-    shared::Shared,
-};
+use self::{call::finish, change::Base, shared::Shared};
 use crate::{
     BindState, Capabilities, ConfigDocument, ConfigKey, Connect, Error, ErrorKind, Location, Operation,
-    Result, SecretRef, Snapshot,
-    clock::within,
-    document::Value,
-    sync::{Arc, Handle, lock, oneshot},
+    Result, SecretRef, Snapshot, document::Value, sync::Arc,
 };
 
 /// A configuration in a backend: read from memory, written safely against every other writer.
@@ -170,7 +164,7 @@ impl ConfigStorage {
     /// one, else starts again.
     ///
     /// `change` may run more than once, each time on what is stored by then, so it should have no effect but on the
-    /// document. If it returns `Err`, or panics, nothing of it is stored, and the caller gets that error or panic,
+    /// document, and it should not block: it runs on a thread of the runtime. If it returns `Err`, or panics, nothing of it is stored, and the caller gets that error or panic,
     /// once it is certain what it was based on. It must not write through the handle that it changes: that is
     /// refused. A document left unchanged is not stored.
     ///
@@ -185,13 +179,23 @@ impl ConfigStorage {
     /// - Whatever the backend reports.
     ///
     /// [`Error::outcome`] tells what became of the change.
-    pub async fn update<T, E, F>(&self, mut change: F) -> Result<T, E>
+    pub async fn update<T, E, F>(&self, change: F) -> Result<T, E>
     where
         F: FnMut(&mut ConfigDocument) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (ran, _) = self.call(Operation::Update, move |_, document| change(document)).await?;
+        self.update_by(Execution::Inline, change).await
+    }
+
+    pub(crate) async fn update_by<T, E, F>(&self, execution: Execution, mut change: F) -> Result<T, E>
+    where
+        F: FnMut(&mut ConfigDocument) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let change = move |_: Base<'_>, document: &mut ConfigDocument| change(document);
+        let (ran, _) = self.call(Operation::Update, execution, change).await?;
         finish(ran, |error| self.decorate(Operation::Update, error))
     }
 
@@ -253,15 +257,17 @@ impl ConfigStorage {
     /// carried out together with them, and can end in their [`ErrorKind::Conflict`] or whatever else the store says of them.
     /// The snapshot stays as it is then: reads outlive an outage of the store.
     pub async fn refresh(&self) -> Result<Snapshot> {
-        let (_, snapshot) = self.call(Operation::Refresh, |_, _| Ok::<(), Error>(())).await?;
+        let (_, snapshot) =
+            self.call(Operation::Refresh, Execution::Inline, |_, _| Ok::<(), Error>(())).await?;
         debug!(location = %self.location(), version = %snapshot.version(), "refresh");
         Ok(snapshot)
     }
 
     /// Stores an empty document unless something is stored by then.
     async fn create(&self, deadline: Duration) -> Result<()> {
-        let (_, snapshot) =
-            self.submit(Operation::OpenOrCreate, deadline, |_, _| Ok::<(), Error>(())).await?;
+        let (_, snapshot) = self
+            .submit(Operation::OpenOrCreate, Execution::Inline, deadline, |_, _| Ok::<(), Error>(()))
+            .await?;
         debug!(location = %self.location(), version = %snapshot.version(), "created");
         Ok(())
     }
@@ -271,119 +277,8 @@ impl ConfigStorage {
         error.decorate(operation, Some(self.location()))
     }
 
-    async fn write<T, F>(&self, operation: Operation, change: F) -> Result<T>
-    where
-        F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T> + Send + 'static,
-        T: Send + 'static,
-    {
-        let (ran, _) = self.call(operation, change).await?;
-        finish(ran, |error| error).map_err(|error| self.decorate(operation, error))
-    }
-
-    /// One call of a handle, from its deadline to its error.
-    async fn call<T, E, F>(&self, operation: Operation, change: F) -> change::Answer<T, E>
-    where
-        F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: Send + 'static,
-    {
-        let deadline = self.shared.clock.now().saturating_add(self.shared.options.deadline);
-        self.submit(operation, deadline, change).await.map_err(|error| self.decorate(operation, error))
-    }
-
-    /// Queues a change, sees to it that a committer runs, and waits for the answer or the deadline.
-    async fn submit<T, E, F>(
-        &self,
-        operation: Operation,
-        deadline: Duration,
-        change: F,
-    ) -> change::Answer<T, E>
-    where
-        F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: Send + 'static,
-    {
-        let shared = &self.shared;
-        if operation.writes() {
-            shared.refuse_write()?;
-        }
-        self.refuse_within_change()?;
-        let runtime = runtime()?;
-        let (reply, mut answer) = oneshot::channel();
-        let claim = Claim::new();
-        let change = Box::new(Pending::new(change, reply));
-        let creates = operation == Operation::OpenOrCreate;
-        let start = {
-            let mut queue = lock(&shared.queue);
-            queue.waiting.push(Entry {
-                claim: claim.clone(),
-                deadline,
-                change,
-                creates,
-                altered: false,
-                applied_if: Vec::new(),
-            });
-            !std::mem::replace(&mut queue.running, true)
-        };
-        let withdrawal = Withdrawal(&claim);
-        if start {
-            runtime.spawn(Committer::new(Arc::clone(shared)).run().with_current_subscriber());
-        }
-        let answered = match within(&*shared.clock, deadline, &mut answer).await {
-            Some(answered) => answered.ok(),
-            None => answer.try_recv().ok(),
-        };
-        answered.unwrap_or_else(|| {
-            let outcome = withdrawal.0.withdraw();
-            // The answer may have come while the claim was being settled.
-            answer.try_recv().unwrap_or_else(|_| {
-                Err(timeout("the call did not end before the deadline").with_outcome(outcome))
-            })
-        })
-    }
-
-    /// Refuses a call from inside a change of this handle family, which would wait for itself.
-    fn refuse_within_change(&self) -> Result<()> {
-        if is_changing(self.shared.family()) { Err(within_change()) } else { Ok(()) }
-    }
-
     pub(crate) fn deadline(&self) -> Duration {
         self.shared.options.deadline
-    }
-}
-
-pub(crate) fn within_change() -> Error {
-    Error::not_applied(
-        ErrorKind::InvalidArgument,
-        "a change must not wait for a write, least of all for its own handle's",
-    )
-    .with_hint("work on the document that the change is given")
-}
-
-/// The runtime of this thread, which every call but a read needs.
-fn runtime() -> Result<Handle> {
-    Handle::try_current().map_err(|_| {
-        Error::not_applied(ErrorKind::Runtime, "no Tokio runtime on this thread")
-            .with_hint("call it within one, or use blocking::ConfigStorage")
-    })
-}
-
-/// Withdraws the change of a call that is dropped, if that is still possible.
-struct Withdrawal<'a>(&'a Claim);
-
-impl Drop for Withdrawal<'_> {
-    fn drop(&mut self) {
-        self.0.withdraw();
-    }
-}
-
-/// The result of the change itself. A panic goes on in its own caller.
-fn finish<T, E: From<Error>>(ran: Ran<T, E>, name: impl FnOnce(Error) -> Error) -> Result<T, E> {
-    match ran {
-        Ran::Done(value) => Ok(value),
-        Ran::Refused(refusal) => Err(refusal),
-        Ran::TooLarge(error) => Err(name(error).into()),
-        Ran::Panicked(panic) => panic::resume_unwind(panic),
     }
 }
 

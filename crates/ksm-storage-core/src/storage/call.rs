@@ -1,0 +1,140 @@
+//! One call of a handle: queued, waited for, and named in its error.
+
+use std::{panic, time::Duration};
+
+use tracing::instrument::WithSubscriber;
+
+use super::{
+    ConfigStorage,
+    change::{Answer, Base, Claim, Entry, Execution, Pending, Ran, ended_early, is_changing},
+    committer::Committer,
+    reader::timeout,
+};
+use crate::{
+    ConfigDocument, Error, ErrorKind, Operation, Outcome, Result,
+    clock::within,
+    sync::{Arc, Handle, lock, oneshot},
+};
+
+impl ConfigStorage {
+    pub(super) async fn write<T, F>(&self, operation: Operation, change: F) -> Result<T>
+    where
+        F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (ran, _) = self.call(operation, Execution::Inline, change).await?;
+        finish(ran, |error| error).map_err(|error| self.decorate(operation, error))
+    }
+
+    /// One call of a handle, from its deadline to its error.
+    pub(super) async fn call<T, E, F>(
+        &self,
+        operation: Operation,
+        execution: Execution,
+        change: F,
+    ) -> Answer<T, E>
+    where
+        F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let deadline = self.shared.clock.now().saturating_add(self.shared.options.deadline);
+        self.submit(operation, execution, deadline, change)
+            .await
+            .map_err(|error| self.decorate(operation, error))
+    }
+
+    /// Queues a change, sees to it that a committer runs, and waits for the answer or the deadline.
+    pub(super) async fn submit<T, E, F>(
+        &self,
+        operation: Operation,
+        execution: Execution,
+        deadline: Duration,
+        change: F,
+    ) -> Answer<T, E>
+    where
+        F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let shared = &self.shared;
+        if operation.writes() {
+            shared.refuse_write()?;
+        }
+        self.refuse_within_change()?;
+        let runtime = runtime()?;
+        let (reply, mut answer) = oneshot::channel();
+        let claim = Claim::new();
+        let change = Box::new(Pending::new(change, reply));
+        let creates = operation == Operation::OpenOrCreate;
+        let start = {
+            let mut queue = lock(&shared.queue);
+            queue.waiting.push(Entry {
+                claim: claim.clone(),
+                deadline,
+                change: Some(change),
+                execution,
+                creates,
+                altered: false,
+                applied_if: Vec::new(),
+            });
+            !std::mem::replace(&mut queue.running, true)
+        };
+        let withdrawal = Withdrawal(&claim);
+        if start {
+            runtime.spawn(Committer::new(Arc::clone(shared)).run().with_current_subscriber());
+        }
+        let lost = match within(&*shared.clock, deadline, &mut answer).await {
+            Some(Ok(answered)) => return answered,
+            Some(Err(_)) => ended_early,
+            None => timed_out,
+        };
+        let outcome = withdrawal.0.withdraw();
+        // The answer may have come while the claim was being settled.
+        answer.try_recv().unwrap_or_else(|_| Err(lost(outcome)))
+    }
+
+    /// Refuses a call from inside a change of this handle family, which would wait for itself.
+    fn refuse_within_change(&self) -> Result<()> {
+        if is_changing(self.shared.family()) { Err(within_change()) } else { Ok(()) }
+    }
+}
+
+pub(crate) fn within_change() -> Error {
+    Error::not_applied(
+        ErrorKind::InvalidArgument,
+        "a change must not wait for a write, least of all for its own handle's",
+    )
+    .with_hint("work on the document that the change is given")
+}
+
+fn timed_out(outcome: Outcome) -> Error {
+    timeout("the call did not end before the deadline").with_outcome(outcome)
+}
+
+/// The runtime of this thread, which every call but a read needs.
+pub(super) fn runtime() -> Result<Handle> {
+    Handle::try_current().map_err(|_| {
+        Error::not_applied(ErrorKind::Runtime, "no Tokio runtime on this thread")
+            .with_hint("call it within one, or use blocking::ConfigStorage")
+    })
+}
+
+/// Withdraws the change of a call that is dropped, if that is still possible.
+struct Withdrawal<'a>(&'a Claim);
+
+impl Drop for Withdrawal<'_> {
+    fn drop(&mut self) {
+        self.0.withdraw();
+    }
+}
+
+/// The result of the change itself. A panic goes on in its own caller.
+pub(super) fn finish<T, E: From<Error>>(ran: Ran<T, E>, name: impl FnOnce(Error) -> Error) -> Result<T, E> {
+    match ran {
+        Ran::Done(value) => Ok(value),
+        Ran::Refused(refusal) => Err(refusal),
+        Ran::TooLarge(error) => Err(name(error).into()),
+        Ran::Panicked(panic) => panic::resume_unwind(panic),
+    }
+}
