@@ -34,6 +34,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone)]
 #[must_use = "a builder does nothing until it is opened"]
 pub struct AwsStorageBuilder {
     key: String,
@@ -235,8 +236,8 @@ impl AwsStorageBuilder {
 
 #[async_trait]
 impl Connect for AwsStorageBuilder {
-    async fn connect(self: Box<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
-        Ok(Arc::new(self.build(options).await?))
+    async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
+        Ok(Arc::new(Arc::unwrap_or_clone(self).build(options).await?))
     }
 }
 

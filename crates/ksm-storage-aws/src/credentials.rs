@@ -33,6 +33,7 @@ const SECRET_ID: &str = "the secret id";
 const SETTER: &str = "`region`";
 
 /// Where credentials and region come from.
+#[derive(Clone)]
 pub(crate) enum Mode {
     Ec2,
     Default,
@@ -47,6 +48,7 @@ pub(crate) enum Mode {
 }
 
 /// The settings common to all modes.
+#[derive(Clone)]
 pub(crate) struct Common {
     pub(crate) region: Option<Region>,
     pub(crate) endpoint: Option<Endpoint>,

@@ -34,12 +34,14 @@ pub struct Capabilities {
     pub max_payload: Option<usize>,
     /// True if a load sees every store acknowledged before it began. If not, it may lag for a while.
     pub fresh_reads: bool,
+    /// True if a child process may use the backend after a fork: it holds no connection, lock or thread.
+    pub fork_safe: bool,
 }
 
 impl Capabilities {
-    /// Payloads of any size and fresh reads, until said otherwise.
+    /// Payloads of any size, fresh reads, and no use after a fork, until said otherwise.
     pub const fn new(writes: Writes) -> Self {
-        Self { writes, max_payload: None, fresh_reads: true }
+        Self { writes, max_payload: None, fresh_reads: true, fork_safe: false }
     }
 
     /// The largest payload accepted, in bytes.
@@ -51,6 +53,12 @@ impl Capabilities {
     /// Declares that a load may for a while return a version older than the current one.
     pub const fn stale_reads(mut self) -> Self {
         self.fresh_reads = false;
+        self
+    }
+
+    /// Declares that a child process may use the backend after a fork.
+    pub const fn fork_safe(mut self) -> Self {
+        self.fork_safe = true;
         self
     }
 }

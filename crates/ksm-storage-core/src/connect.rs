@@ -31,19 +31,22 @@ impl Default for OpenOptions {
 /// Every backend is one to itself. Settings that take I/O to become a backend, such as finding credentials, implement
 /// this too, so that one deadline covers connecting and loading.
 #[async_trait]
-pub trait Connect: fmt::Debug + Send + 'static {
+pub trait Connect: fmt::Debug + Send + Sync + 'static {
     /// Returns the backend. Nothing is created or written yet: the backend does that in
     /// [`store`](StorageBackend::store), and creates what holds the document only if
     /// [`options.create`](OpenOptions::create) is set. The caller keeps the deadline.
     ///
+    /// Each call connects anew: [`reopen`](crate::ConfigStorage::reopen) makes one in a child process, which must use no
+    /// connection of its parent.
+    ///
     /// # Errors
     /// Of the kind that tells the caller what to do.
-    async fn connect(self: Box<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>>;
+    async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>>;
 }
 
 #[async_trait]
 impl<B: StorageBackend> Connect for B {
-    async fn connect(self: Box<Self>, _: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
-        Ok(Arc::new(*self))
+    async fn connect(self: Arc<Self>, _: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
+        Ok(self)
     }
 }

@@ -17,7 +17,7 @@ fn runbook_explains_every_kind() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
     let page = std::fs::read_to_string(page).unwrap();
     let kinds = kinds![
-        AccessDenied Conflict Credentials Displaced InvalidArgument InvalidConfig NotFound QuotaExceeded ReadOnly Refused Runtime
+        AccessDenied Conflict Credentials Displaced Interrupted InvalidArgument InvalidConfig NotFound QuotaExceeded ReadOnly Refused Runtime
         Throttled Timeout TooLarge Unavailable Unexpected Unsupported
     ];
     for (kind, name) in kinds {

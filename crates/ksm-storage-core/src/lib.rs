@@ -34,7 +34,8 @@
 //! - Failures: [`Error`] with its [`ErrorKind`] and, for writes, its [`Outcome`].
 //! - A backend: [`StorageBackend`] with [`Stored`], [`Absence`], [`StoreOutcome`], [`Version`], [`Payload`],
 //!   [`Capabilities`].
-//! - No async runtime: [`blocking`].
+//! - No async runtime: [`blocking`], with a [`Driver`](blocking::Driver) for a runtime of your own and for interrupts.
+//! - After a `fork`: [`ConfigStorage::reopen`].
 //! - Tests that never wait: [`Clock`].
 //! - A dependency that may panic: [`catch_panic`].
 //!

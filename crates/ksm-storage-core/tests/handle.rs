@@ -60,11 +60,6 @@ fn a_change_does_not_run_anything_through_a_blocking_handle() {
         let nested = move |_: &mut _| inner.run_async(|_| async {}).map(drop);
         assert_eq!(own.update(nested).unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
-    // On the thread of the runtime, even where no change is made.
-    let storage = open();
-    let inner = storage.clone();
-    let nested = storage.run_async(move |_| async move { inner.refresh().map(drop) }).unwrap();
-    assert_eq!(nested.unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
 /// More calls than Tokio lets one task make between two of its waits.

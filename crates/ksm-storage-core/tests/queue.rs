@@ -3,7 +3,6 @@
 
 use std::{
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -292,106 +291,4 @@ async fn an_error_type_of_the_callers_own_is_returned_as_it_is() {
         Ok(())
     };
     assert_eq!(storage.update(change).await, Err(Own::Storage(ErrorKind::AccessDenied)));
-}
-
-mod blocking {
-    use super::*;
-    use ksm_storage_core::blocking::ConfigStorage;
-
-    fn open() -> ConfigStorage {
-        ConfigStorage::open(MemoryBackend::from_config("{}")).unwrap()
-    }
-
-    fn works(storage: &ConfigStorage) {
-        storage.set(Url, "u").unwrap();
-        assert!(storage.refresh().unwrap().contains(Url));
-    }
-
-    #[test]
-    fn works_and_is_dropped_on_a_plain_thread() {
-        works(&open());
-    }
-
-    #[tokio::test]
-    async fn works_and_is_dropped_on_a_current_thread_runtime() {
-        works(&open());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn works_and_is_dropped_on_a_worker() {
-        tokio::spawn(async { works(&open()) }).await.unwrap();
-        tokio::task::spawn_blocking(|| works(&open())).await.unwrap();
-    }
-
-    #[test]
-    fn the_last_clone_may_be_dropped_by_a_change() {
-        let storage = open();
-        let mut last = Some(storage.clone());
-        storage
-            .update(move |_| {
-                drop(last.take());
-                Ok::<_, Error>(())
-            })
-            .unwrap();
-        let mut own = Some(storage.clone());
-        let runs = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&runs);
-        std::thread::spawn(move || {
-            storage.update(move |_| {
-                drop(own.take());
-                counter.fetch_add(1, Ordering::SeqCst);
-                Ok::<_, Error>(())
-            })
-        })
-        .join()
-        .unwrap()
-        .unwrap();
-        assert_eq!(runs.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn a_panic_goes_on_in_its_caller_and_spoils_nothing() {
-        let storage = open();
-        let panic = catch_unwind(AssertUnwindSafe(|| {
-            storage.update(|_| -> Result<(), Error> { std::panic::panic_any("the change's own") })
-        }))
-        .unwrap_err();
-        assert_eq!(panic.downcast_ref::<&str>(), Some(&"the change's own"));
-        works(&storage);
-    }
-
-    /// Their threads would wait for each other, and keep no deadline.
-    #[test]
-    fn a_change_that_writes_through_another_blocking_handle_is_refused_at_once() {
-        let (one, other) = (open(), open());
-        let error = one.update(move |_| other.set(Url, "nested")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-        works(&one);
-    }
-
-    #[test]
-    fn a_change_that_blocks_its_thread_does_not_hold_its_caller_for_ever() {
-        let builder = ksm_storage_core::ConfigStorage::builder(MemoryBackend::from_config("{}"));
-        let opening = builder.deadline(std::time::Duration::from_millis(50)).open();
-        let storage = ConfigStorage::open_with(opening).unwrap();
-        let (release, blocked) = std::sync::mpsc::channel::<()>();
-        let error = storage
-            .update(move |_| {
-                let _ = blocked.recv();
-                Ok::<_, Error>(())
-            })
-            .unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
-        drop(release);
-        works(&storage);
-    }
-
-    #[test]
-    fn a_change_that_writes_through_its_own_handle_is_refused_at_once() {
-        let storage = open();
-        let inner = storage.clone();
-        let error = storage.update(move |_| inner.set(Url, "nested")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-        works(&storage);
-    }
 }

@@ -115,7 +115,7 @@ impl StorageBackend for FileBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(Writes::Cooperative).max_payload(MAX_PAYLOAD)
+        Capabilities::new(Writes::Cooperative).max_payload(MAX_PAYLOAD).fork_safe()
     }
 
     async fn load(&self) -> Result<Stored> {

@@ -25,7 +25,7 @@ use crate::{Error, KeeperClientBuilder, Result};
 
 /// The Keeper SDK on a stored configuration, for programs without an async runtime of their own.
 ///
-/// Method by method it is [`KeeperClient`](crate::KeeperClient), on the runtime thread of the
+/// Method by method it is [`KeeperClient`](crate::KeeperClient), on the runtime of the
 /// [`blocking::ConfigStorage`](ConfigStorage) that it is opened on. It may be called inside an async runtime too; a call
 /// blocks the thread that it is made on.
 #[derive(Clone, Debug)]

@@ -32,6 +32,8 @@ pub enum ErrorKind {
     /// project that a foreign write or a rollback had cut off. [`Error::displaced`] names it; look at it, and apply again
     /// by hand what must not be lost.
     Displaced,
+    /// The caller's own interrupt ended the wait: see [`Driver::interrupt`](crate::blocking::Driver::interrupt).
+    Interrupted,
     /// The call can never work as it stands: a malformed name, contradicting options, a write from inside a
     /// change. Correct the program or its settings.
     InvalidArgument,
@@ -46,8 +48,9 @@ pub enum ErrorKind {
     ReadOnly,
     /// The caller's own change refused to be stored: see [`Error::refused`].
     Refused,
-    /// There is no Tokio runtime here, or the one that carried out writes has ended. Call from a runtime, or use
-    /// [`blocking::ConfigStorage`](crate::blocking::ConfigStorage).
+    /// There is no Tokio runtime here, the one that carried out writes has ended, or this process is a fork of the one
+    /// that opened the storage. Call from a runtime, use [`blocking::ConfigStorage`](crate::blocking::ConfigStorage), or
+    /// [reopen](crate::ConfigStorage::reopen) the storage.
     Runtime,
     /// The store asks to slow down. Try again later.
     Throttled,
@@ -71,6 +74,7 @@ impl ErrorKind {
             Self::Conflict => "conflict",
             Self::Credentials => "credentials",
             Self::Displaced => "displaced",
+            Self::Interrupted => "interrupted",
             Self::InvalidArgument => "invalid_argument",
             Self::InvalidConfig => "invalid_config",
             Self::NotFound => "not_found",
@@ -93,6 +97,7 @@ impl ErrorKind {
             Self::Conflict => "conflict",
             Self::Credentials => "no usable credentials",
             Self::Displaced => "version displaced",
+            Self::Interrupted => "interrupted",
             Self::InvalidArgument => "invalid argument",
             Self::InvalidConfig => "invalid configuration document",
             Self::NotFound => "not found",

@@ -6,12 +6,13 @@ use super::{
     ConfigStorage, Shared,
     backoff::within_deadline,
     call::runtime,
+    change::Execution,
     reader::{self, timeout},
 };
 #[cfg(doc)]
 use crate::ErrorKind;
 use crate::{
-    Clock, Connect, Location, OpenOptions, Operation, Outcome, Result, Stored, SystemClock,
+    Clock, Connect, Location, OpenOptions, Operation, Outcome, Result, StorageBackend, Stored, SystemClock,
     sync::{Arc, Mutex},
 };
 
@@ -33,14 +34,20 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is opened"]
 pub struct ConfigStorageBuilder {
-    source: Box<dyn Connect>,
+    source: Arc<dyn Connect>,
     options: OpenOptions,
     clock: Arc<dyn Clock>,
 }
 
 impl ConfigStorageBuilder {
-    pub(super) fn new(source: Box<dyn Connect>) -> Self {
+    pub(super) fn new(source: Arc<dyn Connect>) -> Self {
         Self { source, options: OpenOptions::default(), clock: Arc::new(SystemClock::new()) }
+    }
+
+    /// The settings that a storage was opened with.
+    pub(super) fn again(shared: &Shared) -> Self {
+        let (source, clock) = (Arc::clone(&shared.source), Arc::clone(&shared.clock));
+        Self { source, options: shared.options.clone(), clock }
     }
 
     /// All limits at once.
@@ -83,13 +90,21 @@ impl ConfigStorageBuilder {
     /// - [`ErrorKind::Timeout`] if the store does not answer before the deadline.
     /// - Whatever the backend reports of a failed load.
     pub async fn open(self) -> Result<ConfigStorage> {
+        self.open_unless(|_| Ok(())).await
+    }
+
+    /// As [`open`](Self::open), but loads nothing if the backend is refused.
+    pub(super) async fn open_unless(
+        self,
+        refuse: impl FnOnce(&Arc<dyn StorageBackend>) -> Result<()>,
+    ) -> Result<ConfigStorage> {
         let (operation, span) = if self.options.create {
             (Operation::OpenOrCreate, debug_span!("open_or_create", location = field::Empty))
         } else {
             (Operation::Open, debug_span!("open", location = field::Empty))
         };
         let mut location = None;
-        let opened = self.connect_and_load(&mut location).instrument(span).await;
+        let opened = self.connect_and_load(refuse, &mut location).instrument(span).await;
         opened.map_err(|error| error.decorate(operation, location))
     }
 
@@ -106,11 +121,15 @@ impl ConfigStorageBuilder {
     }
 
     /// Names the location as soon as it is known.
-    async fn connect_and_load(self, location: &mut Option<Location>) -> Result<ConfigStorage> {
+    async fn connect_and_load(
+        self,
+        refuse: impl FnOnce(&Arc<dyn StorageBackend>) -> Result<()>,
+        location: &mut Option<Location>,
+    ) -> Result<ConfigStorage> {
         runtime()?;
         let Self { source, options, clock } = self;
         let deadline = clock.now().saturating_add(options.deadline);
-        let backend = within_deadline(&*clock, deadline, source.connect(&options))
+        let backend = within_deadline(&*clock, deadline, Arc::clone(&source).connect(&options))
             .await
             .unwrap_or_else(|| {
                 Err(timeout("the backend was not connected to before the deadline")
@@ -118,10 +137,11 @@ impl ConfigStorageBuilder {
             })
             .map_err(|error| error.with_outcome(Outcome::NotApplied))?;
         Span::current().record("location", field::display(location.insert(backend.location())));
+        refuse(&backend)?;
         let create = options.create;
-        let shared = Shared::new(backend, options, Arc::clone(&clock));
+        let shared = Shared::new(source, backend, options, Arc::clone(&clock));
         let stored = reader::load(&*shared.backend, &*clock, &Mutex::default(), deadline).await?;
-        let storage = ConfigStorage { shared: Arc::new(shared) };
+        let storage = ConfigStorage { shared: Arc::new(shared), execution: Execution::Inline };
         match stored {
             Stored::Absent { .. } if create => storage.create(deadline).await?,
             stored => drop(storage.shared.install(stored.version(), reader::parse(&stored)?)),

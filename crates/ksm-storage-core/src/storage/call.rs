@@ -1,6 +1,6 @@
 //! One call of a handle: queued, waited for, and named in its error.
 
-use std::{panic, time::Duration};
+use std::{cell::Cell, panic, time::Duration};
 
 use tracing::instrument::WithSubscriber;
 
@@ -58,6 +58,7 @@ impl ConfigStorage {
         E: Send + 'static,
     {
         let shared = &self.shared;
+        shared.refuse_after_fork()?;
         if operation.writes() {
             shared.refuse_write()?;
         }
@@ -125,8 +126,19 @@ struct Withdrawal<'a>(&'a Claim);
 
 impl Drop for Withdrawal<'_> {
     fn drop(&mut self) {
-        self.0.withdraw();
+        WITHDRAWN.set(Some(self.0.withdraw()));
     }
+}
+
+thread_local! {
+    static WITHDRAWN: Cell<Option<Outcome>> = const { Cell::new(None) };
+}
+
+/// Runs `wait`, and returns what became of the change whose call it dropped, if any.
+pub(crate) fn withdrawn_outcome<T>(wait: impl FnOnce() -> T) -> (Option<Outcome>, T) {
+    WITHDRAWN.set(None);
+    let waited = wait();
+    (WITHDRAWN.take(), waited)
 }
 
 /// The result of the change itself. A panic goes on in its own caller.

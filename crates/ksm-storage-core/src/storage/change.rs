@@ -105,7 +105,7 @@ pub(super) struct Entry {
 
 /// The place where a change runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Execution {
+pub(super) enum Execution {
     /// Within the committer's task.
     Inline,
     /// On a thread where it may block: nothing but its own queue waits for it.

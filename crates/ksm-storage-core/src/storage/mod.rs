@@ -19,13 +19,17 @@ use secrecy::SecretString;
 use tracing::debug;
 
 pub use builder::ConfigStorageBuilder;
-pub(crate) use call::within_change;
-pub(crate) use change::{Execution, is_changing_any};
+pub(crate) use call::{withdrawn_outcome, within_change};
+pub(crate) use change::is_changing_any;
 
-use self::{call::finish, change::Base, shared::Shared};
+use self::{
+    call::finish,
+    change::{Base, Execution},
+    shared::Shared,
+};
 use crate::{
     BindState, Capabilities, ConfigDocument, ConfigKey, Connect, Error, ErrorKind, Location, Operation,
-    Result, SecretRef, Snapshot, document::Value, sync::Arc,
+    Result, SecretRef, Snapshot, StorageBackend, document::Value, sync::Arc,
 };
 
 /// A configuration in a backend: read from memory, written safely against every other writer.
@@ -40,6 +44,8 @@ use crate::{
 /// not enabled makes them panic, in Tokio's words. The work is done by a
 /// task on the runtime of the first caller, so a runtime that is neither driven nor dropped holds up the others
 /// until their deadline.
+///
+/// In a child process after a `fork` only reads work: [`reopen`](Self::reopen) the storage there.
 ///
 /// A call that is dropped before its store has begun leaves no trace; later, the write takes effect once or never.
 ///
@@ -67,6 +73,7 @@ use crate::{
 #[derive(Clone)]
 pub struct ConfigStorage {
     shared: Arc<Shared>,
+    execution: Execution,
 }
 
 impl ConfigStorage {
@@ -88,7 +95,55 @@ impl ConfigStorage {
 
     /// Settings other than the usual ones.
     pub fn builder(source: impl Connect) -> ConfigStorageBuilder {
-        ConfigStorageBuilder::new(Box::new(source))
+        ConfigStorageBuilder::new(Arc::new(source))
+    }
+
+    /// Opens the source of this handle anew, with the same settings: connects to the backend again and loads. The new handle
+    /// shares nothing with this one and its clones, which go on as they were.
+    ///
+    /// This is how a child process gets a storage after a `fork`. The child has none of the threads and connections of its
+    /// parent: reads of a handle from before the fork work, and every other call is refused with [`ErrorKind::Runtime`] and
+    /// [`Outcome::NotApplied`](crate::Outcome::NotApplied). What the source itself was made of, such as an HTTP client
+    /// that the program made, is used again: make it in the child instead, and open from that.
+    ///
+    /// ```
+    /// # use ksm_storage_core::{ConfigStorage, Error};
+    /// # use ksm_storage_memory::MemoryBackend;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await?;
+    /// let storage = storage.reopen().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`ConfigStorageBuilder::open`], and after a fork [`ErrorKind::Unsupported`] if the source was a backend,
+    /// unless that is [fork-safe](Capabilities::fork_safe): it may hold connections.
+    pub async fn reopen(&self) -> Result<Self> {
+        let before = &self.shared;
+        let refuse = |backend: &Arc<dyn StorageBackend>| {
+            let same = std::ptr::addr_eq(Arc::as_ptr(backend), Arc::as_ptr(&before.backend));
+            if !same || !before.is_forked() || backend.capabilities().fork_safe {
+                return Ok(());
+            }
+            Err(Error::not_applied(
+                ErrorKind::Unsupported,
+                "the backend was made before a fork, and may hold connections of the parent process",
+            )
+            .with_hint("open from a builder, which connects anew, or make the backend in the child"))
+        };
+        let reopened = ConfigStorageBuilder::again(before).open_unless(refuse).await?;
+        Ok(Self { execution: self.execution, ..reopened })
+    }
+
+    /// Returns a handle on the same storage whose [`update`](Self::update) runs changes on threads where they may block.
+    pub(crate) fn offloaded(self) -> Self {
+        Self { execution: Execution::Offloaded, ..self }
+    }
+
+    pub(crate) fn refuse_after_fork(&self) -> Result<()> {
+        self.shared.refuse_after_fork()
     }
 
     /// Where the configuration lives.
@@ -164,7 +219,8 @@ impl ConfigStorage {
     /// one, else starts again.
     ///
     /// `change` may run more than once, each time on what is stored by then, so it should have no effect but on the
-    /// document, and it should not block: it runs on a thread of the runtime. If it returns `Err`, or panics, nothing of it is stored, and the caller gets that error or panic,
+    /// document. It should not block, because it runs on a thread of the runtime; those of a
+    /// [`blocking::ConfigStorage`](crate::blocking::ConfigStorage) run where they may. If it returns `Err`, or panics, nothing of it is stored, and the caller gets that error or panic,
     /// once it is certain what it was based on. It must not write through the handle that it changes: that is
     /// refused. A document left unchanged is not stored.
     ///
@@ -179,23 +235,14 @@ impl ConfigStorage {
     /// - Whatever the backend reports.
     ///
     /// [`Error::outcome`] tells what became of the change.
-    pub async fn update<T, E, F>(&self, change: F) -> Result<T, E>
-    where
-        F: FnMut(&mut ConfigDocument) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        self.update_by(Execution::Inline, change).await
-    }
-
-    pub(crate) async fn update_by<T, E, F>(&self, execution: Execution, mut change: F) -> Result<T, E>
+    pub async fn update<T, E, F>(&self, mut change: F) -> Result<T, E>
     where
         F: FnMut(&mut ConfigDocument) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
         let change = move |_: Base<'_>, document: &mut ConfigDocument| change(document);
-        let (ran, _) = self.call(Operation::Update, execution, change).await?;
+        let (ran, _) = self.call(Operation::Update, self.execution, change).await?;
         finish(ran, |error| self.decorate(Operation::Update, error))
     }
 

@@ -1,26 +1,39 @@
+use std::{mem, process};
+
 use super::{queue::Queue, reader::History};
 use crate::{
-    Clock, ConfigDocument, Error, ErrorKind, Location, OpenOptions, Result, Snapshot, StorageBackend,
-    Verification, Version, Writes,
+    Clock, ConfigDocument, Connect, Error, ErrorKind, Location, OpenOptions, Result, Snapshot,
+    StorageBackend, Verification, Version, Writes,
     snapshot::Content,
     sync::{Arc, ArcSwap, Mutex, lock},
 };
 
 /// The state that a handle shares with its clones.
 pub(super) struct Shared {
-    pub(super) backend: Arc<dyn StorageBackend>,
-    pub(super) options: OpenOptions,
-    pub(super) clock: Arc<dyn Clock>,
+    /// Dropped first: when the backend is gone, nothing of the document is left.
     pub(super) current: ArcSwap<Content>,
     pub(super) history: Mutex<History>,
     pub(super) queue: Mutex<Queue>,
+    /// The process that opened the storage.
+    process: u32,
+    pub(super) options: OpenOptions,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) source: Arc<dyn Connect>,
+    pub(super) backend: Arc<dyn StorageBackend>,
 }
 
 impl Shared {
     /// Before anything was loaded. No one is given a handle until something is [installed](Self::install).
-    pub(super) fn new(backend: Arc<dyn StorageBackend>, options: OpenOptions, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        source: Arc<dyn Connect>,
+        backend: Arc<dyn StorageBackend>,
+        options: OpenOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let nothing = Snapshot::new(Version::new(""), ConfigDocument::new(), Verification::Conclusive);
         Self {
+            process: process::id(),
+            source,
             backend,
             options,
             clock,
@@ -42,6 +55,24 @@ impl Shared {
     /// The most bytes that may be stored: what the backend takes, and what can be read again.
     pub(super) fn max_len(&self) -> usize {
         self.backend.capabilities().max_payload.unwrap_or(usize::MAX).min(ConfigDocument::MAX_LEN)
+    }
+
+    /// Returns true in a child process: it has neither the threads nor the connections of the one that opened the storage,
+    /// and locks as the fork found them.
+    pub(super) fn is_forked(&self) -> bool {
+        process::id() != self.process
+    }
+
+    /// The first step of every call but a read, before any lock.
+    pub(super) fn refuse_after_fork(&self) -> Result<()> {
+        if !self.is_forked() {
+            return Ok(());
+        }
+        Err(Error::not_applied(
+            ErrorKind::Runtime,
+            "the storage was opened before a fork, and this is the child process",
+        )
+        .with_hint("call reopen in the child, and use what it returns; reads still work"))
     }
 
     /// The reason why nothing may be written, if there is one.
@@ -78,5 +109,15 @@ impl Shared {
         let snapshot = Snapshot::new(version.clone(), document, verification);
         self.current.store(snapshot.clone().into_content());
         snapshot
+    }
+}
+
+/// To drop connections in a child process could block on what a thread of the parent had locked: they are leaked there.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.is_forked() {
+            mem::forget((Arc::clone(&self.source), Arc::clone(&self.backend), Arc::clone(&self.clock)));
+            mem::forget(mem::take(&mut self.queue));
+        }
     }
 }

@@ -133,6 +133,7 @@ async fn core_types(looked: &mut Looked) {
     looked.at(&Writes::Exact);
     looked.at(&SystemClock::new());
     looked.at(&BindState::Bound);
+    looked.at(&blocking::Driver::new().interrupt(|| false));
     looked.at(&ConfigKey::Url);
     looked.at(&ErrorKind::Conflict);
     looked.at(&Operation::Set);
@@ -272,11 +273,12 @@ impl StorageBackend for Failing {
     }
 }
 
-const KINDS: [ErrorKind; 17] = [
+const KINDS: [ErrorKind; 18] = [
     ErrorKind::AccessDenied,
     ErrorKind::Conflict,
     ErrorKind::Credentials,
     ErrorKind::Displaced,
+    ErrorKind::Interrupted,
     ErrorKind::InvalidArgument,
     ErrorKind::InvalidConfig,
     ErrorKind::NotFound,

@@ -184,7 +184,9 @@ fn change(document: &mut ConfigDocument) {
 
 fn blocking(steps: &Steps) {
     let payload = document::payload(&document::json(steps.needle.reveal().expose_secret()));
-    let storage = blocking::ConfigStorage::open(MemoryBackend::from_config(payload)).unwrap();
+    let backend = Arc::new(MemoryBackend::from_config(payload));
+    let stored = MemoryBackend::clone(&backend);
+    let (held, storage) = (Arc::downgrade(&backend), blocking::ConfigStorage::open(backend).unwrap());
     steps.after("open");
     storage.set(ConfigKey::AppKey, steps.needle.reveal()).unwrap();
     let changed = |document: &mut ConfigDocument| {
@@ -196,4 +198,10 @@ fn blocking(steps: &Steps) {
     assert!(std::panic::catch_unwind(AssertUnwindSafe(panics)).is_err());
     steps.after("set, update");
     storage.delete(ConfigKey::PrivateKey).unwrap();
+    stored.overwrite(None);
+    drop(storage);
+    // The task that has carried out the last write ends on another thread, after the answer. It lets go of the backend last.
+    while held.strong_count() > 0 {
+        std::thread::yield_now();
+    }
 }

@@ -10,40 +10,36 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-use std::{
-    fmt,
-    future::Future,
-    io, panic,
-    pin::pin,
-    sync::{Arc, mpsc},
-    task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread, ThreadId},
-    time::{Duration, Instant},
-};
+mod driver;
 
-use tokio::{
-    runtime::{self, Handle},
-    sync::oneshot,
-    task,
-};
-use tracing::instrument::WithSubscriber;
+use std::{fmt, future::Future, time::Duration};
 
+pub use driver::Driver;
+use tokio::runtime::Handle;
+
+#[cfg(doc)]
+use crate::ErrorKind;
 use crate::{
-    BindState, Capabilities, ConfigDocument, ConfigKey, Connect, Error, ErrorKind, Location, Operation,
-    Result, SecretRef, SecretString, Snapshot,
+    BindState, Capabilities, ConfigDocument, ConfigKey, Connect, Error, Location, Operation, Result,
+    SecretRef, SecretString, Snapshot,
     storage::{is_changing_any, within_change},
 };
 
 /// A configuration in a backend, for programs without an async runtime of their own.
 ///
-/// Method by method it is [`ConfigStorage`](crate::ConfigStorage), on a runtime thread that it starts and that ends
-/// with the last clone. It may be called and dropped anywhere, inside an async runtime too: there a call blocks the
-/// worker thread that it is made on. What holds of that type's changes holds here: a change must not use the handle
-/// that it changes.
+/// Method by method it is [`ConfigStorage`](crate::ConfigStorage). Its work is done by two threads that all blocking
+/// handles of the process share, or on a runtime of the caller's: see [`Driver`]. It may be called and dropped anywhere,
+/// inside an async runtime too: there a call blocks the worker thread that it is made on. What holds of that type's
+/// changes holds here: a change must not use the handle that it changes. It may block, though. A change runs on a thread of
+/// its own, so that only calls on the same handle and its clones wait for it, until their deadline.
+///
+/// In a child process after a `fork`, reads work, and every other call is refused with [`ErrorKind::Runtime`]:
+/// [`reopen`](Self::reopen) there.
 #[derive(Clone)]
 pub struct ConfigStorage {
     storage: crate::ConfigStorage,
-    runtime: Arc<RuntimeThread>,
+    driver: Driver,
+    handle: Handle,
 }
 
 impl ConfigStorage {
@@ -82,11 +78,19 @@ impl ConfigStorage {
     pub fn open_with(
         opening: impl Future<Output = Result<crate::ConfigStorage>> + Send + 'static,
     ) -> Result<Self> {
-        let runtime = RuntimeThread::start().map_err(|error| error.decorate(Operation::Open, None))?;
-        let storage = runtime
-            .run(Duration::MAX, opening)
-            .unwrap_or_else(|error| Err(error.decorate(Operation::Open, None)))?;
-        Ok(Self { storage, runtime: Arc::new(runtime) })
+        Driver::new().open(opening)
+    }
+
+    /// Opens the same source anew, with the same settings: see [`ConfigStorage::reopen`](crate::ConfigStorage::reopen).
+    ///
+    /// After a fork, the new handle runs on the shared runtime of the child, also where this one was given a runtime, which
+    /// the child does not have. [`Driver::reopen`] gives it another.
+    ///
+    /// # Errors
+    /// Those of [`ConfigStorage::reopen`](crate::ConfigStorage::reopen), and [`ErrorKind::Runtime`] if no thread can be
+    /// started.
+    pub fn reopen(&self) -> Result<Self> {
+        self.driver.after_fork().reopen(self)
     }
 
     /// See [`ConfigStorage::location`](crate::ConfigStorage::location).
@@ -149,7 +153,7 @@ impl ConfigStorage {
         self.run(Operation::DeleteAll, |storage| async move { storage.delete_all().await })
     }
 
-    /// See [`ConfigStorage::update`](crate::ConfigStorage::update). The change runs on the storage's own thread.
+    /// See [`ConfigStorage::update`](crate::ConfigStorage::update). The change runs on a thread where it may block.
     ///
     /// # Errors
     /// Those of [`ConfigStorage::update`](crate::ConfigStorage::update).
@@ -187,8 +191,8 @@ impl ConfigStorage {
         self.run(Operation::Refresh, |storage| async move { storage.refresh().await })
     }
 
-    /// Runs a call that has no synchronous twin here on the storage's own thread, and waits for its end, however long it
-    /// takes: a way to build on this type.
+    /// Makes a call that has no synchronous twin here, on this thread, and waits for its end, however long it takes: a
+    /// way to build on this type.
     ///
     /// ```
     /// use ksm_storage_core::{Error, blocking::ConfigStorage};
@@ -203,16 +207,16 @@ impl ConfigStorage {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] from within a change, [`ErrorKind::Runtime`] if the thread has ended.
+    /// [`ErrorKind::InvalidArgument`] from within a change, [`ErrorKind::Runtime`] after a fork, and
+    /// [`ErrorKind::Interrupted`].
     pub fn run_async<C, F>(&self, call: C) -> Result<F::Output>
     where
         C: FnOnce(crate::ConfigStorage) -> F,
         F: Future<Output: Send> + Send + 'static,
     {
-        if is_changing_any() || self.runtime.is_current() {
-            return Err(within_change().with_location(self.location()));
-        }
-        self.runtime.run(Duration::MAX, call(self.storage.clone()))
+        let named = |error: Error| error.with_location(self.location());
+        self.refuse().map_err(named)?;
+        self.driver.wait(&self.handle, Duration::MAX, call(self.storage.clone())).map_err(named)
     }
 
     fn run<T, E, C, F>(&self, operation: Operation, call: C) -> Result<T, E>
@@ -222,13 +226,18 @@ impl ConfigStorage {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let refuse = |error| E::from(self.storage.decorate(operation, error));
-        // A change that blocks its thread holds up all that this thread drives, deadlines included.
-        if is_changing_any() || self.runtime.is_current() {
-            return Err(refuse(within_change()));
-        }
+        let decorate = |error| E::from(self.storage.decorate(operation, error));
+        self.refuse().map_err(decorate)?;
         let limit = self.storage.deadline().saturating_add(GRACE);
-        self.runtime.run(limit, call(self.storage.clone())).unwrap_or_else(|error| Err(refuse(error)))
+        let waited = self.driver.wait_for_call(&self.handle, limit, call(self.storage.clone()));
+        waited.map_err(decorate)?
+    }
+
+    /// Refuses to wait where that has no end.
+    fn refuse(&self) -> Result<()> {
+        self.storage.refuse_after_fork()?;
+        // A change that waits for another one's thread may wait for its own.
+        if is_changing_any() { Err(within_change()) } else { Ok(()) }
     }
 }
 
@@ -238,82 +247,6 @@ impl fmt::Debug for ConfigStorage {
     }
 }
 
-/// The extra time beyond its deadline that a call is waited for. The storage's own thread keeps the deadline, which a
-/// change may block.
+/// The extra time beyond its deadline that a call is waited for. The runtime keeps the deadline, unless something blocks
+/// its threads.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// A thread that drives a Tokio runtime until this is dropped. It is not waited for: the drop may happen on the
-/// thread itself, or on one that must not block.
-struct RuntimeThread {
-    handle: Handle,
-    thread: ThreadId,
-    _stop: oneshot::Sender<()>,
-}
-
-impl RuntimeThread {
-    fn start() -> Result<Self> {
-        let failed = |error| {
-            Error::not_applied(ErrorKind::Runtime, "the storage's runtime thread cannot be started")
-                .with_source(error)
-        };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (started, start) = mpsc::channel();
-        // Built where it is dropped: a runtime must not be dropped on a thread of another one.
-        let drive = move || match runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => {
-                let _ = started.send(Ok(runtime.handle().clone()));
-                // An error means that the sender is gone, which is what is waited for.
-                let _ = runtime.block_on(stopped);
-            }
-            Err(error) => drop(started.send(Err(error))),
-        };
-        let thread = thread::Builder::new().name("ksm-storage".into()).spawn(drive).map_err(failed)?;
-        let handle = start.recv().map_err(io::Error::other).and_then(|started| started).map_err(failed)?;
-        Ok(Self { handle, thread: thread.thread().id(), _stop: stop })
-    }
-
-    fn is_current(&self) -> bool {
-        thread::current().id() == self.thread
-    }
-
-    /// The future's output. A panic in it goes on here.
-    fn run<F>(&self, limit: Duration, future: F) -> Result<F::Output>
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        match wait(limit, self.handle.spawn(future.with_current_subscriber())) {
-            Some(Ok(output)) => Ok(output),
-            Some(Err(error)) => match error.try_into_panic() {
-                Ok(panic) => panic::resume_unwind(panic),
-                Err(_) => Err(Error::new(ErrorKind::Runtime, "the storage's runtime thread has ended")),
-            },
-            None => {
-                Err(Error::new(ErrorKind::Timeout, "the storage's thread did not answer: a change blocks it"))
-            }
-        }
-    }
-}
-
-/// Parks this thread until the future is ready, or for `limit`. Tokio's own `block_on` refuses to run inside a runtime.
-fn wait<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    // In a task, Tokio makes what it polls wait once the task has done its share. The task cannot give way here, so
-    // that would have no end.
-    let mut future = pin!(task::unconstrained(future));
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let start = Instant::now();
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return Some(output);
-        }
-        let left = limit.checked_sub(start.elapsed())?;
-        thread::park_timeout(left);
-    }
-}

@@ -1,0 +1,230 @@
+//! Waiting for a future on the thread of a caller, and the runtime that its tasks run on.
+
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    pin::{Pin, pin},
+    process,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::{
+    runtime::{Builder, Handle, RuntimeFlavor},
+    task,
+};
+
+use super::ConfigStorage;
+use crate::{Error, ErrorKind, Operation, Outcome, Result, storage::withdrawn_outcome};
+
+/// The longest time between two looks at the interrupt.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The way in which blocking calls are carried out: on which runtime, and until when they are waited for.
+///
+/// Without settings, calls run on two threads that all blocking handles of the process share. They start with the first
+/// handle, and do not end.
+///
+/// ```
+/// use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+///
+/// use ksm_storage_core::{ConfigStorage, Error, blocking::Driver};
+/// # use ksm_storage_memory::MemoryBackend;
+/// # let backend = MemoryBackend::from_config("{}");
+/// let stop = Arc::new(AtomicBool::new(false));
+/// let stopped = Arc::clone(&stop);
+/// let driver = Driver::new().interrupt(move || stopped.load(Ordering::Relaxed));
+/// let storage = driver.open(ConfigStorage::open(backend))?;
+/// assert!(storage.is_empty());
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Driver {
+    runtime: Option<Supplied>,
+    interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+}
+
+#[derive(Clone)]
+struct Supplied {
+    handle: Handle,
+    process: u32,
+}
+
+impl Driver {
+    /// The shared runtime, and no interrupt.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Uses a runtime of the caller's instead of the shared one.
+    ///
+    /// Its time driver, and for most backends its I/O driver, must be enabled, and it must run while calls are made: a
+    /// current-thread runtime needs a thread that drives it. Tokio panics in calls made after it was shut down.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(Supplied { handle: runtime, process: process::id() });
+        self
+    }
+
+    /// Ends a wait with [`ErrorKind::Interrupted`] once `interrupted` returns true. It is called on the waiting thread,
+    /// every 100 ms at least. [`Error::outcome`] tells what became of a change.
+    pub fn interrupt(mut self, interrupted: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.interrupt = Some(Arc::new(interrupted));
+        self
+    }
+
+    /// Opens what `opening` opens.
+    ///
+    /// # Errors
+    /// Those of `opening`, [`ErrorKind::Runtime`] if no thread can be started or the given runtime was left behind by a
+    /// fork, and [`ErrorKind::Interrupted`].
+    pub fn open(
+        &self,
+        opening: impl Future<Output = Result<crate::ConfigStorage>> + Send + 'static,
+    ) -> Result<ConfigStorage> {
+        let handle = self.handle().map_err(|error| error.decorate(Operation::Open, None))?;
+        let (driver, waited) = (self.clone(), self.wait(&handle, Duration::MAX, opening));
+        let storage = waited.unwrap_or_else(|error| Err(error.decorate(Operation::Open, None)))?;
+        Ok(ConfigStorage { storage: storage.offloaded(), driver, handle })
+    }
+
+    /// See [`ConfigStorage::reopen`].
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn reopen(&self, storage: &ConfigStorage) -> Result<ConfigStorage> {
+        let storage = storage.storage.clone();
+        self.open(async move { storage.reopen().await })
+    }
+
+    /// Returns a driver that works in this process: one without the runtime that was left behind by a fork.
+    pub(super) fn after_fork(&self) -> Self {
+        let runtime = self.runtime.clone().filter(|runtime| runtime.process == process::id());
+        Self { runtime, interrupt: self.interrupt.clone() }
+    }
+
+    fn handle(&self) -> Result<Handle> {
+        match &self.runtime {
+            Some(runtime) if runtime.process == process::id() => Ok(runtime.handle.clone()),
+            Some(_) => Err(Error::not_applied(
+                ErrorKind::Runtime,
+                "the runtime belongs to the process before the fork, and does not run in this one",
+            )
+            .with_hint("make one after the fork, or use the shared one")),
+            None => shared(),
+        }
+    }
+
+    /// Polls the future on this thread until it is ready, or for `limit`: a future that blocks holds up its own caller,
+    /// and not the runtime. A panic in it goes on here.
+    pub(super) fn wait<F: Future>(&self, handle: &Handle, limit: Duration, future: F) -> Result<F::Output> {
+        let is_within = Handle::try_current().is_ok_and(|current| current.id() == handle.id());
+        let wait = || {
+            let _entered = handle.enter();
+            // In a task, Tokio makes what it polls wait once the task has done its share. The task cannot give way
+            // here, so that would have no end.
+            self.park(limit, pin!(task::unconstrained(future)))
+        };
+        if !is_within {
+            return wait();
+        }
+        if handle.runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return Err(Error::not_applied(
+                ErrorKind::InvalidArgument,
+                "a blocking call would wait for the thread that it is made on",
+            )
+            .with_hint("use the asynchronous handle there, or a runtime with several threads"));
+        }
+        // The tasks that wait on this worker go to another one.
+        task::block_in_place(wait)
+    }
+
+    fn park<F: Future>(&self, limit: Duration, mut future: Pin<&mut F>) -> Result<F::Output> {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        let start = Instant::now();
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return Ok(output);
+            }
+            if self.interrupt.as_ref().is_some_and(|interrupted| interrupted()) {
+                return Err(Error::new(ErrorKind::Interrupted, "the wait was interrupted by the caller"));
+            }
+            let Some(left) = limit.checked_sub(start.elapsed()) else {
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    "the runtime did not answer in time: something blocks its threads",
+                ));
+            };
+            thread::park_timeout(if self.interrupt.is_some() { left.min(INTERRUPT_INTERVAL) } else { left });
+        }
+    }
+
+    /// As [`wait`](Self::wait), of a call on a storage: the error tells what became of its change.
+    pub(super) fn wait_for_call<F: Future>(
+        &self,
+        handle: &Handle,
+        limit: Duration,
+        call: F,
+    ) -> Result<F::Output> {
+        let (outcome, waited) = withdrawn_outcome(|| self.wait(handle, limit, call));
+        waited.map_err(|error| error.with_outcome(outcome.unwrap_or(Outcome::NotApplied)))
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("runtime", &self.runtime.as_ref().map(|runtime| runtime.handle.id()))
+            .field("interrupt", &self.interrupt.is_some())
+            .finish()
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The runtime of all blocking handles, and the process whose threads it has.
+struct Shared {
+    handle: Handle,
+    process: u32,
+}
+
+static SHARED: ArcSwapOption<Shared> = ArcSwapOption::const_empty();
+
+/// Two threads: one drives timers and I/O while the other works. Takes no lock, which a fork could have left locked.
+fn shared() -> Result<Handle> {
+    const WORKERS: usize = 2;
+    let process = process::id();
+    loop {
+        let current = SHARED.load();
+        if let Some(shared) = current.as_ref().filter(|shared| shared.process == process) {
+            return Ok(shared.handle.clone());
+        }
+        let started = Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .thread_name("ksm-storage")
+            .enable_all()
+            .build()
+            .map_err(|error| {
+                Error::not_applied(ErrorKind::Runtime, "the shared runtime's threads cannot be started")
+                    .with_source(error)
+            })?;
+        let shared = Arc::new(Shared { handle: started.handle().clone(), process });
+        let before = SHARED.compare_and_swap(&current, Some(shared));
+        if before.as_ref().map(Arc::as_ptr) == current.as_ref().map(Arc::as_ptr) {
+            // It is never shut down. What a fork has left behind must not be either: its threads are not there.
+            mem::forget(started);
+        } else {
+            started.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The blocking handle: where it may be used, and what it waits for.
+#![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
+
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::{Context, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use ksm_storage_core::{
+    ConfigDocument,
+    ConfigKey::{Bat, Url},
+    Error, ErrorKind, Outcome,
+    blocking::{ConfigStorage, Driver},
+};
+use ksm_storage_memory::MemoryBackend;
+use ksm_storage_testkit::Probe;
+use tokio::runtime::{Builder, Handle};
+
+fn open() -> ConfigStorage {
+    ConfigStorage::open(MemoryBackend::from_config("{}")).unwrap()
+}
+
+fn works(storage: &ConfigStorage) {
+    storage.set(Url, "u").unwrap();
+    assert!(storage.refresh().unwrap().contains(Url));
+}
+
+#[test]
+fn works_and_is_dropped_on_a_plain_thread() {
+    works(&open());
+}
+
+#[tokio::test]
+async fn works_and_is_dropped_on_a_current_thread_runtime() {
+    works(&open());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn works_and_is_dropped_on_a_worker() {
+    tokio::spawn(async { works(&open()) }).await.unwrap();
+    tokio::task::spawn_blocking(|| works(&open())).await.unwrap();
+}
+
+#[test]
+fn the_last_clone_may_be_dropped_by_a_change() {
+    let storage = open();
+    let mut last = Some(storage.clone());
+    storage
+        .update(move |_| {
+            drop(last.take());
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    let mut own = Some(storage.clone());
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&runs);
+    thread::spawn(move || {
+        storage.update(move |_| {
+            drop(own.take());
+            counter.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, Error>(())
+        })
+    })
+    .join()
+    .unwrap()
+    .unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_panic_goes_on_in_its_caller_and_spoils_nothing() {
+    let storage = open();
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        storage.update(|_| -> Result<(), Error> { std::panic::panic_any("the change's own") })
+    }))
+    .unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"the change's own"));
+    works(&storage);
+}
+
+/// Their threads would wait for each other, and keep no deadline.
+#[test]
+fn a_change_that_writes_through_another_blocking_handle_is_refused_at_once() {
+    let (one, other) = (open(), open());
+    let error = one.update(move |_| other.set(Url, "nested")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    works(&one);
+}
+
+#[test]
+fn a_change_that_writes_through_its_own_handle_is_refused_at_once() {
+    let storage = open();
+    let inner = storage.clone();
+    let error = storage.update(move |_| inner.set(Url, "nested")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    works(&storage);
+}
+
+fn open_for(deadline: Duration) -> ConfigStorage {
+    let builder = ksm_storage_core::ConfigStorage::builder(MemoryBackend::from_config("{}"));
+    ConfigStorage::open_with(builder.deadline(deadline).open()).unwrap()
+}
+
+/// A way to make a change.
+#[derive(Clone, Copy)]
+enum By {
+    Update,
+    Async,
+}
+
+/// Blocks the handle's queue until the sender is dropped. Returns once it does.
+fn block(by: By, storage: &ConfigStorage) -> (mpsc::Sender<()>, thread::JoinHandle<Result<(), Error>>) {
+    let (release, released) = mpsc::channel::<()>();
+    let (block, blocked) = mpsc::channel();
+    let storage = storage.clone();
+    let change = move |document: &mut ConfigDocument| {
+        let _ = block.send(());
+        let _ = released.recv();
+        document.set(Bat, "late");
+        Ok(())
+    };
+    let caller = thread::spawn(move || match by {
+        By::Update => storage.update(change),
+        By::Async => storage.run_async(|storage| async move { storage.update(change).await }).unwrap(),
+    });
+    blocked.recv().unwrap();
+    (release, caller)
+}
+
+/// More of them than the shared runtime has threads.
+#[test]
+fn changes_that_block_hold_up_their_own_handle_only() {
+    let handles: Vec<_> = (0..6).map(|_| open_for(Duration::from_millis(300))).collect();
+    let ways = [By::Update, By::Async].into_iter().cycle();
+    let blocked: Vec<_> = ways.zip(&handles).map(|(by, storage)| block(by, storage)).collect();
+    let other = open_for(Duration::from_secs(60));
+    works(&other);
+    for ((release, caller), storage) in blocked.into_iter().zip(handles) {
+        let error = caller.join().unwrap().unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
+        // The queue goes on while the change still blocks, and nothing comes of it later.
+        works(&storage);
+        drop(release);
+        works(&storage);
+        assert!(!storage.contains(Bat));
+    }
+}
+
+#[test]
+fn a_blocked_change_leaves_other_deadlines() {
+    let (one, other) = (open_for(Duration::from_secs(60)), open_for(Duration::from_secs(1)));
+    let (release, caller) = block(By::Update, &one);
+    let start = Instant::now();
+    works(&other);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    drop(release);
+    caller.join().unwrap().unwrap();
+    assert!(one.contains(Bat));
+}
+
+#[test]
+fn supplied_runtime_carries_out_calls() {
+    let runtime =
+        Builder::new_multi_thread().worker_threads(1).thread_name("supplied").enable_all().build().unwrap();
+    let driver = Driver::new().runtime(runtime.handle().clone());
+    let storage =
+        driver.open(ksm_storage_core::ConfigStorage::open(MemoryBackend::from_config("{}"))).unwrap();
+    works(&storage);
+    let name = |_: &mut _| Ok::<_, Error>(thread::current().name().unwrap().to_owned());
+    assert_eq!(storage.update(name).unwrap(), "supplied");
+    assert_eq!(storage.run_async(|_| async { Handle::current().id() }).unwrap(), runtime.handle().id());
+    works(&storage.reopen().unwrap());
+    // On its only worker, which has to drive the call as well.
+    let inner = storage.clone();
+    runtime.block_on(async { tokio::spawn(async move { works(&inner) }).await.unwrap() });
+}
+
+#[test]
+fn current_thread_runtime_refuses_its_own_thread() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let driver = Driver::new().runtime(runtime.handle().clone());
+    let opening = || ksm_storage_core::ConfigStorage::open(MemoryBackend::from_config("{}"));
+    let refused = runtime.block_on(async { driver.open(opening()).unwrap_err() });
+    assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::InvalidArgument, Outcome::NotApplied));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let driving = thread::spawn(move || drop(runtime.block_on(stopped)));
+    works(&driver.open(opening()).unwrap());
+    drop(stop);
+    driving.join().unwrap();
+}
+
+#[test]
+fn blocking_calls_nest_on_shared_workers() {
+    let storage = open();
+    let inner = storage.clone();
+    storage
+        .run_async(|_| async move {
+            works(&inner);
+            let calls = [0; 8].map(|_| {
+                let inner = inner.clone();
+                tokio::spawn(async move { works(&inner) })
+            });
+            for call in calls {
+                call.await.unwrap();
+            }
+        })
+        .unwrap();
+}
+
+/// A storage of which a load or a store never ends, and that is interrupted once it has begun.
+fn interrupted(probe: &Probe) -> ConfigStorage {
+    let (asked, seen) = (probe.clone(), AtomicUsize::new(0));
+    let interrupt = move || {
+        let begun = [asked.loads(), asked.stores()]
+            .map(|gate| pin!(gate.arrived(1)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        begun.contains(&true) && seen.fetch_add(1, Ordering::SeqCst) == 1
+    };
+    Driver::new().interrupt(interrupt).open(ksm_storage_core::ConfigStorage::open(probe.clone())).unwrap()
+}
+
+#[test]
+fn openings_are_interrupted() {
+    let probe = Probe::new(Arc::new(MemoryBackend::from_config("{}")));
+    probe.loads().close();
+    let driver = Driver::new().interrupt(|| true);
+    let error = driver.open(ksm_storage_core::ConfigStorage::open(probe)).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Interrupted, Outcome::NotApplied));
+}
+
+#[test]
+fn interrupts_tell_what_became_of_the_change() {
+    for (load, outcome) in [(true, Outcome::NotApplied), (false, Outcome::Unknown)] {
+        let probe = Probe::new(Arc::new(MemoryBackend::from_config("{}")));
+        let storage = interrupted(&probe);
+        if load {
+            probe.loads().close();
+        } else {
+            probe.stores().close();
+        }
+        let error = storage.set(Url, "u").unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Interrupted, outcome), "{error}");
+        assert!(!error.is_retryable() && error.location().is_some());
+        probe.loads().open();
+        probe.stores().open();
+        works(&storage);
+    }
+}
