@@ -1,8 +1,10 @@
 use std::{mem, process};
 
+use tracing::warn;
+
 use super::{queue::Queue, reader::History};
 use crate::{
-    Clock, ConfigDocument, Connect, Error, ErrorKind, Location, OpenOptions, Result, Snapshot,
+    BindState, Clock, ConfigDocument, Connect, Error, ErrorKind, Location, OpenOptions, Result, Snapshot,
     StorageBackend, Verification, Version, Writes,
     snapshot::Content,
     sync::{Arc, ArcSwap, Mutex, lock},
@@ -108,7 +110,25 @@ impl Shared {
         }
         let snapshot = Snapshot::new(version.clone(), document, verification);
         self.current.store(snapshot.clone().into_content());
+        let state = snapshot.bind_state();
+        if state != current.document.bind_state() {
+            self.warn_of(state);
+        }
         snapshot
+    }
+
+    /// Logs a document that no client can start from, although there is something in it.
+    fn warn_of(&self, state: BindState) {
+        let location = self.location();
+        match state {
+            BindState::Unrecognized => {
+                warn!(%location, "unrecognized: the document has keys, and none of a Keeper configuration");
+            }
+            BindState::Invalid(key) => {
+                warn!(%location, %key, "invalid key: a credential is cut short, or of something else");
+            }
+            BindState::Empty | BindState::Unbound | BindState::Bound => {}
+        }
     }
 }
 
