@@ -184,11 +184,12 @@ impl KeeperClient {
         if group::is_foreign(snapshot.document()) {
             return Err(Error::foreign(snapshot.document(), self.location()));
         }
-        if snapshot.bind_state() != BindState::Bound {
-            return Err(Error::new(ErrorKind::Unbound, self.location()));
-        }
+        // A document with such a key is not bound, and the reason is better than that.
         if let Some((key, why)) = keys::first_invalid(snapshot.document()) {
             return Err(Error::invalid_key(key, why, self.location()));
+        }
+        if snapshot.bind_state() != BindState::Bound {
+            return Err(Error::new(ErrorKind::Unbound, self.location()));
         }
         let document = snapshot.document().clone();
         let settings = Arc::clone(&self.inner.settings);

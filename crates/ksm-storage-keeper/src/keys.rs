@@ -40,11 +40,11 @@ pub(crate) fn first_invalid(document: &ConfigDocument) -> Option<(ConfigKey, &'s
     used.find_map(|(key, check)| Some((key, check(text(document, key)?).err()?)))
 }
 
-/// The state of the client. One with a key that cannot be one is not bound.
+/// The state of the client. One with a key that cannot be one is not bound, also where core takes it for one.
 pub(crate) fn bind_state(document: &ConfigDocument) -> BindState {
-    match document.bind_state() {
-        BindState::Bound if first_invalid(document).is_some() => BindState::Unbound,
-        state => state,
+    match (document.bind_state(), first_invalid(document)) {
+        (BindState::Bound, Some((key, _))) => BindState::Invalid(key),
+        (state, _) => state,
     }
 }
 
