@@ -78,7 +78,7 @@ impl SecretsClient for Emulator {
     async fn put(&self, put: &Put) -> Result<PutReply, CallError> {
         let labels: Vec<_> = put.label.iter().map(|&label| label.to_owned()).collect();
         let request = json!({
-            "SecretId": put.secret, "ClientRequestToken": put.token, "SecretString": text(&put.value),
+            "SecretId": put.secret, "ClientRequestToken": put.token, "SecretString": as_long_as(&put.value),
             "VersionStages": put.label.map(|label| [label]),
         });
         let carry_out = || self.put(&put.secret, &put.token, Value::Text(put.value.clone()), &labels);
@@ -111,6 +111,11 @@ impl SecretsClient for Emulator {
         let record = self.call(Action::DescribeSecret, &request, || self.describe(secret)).await?;
         Ok(record.primary_region(self.region()))
     }
+}
+
+/// A text to be checked in place of the value, no copy of which may stay in memory.
+fn as_long_as(value: &Payload) -> String {
+    "x".repeat(value.len())
 }
 
 /// The value as a request carries it.
