@@ -9,6 +9,7 @@ use std::{
     error::Error as _,
     fmt::Debug,
     fs, io,
+    panic::resume_unwind,
     sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
@@ -21,7 +22,7 @@ use ksm_storage::{
         AwsSecretBackend, AwsSecretStorage, Concurrency, Create, Failure, MoveCurrent, Put, PutReply,
         SecretId, SecretsClient, Select,
     },
-    blocking,
+    blocking, catch_panic,
     file::{Durability, FileBackend},
     keeper::{self, KeeperClient, KeyValueAdapter},
     memory::MemoryBackend,
@@ -133,6 +134,7 @@ async fn core_types(looked: &mut Looked) {
     looked.at(&Writes::Exact);
     looked.at(&SystemClock::new());
     looked.at(&BindState::Bound);
+    looked.at(&catch_panic("a step", async { resume_unwind(Box::new(canary("panic"))) }).await.unwrap_err());
     looked.at(&blocking::Driver::new().interrupt(|| false));
     looked.at(&ConfigKey::Url);
     looked.at(&ErrorKind::Conflict);
