@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use std::{
+    io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     thread,
     time::{Duration, Instant},
@@ -29,7 +30,13 @@ pub fn in_child(limit: Duration, child: impl FnOnce() -> u8) -> Option<u8> {
     // other threads, whose locks stay locked in the child, is what is tested here.
     let pid = unsafe { fork() };
     if pid == 0 {
-        let status = catch_unwind(AssertUnwindSafe(child)).unwrap_or(PANICKED);
+        let status = catch_unwind(AssertUnwindSafe(child)).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+            // The test harness would capture what a macro prints, in the memory of the child.
+            let _ = writeln!(io::stderr(), "the child panicked: {text}");
+            PANICKED
+        });
         // SAFETY: ends the process at once.
         unsafe { _exit(status.into()) }
     }

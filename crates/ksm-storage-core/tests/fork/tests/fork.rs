@@ -4,7 +4,7 @@
 use std::{
     process,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, Once, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
@@ -93,6 +93,13 @@ fn open() -> blocking::ConfigStorage {
     blocking::ConfigStorage::open(Source).unwrap()
 }
 
+/// Makes every call once. Events take a lock of `tracing` when they are first logged; a fork in that moment of another
+/// test's thread would leave it locked in the child, whatever this project does.
+fn warm_up() {
+    static DONE: Once = Once::new();
+    DONE.call_once(|| works(&open()));
+}
+
 /// Panics unless the call was refused as it has to be. Returns true if that was at once.
 fn refused<T>(call: impl FnOnce() -> Result<T>) -> bool {
     let start = Instant::now();
@@ -139,6 +146,7 @@ impl Drop for Stop {
 
 #[test]
 fn thousand_forks_under_load() {
+    warm_up();
     PARENT.store(process::id(), Ordering::Relaxed);
     let (storage, stop) = (open(), Stop(Arc::default()));
     let mut load: Vec<_> = (0..3)
@@ -186,6 +194,7 @@ fn thousand_forks_under_load() {
 
 #[test]
 fn async_handle_is_reopened_in_child() {
+    warm_up();
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let storage = runtime.block_on(ConfigStorage::open(Source)).unwrap();
     let child = in_child(LIMIT, || {
@@ -205,6 +214,7 @@ fn async_handle_is_reopened_in_child() {
 
 #[test]
 fn supplied_runtime_is_left_behind() {
+    warm_up();
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let driver = Driver::new().runtime(runtime.handle().clone());
     let storage = driver.open(ConfigStorage::open(Source)).unwrap();
@@ -233,6 +243,7 @@ fn supplied_runtime_is_left_behind() {
 
 #[test]
 fn backend_is_reopened_if_fork_safe() {
+    warm_up();
     let storage = blocking::ConfigStorage::open(MemoryBackend::from_config(r#"{"url":"u"}"#)).unwrap();
     works(&storage.reopen().unwrap());
     let child = in_child(LIMIT, || {
