@@ -14,6 +14,7 @@ use crate::{
     Concurrency, SecretId,
     client::{CURRENT, CallError, MAX_VALUE, SecretVersion, SecretsClient, Select},
     error::{Call, absence, failed},
+    hints::Place,
     protocol::VersionId,
     slot::NO_VALUE,
 };
@@ -28,6 +29,9 @@ pub struct AwsSecretBackend(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) client: Arc<dyn SecretsClient>,
     pub(crate) id: SecretId,
+    /// Region and profile of the client, for commands in hints.
+    region: String,
+    profile: Option<String>,
     pub(crate) location: Location,
     pub(crate) concurrency: Concurrency,
     pub(crate) clock: Arc<dyn Clock>,
@@ -60,11 +64,12 @@ impl AwsSecretBackend {
         concurrency: Concurrency,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let address = if id.is_arn() { id.as_str().to_owned() } else { format!("{region}/{}", id.name()) };
-        let location = Location::new("aws-sm", address);
+        let location = location(&id, region);
         Self(Arc::new(Inner {
             client,
             id,
+            region: region.to_owned(),
+            profile: None,
             location,
             concurrency,
             clock,
@@ -75,10 +80,11 @@ impl AwsSecretBackend {
         }))
     }
 
-    /// The same, where the first store may create the secret; before it is cloned.
-    pub(crate) fn creation(mut self, creation: Creation) -> Self {
+    /// The same, where the first store may create the secret, and with the profile that was named; before it is cloned.
+    pub(crate) fn opened(mut self, creation: Creation, profile: Option<String>) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.creation = creation;
+            inner.profile = profile;
         }
         self
     }
@@ -118,13 +124,28 @@ impl StorageBackend for AwsSecretBackend {
     }
 }
 
+/// The place of a secret, as errors name it.
+pub(crate) fn location(id: &SecretId, region: &str) -> Location {
+    let address = if id.is_arn() { id.as_str().to_owned() } else { format!("{region}/{}", id.name()) };
+    Location::new("aws-sm", address)
+}
+
 impl Inner {
     pub(crate) fn secret(&self) -> &str {
         self.arn.get().map_or(self.id.as_str(), String::as_str)
     }
 
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place {
+            id: &self.id,
+            arn: self.arn.get().map(String::as_str),
+            region: &self.region,
+            profile: self.profile.as_deref(),
+        }
+    }
+
     pub(crate) fn failed(&self, call: Call, error: CallError) -> Error {
-        failed(call, error, self.location.clone())
+        failed(call, error, &self.place(), self.location.clone())
     }
 
     pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
@@ -135,7 +156,7 @@ impl Inner {
         match self.current().await {
             Ok(found) => Ok(Stored::present(Version::new(found.id), strip_nonce(found.value))),
             Err(error) if error.is("ResourceNotFoundException") => {
-                Ok(Stored::absent(Version::new(NO_VALUE), absence(&self.id, error)))
+                Ok(Stored::absent(Version::new(NO_VALUE), absence(&self.place(), error)))
             }
             Err(error) => Err(self.failed(Call::Get, error)),
         }

@@ -9,11 +9,12 @@ use tokio::runtime::Handle;
 
 use crate::{
     AwsSecretBackend, Concurrency, SdkClient, SecretId,
-    backend::Creation,
-    credentials::{Common, Mode, resolve},
+    backend::{Creation, location},
+    credentials::{Common, Mode, Resolved, resolve},
     endpoint::Endpoint,
     environment::Environment,
     setting::{Given, Setting},
+    trace::Trace,
 };
 
 /// Settings of a storage that is about to be opened. They are looked at when it is.
@@ -191,6 +192,7 @@ impl AwsStorageBuilder {
             endpoint: given("endpoint_url", self.endpoint_url.as_ref())?.map(Endpoint::parse).transpose()?,
             max_attempts: self.max_attempts,
             attempt_timeout: self.attempt_timeout,
+            deadline: options.deadline,
             fallback: self.fallback,
         };
         let Self { mut mode, session_token: token, concurrency, .. } = self;
@@ -199,18 +201,27 @@ impl AwsStorageBuilder {
         }
         // On the heap: it is large.
         let resolving = Box::pin(async { resolve(mode, &common, &id).await });
-        let config = catch_panic("credential and region resolution", resolving)
-            .await
-            .map_err(|panicked| Error::from(panicked).with_outcome(Outcome::NotApplied))??;
+        let known = id.region().or(common.region.as_ref());
+        let place = known.map(|region| location(&id, region.as_ref()));
+        let Resolved { config, endpoint, profile } =
+            catch_panic("credential and region resolution", resolving)
+                .await
+                .map_err(|panicked| Error::from(panicked).with_outcome(Outcome::NotApplied))
+                .flatten()
+                .map_err(|error| match place {
+                    Some(place) => error.with_location(place),
+                    None => error,
+                })?;
         let region = config.region().map(ToString::to_string).unwrap_or_default();
-        let client = Arc::new(SdkClient::new(&config));
+        let trace = Trace::from(endpoint.into_iter().collect::<Vec<_>>());
+        let client = Arc::new(SdkClient::traced((&config).into(), trace));
         // The service chooses the ARN of a secret: one that is known by its ARN cannot be created.
         let creation = if options.create && !id.is_arn() {
             Creation::IfMissing { kms_key_id: kms_key_id.map(Given::into_string) }
         } else {
             Creation::Never
         };
-        Ok(AwsSecretBackend::new(client, id, &region, concurrency).creation(creation))
+        Ok(AwsSecretBackend::new(client, id, &region, concurrency).opened(creation, profile))
     }
 
     fn check(&self, id: &SecretId) -> Result<()> {

@@ -135,6 +135,11 @@ pub trait SecretsClient: fmt::Debug + Send + Sync + 'static {
 pub struct CallError {
     /// The stage that the call reached.
     pub failure: Failure,
+    /// The cause on one line, instead of general words for the stage: a host and what it failed for, or who may not do
+    /// what. It quotes nothing else of a reply.
+    pub message: Option<String>,
+    /// The advice on that cause.
+    pub hint: Option<String>,
     /// The service's error code.
     pub code: Option<String>,
     /// The HTTP status.
@@ -161,6 +166,8 @@ pub enum Failure {
     TimedOut,
     /// The connection could not be made, or broke; see [`CallError::sent`].
     Disconnected,
+    /// TLS could not be had: a certificate is not trusted, has expired, or is for another host. Nothing was sent.
+    Untrusted,
     /// An answer came that cannot be read.
     Unreadable,
     /// An answer came that is longer than any of the service's.
@@ -172,8 +179,17 @@ pub enum Failure {
 impl CallError {
     /// A call that got as far as this, and no answer.
     pub fn new(failure: Failure) -> Self {
-        let sent = !matches!(failure, Failure::NotBuilt(_) | Failure::NoCredentials(_));
-        Self { failure, code: None, status: None, request_id: None, sent, unanswered: false }
+        let sent = !matches!(failure, Failure::NotBuilt(_) | Failure::NoCredentials(_) | Failure::Untrusted);
+        Self {
+            failure,
+            message: None,
+            hint: None,
+            code: None,
+            status: None,
+            request_id: None,
+            sent,
+            unanswered: false,
+        }
     }
 
     /// An answer with an error code.
@@ -189,12 +205,14 @@ impl CallError {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.failure {
+            _ if self.message.is_some() => f.write_str(self.message.as_deref().unwrap_or_default())?,
             Failure::Answered => f.write_str("the service answered")?,
             Failure::NotBuilt(reason) | Failure::NoCredentials(reason) => f.write_str(reason)?,
             Failure::TimedOut if !self.sent => f.write_str("nothing could be sent in time")?,
             Failure::TimedOut => f.write_str("no answer came in time")?,
             Failure::Disconnected if !self.sent => f.write_str("no connection could be made")?,
             Failure::Disconnected => f.write_str("the connection broke")?,
+            Failure::Untrusted => f.write_str("TLS could not be had")?,
             Failure::Unreadable => f.write_str("the answer cannot be read")?,
             Failure::TooLong => write!(f, "the answer is longer than {MAX_REPLY} bytes")?,
             Failure::Panicked(step) => write!(f, "a dependency panicked during {step}")?,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_credential_types::provider::{SharedCredentialsProvider, error::CredentialsError};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::region::Region;
 use futures_util::{FutureExt, future::try_join};
 use ksm_storage_core::{Error, ErrorKind, ExposeSecret, Result, SecretString};
@@ -11,16 +11,17 @@ use tracing::{debug, warn};
 
 use crate::{
     SecretId,
+    cause::Cause,
     endpoint::Endpoint,
     environment::Environment,
+    explained::unobtained,
     given::as_given,
     guarded::Guarded,
     http,
-    instance::InstanceRole,
     profile::{Profiles, Section, unusable},
     region,
-    resolver::Resolver,
-    sdk::{refused, why},
+    resolver::{Resolver, instance_role},
+    sdk::why,
     setting::{Given, InvalidSetting, Setting},
     source::{Source, keys},
 };
@@ -54,12 +55,35 @@ pub(crate) struct Common {
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) max_attempts: u32,
     pub(crate) attempt_timeout: Duration,
+    /// That of a whole call.
+    pub(crate) deadline: Duration,
     /// True if the default chain is asked where an instance gives no credentials.
     pub(crate) fallback: bool,
 }
 
-/// The configuration, with a region in it.
-pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Result<SdkConfig> {
+impl Common {
+    /// The time after which a source of credentials is given up, while there is time left to say which one it was.
+    pub(crate) fn patience(&self) -> Duration {
+        self.longest() / 3 * 2
+    }
+
+    /// The deadline, or a day: timers cannot hold everything.
+    pub(crate) fn longest(&self) -> Duration {
+        self.deadline.min(Duration::from_hours(24))
+    }
+}
+
+/// What a mode led to.
+pub(crate) struct Resolved {
+    /// With a region in it.
+    pub(crate) config: SdkConfig,
+    /// The endpoint of Secrets Manager, if one was configured.
+    pub(crate) endpoint: Option<Endpoint>,
+    /// The profile, if it was named.
+    pub(crate) profile: Option<String>,
+}
+
+pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Result<Resolved> {
     if let (Some(wanted), Some(named)) = (&common.region, id.region())
         && wanted != named
     {
@@ -73,9 +97,9 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
         // The SDK puts it into a header.
         environment.check_header("AWS_EXECUTION_ENV")?;
     }
-    let config = match mode {
-        Mode::Ec2 => of_instance(environment, common, region).await?,
-        Mode::Default => of_default(environment, common, region).await?,
+    let resolved = match mode {
+        Mode::Ec2 => of_instance(environment, common, region, id).await?,
+        Mode::Default => of_default(environment, common, region, id).await?,
         Mode::Profile(name) => {
             let given = Given::new(Setting::Method("profile of from_profile_config"), &name)?;
             let name = given.map_or_else(|| environment.profile(), Given::profile)?;
@@ -101,30 +125,34 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
                     return Err(contradiction((source, &region), ("`from_custom_config`", &own)));
                 }
                 (Some(region), _) | (None, Some(region)) => region,
-                (None, None) => return Err(no_region("no region was given")),
+                (None, None) => return Err(no_region("no region was given", id)),
             };
             let resolver = Resolver::new(environment, common, region, None)?;
             resolver.config(Guarded::new(SharedCredentialsProvider::new(credentials))).await?
         }
-        Mode::Sdk(config) => as_given(&config, common, region)?,
+        Mode::Sdk(config) => as_given(&config, common, region, id)?,
     };
-    debug!(region = config.region().map(AsRef::as_ref), "configuration resolved");
-    Ok(config)
+    debug!(region = resolved.config.region().map(AsRef::as_ref), "configuration resolved");
+    Ok(resolved)
 }
 
-async fn of_instance(environment: Environment, common: &Common, region: Option<Region>) -> Result<SdkConfig> {
+async fn of_instance(
+    environment: Environment,
+    common: &Common,
+    region: Option<Region>,
+    id: &SecretId,
+) -> Result<Resolved> {
     Profiles::check(environment)?;
     // Files may be missing or malformed on an instance that needs none.
     let profiles = Profiles::load(environment).await;
     let name = environment.profile()?;
     let profile = profiles.as_ref().ok().and_then(|profiles| profiles.get(&name));
-    let client = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
-    let is_disabled = environment.is_metadata_disabled()?;
-    let role = Guarded::new(SharedCredentialsProvider::new(InstanceRole::new(client.clone(), is_disabled)));
+    let (client, trace) = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
+    let role = Guarded::new(instance_role(environment, common, client.clone(), trace)?);
     let region = async {
         match region {
             Some(region) => Ok(region),
-            None => region::of_instance(&client, environment).await,
+            None => region::of_instance(&client, environment, id).await,
         }
     };
     // Together. Without a region, credentials are not waited for.
@@ -138,18 +166,23 @@ async fn of_instance(environment: Environment, common: &Common, region: Option<R
             let what = "neither the instance role nor the default chain gives any";
             let Some(source) = Source::of_environment(environment, profile.as_ref())? else {
                 profiles?;
-                return Err(no_credentials(what, &error));
+                return Err(unobtained(what, &error));
             };
             let guarded = resolver.guarded(source).await?;
-            guarded.prime().await.map_err(|error| no_credentials(what, &error))?;
+            guarded.prime().await.map_err(|error| unobtained(what, &error))?;
             guarded
         }
-        Err(error) => return Err(no_credentials("the instance role gives none", &error)),
+        Err(error) => return Err(unobtained("the instance role gives none", &error)),
     };
     resolver.config(guarded).await
 }
 
-async fn of_default(environment: Environment, common: &Common, region: Option<Region>) -> Result<SdkConfig> {
+async fn of_default(
+    environment: Environment,
+    common: &Common,
+    region: Option<Region>,
+    id: &SecretId,
+) -> Result<Resolved> {
     Profiles::check(environment)?;
     let profiles = Profiles::load(environment).await;
     let name = environment.profile()?;
@@ -165,9 +198,9 @@ async fn of_default(environment: Environment, common: &Common, region: Option<Re
     let region = if let Some(region) = region {
         region
     } else {
-        let client = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
+        let (client, _) = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
         let message = "neither the secret id, nor AWS_REGION, nor the profile names a region";
-        region::of_instance(&client, environment).await.map_err(|_| no_region(message))?
+        region::of_instance(&client, environment, id).await.map_err(|_| no_region(message, id))?
     };
     let resolver = Resolver::new(environment, common, region, profile.as_ref())?;
     let source = Source::of_environment(environment, profile.as_ref())?;
@@ -184,7 +217,7 @@ async fn of_profile(
     common: &Common,
     region: Option<Region>,
     name: &str,
-) -> Result<SdkConfig> {
+) -> Result<Resolved> {
     let profiles = Profiles::load(environment).await?;
     let profile = profiles.require(name)?;
     let region = match region.map_or_else(|| environment.region(), |region| Ok(Some(region)))? {
@@ -192,19 +225,14 @@ async fn of_profile(
         None => profile.region()?.ok_or_else(|| no_region_in_profile(environment, name))?,
     };
     let resolver = Resolver::new(environment, common, region, Some(&profile))?;
-    let failed = |reason: &str| {
-        let message = format!("the profile {name:?} gives none: {reason}");
-        Error::not_applied(ErrorKind::Credentials, message).with_hint(format!(
-            "correct it in {}; SSO and credential_process need the crate features of that name",
-            environment.file_names()
-        ))
-    };
-    let source = Source::of_profile(environment, &profile)?;
-    let source = source.ok_or_else(|| failed("no credentials were found"))?;
+    let what = format!("the profile {name:?} gives none");
+    let source = Source::of_profile(environment, &profile)?.ok_or_else(|| {
+        let message = format!("{what}: {}", Cause::NoSource.words());
+        Error::not_applied(ErrorKind::Credentials, message)
+            .with_hint(format!("add keys, a role or a sign-in to it in {}", environment.file_names()))
+    })?;
     let guarded = resolver.guarded(source).await?;
-    if let Err(error) = guarded.prime().await {
-        return Err(refused(&error).unwrap_or_else(|| failed(&why(&error))));
-    }
+    guarded.prime().await.map_err(|error| unobtained(&what, &error))?;
     resolver.config(guarded).await
 }
 
@@ -224,17 +252,11 @@ fn contradiction((source, region): (&str, &Region), (other, own): (&str, &Region
     .with_hint("leave one of them out")
 }
 
-pub(crate) fn no_region(what: &str) -> Error {
-    Error::not_applied(ErrorKind::InvalidArgument, format!("no AWS region is known: {what}"))
-        .with_hint("give the secret's full ARN, aws-sm://region/name, a region, or set AWS_REGION")
-}
-
-/// A setting that made the source fail is named by itself.
-fn no_credentials(what: &str, error: &CredentialsError) -> Error {
-    refused(error).unwrap_or_else(|| {
-        Error::not_applied(ErrorKind::Credentials, format!("{what}: {}", why(error)))
-            .with_hint("attach a role, or open with the mode that fits this host")
-    })
+pub(crate) fn no_region(what: &str, id: &SecretId) -> Error {
+    let name = id.name();
+    let message = format!("no AWS region is known for the secret {name}: {what}");
+    Error::not_applied(ErrorKind::InvalidArgument, message)
+        .with_hint(format!("give the full ARN, aws-sm://REGION/{name}, a region, or set AWS_REGION"))
 }
 
 #[cfg(test)]
@@ -274,9 +296,10 @@ mod tests {
                 endpoint: None,
                 max_attempts: 1,
                 attempt_timeout: Duration::from_secs(1),
+                deadline: Duration::from_secs(1),
                 fallback: true,
             };
-            let error = resolve(mode, &common, &id.parse().unwrap()).await.unwrap_err();
+            let error = resolve(mode, &common, &id.parse().unwrap()).await.err().unwrap();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
             assert!(error.to_string().contains(told), "{error}");
         }

@@ -1,10 +1,10 @@
 //! One mapping from what a call came to, to what the caller is told.
 
-use ksm_storage_core::{Absence, Error, ErrorKind, Location, Outcome, shell_word};
+use ksm_storage_core::{Absence, Error, ErrorKind, Location, Outcome};
 
 use crate::{
-    SecretId,
     client::{CallError, Failure},
+    hints::Place,
 };
 
 /// The calls of the seam.
@@ -27,70 +27,71 @@ impl Call {
     }
 }
 
-/// Kind, outcome and hint. The text of an answer has no part in it.
-pub(crate) fn classify(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String>) {
-    let (kind, outcome, hint) = by_failure(call, error);
-    (kind, if error.unanswered { Outcome::Unknown } else { outcome }, hint)
+/// Kind and outcome. The text of an answer has no part in it.
+pub(crate) fn classify(error: &CallError) -> (ErrorKind, Outcome) {
+    let (kind, outcome) = match error.failure {
+        Failure::Answered => {
+            let (kind, outcome, _) = answered(error);
+            (kind, outcome)
+        }
+        _ => {
+            let outcome = if error.sent { Outcome::Unknown } else { Outcome::NotApplied };
+            (unanswered(&error.failure).0, outcome)
+        }
+    };
+    (kind, if error.unanswered { Outcome::Unknown } else { outcome })
 }
 
-fn by_failure(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String>) {
+fn unanswered(failure: &Failure) -> (ErrorKind, &'static str) {
     use ErrorKind::{Credentials, InvalidArgument, Timeout, Unavailable, Unexpected};
-    use Outcome::{NotApplied, Unknown};
-    let (kind, hint) = match &error.failure {
-        Failure::Answered => return answered(call, error),
+    match failure {
         Failure::NotBuilt(_) => (InvalidArgument, "check region, endpoint and secret id"),
         Failure::NoCredentials(_) => (
             Credentials,
-            "look at the credentials of the mode that this storage was opened with; \
-             `aws sts get-caller-identity` shows whether there are any",
+            "check the source of the credentials: aws sts get-caller-identity shows whether there are any",
         ),
         Failure::TimedOut => (Timeout, "check network, proxy, VPC endpoint and region"),
         Failure::Disconnected => (Unavailable, "check network, proxy, VPC endpoint and region"),
-        Failure::Unreadable | Failure::TooLong => {
+        Failure::Answered | Failure::Unreadable | Failure::TooLong | Failure::Untrusted => {
             (Unexpected, "check that the endpoint is that of AWS Secrets Manager")
         }
         Failure::Panicked(_) => {
             (Unexpected, "report it, with the panic that the program's standard error shows")
         }
-    };
-    let outcome = if error.sent { Unknown } else { NotApplied };
-    (kind, outcome, Some(hint.to_owned()))
+    }
+}
+
+/// The advice on an error code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Advice {
+    None,
+    Text(&'static str),
+    Missing,
+    Deleted,
+    Denied,
 }
 
 /// By the error code, and where that says nothing by the status.
-fn answered(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String>) {
+fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
     use ErrorKind::{
         AccessDenied, Credentials, InvalidArgument, NotFound, QuotaExceeded, Throttled, Unavailable,
         Unexpected,
     };
     use Outcome::{NotApplied, Unknown};
-    let hint = |text: &str| Some(text.to_owned());
     match error.code.as_deref().unwrap_or_default() {
-        "ResourceNotFoundException" => (
-            NotFound,
-            NotApplied,
-            hint(
-                "check name and region, or create it: \
-                 aws secretsmanager create-secret --name NAME --region REGION --secret-string '{}'",
-            ),
-        ),
-        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => (
+        "ResourceNotFoundException" => (NotFound, NotApplied, Advice::Missing),
+        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => {
+            (AccessDenied, NotApplied, Advice::Denied)
+        }
+        "DecryptionFailure" | "DecryptionFailureException" => (
             AccessDenied,
             NotApplied,
-            Some(format!(
-                "grant {} on the secret's ARN (arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME-??????), and \
-                 with a customer managed key {}; for a secret that does not exist the answer is the same",
-                call.action(),
-                if call == Call::Get { "kms:Decrypt" } else { "kms:GenerateDataKey and kms:Decrypt" }
-            )),
+            Advice::Text("enable the secret's KMS key, and grant kms:Decrypt on it"),
         ),
-        "DecryptionFailure" | "DecryptionFailureException" => {
-            (AccessDenied, NotApplied, hint("enable the secret's KMS key, and grant kms:Decrypt on it"))
-        }
         "EncryptionFailure" | "EncryptionFailureException" => (
             AccessDenied,
             NotApplied,
-            hint("enable the secret's KMS key, and grant kms:GenerateDataKey and kms:Decrypt on it"),
+            Advice::Text("enable the secret's KMS key, and grant kms:GenerateDataKey and kms:Decrypt on it"),
         ),
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
@@ -103,64 +104,85 @@ fn answered(call: Call, error: &CallError) -> (ErrorKind, Outcome, Option<String
         | "AuthFailure" => (
             Credentials,
             NotApplied,
-            hint(
+            Advice::Text(
                 "the service does not accept the access key or its signature: check key, secret and session token",
             ),
         ),
-        "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" | "RequestTimeTooSkewed" => {
-            (Credentials, NotApplied, hint("obtain new credentials, and check the host's clock"))
-        }
+        "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" | "RequestTimeTooSkewed" => (
+            Credentials,
+            NotApplied,
+            Advice::Text("obtain new credentials, and check the clock of this host (date -u)"),
+        ),
         "ThrottlingException"
         | "Throttling"
         | "TooManyRequestsException"
         | "RequestLimitExceeded"
         | "ThrottledException"
-        | "SlowDown" => {
-            (Throttled, NotApplied, hint("the account's quota for this call is used up: call less often"))
-        }
+        | "SlowDown" => (
+            Throttled,
+            NotApplied,
+            Advice::Text("the account's quota for this call is used up: call less often"),
+        ),
         "LimitExceededException" => (
             QuotaExceeded,
             NotApplied,
-            hint(
+            Advice::Text(
                 "a secret keeps every version for 24 hours, and about 100 of them: write less often, and wait until \
                  the oldest is a day old",
             ),
         ),
-        "ResourceExistsException" => (ErrorKind::Conflict, NotApplied, None),
-        "InvalidRequestException" => (
-            NotFound,
-            NotApplied,
-            hint(
-                "the secret is marked for deletion, or managed by another service: \
-                 `aws secretsmanager describe-secret` tells, `aws secretsmanager restore-secret` undoes a deletion",
-            ),
-        ),
+        "ResourceExistsException" => (ErrorKind::Conflict, NotApplied, Advice::None),
+        "InvalidRequestException" => (NotFound, NotApplied, Advice::Deleted),
         "InvalidParameterException"
         | "ValidationException"
         | "PreconditionNotMetException"
         | "MalformedPolicyDocumentException" => (
             InvalidArgument,
             NotApplied,
-            hint("check the secret id; a replica is written in its primary region only"),
+            Advice::Text("check the secret id; a replica is written in its primary region only"),
         ),
         "InternalServiceError"
         | "InternalServiceErrorException"
         | "InternalFailure"
         | "ServiceUnavailable"
-        | "ServiceUnavailableException" => (Unavailable, Unknown, None),
-        _ if error.status.is_some_and(|status| status >= 500) => (Unavailable, Unknown, None),
-        _ if error.status == Some(429) => (Throttled, NotApplied, None),
-        _ => (Unexpected, Unknown, hint("check that the endpoint is that of AWS Secrets Manager")),
+        | "ServiceUnavailableException" => (Unavailable, Unknown, Advice::None),
+        _ if error.status.is_some_and(|status| status >= 500) => (Unavailable, Unknown, Advice::None),
+        _ if error.status == Some(429) => (Throttled, NotApplied, Advice::None),
+        _ => (Unexpected, Unknown, Advice::Text("check that the endpoint is that of AWS Secrets Manager")),
     }
 }
 
-/// The absence of the secret `id`, or of a value in it: the service's answer does not tell which.
-pub(crate) fn absence(id: &SecretId, answer: CallError) -> Absence {
-    let mut absence = Absence::new("the secret does not exist in this region, or has no value").with_hint(format!(
-        "check name and region, or create it: aws secretsmanager create-secret --name {} --secret-string '{{}}'; if it \
-         exists, store a value with put-secret-value",
-        if id.is_arn() { "NAME".to_owned() } else { shell_word(id.name()) }
-    ));
+/// What to do about a call that failed.
+fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
+    if let Some(hint) = &error.hint {
+        return Some(hint.clone());
+    }
+    let advice = match error.failure {
+        Failure::Answered => answered(error).2,
+        ref failure => Advice::Text(unanswered(failure).1),
+    };
+    match advice {
+        Advice::None => None,
+        Advice::Text(text) => Some(text.to_owned()),
+        Advice::Missing => Some(place.create()),
+        Advice::Deleted => Some(format!(
+            "the secret is marked for deletion, or managed by another service: {} tells, {} undoes a deletion",
+            place.describe(),
+            place.command("restore-secret")
+        )),
+        Advice::Denied => Some(format!(
+            "grant {} on {}, and with a customer managed key {}; for a secret that does not exist the answer is the same",
+            call.action(),
+            place.arn(),
+            if call == Call::Get { "kms:Decrypt" } else { "kms:GenerateDataKey and kms:Decrypt" }
+        )),
+    }
+}
+
+/// The absence of the secret, or of a value in it: the service's answer does not tell which.
+pub(crate) fn absence(place: &Place<'_>, answer: CallError) -> Absence {
+    let mut absence = Absence::new("the secret does not exist in this region, or has no value")
+        .with_hint(format!("{}; if it has no value, store one with put-secret-value", place.create()));
     if let Some(code) = answer.code {
         absence = absence.with_code(code);
     }
@@ -171,8 +193,9 @@ pub(crate) fn absence(id: &SecretId, answer: CallError) -> Absence {
 }
 
 /// The error of a call that failed for good.
-pub(crate) fn failed(call: Call, error: CallError, location: Location) -> Error {
-    let (kind, outcome, hint) = classify(call, &error);
+pub(crate) fn failed(call: Call, error: CallError, place: &Place<'_>, location: Location) -> Error {
+    let (kind, outcome) = classify(&error);
+    let hint = hint(call, &error, place);
     let mut told = Error::new(kind, error.to_string()).with_outcome(outcome).with_location(location);
     if call == Call::Get {
         told = told.with_outcome(Outcome::NotApplied);
@@ -186,6 +209,12 @@ pub(crate) fn failed(call: Call, error: CallError, location: Location) -> Error 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn told(call: Call, error: CallError) -> Error {
+        let id = "ksm-config".parse().unwrap();
+        let place = Place { id: &id, arn: None, region: "us-east-1", profile: None };
+        failed(call, error, &place, Location::new("aws-sm", "us-east-1/ksm-config"))
+    }
 
     /// Every code that the API model or practice knows; the outcome is that of a put.
     #[test]
@@ -216,9 +245,9 @@ mod tests {
             (429, "", Throttled, NotApplied, ""),
             (418, "NeverHeardOf", Unexpected, Unknown, "endpoint"),
         ] {
-            let (found, became, hint) = classify(Call::Put, &CallError::answered(status, code));
-            assert_eq!((found, became), (kind, outcome), "{code}");
-            assert!(hint.unwrap_or_default().contains(remedy), "{code}");
+            let error = told(Call::Put, CallError::answered(status, code));
+            assert_eq!((error.kind(), error.outcome()), (kind, outcome), "{code}");
+            assert!(error.to_string().contains(remedy), "{error}");
         }
     }
 
@@ -231,14 +260,14 @@ mod tests {
             (Failure::TimedOut, ErrorKind::Timeout, Unknown),
             (Failure::Disconnected, ErrorKind::Unavailable, Unknown),
             (Failure::Unreadable, ErrorKind::Unexpected, Unknown),
+            (Failure::Untrusted, ErrorKind::Unexpected, NotApplied),
             (Failure::TooLong, ErrorKind::Unexpected, Unknown),
             (Failure::Panicked("a call"), ErrorKind::Unexpected, Unknown),
         ] {
             let error = CallError::new(failure);
-            let (found, became, _) = classify(Call::Move, &error);
-            assert_eq!((found, became), (kind, outcome), "{error}");
+            assert_eq!(classify(&error), (kind, outcome), "{error}");
             let unsent = CallError { sent: false, ..error };
-            assert_eq!(classify(Call::Move, &unsent).1, NotApplied, "{unsent}");
+            assert_eq!(classify(&unsent).1, NotApplied, "{unsent}");
         }
     }
 
@@ -246,18 +275,13 @@ mod tests {
     fn a_refusal_says_nothing_of_a_request_before_it_that_got_no_answer() {
         let refusal = CallError::answered(400, "ThrottlingException");
         let after_another = CallError { unanswered: true, ..refusal.clone() };
-        let told = |error| classify(Call::Put, error);
-        assert_eq!(told(&refusal).1, Outcome::NotApplied);
-        assert_eq!(
-            (told(&after_another).0, told(&after_another).1),
-            (ErrorKind::Throttled, Outcome::Unknown)
-        );
+        assert_eq!(classify(&refusal).1, Outcome::NotApplied);
+        assert_eq!(classify(&after_another), (ErrorKind::Throttled, Outcome::Unknown));
     }
 
     #[test]
     fn a_read_applies_nothing_however_it_fails() {
-        let outcome =
-            |call| failed(call, CallError::new(Failure::TimedOut), Location::new("aws-sm", "r/n")).outcome();
+        let outcome = |call| told(call, CallError::new(Failure::TimedOut)).outcome();
         assert_eq!(outcome(Call::Get), Outcome::NotApplied);
         assert_eq!([Call::Put, Call::Create, Call::Move].map(outcome), [Outcome::Unknown; 3]);
     }
@@ -270,12 +294,7 @@ mod tests {
             (Call::Create, "CreateSecret", "kms:GenerateDataKey"),
             (Call::Move, "UpdateSecretVersionStage", "kms"),
         ] {
-            let error = failed(
-                call,
-                CallError::answered(400, "AccessDeniedException"),
-                Location::new("aws-sm", "r/n"),
-            );
-            let text = error.to_string();
+            let text = told(call, CallError::answered(400, "AccessDeniedException")).to_string();
             assert!(text.contains(action) && text.contains(key), "{text}");
         }
     }

@@ -8,7 +8,8 @@ use aws_types::{
 use ksm_storage_core::Result;
 
 use crate::{
-    credentials::{Common, no_region},
+    SecretId,
+    credentials::{Common, Resolved, no_region},
     endpoint::{Endpoint, Purpose},
     environment::Environment,
     http,
@@ -17,7 +18,12 @@ use crate::{
 };
 
 /// Only what is unset is filled in. What the environment put into the configuration is parsed as elsewhere.
-pub(crate) fn as_given(config: &SdkConfig, common: &Common, region: Option<Region>) -> Result<SdkConfig> {
+pub(crate) fn as_given(
+    config: &SdkConfig,
+    common: &Common,
+    region: Option<Region>,
+    id: &SecretId,
+) -> Result<Resolved> {
     let mut builder = config.clone().into_builder();
     if config.retry_config().is_none() {
         builder.set_retry_config(Some(retries(common)));
@@ -50,7 +56,8 @@ pub(crate) fn as_given(config: &SdkConfig, common: &Common, region: Option<Regio
     builder.set_service_config(None::<NoConfig>);
     if config.http_client().is_none() {
         http::check_proxies(Environment::PROCESS)?;
-        builder.set_http_client(Some(http::client(Purpose::Services, endpoint.into_iter().collect())));
+        let endpoints: Vec<_> = endpoint.clone().into_iter().collect();
+        builder.set_http_client(Some(http::client(Purpose::Services, endpoints)));
     }
     let region = match (region, config.region()) {
         (Some(region), _) => Some(region),
@@ -61,10 +68,10 @@ pub(crate) fn as_given(config: &SdkConfig, common: &Common, region: Option<Regio
         (None, None) => None,
     };
     if region.is_none() {
-        return Err(no_region("the SDK configuration has none, and the secret id does not name one"));
+        return Err(no_region("the SDK configuration has none, and the secret id does not name one", id));
     }
     builder.set_region(region);
-    Ok(builder.build())
+    Ok(Resolved { config: builder.build(), endpoint, profile: None })
 }
 
 /// The endpoint that a client of Secrets Manager would take from the configuration.

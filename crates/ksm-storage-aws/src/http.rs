@@ -22,22 +22,18 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 
-use crate::{
-    endpoint::{Endpoint, Purpose},
-    environment::Environment,
-    setting::InvalidSetting,
-};
+use crate::{endpoint::Purpose, environment::Environment, setting::InvalidSetting, trace::Trace};
 
 pub(crate) use guard::{InterimFlood, MAX_REPLY, NeverSent, ReplyTooLong, guarded};
-pub(crate) use proxy::check as check_proxies;
+pub(crate) use proxy::{check as check_proxies, of as proxy_of};
 
 /// A client that gets TLS ready, root certificates included, for the first https request and not before.
 ///
 /// Plain http goes by no proxy: but for emulators, what is asked in that way is the metadata service of the instance or
 /// the container. The endpoints are those that were configured, to be named in errors.
-pub(crate) fn client(purpose: Purpose, endpoints: Vec<Endpoint>) -> SharedHttpClient {
+pub(crate) fn client(purpose: Purpose, trace: impl Into<Trace>) -> SharedHttpClient {
     let clients = Clients { plain: Builder::new().build_http(), secured: Mutex::new(None) };
-    guarded(SharedHttpClient::new(Client(Arc::new(clients))), purpose, endpoints)
+    guarded(SharedHttpClient::new(Client(Arc::new(clients))), purpose, trace)
 }
 
 struct Client(Arc<Clients>);

@@ -8,7 +8,10 @@ use std::{
 use aws_config::imds::{self, client::error::ImdsError, credentials::ImdsCredentialsProvider};
 use aws_credential_types::provider::{self, ProvideCredentials, error::CredentialsError, future};
 
-use crate::setting::{InvalidSetting, Setting};
+use crate::{
+    explained::SourceFailed,
+    setting::{InvalidSetting, Setting},
+};
 
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 
@@ -29,7 +32,9 @@ impl InstanceRole {
 
     async fn obtain(&self) -> provider::Result {
         if self.is_disabled {
-            return Err(CredentialsError::not_loaded("AWS_EC2_METADATA_DISABLED is set"));
+            return Err(CredentialsError::not_loaded(SourceFailed::no_metadata(
+                "AWS_EC2_METADATA_DISABLED is set",
+            )));
         }
         let provider = match self.client.get(ROLES).await {
             Ok(roles) => {
@@ -91,7 +96,7 @@ fn role(list: &str) -> Result<&str, InvalidSetting> {
 fn failed(error: ImdsError) -> CredentialsError {
     match error {
         ImdsError::ErrorResponse(answer) if answer.response().status().as_u16() == 404 => {
-            CredentialsError::not_loaded("the instance has no role")
+            CredentialsError::not_loaded(SourceFailed::no_role())
         }
         ImdsError::FailedToLoadToken(failure) if failure.is_dispatch_failure() => {
             CredentialsError::not_loaded(ImdsError::FailedToLoadToken(failure))

@@ -50,7 +50,7 @@ impl Requests {
     pub(crate) fn tell(&self, error: CallError) -> CallError {
         let (sent, refused) = (self.0.sent.load(Ordering::Relaxed), self.0.refused.load(Ordering::Relaxed));
         let failure = match error.failure {
-            Failure::Disconnected if self.0.built.load(Ordering::Relaxed) == 0 => {
+            Failure::Disconnected if error.message.is_none() && self.0.built.load(Ordering::Relaxed) == 0 => {
                 Failure::NotBuilt(UNBUILT.into())
             }
             failure => failure,

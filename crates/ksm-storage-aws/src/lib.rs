@@ -29,8 +29,8 @@
 //! | tests without AWS | the crate `ksm-storage-emulator` |
 //!
 //! # Features
-//! - `sso`, `credentials-process` (on by default): profiles that sign in through IAM Identity Center, or name an
-//!   external program. Without them such a profile is an error.
+//! - `sso`, `credentials-login`, `credentials-process` (on by default): profiles that sign in through IAM Identity
+//!   Center or by `aws login`, or name an external program. Without them such a profile is an error.
 //! - `tls-aws-lc` (on by default), `tls-ring`: which library encrypts the connection. Both read `HTTPS_PROXY`, `NO_PROXY`,
 //!   `AWS_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`. `ring` starts sooner and compiles faster; `aws-lc` has post-quantum key exchange.
 //!   If both are on, because two users of this crate ask for one each, `aws-lc` is used. Without either, https is an
@@ -45,6 +45,7 @@
 
 mod backend;
 mod builder;
+mod cause;
 mod client;
 mod concurrency;
 mod credentials;
@@ -52,8 +53,10 @@ mod descent;
 mod endpoint;
 mod environment;
 mod error;
+mod explained;
 mod given;
 mod guarded;
+mod hints;
 mod http;
 mod instance;
 mod interceptors;
@@ -69,6 +72,7 @@ mod setting;
 mod slot;
 mod source;
 mod store;
+mod trace;
 
 pub use backend::AwsSecretBackend;
 pub use builder::AwsStorageBuilder;

@@ -12,7 +12,10 @@ use ksm_storage_core::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use tokio::{io::AsyncReadExt, process::Command};
 
-use crate::setting::{InvalidSetting, Setting};
+use crate::{
+    cause::Cause,
+    setting::{InvalidSetting, Setting},
+};
 
 /// The most that is read of a program's output, in bytes.
 const MAX_OUTPUT: u64 = 64 << 10;
@@ -25,9 +28,12 @@ impl Process {
     async fn run(&self) -> Result<Credentials, CredentialsError> {
         let mut command = shell(self.0.expose_secret());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let failed = |what: String| CredentialsError::provider_error(ProcessFailed(what));
-        let mut child =
-            command.spawn().map_err(|error| failed(format!("it cannot be started ({})", error.kind())))?;
+        let failed = |problem| {
+            CredentialsError::provider_error(ProcessFailed { cause: Cause::ProgramFailed, problem })
+        };
+        let mut child = command
+            .spawn()
+            .map_err(|error| failed(format!("the shell cannot be started ({})", error.kind())))?;
         let group = Group::of(&child);
         let mut output = Vec::new();
         let stdout = child.stdout.take().ok_or_else(|| failed("it has no output".to_owned()))?;
@@ -41,6 +47,12 @@ impl Process {
         }
         let status = child.wait().await.map_err(|error| failed(format!("it was lost ({})", error.kind())))?;
         group.release();
+        // How a shell says that there is no such program, or that it may not be run.
+        if matches!(status.code(), Some(126 | 127)) {
+            let problem = format!("it ended with {status}");
+            let failed = ProcessFailed { cause: Cause::ProgramMissing, problem };
+            return Err(CredentialsError::provider_error(failed));
+        }
         if !status.success() {
             return Err(failed(format!("it ended with {status}")));
         }
@@ -65,11 +77,14 @@ impl fmt::Debug for Process {
 
 /// A `credential_process` that gave no credentials, and why.
 #[derive(Debug)]
-pub(crate) struct ProcessFailed(String);
+pub(crate) struct ProcessFailed {
+    pub(crate) cause: Cause,
+    problem: String,
+}
 
 impl fmt::Display for ProcessFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "credential_process failed: {}", self.0)
+        write!(f, "{}: {}", self.cause.words(), self.problem)
     }
 }
 

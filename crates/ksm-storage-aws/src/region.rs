@@ -12,11 +12,13 @@ use ksm_storage_core::{Error, ErrorKind, Outcome, Result, catch_panic};
 use serde_json::Value;
 
 use crate::{
+    SecretId,
     endpoint::{Endpoint, Purpose},
     environment::Environment,
     http,
     profile::Section,
     sdk::without_tracing,
+    trace::Trace,
 };
 
 const IPV4: &str = "http://169.254.169.254";
@@ -30,7 +32,7 @@ pub(crate) fn metadata_client(
     environment: Environment,
     profile: Option<&Section<'_>>,
     patience: Duration,
-) -> Result<imds::Client> {
+) -> Result<(imds::Client, Trace)> {
     let given = |variable, key| match environment.given(variable)? {
         Some(given) => Ok(Some(given)),
         None => profile.map(|profile| profile.given(key)).transpose().map(Option::flatten),
@@ -50,7 +52,8 @@ pub(crate) fn metadata_client(
         Some(mode) => return Err(mode.invalid("expected IPv4 or IPv6")),
     };
     let url = endpoint.as_ref().map_or(default, Endpoint::url).to_owned();
-    Ok(client(&http::client(Purpose::Metadata, endpoint.into_iter().collect()), &url, patience))
+    let trace = Trace::from(endpoint.into_iter().collect::<Vec<_>>());
+    Ok((client(&http::client(Purpose::Metadata, trace.clone()), &url, patience), trace))
 }
 
 fn client(http: &SharedHttpClient, url: &str, patience: Duration) -> imds::Client {
@@ -69,8 +72,12 @@ type Read = fn(&str) -> Option<String>;
 
 /// Asks the metadata service: for the placement, for the identity document, for the host name. Only what is not there
 /// leads to the next question; who does not answer once is not asked again.
-pub(crate) async fn of_instance(client: &imds::Client, environment: Environment) -> Result<Region> {
-    let failed = |why: &str| failed(why, environment);
+pub(crate) async fn of_instance(
+    client: &imds::Client,
+    environment: Environment,
+    id: &SecretId,
+) -> Result<Region> {
+    let failed = |why: &str| failed(why, environment, id);
     if environment.is_metadata_disabled()? {
         return Err(failed("AWS_EC2_METADATA_DISABLED is set"));
     }
@@ -125,7 +132,8 @@ fn in_host_name(name: &str) -> Option<String> {
     }
 }
 
-fn failed(why: &str, environment: Environment) -> Error {
+fn failed(why: &str, environment: Environment, id: &SecretId) -> Error {
+    let name = id.name();
     let place = [
         ("AWS_LAMBDA_FUNCTION_NAME", "Lambda"),
         ("ECS_CONTAINER_METADATA_URI_V4", "ECS"),
@@ -135,10 +143,13 @@ fn failed(why: &str, environment: Environment) -> Error {
     .into_iter()
     .find(|(name, _)| (environment.0)(name).is_some());
     let hint = match place {
-        Some((_, place)) => format!("this is {place}: open with from_default_config"),
-        None => "give the secret's full ARN or a region, or off EC2 open with from_default_config".to_owned(),
+        Some((_, place)) => format!("this is {place}: use the default credential chain, not that of EC2"),
+        None => format!(
+            "give the full ARN, aws-sm://REGION/{name} or a region; off EC2 use the default credential chain"
+        ),
     };
-    Error::not_applied(ErrorKind::InvalidArgument, format!("{FAILED} ({why})")).with_hint(hint)
+    Error::not_applied(ErrorKind::InvalidArgument, format!("{FAILED} ({why}; for the secret {name})"))
+        .with_hint(hint)
 }
 
 #[cfg(test)]
@@ -238,7 +249,7 @@ mod tests {
             ([(401, "no"), document, host_name], "refused to answer", 1),
         ] {
             let (client, calls) = instance(answers);
-            let found = of_instance(&client, Environment(|_| None)).await;
+            let found = of_instance(&client, Environment(|_| None), &"ksm-config".parse().unwrap()).await;
             let found = found.map_or_else(|error| error.to_string(), |region| region.to_string());
             assert!(found.contains(expected), "{found}");
             // One more for the token.
@@ -248,13 +259,14 @@ mod tests {
 
     #[test]
     fn the_error_names_the_way_out() {
+        let id = "ksm-config".parse().unwrap();
         let error =
-            failed("why", Environment(|name| (name == "AWS_LAMBDA_FUNCTION_NAME").then(OsString::new)))
+            failed("why", Environment(|name| (name == "AWS_LAMBDA_FUNCTION_NAME").then(OsString::new)), &id)
                 .to_string();
         assert!(
-            error.contains(FAILED) && error.contains("Lambda") && error.contains("from_default_config"),
+            error.contains(FAILED) && error.contains("Lambda") && error.contains("default credential chain"),
             "{error}"
         );
-        assert!(failed("why", Environment(|_| None)).to_string().contains("full ARN"));
+        assert!(failed("why", Environment(|_| None), &id).to_string().contains("aws-sm://REGION/ksm-config"));
     }
 }

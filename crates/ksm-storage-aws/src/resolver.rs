@@ -3,8 +3,8 @@
 use std::{collections::HashMap, pin::Pin, time::Duration};
 
 use aws_config::{
-    AppName, BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider,
-    timeout::TimeoutConfig,
+    AppName, BehaviorVersion, ConfigLoader, identity::IdentityCache, imds, retry::RetryConfig,
+    sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -12,9 +12,10 @@ use aws_types::{os_shim_internal::Env, region::Region};
 use ksm_storage_core::{Error, ErrorKind, Result};
 
 use crate::{
-    credentials::{Common, PATIENCE},
+    credentials::{Common, PATIENCE, Resolved},
     endpoint::{Endpoint, Purpose},
     environment::{Environment, files_with},
+    explained::{Explained, Origin},
     guarded::Guarded,
     http,
     instance::InstanceRole,
@@ -24,6 +25,7 @@ use crate::{
     sdk::without_tracing,
     setting::{InvalidSetting, Setting},
     source::{CONTAINER, Service, Source},
+    trace::Trace,
 };
 
 /// Larger numbers make the SDK count for minutes, or panic, and no deadline has room for them.
@@ -108,7 +110,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// A client for these services, in an environment that names their endpoints and nothing else.
-    fn client(&self, services: &[Service]) -> Result<(Env, SharedHttpClient)> {
+    fn client(&self, services: &[Service]) -> Result<(Env, SharedHttpClient, Trace)> {
         let mut endpoints = Vec::new();
         let mut variables = HashMap::new();
         for service in services {
@@ -121,8 +123,9 @@ impl<'a> Resolver<'a> {
                 endpoints.push(endpoint);
             }
         }
-        let environment = self.environment.selection(&[], variables)?;
-        Ok((environment, http::client(Purpose::Services, endpoints)))
+        let environment = self.environment.selection(&["AWS_LOGIN_CACHE_DIRECTORY"], variables)?;
+        let trace = Trace::from(endpoints);
+        Ok((environment, http::client(Purpose::Services, trace.clone()), trace))
     }
 
     fn loader(&self, env: Env, files: &str, http: SharedHttpClient) -> ConfigLoader {
@@ -142,6 +145,16 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    fn explained(
+        &self,
+        provider: SharedCredentialsProvider,
+        origin: Origin,
+        trace: Trace,
+    ) -> SharedCredentialsProvider {
+        let limit = self.common.patience();
+        SharedCredentialsProvider::new(Explained { origin, provider, trace, limit })
+    }
+
     pub(crate) async fn guarded(&self, source: Source) -> Result<Guarded> {
         self.provider(source).await.map(Guarded::new)
     }
@@ -149,24 +162,24 @@ impl<'a> Resolver<'a> {
     fn provider(&self, source: Source) -> Boxed<'_, Result<SharedCredentialsProvider>> {
         Box::pin(async move {
             let services = source.services();
-            let (env, http, files) = match source {
+            let (env, http, trace, files, origin) = match source {
                 Source::Keys(keys) => return Ok(SharedCredentialsProvider::new(keys)),
-                Source::Process(command) => {
+                Source::Process { command, origin } => {
                     if !cfg!(feature = "credentials-process") {
                         let message = "the profile names a credential_process, and this program was built without the \
                                        feature credentials-process";
                         return Err(Error::not_applied(ErrorKind::InvalidArgument, message));
                     }
-                    return Ok(SharedCredentialsProvider::new(Process(command)));
+                    let process = SharedCredentialsProvider::new(Process(command));
+                    return Ok(self.explained(process, origin, Trace::default()));
                 }
                 Source::Instance => {
-                    let client = region::metadata_client(self.environment, self.profile, PATIENCE)?;
-                    let role = InstanceRole::new(client, self.environment.is_metadata_disabled()?);
-                    return Ok(SharedCredentialsProvider::new(role));
+                    let (client, trace) = region::metadata_client(self.environment, self.profile, PATIENCE)?;
+                    return instance_role(self.environment, self.common, client, trace);
                 }
-                Source::Role { arn, external_id, session, source } => {
+                Source::Role { arn, external_id, session, source, origin } => {
                     let source = Guarded::new(self.provider(*source).await?);
-                    let (env, http) = self.client(&[Service::Sts])?;
+                    let (env, http, trace) = self.client(&[Service::Sts])?;
                     let config = without_tracing(self.loader(env, "", http).no_credentials().load()).await;
                     let mut role = AssumeRoleProvider::builder(arn).configure(&config);
                     if let Some(id) = external_id {
@@ -175,34 +188,59 @@ impl<'a> Resolver<'a> {
                     if let Some(session) = session {
                         role = role.session_name(session);
                     }
-                    return Ok(SharedCredentialsProvider::new(role.build_from_provider(source).await));
+                    let role = SharedCredentialsProvider::new(role.build_from_provider(source).await);
+                    return Ok(self.explained(role, origin, trace));
                 }
                 Source::Container => {
                     let env = self.environment.selection(&CONTAINER, no_metadata())?;
-                    (env, http::client(Purpose::Container, Vec::new()), String::new())
+                    let token = self.environment.text("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")?;
+                    let trace = Trace::default();
+                    let http = http::client(Purpose::Container, trace.clone());
+                    (env, http, trace, String::new(), Origin::Container { token })
                 }
-                Source::WebIdentity(files) | Source::SignIn(files) => {
-                    let (env, http) = self.client(&services)?;
-                    (env, http, files)
+                Source::WebIdentity { files, origin } | Source::SignIn { files, origin } => {
+                    let (env, http, trace) = self.client(&services)?;
+                    (env, http, trace, files, origin)
                 }
             };
             let config = without_tracing(self.loader(env, &files, http).load()).await;
-            config.credentials_provider().ok_or_else(|| {
+            let provider = config.credentials_provider().ok_or_else(|| {
                 Error::not_applied(ErrorKind::Credentials, "the SDK has no provider of credentials")
-            })
+            })?;
+            Ok(self.explained(provider, origin, trace))
         })
     }
 
     /// The configuration of Secrets Manager.
-    pub(crate) async fn config(&self, credentials: Guarded) -> Result<SdkConfig> {
-        let http = http::client(Purpose::Services, self.endpoint.clone().into_iter().collect());
+    pub(crate) async fn config(&self, credentials: Guarded) -> Result<Resolved> {
+        let endpoints: Vec<_> = self.endpoint.clone().into_iter().collect();
+        let http = http::client(Purpose::Services, endpoints);
         let env = self.environment.selection(&[], no_metadata())?;
-        let mut loader = self.loader(env, "", http).credentials_provider(credentials);
+        // A source that is too slow says so itself before that.
+        let cache = IdentityCache::lazy().load_timeout(self.common.longest()).build();
+        let mut loader = self.loader(env, "", http).credentials_provider(credentials).identity_cache(cache);
         if let Some(endpoint) = &self.endpoint {
             loader = loader.endpoint_url(endpoint.url());
         }
-        Ok(without_tracing(loader.load()).await)
+        let config = without_tracing(loader.load()).await;
+        let profile = self.profile.map(|profile| profile.name.clone()).filter(|name| name != "default");
+        Ok(Resolved { config, endpoint: self.endpoint.clone(), profile })
     }
+}
+
+pub(crate) fn instance_role(
+    environment: Environment,
+    common: &Common,
+    client: imds::Client,
+    trace: Trace,
+) -> Result<SharedCredentialsProvider> {
+    let role = InstanceRole::new(client, environment.is_metadata_disabled()?);
+    Ok(SharedCredentialsProvider::new(Explained {
+        origin: Origin::Instance,
+        provider: SharedCredentialsProvider::new(role),
+        trace,
+        limit: common.patience(),
+    }))
 }
 
 /// For a chain in which the metadata service has no part.

@@ -1,6 +1,6 @@
 //! The seam over the real SDK.
 
-use std::{borrow::Cow, error, future::Future};
+use std::{borrow::Cow, error, future::Future, io, time::SystemTime};
 
 use async_trait::async_trait;
 use aws_config::identity::IdentityCache;
@@ -12,6 +12,7 @@ use aws_sdk_secretsmanager::{
     operation::RequestId,
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::DispatchFailure};
+use aws_smithy_types::{DateTime, date_time::Format};
 use ksm_storage_core::{Error, ErrorKind, Panicked, Payload, catch_panic};
 use tracing::{
     instrument::{WithDispatch, WithSubscriber},
@@ -19,23 +20,29 @@ use tracing::{
 };
 
 use crate::{
+    cause::{Cause, denial, is_skewed},
     client::{
         CURRENT, CallError, Create, Failure, MoveCurrent, PREVIOUS, Put, PutReply, SecretVersion,
         SecretsClient, Select,
     },
     endpoint::Purpose,
+    environment::Environment,
+    explained::{CLOCK, SourceFailed},
     guarded::CheckedCache,
     http::{self, InterimFlood, NeverSent, ReplyTooLong},
     interceptors::{NoRetryOfQuota, Requests, Unbuilt},
-    process::ProcessFailed,
     setting::InvalidSetting,
+    trace::Trace,
 };
 
 /// [`SecretsClient`] over the AWS SDK.
 ///
 /// The SDK's own log events are kept from the subscriber during a call: on a malformed reply they show the whole of it.
 #[derive(Clone, Debug)]
-pub struct SdkClient(Client);
+pub struct SdkClient {
+    client: Client,
+    trace: Trace,
+}
 
 impl SdkClient {
     /// A client of this configuration. These things are added to it: a version quota that is used up is not retried; a
@@ -47,21 +54,26 @@ impl SdkClient {
     /// As the SDK's own client does: if the configuration has no behavior version, or no sleep implementation for the
     /// retries and timeouts that it asks for.
     pub fn new(config: impl Into<aws_sdk_secretsmanager::config::Builder>) -> Self {
-        let config: Config = config.into().retry_classifier(NoRetryOfQuota).build();
+        Self::traced(config.into(), Trace::default())
+    }
+
+    /// A client whose errors name the setting that its endpoint comes from.
+    pub(crate) fn traced(config: aws_sdk_secretsmanager::config::Builder, trace: Trace) -> Self {
+        let config: Config = config.retry_classifier(NoRetryOfQuota).build();
         let http = match config.http_client() {
-            Some(client) => http::guarded(client, Purpose::Services, Vec::new()),
-            None => http::client(Purpose::Services, Vec::new()),
+            Some(client) => http::guarded(client, Purpose::Services, trace.clone()),
+            None => http::client(Purpose::Services, trace.clone()),
         };
         let cache = config.identity_cache().unwrap_or_else(|| IdentityCache::lazy().build());
         let config = config.to_builder().http_client(http).identity_cache(CheckedCache(cache)).build();
-        Self(Client::from_conf(config))
+        Self { client: Client::from_conf(config), trace }
     }
 }
 
 #[async_trait]
 impl SecretsClient for SdkClient {
     async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError> {
-        let request = self.0.get_secret_value().secret_id(secret);
+        let request = self.client.get_secret_value().secret_id(secret);
         let request = match version {
             // Said, not left to be the default: one emulator takes the default for something else.
             Select::Current => request.version_stage(CURRENT),
@@ -69,7 +81,7 @@ impl SecretsClient for SdkClient {
             Select::Label(label) => request.version_stage(label),
             Select::Id(id) => request.version_id(id),
         };
-        let reply = counted(|requests| request.customize().interceptor(requests).send()).await?;
+        let reply = counted(&self.trace, |requests| request.customize().interceptor(requests).send()).await?;
         let value = match (reply.secret_string, reply.secret_binary) {
             (Some(text), _) => Payload::from(text),
             (None, Some(blob)) => Payload::from(blob.into_inner()),
@@ -85,44 +97,44 @@ impl SecretsClient for SdkClient {
 
     async fn put(&self, put: &Put) -> Result<PutReply, CallError> {
         let request = self
-            .0
+            .client
             .put_secret_value()
             .secret_id(&put.secret)
             .client_request_token(&put.token)
             .set_version_stages(put.label.map(|label| vec![label.to_owned()]))
             .secret_string(text(&put.value)?);
-        let reply = counted(|requests| request.customize().interceptor(requests).send()).await?;
+        let reply = counted(&self.trace, |requests| request.customize().interceptor(requests).send()).await?;
         let id = reply.version_id.ok_or_else(|| CallError::new(Failure::Unreadable))?;
         Ok(PutReply { id, labels: reply.version_stages.unwrap_or_default() })
     }
 
     async fn create(&self, create: &Create) -> Result<(), CallError> {
         let request = self
-            .0
+            .client
             .create_secret()
             .name(&create.name)
             .client_request_token(&create.token)
             .secret_string(text(&create.value)?)
             .set_kms_key_id(create.kms_key_id.clone());
-        counted(|requests| request.customize().interceptor(requests).send()).await.map(drop)
+        counted(&self.trace, |requests| request.customize().interceptor(requests).send()).await.map(drop)
     }
 
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
         let once = Config::builder().retry_config(RetryConfig::disabled());
         let request = self
-            .0
+            .client
             .update_secret_version_stage()
             .secret_id(&request.secret)
             .version_stage(CURRENT)
             .move_to_version_id(&request.to)
             .remove_from_version_id(&request.from);
         let send = |requests| request.customize().config_override(once).interceptor(requests).send();
-        counted(send).await.map(drop)
+        counted(&self.trace, send).await.map(drop)
     }
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
-        let request = self.0.describe_secret().secret_id(secret);
-        let reply = counted(|requests| request.customize().interceptor(requests).send()).await?;
+        let request = self.client.describe_secret().secret_id(secret);
+        let reply = counted(&self.trace, |requests| request.customize().interceptor(requests).send()).await?;
         Ok(reply.primary_region)
     }
 }
@@ -133,7 +145,7 @@ fn text(value: &Payload) -> Result<&str, CallError> {
 }
 
 /// The answer to a call, with its requests counted.
-async fn counted<T, E, F>(call: impl FnOnce(Requests) -> F) -> Result<T, CallError>
+async fn counted<T, E, F>(trace: &Trace, call: impl FnOnce(Requests) -> F) -> Result<T, CallError>
 where
     E: error::Error + ProvideErrorMetadata + 'static,
     F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
@@ -144,7 +156,7 @@ where
     let call = async { call(sent).await };
     let error = match catch_panic("a call of the AWS SDK", without_tracing(call)).await {
         Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(error)) => describe(&error),
+        Ok(Err(error)) => describe(&error, trace),
         Err(panicked) => CallError::new(Failure::Panicked(panicked.step())),
     };
     Err(requests.tell(error))
@@ -156,10 +168,13 @@ pub(crate) fn without_tracing<F: Future>(call: F) -> WithDispatch<F> {
 }
 
 /// The printable part of a failed call. The error itself is dropped: its `Debug` shows the raw reply.
-fn describe<E>(error: &SdkError<E, HttpResponse>) -> CallError
+fn describe<E>(error: &SdkError<E, HttpResponse>, trace: &Trace) -> CallError
 where
     E: error::Error + ProvideErrorMetadata + 'static,
 {
+    if let Some(failed) = find::<SourceFailed>(error) {
+        return of_source(failed);
+    }
     let failure = match error {
         SdkError::ServiceError(_) => Failure::Answered,
         SdkError::TimeoutError(_) => Failure::TimedOut,
@@ -168,11 +183,83 @@ where
         SdkError::DispatchFailure(failure) => known(error).unwrap_or_else(|| dispatch(failure)),
         _ => known(error).unwrap_or(Failure::NotBuilt(UNBUILT.into())),
     };
+    let told = match failure {
+        Failure::TimedOut | Failure::Disconnected => of_connection(error, failure, trace),
+        Failure::Answered => {
+            let skewed = skew(error);
+            CallError {
+                message: skewed.clone().or_else(|| error.message().and_then(said)),
+                hint: skewed.map(|_| CLOCK.to_owned()),
+                ..CallError::new(failure)
+            }
+        }
+        failure => CallError::new(failure),
+    };
     CallError {
         code: error.code().and_then(|code| clean(code, 64)),
         status: error.raw_response().map(|response| response.status().as_u16()),
         request_id: error.request_id().and_then(|id| clean(id, 64)),
-        ..CallError::new(failure)
+        ..told
+    }
+}
+
+/// A call that was not made, because the source of its credentials failed.
+fn of_source(failed: &SourceFailed) -> CallError {
+    let message = failed.to_string();
+    let failure = match failed.cause.kind() {
+        ErrorKind::Timeout => Failure::TimedOut,
+        ErrorKind::Unavailable => Failure::Disconnected,
+        ErrorKind::InvalidArgument => Failure::NotBuilt(message.clone().into()),
+        ErrorKind::Unexpected => Failure::Untrusted,
+        _ => Failure::NoCredentials(message.clone().into()),
+    };
+    CallError { message: Some(message), hint: failed.hint.clone(), ..CallError::new(failure) }
+}
+
+/// A call that got no answer.
+fn of_connection(error: &(dyn error::Error + 'static), failure: Failure, trace: &Trace) -> CallError {
+    let Some(cause) = Cause::of_connection(error) else { return CallError::new(failure) };
+    let peer = trace.peer();
+    let message = match &peer {
+        Some(peer) => format!("{peer}: {}", cause.words()),
+        None => cause.words().to_owned(),
+    };
+    let failure = match failure {
+        _ if cause == Cause::ProxyLogin => Failure::NotBuilt(message.clone().into()),
+        _ if cause.is_distrust() => Failure::Untrusted,
+        failure => failure,
+    };
+    let hint = Some(cause.connection_hint(peer.as_ref(), Environment::PROCESS));
+    CallError { message: Some(message), hint, ..CallError::new(failure) }
+}
+
+/// The part of a service's message that says who may not do what.
+fn said(message: &str) -> Option<String> {
+    denial(message).map(|refusal| format!("the service answered that {refusal}:"))
+}
+
+/// The words for an answer that rejects the time of a request. The header says how wrong it was.
+fn skew<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
+where
+    E: ProvideErrorMetadata,
+{
+    /// AWS allows five minutes, and a request may have been under way for some of them.
+    const ALLOWED: u64 = 240;
+    let code = error.code().unwrap_or_default();
+    let is_signature = matches!(code, "SignatureDoesNotMatch" | "InvalidSignatureException" | "AuthFailure");
+    let is_told = is_skewed(code, error.message().unwrap_or_default());
+    if !is_signature && !is_told {
+        return None;
+    }
+    let date = error.raw_response().and_then(|response| response.headers().get("date"));
+    let theirs = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+    let seconds = theirs.map(|theirs| DateTime::from(SystemTime::now()).secs().saturating_sub(theirs.secs()));
+    let words = Cause::ClockSkew.words();
+    match seconds.filter(|seconds| seconds.unsigned_abs() > ALLOWED) {
+        Some(seconds) if seconds > 0 => Some(format!("{words}: it is {seconds} s ahead of the service:")),
+        Some(seconds) => Some(format!("{words}: it is {} s behind the service:", seconds.unsigned_abs())),
+        None if is_told => Some(format!("{words}:")),
+        None => None,
     }
 }
 
@@ -209,10 +296,16 @@ fn known(error: &(dyn error::Error + 'static)) -> Option<Failure> {
 pub(crate) fn chain<'a>(
     error: &'a (dyn error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    // The source of an I/O error is that of the error it wraps: the wrapped one would be left out.
+    std::iter::successors(Some(error), |error| {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as &(dyn error::Error + 'static)),
+            None => error.source(),
+        }
+    })
 }
 
-fn find<'a, E: error::Error + 'static>(error: &'a (dyn error::Error + 'static)) -> Option<&'a E> {
+pub(crate) fn find<'a, E: error::Error + 'static>(error: &'a (dyn error::Error + 'static)) -> Option<&'a E> {
     chain(error).find_map(|error| error.downcast_ref())
 }
 
@@ -235,7 +328,7 @@ pub(crate) fn why(error: &CredentialsError) -> Cow<'static, str> {
     if let Some(invalid) = find::<InvalidSetting>(error) {
         return invalid.to_string().into();
     }
-    if let Some(failed) = find::<ProcessFailed>(error) {
+    if let Some(failed) = find::<SourceFailed>(error) {
         return failed.to_string().into();
     }
     if let Some(panicked) = find::<Panicked>(error) {
@@ -318,7 +411,7 @@ mod tests {
                 Failure::NoCredentials("no credentials were found".into()),
             ),
         ] {
-            let found = describe(&error);
+            let found = describe(&error, &Trace::default());
             assert_eq!(found.status, (failure == Failure::Unreadable).then_some(502));
             assert_eq!(found.failure, failure);
         }

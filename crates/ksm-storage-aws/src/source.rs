@@ -8,6 +8,7 @@ use ksm_storage_core::{Result, SecretString};
 use crate::{
     endpoint::{PLAIN_HTTP, Purpose, problem},
     environment::Environment,
+    explained::Origin,
     profile::Section,
     setting::{Given, InvalidSetting, Setting},
 };
@@ -24,11 +25,20 @@ pub(crate) const CONTAINER: [&str; 4] = [
 pub(crate) enum Source {
     Keys(Credentials),
     /// A token of the platform, for which STS issues credentials. As a profile that the SDK understands.
-    WebIdentity(String),
-    /// A session of IAM Identity Center. As a profile that the SDK understands.
-    SignIn(String),
+    WebIdentity {
+        files: String,
+        origin: Origin,
+    },
+    /// A session of IAM Identity Center, or of `aws login`. As a profile that the SDK understands.
+    SignIn {
+        files: String,
+        origin: Origin,
+    },
     /// The output of a program.
-    Process(SecretString),
+    Process {
+        command: SecretString,
+        origin: Origin,
+    },
     Container,
     Instance,
     /// A role that the source below it may assume.
@@ -37,6 +47,7 @@ pub(crate) enum Source {
         external_id: Option<String>,
         session: Option<String>,
         source: Box<Self>,
+        origin: Origin,
     },
 }
 
@@ -72,10 +83,11 @@ impl Source {
     /// The service that issues these credentials, and those behind it, as the names of variables and profiles end.
     pub(crate) fn services(&self) -> Vec<Service> {
         match self {
-            Self::WebIdentity(_) => vec![Service::Sts],
-            Self::SignIn(_) => vec![Service::Sso, Service::SsoOidc],
+            Self::WebIdentity { .. } => vec![Service::Sts],
+            Self::SignIn { origin: Origin::Login { .. }, .. } => vec![Service::SignIn],
+            Self::SignIn { .. } => vec![Service::Sso, Service::SsoOidc],
             Self::Role { source, .. } => [source.services(), vec![Service::Sts]].concat(),
-            Self::Keys(_) | Self::Process(_) | Self::Container | Self::Instance => Vec::new(),
+            Self::Keys(_) | Self::Process { .. } | Self::Container | Self::Instance => Vec::new(),
         }
     }
 }
@@ -87,6 +99,7 @@ pub(crate) enum Service {
     Sts,
     Sso,
     SsoOidc,
+    SignIn,
 }
 
 impl Service {
@@ -96,6 +109,7 @@ impl Service {
             Self::Sts => "AWS_ENDPOINT_URL_STS",
             Self::Sso => "AWS_ENDPOINT_URL_SSO",
             Self::SsoOidc => "AWS_ENDPOINT_URL_SSO_OIDC",
+            Self::SignIn => "AWS_ENDPOINT_URL_SIGNIN",
         }
     }
 
@@ -105,6 +119,7 @@ impl Service {
             Self::Sts => "sts",
             Self::Sso => "sso",
             Self::SsoOidc => "sso_oidc",
+            Self::SignIn => "signin",
         }
     }
 }
@@ -155,12 +170,13 @@ fn container(environment: Environment) -> Result<Option<Source>> {
 }
 
 fn web_identity(role: &Given, token: Given, session: Option<&Given>) -> Source {
+    let setting = token.setting.to_string();
     let (role, token) = (role.as_str(), token.into_string());
     let mut text = format!("[default]\nrole_arn = {role}\nweb_identity_token_file = {token}\n");
     if let Some(session) = session {
         let _ = writeln!(text, "role_session_name = {}", session.as_str());
     }
-    Source::WebIdentity(text)
+    Source::WebIdentity { files: text, origin: Origin::WebIdentity { arn: role.to_owned(), token, setting } }
 }
 
 fn follow(environment: Environment, profile: &Section<'_>, seen: &mut Vec<String>) -> Result<Option<Source>> {
@@ -207,7 +223,10 @@ fn follow(environment: Environment, profile: &Section<'_>, seen: &mut Vec<String
     };
     let session = text("role_session_name")?.map(Given::into_string);
     let external_id = text("external_id")?.map(Given::into_string);
-    Ok(Some(Source::Role { arn: role.into_string(), external_id, session, source: Box::new(source) }))
+    let arn = role.into_string();
+    let mfa = text("mfa_serial")?.map(Given::into_string);
+    let origin = Origin::Role { arn: arn.clone(), mfa, profile: profile.name.clone() };
+    Ok(Some(Source::Role { arn, external_id, session, source: Box::new(source), origin }))
 }
 
 /// The credentials of the profile itself.
@@ -216,7 +235,10 @@ fn base(profile: &Section<'_>) -> Result<Option<Source>> {
         return Ok(Some(source));
     }
     match profile.given("credential_process")? {
-        Some(command) => Ok(Some(Source::Process(command.into_string().into()))),
+        Some(command) => {
+            let origin = Origin::Process { profile: profile.name.clone() };
+            Ok(Some(Source::Process { command: command.into_string().into(), origin }))
+        }
         None => own_keys(profile),
     }
 }
@@ -235,13 +257,23 @@ fn sign_in(profile: &Section<'_>) -> Result<Option<Source>> {
     const KEYS: [&str; 5] = ["sso_session", "sso_account_id", "sso_role_name", "sso_region", "sso_start_url"];
     let mut text = String::from("[default]\n");
     let empty = text.len();
+    let mut is_login = false;
     for key in KEYS.into_iter().chain(["login_session"]) {
         if let Some(given) = profile.given(key)? {
             if key == "sso_region" {
                 given.region()?;
             }
+            is_login = key == "login_session" && text.len() == empty;
             let _ = writeln!(text, "{key} = {}", given.identifier()?.as_str());
         }
+    }
+    if is_login && !cfg!(feature = "credentials-login") {
+        let problem = "this program was built without support for profiles made by `aws login`";
+        return Err(profile.invalid("login_session", problem));
+    }
+    if !is_login && text.len() > empty && !cfg!(feature = "sso") {
+        let problem = "this program was built without support for IAM Identity Center";
+        return Err(profile.invalid("sso_account_id", problem));
     }
     if text.len() == empty {
         return Ok(None);
@@ -258,7 +290,9 @@ fn sign_in(profile: &Section<'_>) -> Result<Option<Source>> {
             }
         }
     }
-    Ok(Some(Source::SignIn(text)))
+    let profile = profile.name.clone();
+    let origin = if is_login { Origin::Login { profile } } else { Origin::SignIn { profile } };
+    Ok(Some(Source::SignIn { files: text, origin }))
 }
 
 /// Checks credentials from wherever they come: a header must be able to hold them.

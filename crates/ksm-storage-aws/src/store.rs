@@ -82,7 +82,7 @@ impl Inner {
             Err(error) if error.is("ResourceExistsException") => return Ok(None),
             Err(error) => error,
         };
-        if classify(Call::Create, &error).1 == Outcome::Unknown
+        if classify(&error).1 == Outcome::Unknown
             && let Ok(found) = self.get(Select::Id(token.as_str().to_owned())).await
         {
             return Ok((found.value == *value).then_some(token));
@@ -123,7 +123,7 @@ impl Inner {
                 Ok(Finding::Displaced { version, author }) => return self.describe(version, author),
                 Ok(Finding::Followed) => return Displaced::Unverified,
                 Ok(Finding::Inconclusive) => {}
-                Err(error) => match classify(Call::Get, &error).0 {
+                Err(error) => match classify(&error).0 {
                     ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::Unavailable => {}
                     _ => return Displaced::Unverified,
                 },
@@ -220,7 +220,7 @@ impl<'a> Session<'a> {
                 let message = "the service stored the value under another version ID than the one given";
                 Err(self.inner.error(ErrorKind::Unexpected, message).with_outcome(Outcome::Unknown))
             }
-            Err(error) => Ok(self.put_error.insert(error).answer(Call::Put, "ResourceExistsException")),
+            Err(error) => Ok(self.put_error.insert(error).answer("ResourceExistsException")),
         }
     }
 
@@ -233,10 +233,10 @@ impl<'a> Session<'a> {
         let Err(error) = self.inner.client.move_current(&request).await else {
             return Answer::Done(Labels::Current);
         };
-        if classify(Call::Move, &error).0 == ErrorKind::AccessDenied {
+        if classify(&error).0 == ErrorKind::AccessDenied {
             self.inner.move_denied.store(true, Ordering::Relaxed);
         }
-        self.move_error.insert(error).answer(Call::Move, "InvalidParameterException")
+        self.move_error.insert(error).answer("InvalidParameterException")
     }
 
     async fn read(&mut self, select: Select, placement: Placement) -> Answer<Version> {
@@ -322,7 +322,7 @@ impl<'a> Session<'a> {
                     ),
                 )
                 .with_hint(
-                    "with Concurrency::Strict, grant secretsmanager:UpdateSecretVersionStage; store the value once more \
+                    "with strict concurrency, grant secretsmanager:UpdateSecretVersionStage; store the value once more \
                      by hand (aws secretsmanager put-secret-value), then try again",
                 ),
         }
@@ -330,7 +330,7 @@ impl<'a> Session<'a> {
 
     /// True if an optimistic writer was denied the move that would have passed a pending version safely.
     fn is_denied_recovery(&self) -> bool {
-        let denied = |error: &CallError| classify(Call::Move, error).0 == ErrorKind::AccessDenied;
+        let denied = |error: &CallError| classify(error).0 == ErrorKind::AccessDenied;
         self.inner.concurrency == Concurrency::Optimistic && self.move_error.as_ref().is_some_and(denied)
     }
 
@@ -341,7 +341,7 @@ impl<'a> Session<'a> {
                 "a version that another writer staged is in the way, and may still become current",
             )
             .with_hint(
-                "grant secretsmanager:UpdateSecretVersionStage to this role, write once with Concurrency::Strict, or store \
+                "grant secretsmanager:UpdateSecretVersionStage to this role, write once with strict concurrency, or store \
                  the value once more by hand (aws secretsmanager put-secret-value)",
             )
     }
@@ -349,9 +349,9 @@ impl<'a> Session<'a> {
 
 impl CallError {
     /// The answer that a failed put or move is, where `conflict` is the code of its condition.
-    fn answer<I>(&self, call: Call, conflict: &str) -> Answer<I> {
+    fn answer<I>(&self, conflict: &str) -> Answer<I> {
         let sent = self.unanswered || self.sent;
-        match classify(call, self).1 {
+        match classify(self).1 {
             _ if self.is(conflict) => Answer::Conflict,
             _ if !sent => Answer::NotSent,
             Outcome::NotApplied => Answer::Refused,

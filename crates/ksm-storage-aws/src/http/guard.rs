@@ -31,11 +31,7 @@ use hyper_util::client::legacy::Error as ClientError;
 use ksm_storage_core::catch_panic;
 use tokio::{sync::Notify, task::coop::consume_budget};
 
-use crate::{
-    endpoint::{Endpoint, Purpose},
-    interceptors::Unbuilt,
-    sdk::chain,
-};
+use crate::{endpoint::Purpose, interceptors::Unbuilt, sdk::chain, trace::Trace};
 
 /// The longest reply that is read, in bytes. A value of 64 KiB takes 88 KiB in base64, and no other reply is longer.
 pub(crate) const MAX_REPLY: usize = 1 << 20;
@@ -47,9 +43,9 @@ const MAX_INTERIM: usize = 100;
 pub(crate) fn guarded(
     inner: SharedHttpClient,
     purpose: Purpose,
-    endpoints: Vec<Endpoint>,
+    trace: impl Into<Trace>,
 ) -> SharedHttpClient {
-    SharedHttpClient::new(Guard { inner, rule: Rule { purpose, endpoints } })
+    SharedHttpClient::new(Guard { inner, rule: Rule { purpose, trace: trace.into() } })
 }
 
 struct Guard {
@@ -60,8 +56,7 @@ struct Guard {
 #[derive(Clone)]
 struct Rule {
     purpose: Purpose,
-    /// Those that were configured, to name the setting.
-    endpoints: Vec<Endpoint>,
+    trace: Trace,
 }
 
 impl Rule {
@@ -69,7 +64,7 @@ impl Rule {
         if self.purpose.permits(uri) {
             return Ok(());
         }
-        Err(match self.endpoints.iter().find(|endpoint| endpoint.leads_to(uri)) {
+        Err(match self.trace.endpoint(uri) {
             Some(endpoint) => endpoint.plain_http().into(),
             None => {
                 Unbuilt("the endpoint is plain http and not on loopback, so that anybody could read along")
@@ -120,6 +115,7 @@ impl HttpConnector for GuardedConnector {
         if let Err(refusal) = self.rule.check(request.uri()) {
             return HttpConnectorFuture::ready(Err(ConnectorError::user(refusal)));
         }
+        self.rule.trace.note(request.uri());
         let inner = self.inner.clone();
         HttpConnectorFuture::new(async move {
             let (request, flood) = watch(request)?;

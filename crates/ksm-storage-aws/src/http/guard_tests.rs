@@ -44,7 +44,7 @@ async fn requests(profile: &str, endpoint: &str, purpose: Purpose) -> (usize, Op
         .profile_name("default")
         .region(Region::new("us-east-1"))
         .retry_config(aws_config::retry::RetryConfig::disabled())
-        .http_client(guarded(http_client_fn(move |_, _| connector.clone()), purpose, Vec::new()))
+        .http_client(guarded(http_client_fn(move |_, _| connector.clone()), purpose, Trace::default()))
         .load()
         .await
         .credentials_provider()
@@ -88,7 +88,7 @@ impl HttpConnector for Panicking {
 
 #[tokio::test]
 async fn connector_panics_are_caught() {
-    let rule = Rule { purpose: Purpose::Services, endpoints: Vec::new() };
+    let rule = Rule { purpose: Purpose::Services, trace: Trace::default() };
     let connector = GuardedConnector { inner: SharedHttpConnector::new(Panicking), rule };
     let request = HttpRequest::get("https://192.0.2.1").unwrap();
     let error = connector.call(request).await.unwrap_err();

@@ -2,6 +2,7 @@
 
 #[cfg(any(test, feature = "tls-aws-lc", feature = "tls-ring"))]
 use aws_smithy_http_client::proxy::ProxyConfig;
+use hyper_util::client::proxy::matcher::Matcher;
 use ksm_storage_core::Result;
 
 #[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
@@ -9,7 +10,8 @@ use crate::setting::InvalidSetting;
 use crate::{
     endpoint::{check_host, split},
     environment::Environment,
-    setting::Given,
+    setting::{Given, Setting},
+    trace::Proxy,
 };
 
 /// In pairs: upper case comes first.
@@ -41,6 +43,21 @@ pub(super) fn config(environment: Environment) -> Result<ProxyConfig, InvalidSet
         Ok(config.no_proxy(exceptions(environment)?))
     };
     config().map_err(|error| InvalidSetting::of(&error, "HTTPS_PROXY"))
+}
+
+/// The proxy that a request for `uri` goes through.
+pub(crate) fn of(environment: Environment, uri: &str) -> Option<Proxy> {
+    let is_https = uri.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+    if !is_https || (environment.0)("REQUEST_METHOD").is_some() {
+        return None;
+    }
+    let given = first(environment, HTTPS).ok()??;
+    let matcher = Matcher::builder().https(url(&given).ok()?).no(exceptions(environment).ok()?).build();
+    let proxy = matcher.intercept(&uri.parse().ok()?)?;
+    // What the matcher returns has neither user nor password.
+    let address = format!("{}://{}", proxy.uri().scheme_str()?, proxy.uri().authority()?);
+    let variable = HTTPS.into_iter().find(|name| given.setting == Setting::Variable(name))?;
+    Some(Proxy { variable, address })
 }
 
 fn first<const N: usize>(environment: Environment, names: [&'static str; N]) -> Result<Option<Given>> {

@@ -1,0 +1,364 @@
+//! The cause of a failure, found in the chain of its sources.
+
+use std::{error, io};
+
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::error::ErrorMetadata;
+use ksm_storage_core::{ErrorKind, shell_word};
+
+use crate::{
+    environment::Environment,
+    http::NeverSent,
+    sdk::{chain, find},
+    trace::{Peer, Proxy},
+};
+
+/// The reason for a failure. Each has words of its own, which `docs/operations.md` explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    NameNotFound,
+    Refused,
+    Unreachable,
+    UnknownIssuer,
+    WrongName,
+    ExpiredCertificate,
+    EarlyCertificate,
+    Handshake,
+    ProxyLogin,
+    ProxyRefused,
+    ConnectTimeout,
+    ReplyTimeout,
+    Broken,
+    ClockSkew,
+    SignInEnded,
+    NotAssigned,
+    LoginEnded,
+    RoleDenied,
+    MfaNeeded,
+    WebIdentityDenied,
+    TokenFile,
+    ProgramMissing,
+    ProgramFailed,
+    Slow,
+    NoRole,
+    NoMetadata,
+    NoSource,
+    Rejected,
+    Failed,
+}
+
+impl Cause {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 29] = [
+        Self::NameNotFound,
+        Self::Refused,
+        Self::Unreachable,
+        Self::UnknownIssuer,
+        Self::WrongName,
+        Self::ExpiredCertificate,
+        Self::EarlyCertificate,
+        Self::Handshake,
+        Self::ProxyLogin,
+        Self::ProxyRefused,
+        Self::ConnectTimeout,
+        Self::ReplyTimeout,
+        Self::Broken,
+        Self::ClockSkew,
+        Self::SignInEnded,
+        Self::NotAssigned,
+        Self::LoginEnded,
+        Self::RoleDenied,
+        Self::MfaNeeded,
+        Self::WebIdentityDenied,
+        Self::TokenFile,
+        Self::ProgramMissing,
+        Self::ProgramFailed,
+        Self::Slow,
+        Self::NoRole,
+        Self::NoMetadata,
+        Self::NoSource,
+        Self::Rejected,
+        Self::Failed,
+    ];
+
+    /// The words that tell this cause from every other.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::NameNotFound => "the host name cannot be resolved",
+            Self::Refused => "the connection was refused",
+            Self::Unreachable => "the host cannot be reached",
+            Self::UnknownIssuer => "the issuer of its certificate is not trusted",
+            Self::WrongName => "its certificate is for another host name",
+            Self::ExpiredCertificate => "its certificate has expired",
+            Self::EarlyCertificate => "its certificate is not valid yet",
+            Self::Handshake => "the TLS handshake failed",
+            Self::ProxyLogin => "the proxy requires a user and a password (407)",
+            Self::ProxyRefused => "the proxy did not connect",
+            Self::ConnectTimeout => "no connection could be made in time",
+            Self::ReplyTimeout => "no answer came in time",
+            Self::Broken => "the connection broke",
+            Self::ClockSkew => "the clock of this host is wrong",
+            Self::SignInEnded => "the IAM Identity Center session is missing or has expired",
+            Self::NotAssigned => "the IAM Identity Center user has no access to the account with this role",
+            Self::LoginEnded => "the `aws login` session is missing or has expired",
+            Self::RoleDenied => "the role may not be assumed",
+            Self::MfaNeeded => "the role requires a code of an MFA device",
+            Self::WebIdentityDenied => "STS rejected the web identity token",
+            Self::TokenFile => "the token file cannot be read",
+            Self::ProgramMissing => "credential_process is not a program that can be run",
+            Self::ProgramFailed => "credential_process failed",
+            Self::Slow => "no credentials were obtained in time",
+            Self::NoRole => "the instance has no IAM role",
+            Self::NoMetadata => "the instance metadata service did not answer",
+            Self::NoSource => "no credentials were found",
+            Self::Rejected => "the source of the credentials refused",
+            Self::Failed => "the source of the credentials failed",
+        }
+    }
+
+    /// The kind of an error that this caused before a request was made in the caller's name.
+    pub(crate) const fn kind(self) -> ErrorKind {
+        match self {
+            Self::NameNotFound | Self::Refused | Self::Unreachable | Self::ProxyRefused | Self::Broken => {
+                ErrorKind::Unavailable
+            }
+            Self::ConnectTimeout | Self::ReplyTimeout | Self::Slow => ErrorKind::Timeout,
+            Self::ProxyLogin => ErrorKind::InvalidArgument,
+            _ if self.is_distrust() => ErrorKind::Unexpected,
+            _ => ErrorKind::Credentials,
+        }
+    }
+
+    /// True if TLS cannot be had from what answers.
+    pub(crate) const fn is_distrust(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownIssuer
+                | Self::WrongName
+                | Self::ExpiredCertificate
+                | Self::EarlyCertificate
+                | Self::Handshake
+        )
+    }
+
+    /// The cause of a connection that was not made, broke, or brought no answer.
+    pub(crate) fn of_connection(error: &(dyn error::Error + 'static)) -> Option<Self> {
+        if let Some(cause) = chain(error).find_map(of_handshake) {
+            return Some(cause);
+        }
+        let connector = find::<ConnectorError>(error);
+        let is_sent = find::<NeverSent>(error).is_none();
+        if let Some(cause) = chain(error).find_map(|error| of_tunnel(&error.to_string())) {
+            return Some(cause);
+        }
+        let connector = match connector {
+            Some(connector) if connector.is_user() => return None,
+            Some(connector) => connector,
+            None => return chain(error).any(is_timeout).then_some(Self::ReplyTimeout),
+        };
+        match chain(error).find_map(|error| of_io(error, is_sent)) {
+            _ if connector.is_timeout() && is_sent => Some(Self::ReplyTimeout),
+            _ if connector.is_timeout() => Some(Self::ConnectTimeout),
+            Some(cause) => Some(cause),
+            None if !is_sent => Some(Self::Unreachable),
+            None => Some(Self::Broken),
+        }
+    }
+
+    /// The advice for a connection to this host.
+    pub(crate) fn connection_hint(self, peer: Option<&Peer>, environment: Environment) -> String {
+        let proxy = peer.and_then(|peer| peer.proxy.as_ref()).map(|Proxy { variable, .. }| *variable);
+        match self {
+            Self::NameNotFound => {
+                let host = peer.filter(|_| proxy.is_none()).map_or("HOST", Peer::host);
+                format!("check region, endpoint and DNS: getent hosts {}", shell_word(host))
+            }
+            Self::Refused if proxy.is_some() => {
+                "check that the proxy is up, or correct its variable".to_owned()
+            }
+            Self::Refused => "check that a server listens there, and that no firewall rejects it".to_owned(),
+            Self::UnknownIssuer => {
+                let bundle = ["AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"]
+                    .into_iter()
+                    .find(|name| (environment.0)(name).is_some_and(|value| !value.is_empty()));
+                match bundle {
+                    Some(name) => format!(
+                        "the certificates that {name} names were used: add the root certificate of the issuer to them"
+                    ),
+                    None => "if a proxy inspects TLS, name a file with its root certificate, in PEM and beside those of \
+                             the system, in AWS_CA_BUNDLE"
+                        .to_owned(),
+                }
+            }
+            Self::WrongName => "check the endpoint: its host name must be in the certificate".to_owned(),
+            Self::ExpiredCertificate | Self::EarlyCertificate => {
+                "check the clock of this host (date -u), then the certificate".to_owned()
+            }
+            Self::Handshake => "check that this port speaks TLS, and that no proxy intercepts it".to_owned(),
+            Self::ProxyLogin => format!(
+                "put them into the proxy's URL, percent-encoded, in {}: http://USER:PASSWORD@HOST:PORT",
+                proxy.unwrap_or("HTTPS_PROXY")
+            ),
+            Self::ProxyRefused => {
+                "check that the proxy allows this host and port, or name the host in NO_PROXY".to_owned()
+            }
+            _ => "check network, proxy, VPC endpoint and region".to_owned(),
+        }
+    }
+}
+
+#[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
+fn of_handshake(error: &(dyn error::Error + 'static)) -> Option<Cause> {
+    use rustls::{CertificateError as Certificate, Error};
+
+    Some(match error.downcast_ref::<Error>()? {
+        Error::InvalidCertificate(certificate) => match certificate {
+            Certificate::UnknownIssuer => Cause::UnknownIssuer,
+            Certificate::Expired | Certificate::ExpiredContext { .. } => Cause::ExpiredCertificate,
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => Cause::EarlyCertificate,
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Cause::WrongName,
+            _ => Cause::Handshake,
+        },
+        _ => Cause::Handshake,
+    })
+}
+
+#[cfg(not(any(feature = "tls-aws-lc", feature = "tls-ring")))]
+fn of_handshake(_: &(dyn error::Error + 'static)) -> Option<Cause> {
+    None
+}
+
+/// By the words of hyper-util, which does not export the type.
+fn of_tunnel(text: &str) -> Option<Cause> {
+    Some(match text.strip_prefix("tunnel error: ")? {
+        "proxy authorization required" => Cause::ProxyLogin,
+        // Its source tells.
+        "failed to create underlying connection" | "io error establishing tunnel" => return None,
+        _ => Cause::ProxyRefused,
+    })
+}
+
+fn of_io(error: &(dyn error::Error + 'static), is_sent: bool) -> Option<Cause> {
+    // By the words of hyper-util, which does not export the type.
+    if error.to_string().starts_with("dns error") {
+        return Some(Cause::NameNotFound);
+    }
+    match error.downcast_ref::<io::Error>()?.kind() {
+        io::ErrorKind::ConnectionRefused if !is_sent => Some(Cause::Refused),
+        io::ErrorKind::TimedOut if !is_sent => Some(Cause::ConnectTimeout),
+        _ => None,
+    }
+}
+
+/// By the words of the SDK, which does not export the types.
+fn is_timeout(error: &(dyn error::Error + 'static)) -> bool {
+    error.to_string().contains("timeout occurred after")
+}
+
+/// Code and message of a service's answer.
+pub(crate) fn answer(error: &(dyn error::Error + 'static)) -> Option<(String, String)> {
+    if let Some(metadata) = find::<ErrorMetadata>(error) {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        return Some((text(metadata.code()), text(metadata.message())));
+    }
+    // Errors of the API model have types of the service's own crate, and begin with their name.
+    chain(error).find_map(|error| {
+        let text = error.to_string();
+        let (code, message) = text.split_once(": ").unwrap_or((&text, ""));
+        let is_code = code.ends_with("Exception") && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_code.then(|| (code.to_owned(), message.to_owned()))
+    })
+}
+
+/// True if a service rejected the time of a signature.
+pub(crate) fn is_skewed(code: &str, message: &str) -> bool {
+    matches!(code, "RequestTimeTooSkewed" | "RequestExpired")
+        || message.starts_with("Signature expired")
+        || message.starts_with("Signature not yet current")
+}
+
+/// Who may not do what, in AWS's words: `User: ARN is not authorized to perform: ACTION on resource: ARN …`.
+///
+/// Principal and action are parsed, so that nothing else of the answer gets into a log.
+pub(crate) fn denial(message: &str) -> Option<String> {
+    let (principal, rest) = message.strip_prefix("User: ")?.split_once(" is not authorized to perform: ")?;
+    let action = rest.split([' ', ',']).next()?;
+    let is_arn = principal.starts_with("arn:")
+        && principal.len() <= 512
+        && principal.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/_+=,.@-*".contains(&byte));
+    let is_action = (3..=128).contains(&action.len())
+        && action.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-*".contains(&byte))
+        && action.contains(':');
+    if !is_arn || !is_action {
+        return None;
+    }
+    let reason = if message.contains("explicit deny in a service control policy") {
+        ", because a service control policy denies it"
+    } else if message.contains("explicit deny in a resource control policy") {
+        ", because a resource control policy denies it"
+    } else if message.contains("explicit deny") {
+        ", because a policy denies it"
+    } else if message.contains("no permissions boundary allows") {
+        ", because no permissions boundary allows it"
+    } else if message.contains("no session policy allows") {
+        ", because no session policy allows it"
+    } else if message.contains("no VPC endpoint policy allows") {
+        ", because no VPC endpoint policy allows it"
+    } else if message.contains("no resource-based policy allows") {
+        ", because no resource-based policy allows it"
+    } else if message.contains("no identity-based policy allows") {
+        ", because no identity-based policy allows it"
+    } else {
+        ""
+    };
+    Some(format!("{principal} is not authorized to perform {action}{reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_keep_principal_and_action() {
+        let user = "arn:aws:sts::123456789012:assumed-role/app/i-0abc";
+        for (end, expected) in [
+            (
+                " on resource: ksm-config because no identity-based policy allows the secretsmanager:GetSecretValue action",
+                ", because no identity-based policy allows it",
+            ),
+            (
+                " on resource: x with an explicit deny in a service control policy",
+                ", because a service control policy denies it",
+            ),
+            (" with an explicit deny", ", because a policy denies it"),
+            ("", ""),
+        ] {
+            let message =
+                format!("User: {user} is not authorized to perform: secretsmanager:GetSecretValue{end}");
+            let told = denial(&message).unwrap();
+            assert_eq!(
+                told,
+                format!("{user} is not authorized to perform secretsmanager:GetSecretValue{expected}")
+            );
+        }
+        for message in [
+            "",
+            "Access to KMS is not allowed",
+            "User: {\"privateKey\":\"s3cret\"} is not authorized to perform: a:b",
+            "User: arn:aws:iam::1:user/a\nb is not authorized to perform: a:b",
+            "User: arn:aws:iam::1:user/a is not authorized to perform: s3cret",
+        ] {
+            assert_eq!(denial(message), None, "{message}");
+        }
+    }
+
+    #[test]
+    fn causes_are_told_apart_by_their_words() {
+        for (index, cause) in Cause::ALL.into_iter().enumerate() {
+            for other in &Cause::ALL[index + 1..] {
+                let (words, others) = (cause.words(), other.words());
+                assert!(!words.contains(others) && !others.contains(words), "{words}, {others}");
+            }
+        }
+    }
+}

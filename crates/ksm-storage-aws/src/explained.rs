@@ -1,0 +1,282 @@
+//! Why a source gave no credentials, and what to do about it.
+
+use std::{error, fmt, fs::File, path::Path, time::Duration};
+
+use aws_credential_types::provider::{
+    self, ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future,
+};
+use ksm_storage_core::{Error, ErrorKind, Panicked, shell_word};
+
+use crate::{
+    cause::{Cause, answer, denial, is_skewed},
+    environment::Environment,
+    http::{InterimFlood, ReplyTooLong},
+    process::ProcessFailed,
+    sdk::{find, refused, why},
+    setting::InvalidSetting,
+    trace::Trace,
+};
+
+/// A source of credentials, with what its errors name.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    Process { profile: String },
+    SignIn { profile: String },
+    Login { profile: String },
+    Role { arn: String, mfa: Option<String>, profile: String },
+    WebIdentity { arn: String, token: String, setting: String },
+    Container { token: Option<String> },
+    Instance,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process { profile } | Self::SignIn { profile } | Self::Login { profile } => {
+                write!(f, "profile {profile:?}")
+            }
+            Self::Role { arn, profile, .. } => write!(f, "profile {profile:?}, role {arn}"),
+            Self::WebIdentity { arn, .. } => write!(f, "web identity, role {arn}"),
+            Self::Container { .. } => f.write_str("container credentials"),
+            Self::Instance => f.write_str("instance role"),
+        }
+    }
+}
+
+/// A source of credentials whose errors say what is wrong with it.
+pub(crate) struct Explained {
+    pub(crate) origin: Origin,
+    pub(crate) provider: SharedCredentialsProvider,
+    pub(crate) trace: Trace,
+    /// The time after which it is given up, while there is time left to say so.
+    pub(crate) limit: Duration,
+}
+
+impl Explained {
+    async fn obtain(&self) -> provider::Result {
+        let error = match tokio::time::timeout(self.limit, self.provider.provide_credentials()).await {
+            Ok(Ok(credentials)) => return Ok(credentials),
+            Ok(Err(error)) => error,
+            Err(_) => CredentialsError::provider_timed_out(self.limit),
+        };
+        // Sources below this one have said it, and settings name themselves.
+        let is_known = find::<SourceFailed>(&error).is_some()
+            || find::<InvalidSetting>(&error).is_some()
+            || find::<Panicked>(&error).is_some()
+            || find::<ReplyTooLong>(&error).is_some()
+            || find::<InterimFlood>(&error).is_some();
+        if is_known {
+            return Err(error);
+        }
+        let failed = self.explain(&error);
+        Err(match error {
+            CredentialsError::CredentialsNotLoaded(_) => CredentialsError::not_loaded(failed),
+            _ => CredentialsError::provider_error(failed),
+        })
+    }
+
+    fn explain(&self, error: &CredentialsError) -> SourceFailed {
+        let origin = &self.origin;
+        let told = |cause: Cause, hint: String| SourceFailed {
+            cause,
+            message: format!("{origin}: {}", cause.words()),
+            hint: Some(hint),
+        };
+        if let Some(failed) = find::<ProcessFailed>(error) {
+            return SourceFailed {
+                message: format!("{origin}: {failed}"),
+                ..told(failed.cause, process_hint(failed))
+            };
+        }
+        let (file, setting) = match origin {
+            Origin::WebIdentity { token, setting, .. } => (Some(token), &**setting),
+            Origin::Container { token } => (token.as_ref(), "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+            _ => (None, ""),
+        };
+        if let Some(file) = file
+            && let Err(error) = File::open(Path::new(file))
+        {
+            let failed = told(
+                Cause::TokenFile,
+                format!("check the file that {setting} names: ls -l {}", shell_word(file)),
+            );
+            return SourceFailed {
+                message: format!("{}: {file:?} ({})", failed.message, error.kind()),
+                ..failed
+            };
+        }
+        if let Some(cause) = connection(error) {
+            let peer = self.trace.peer();
+            let message = match &peer {
+                Some(peer) => format!("{origin}: {peer}: {}", cause.words()),
+                None => format!("{origin}: {}", cause.words()),
+            };
+            if matches!(origin, Origin::Instance) {
+                return SourceFailed::no_metadata(message.trim_start_matches("instance role: "));
+            }
+            let hint = cause.connection_hint(peer.as_ref(), Environment::PROCESS);
+            return SourceFailed { message, ..told(cause, hint) };
+        }
+        if let Some((code, message)) = answer(error) {
+            return self.answered(&code, &message);
+        }
+        match origin {
+            _ if matches!(error, CredentialsError::InvalidConfiguration(_)) => {
+                told(Cause::Failed, "check the profile in the AWS configuration files".to_owned())
+            }
+            Origin::SignIn { profile } => told(Cause::SignInEnded, sign_in(profile)),
+            Origin::Login { profile } => told(Cause::LoginEnded, login(profile)),
+            _ => told(
+                Cause::Failed,
+                "aws sts get-caller-identity shows whether it gives any elsewhere".to_owned(),
+            ),
+        }
+    }
+
+    /// The service that issues the credentials said no.
+    fn answered(&self, code: &str, message: &str) -> SourceFailed {
+        let Self { origin, .. } = self;
+        let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
+        let told = |cause: Cause, hint: String| SourceFailed {
+            cause,
+            message: match denial(message) {
+                Some(refusal) => format!("{origin}: {} ({code}: {refusal})", cause.words()),
+                None => format!("{origin}: {} ({code})", cause.words()),
+            },
+            hint: Some(hint),
+        };
+        if is_skewed(&code, message) {
+            return told(Cause::ClockSkew, CLOCK.to_owned());
+        }
+        let is_denied = matches!(&*code, "AccessDenied" | "AccessDeniedException");
+        match origin {
+            Origin::SignIn { .. } if code == "ForbiddenException" => told(
+                Cause::NotAssigned,
+                "correct sso_account_id and sso_role_name, or have the permission set assigned: aws sso list-accounts".to_owned(),
+            ),
+            Origin::SignIn { profile } if code == "UnauthorizedException" || code.starts_with("Invalid") || code.starts_with("Expired") => {
+                told(Cause::SignInEnded, sign_in(profile))
+            }
+            Origin::Login { profile } => told(Cause::LoginEnded, login(profile)),
+            Origin::Role { mfa: Some(device), .. } if is_denied => told(
+                Cause::MfaNeeded,
+                format!(
+                    "a program cannot ask for it: export the credentials of aws sts get-session-token --serial-number {} \
+                     --token-code CODE, or remove mfa_serial if the role does not require it",
+                    shell_word(device)
+                ),
+            ),
+            Origin::Role { arn, profile, .. } if is_denied => told(
+                Cause::RoleDenied,
+                format!(
+                    "check who asks (aws sts get-caller-identity --profile {}), then grant it sts:AssumeRole on {arn}, and \
+                     name it in the role's trust policy",
+                    shell_word(profile)
+                ),
+            ),
+            Origin::WebIdentity { .. } if is_denied || code.contains("Token") || code.contains("IDP") => told(
+                Cause::WebIdentityDenied,
+                "check the role's trust policy (issuer, audience and subject), and that the token is fresh".to_owned(),
+            ),
+            _ => told(Cause::Rejected, "check its keys, token or policy: aws sts get-caller-identity".to_owned()),
+        }
+    }
+}
+
+/// The words for a clock that no service accepts.
+pub(crate) const CLOCK: &str =
+    "compare it with the true time (date -u), and switch on NTP (timedatectl set-ntp true)";
+
+fn sign_in(profile: &str) -> String {
+    format!("sign in: aws sso login --profile {}", shell_word(profile))
+}
+
+fn login(profile: &str) -> String {
+    format!("sign in: aws login --profile {}", shell_word(profile))
+}
+
+fn process_hint(failed: &ProcessFailed) -> String {
+    match failed.cause {
+        Cause::ProgramMissing => {
+            "correct the path in the profile; the PATH of a service differs from that of a login shell"
+                .to_owned()
+        }
+        _ => "run the command by hand as the same user: its error output is not shown here".to_owned(),
+    }
+}
+
+/// The cause of a connection's failure, if that is what the credentials failed for.
+fn connection(error: &CredentialsError) -> Option<Cause> {
+    match Cause::of_connection(error) {
+        None if matches!(error, CredentialsError::ProviderTimedOut(_)) => Some(Cause::Slow),
+        cause => cause,
+    }
+}
+
+/// The reason for which a source gave no credentials. It quotes nothing of a reply but names that were parsed.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceFailed {
+    pub(crate) cause: Cause,
+    message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl SourceFailed {
+    pub(crate) fn no_role() -> Self {
+        Self {
+            cause: Cause::NoRole,
+            message: Cause::NoRole.words().to_owned(),
+            hint: Some("attach an instance profile with a role to it".to_owned()),
+        }
+    }
+
+    pub(crate) fn no_metadata(reason: &str) -> Self {
+        Self {
+            cause: Cause::NoMetadata,
+            message: format!("{} ({reason})", Cause::NoMetadata.words()),
+            hint: Some(
+                "off EC2 use the default credential chain; in a container on EC2 the metadata hop limit must be 2"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl fmt::Display for SourceFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl error::Error for SourceFailed {}
+
+/// The error of credentials that could not be obtained. The source of `what`, such as a mode, is named by itself.
+pub(crate) fn unobtained(what: &str, error: &CredentialsError) -> Error {
+    let Some(failed) = find::<SourceFailed>(error) else {
+        return refused(error).unwrap_or_else(|| {
+            Error::not_applied(ErrorKind::Credentials, format!("{what}: {}", why(error)))
+                .with_hint("aws sts get-caller-identity shows whether there are any elsewhere")
+        });
+    };
+    let error = Error::not_applied(failed.cause.kind(), format!("{what}: {failed}"));
+    let error = match &failed.hint {
+        Some(hint) => error.with_hint(hint.clone()),
+        None => error,
+    };
+    error.with_source(failed.clone())
+}
+
+impl ProvideCredentials for Explained {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.obtain())
+    }
+}
+
+impl fmt::Debug for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Explained").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! Commands in hints, for a shell.
+
+use aws_types::region::Region;
+use ksm_storage_core::shell_word;
+
+use crate::SecretId;
+
+/// The secret that a hint is about, and how the AWS CLI finds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) id: &'a SecretId,
+    /// Once an answer has told it.
+    pub(crate) arn: Option<&'a str>,
+    pub(crate) region: &'a str,
+    pub(crate) profile: Option<&'a str>,
+}
+
+impl Place<'_> {
+    /// `aws secretsmanager ACTION --secret-id SECRET --region REGION --profile PROFILE`.
+    pub(crate) fn command(&self, action: &str) -> String {
+        self.with(action, "--secret-id", self.arn.unwrap_or(self.id.as_str()), "")
+    }
+
+    /// The command that changes nothing, and shows whether the secret is there.
+    pub(crate) fn describe(&self) -> String {
+        self.command("describe-secret")
+    }
+
+    /// The commands that show whether the secret is there, and create it.
+    pub(crate) fn create(&self) -> String {
+        let name = if self.id.is_arn() { "NAME" } else { self.id.name() };
+        let create = self.with("create-secret", "--name", name, " --secret-string '{}'");
+        format!("look for it in this region: {}; if it is nowhere, create it: {create}", self.describe())
+    }
+
+    /// The ARN that a policy needs, as far as it is known.
+    pub(crate) fn arn(&self) -> String {
+        if let Some(arn) = self.arn {
+            return arn.to_owned();
+        }
+        if self.id.is_arn() {
+            return self.id.as_str().to_owned();
+        }
+        format!("arn:PARTITION:secretsmanager:{}:ACCOUNT:secret:{}-??????", self.region, self.id.name())
+    }
+
+    fn with(&self, action: &str, option: &str, secret: &str, end: &str) -> String {
+        let own = self.id.region().map(Region::as_ref);
+        let region = own.or(Some(self.region)).filter(|region| !region.is_empty());
+        let optional = |option: &str, value: Option<&str>| {
+            value.map(|value| format!(" {option} {}", shell_word(value))).unwrap_or_default()
+        };
+        format!(
+            "aws secretsmanager {action} {option} {}{end}{}{}",
+            shell_word(secret),
+            optional("--region", region),
+            optional("--profile", self.profile)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_name_region_and_profile() {
+        let id: SecretId = "ksm/config".parse().unwrap();
+        let place = Place { id: &id, arn: None, region: "us-east-1", profile: Some("My Mac; rm -rf") };
+        assert_eq!(
+            place.describe(),
+            "aws secretsmanager describe-secret --secret-id ksm/config --region us-east-1 --profile 'My Mac; rm -rf'"
+        );
+        let create = place.create();
+        assert!(create.find("describe-secret") < create.find("create-secret"), "{create}");
+        assert!(
+            create.contains("create-secret --name ksm/config --secret-string '{}' --region us-east-1"),
+            "{create}"
+        );
+        assert_eq!(place.arn(), "arn:PARTITION:secretsmanager:us-east-1:ACCOUNT:secret:ksm/config-??????");
+        let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm/config-aBcDeF";
+        assert_eq!(Place { arn: Some(arn), ..place }.arn(), arn);
+        let id: SecretId = arn.parse().unwrap();
+        let place = Place { id: &id, arn: None, region: "", profile: None };
+        assert_eq!(
+            place.describe(),
+            format!("aws secretsmanager describe-secret --secret-id {arn} --region us-east-1")
+        );
+        assert!(place.create().contains("--name NAME "));
+    }
+}

@@ -1,0 +1,133 @@
+//! The host that a request went to, to be named in errors.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{endpoint::Endpoint, environment::Environment, http};
+
+/// The host that a client asked last, shared by all its connections.
+///
+/// A request that times out is dropped without a word of its own, so that its error cannot say where it went.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trace {
+    /// Those that were configured, to name the setting.
+    endpoints: Arc<[Endpoint]>,
+    last: Arc<Mutex<Option<String>>>,
+}
+
+impl From<Vec<Endpoint>> for Trace {
+    fn from(endpoints: Vec<Endpoint>) -> Self {
+        Self { endpoints: endpoints.into(), last: Arc::default() }
+    }
+}
+
+impl Trace {
+    /// Notes that a request for `uri` begins.
+    pub(crate) fn note(&self, uri: &str) {
+        // A path may be secret.
+        let origin = uri.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin);
+    }
+
+    /// The setting that leads to the host of `uri`.
+    pub(crate) fn endpoint(&self, uri: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.leads_to(uri))
+    }
+
+    /// The host that was asked last, if any was.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        last.and_then(|uri| Peer::of(&uri, self, Environment::PROCESS))
+    }
+}
+
+/// A host, and how it came to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    scheme: String,
+    host: String,
+    port: u16,
+    /// The variable, profile key or method that names it.
+    setting: Option<String>,
+    /// The proxy between here and there: its address, and the variable that names it.
+    pub(crate) proxy: Option<Proxy>,
+}
+
+/// A proxy, without user and password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proxy {
+    pub(crate) variable: &'static str,
+    pub(crate) address: String,
+}
+
+impl Peer {
+    fn of(uri: &str, trace: &Trace, environment: Environment) -> Option<Self> {
+        let (scheme, rest) = uri.split_once("://")?;
+        let scheme = scheme.to_ascii_lowercase();
+        let authority = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
+        let (host, port) = crate::endpoint::split(authority)?;
+        let port = match port {
+            Some(port) => port.parse().ok()?,
+            None if scheme == "https" => 443,
+            None => 80,
+        };
+        Some(Self {
+            host: host.escape_debug().collect(),
+            port,
+            setting: trace.endpoint(uri).map(|endpoint| endpoint.setting.to_string()),
+            proxy: http::proxy_of(environment, uri),
+            scheme,
+        })
+    }
+
+    /// The host's name or address, without brackets.
+    pub(crate) fn host(&self) -> &str {
+        self.host.trim_matches(['[', ']'])
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scheme, host, port, setting, proxy } = self;
+        write!(f, "{scheme}://{host}:{port}")?;
+        if let Some(setting) = setting {
+            write!(f, " (from {setting})")?;
+        }
+        match proxy {
+            Some(Proxy { variable, address }) => write!(f, " through the proxy {address} (from {variable})"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setting::{Given, Setting};
+
+    #[test]
+    fn peers_are_named_with_their_setting() {
+        let given =
+            Given::new(Setting::Variable("AWS_ENDPOINT_URL"), "https://[::1]:8443/x").unwrap().unwrap();
+        let trace = Trace::from(vec![Endpoint::parse(given).unwrap()]);
+        let named = |uri: &str, environment| Peer::of(uri, &trace, environment).unwrap().to_string();
+        let none = Environment(|_| None);
+        assert_eq!(named("https://[::1]:8443/x", none), "https://[::1]:8443 (from AWS_ENDPOINT_URL)");
+        assert_eq!(named("https://example.com/x", none), "https://example.com:443");
+        assert_eq!(named("http://localhost", none), "http://localhost:80");
+        let proxied = Environment(|name| match name {
+            "https_proxy" => Some("http://user:s3cret@proxy:3128".into()),
+            "NO_PROXY" => Some(".corp.example".into()),
+            _ => None,
+        });
+        assert_eq!(
+            named("https://example.com/", proxied),
+            "https://example.com:443 through the proxy http://proxy:3128 (from https_proxy)"
+        );
+        assert_eq!(named("https://x.corp.example/", proxied), "https://x.corp.example:443");
+        assert_eq!(named("http://example.com/", proxied), "http://example.com:80");
+        assert!(Peer::of("nothing", &trace, none).is_none());
+    }
+}
