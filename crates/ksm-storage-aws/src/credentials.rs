@@ -164,6 +164,7 @@ async fn of_instance(
             let reason = &*why(&error);
             warn!(reason, "fallback: the instance has no credentials, the default chain is asked");
             let what = "neither the instance role nor the default chain gives any";
+            check_profile(profiles.as_ref().ok(), profile.as_ref(), &name)?;
             let Some(source) = Source::of_environment(environment, profile.as_ref())? else {
                 profiles?;
                 return Err(unobtained(what, &error));
@@ -187,10 +188,7 @@ async fn of_default(
     let profiles = Profiles::load(environment).await;
     let name = environment.profile()?;
     let profile = profiles.as_ref().ok().and_then(|profiles| profiles.get(&name));
-    if let (Ok(_), None, true) = (&profiles, &profile, name != "default") {
-        let problem = format!("there is no profile {name:?} in {}", environment.file_names());
-        return Err(InvalidSetting::new(&Setting::Variable("AWS_PROFILE"), problem).into());
-    }
+    check_profile(profiles.as_ref().ok(), profile.as_ref(), &name)?;
     let region = match region.map_or_else(|| environment.region(), |region| Ok(Some(region)))? {
         Some(region) => Some(region),
         None => profile.as_ref().map(Section::region).transpose()?.flatten(),
@@ -234,6 +232,14 @@ async fn of_profile(
     let guarded = resolver.guarded(source).await?;
     guarded.prime().await.map_err(|error| unobtained(&what, &error))?;
     resolver.config(guarded).await
+}
+
+/// Rejects a profile that is asked for, and that no file has.
+fn check_profile(profiles: Option<&Profiles>, found: Option<&Section<'_>>, name: &str) -> Result<()> {
+    let (Some(profiles), None, true) = (profiles, found, name != "default") else { return Ok(()) };
+    let problem = format!("the profile {name:?} does not exist");
+    let invalid = Error::from(InvalidSetting::new(&Setting::Variable("AWS_PROFILE"), problem));
+    Err(invalid.with_hint(profiles.missing(name)))
 }
 
 fn no_region_in_profile(environment: Environment, name: &str) -> Error {

@@ -72,9 +72,17 @@ impl Environment {
         Ok(disabled.is_some_and(|value| value.eq_ignore_ascii_case("true")))
     }
 
-    /// The variables that the SDK finds the configuration files by.
-    pub(crate) fn of_files(self) -> Result<Env> {
-        self.selection(&["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"], HashMap::new())
+    /// The folder that `~` stands for.
+    pub(crate) fn home(self) -> Result<Option<String>> {
+        let home = self.text("HOME")?;
+        if home.is_some() || !cfg!(windows) {
+            return Ok(home);
+        }
+        match (self.text("USERPROFILE")?, self.text("HOMEDRIVE")?, self.text("HOMEPATH")?) {
+            (Some(profile), ..) => Ok(Some(profile)),
+            (None, Some(drive), Some(path)) => Ok(Some(drive + &path)),
+            _ => Ok(None),
+        }
     }
 
     /// An environment for the SDK with these variables, those that say where home is, and nothing else.

@@ -63,6 +63,7 @@ mod interceptors;
 mod modes;
 mod process;
 mod profile;
+mod profile_file;
 mod protocol;
 mod region;
 mod resolver;

@@ -1,20 +1,30 @@
 //! Profiles of the AWS configuration files.
 
 use aws_config::profile::{self, Profile, ProfileSet};
-use aws_runtime::env_config::{file::EnvConfigFiles, property::PropertiesKey};
-use aws_types::{os_shim_internal::Fs, region::Region};
+use aws_runtime::env_config::{
+    file::{
+        EnvConfigFileKind::{Config, Credentials},
+        EnvConfigFiles,
+    },
+    property::PropertiesKey,
+};
+use aws_types::{
+    os_shim_internal::{Env, Fs},
+    region::Region,
+};
 use ksm_storage_core::{Error, ErrorKind, Result};
 
 use crate::{
     endpoint::Endpoint,
     environment::Environment,
+    profile_file::{ProfileFile, encode},
     sdk::without_tracing,
     setting::{Given, Setting},
 };
 
 /// The profiles of the configuration files.
 pub(crate) struct Profiles {
-    environment: Environment,
+    files: [ProfileFile; 2],
     set: ProfileSet,
 }
 
@@ -29,27 +39,48 @@ impl Profiles {
 
     pub(crate) async fn load(environment: Environment) -> Result<Self> {
         Self::check(environment)?;
-        let (fs, env, files) = (Fs::real(), environment.of_files()?, EnvConfigFiles::default());
-        let set = without_tracing(profile::load(&fs, &env, &files, None)).await.map_err(|_| {
-            let message = "the AWS configuration files cannot be read: a file is missing, or has a line that cannot be \
-                           understood";
+        let read = |kind, variable, default: &str| {
+            let path = environment.text(variable)?.unwrap_or_else(|| default.to_owned());
+            ProfileFile::read(kind, ProfileFile::expand(&path, environment.home()?.as_deref()))
+        };
+        let files = [
+            read(Config, "AWS_CONFIG_FILE", "~/.aws/config")?,
+            read(Credentials, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")?,
+        ];
+        let mut texts = EnvConfigFiles::builder();
+        for file in &files {
+            texts = texts.with_contents(file.kind, file.text.clone().unwrap_or_default());
+        }
+        let (fs, env) = (Fs::from_slice(&[]), Env::from_slice(&[]));
+        let set = without_tracing(profile::load(&fs, &env, &texts.build(), None)).await.map_err(|_| {
+            let message = "the AWS configuration files cannot be understood";
             Error::not_applied(ErrorKind::InvalidArgument, message)
                 .with_hint(format!("look at {}", environment.file_names()))
         })?;
-        Ok(Self { environment, set })
+        Ok(Self { files, set })
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Section<'_>> {
-        let profile = self.set.get_profile(name)?;
+        let profile = self.set.get_profile(&encode(name))?;
         Some(Section { profiles: self, profile, name: name.to_owned() })
     }
 
     /// The profile of this name, or why there is none.
     pub(crate) fn require(&self, name: &str) -> Result<Section<'_>> {
-        self.get(name).ok_or_else(|| {
-            unusable(name, "does not exist")
-                .with_hint(format!("looked for in {}", self.environment.file_names()))
-        })
+        self.get(name).ok_or_else(|| unusable(name, "does not exist").with_hint(self.missing(name)))
+    }
+
+    /// The advice on a profile that is in no file.
+    pub(crate) fn missing(&self, name: &str) -> String {
+        let [config, credentials] = &self.files;
+        if config.has_unquoted(name) {
+            return format!("write [profile {name:?}] in {}: a name with blanks needs quotes", config.name());
+        }
+        format!(
+            "looked for in {} and {}; aws configure list-profiles shows those there are",
+            config.name(),
+            credentials.name()
+        )
     }
 }
 
@@ -101,7 +132,7 @@ impl Section<'_> {
 
     /// A key of a session of IAM Identity Center.
     pub(crate) fn of_session(&self, session: &str, key: &'static str) -> Result<Option<Given>> {
-        let Some(section) = self.profiles.set.sso_session(session) else { return Ok(None) };
+        let Some(section) = self.profiles.set.sso_session(&encode(session)) else { return Ok(None) };
         let Some(value) = section.get(key) else { return Ok(None) };
         Given::new(Setting::Key { key, section: format!("sso-session {session:?}") }, value)
     }
@@ -113,7 +144,7 @@ impl Section<'_> {
             Some(services) => {
                 let key = PropertiesKey::builder()
                     .section_key("services")
-                    .section_name(services.as_str())
+                    .section_name(encode(services.as_str()))
                     .property_name(service)
                     .sub_property_name(KEY)
                     .build();
@@ -141,7 +172,10 @@ impl Section<'_> {
 
     /// The profile that this one names as the source of its credentials.
     pub(crate) fn source_profile(&self, name: &str) -> Result<Section<'_>> {
-        let missing = || self.invalid("source_profile", &format!("there is no profile {name:?}"));
+        let missing = || {
+            self.invalid("source_profile", &format!("there is no profile {name:?}"))
+                .with_hint(self.profiles.missing(name))
+        };
         self.profiles.get(name).ok_or_else(missing)
     }
 }

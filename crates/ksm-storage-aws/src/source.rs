@@ -10,6 +10,7 @@ use crate::{
     environment::Environment,
     explained::Origin,
     profile::Section,
+    profile_file::encode,
     setting::{Given, InvalidSetting, Setting},
 };
 
@@ -278,8 +279,23 @@ fn sign_in(profile: &Section<'_>) -> Result<Option<Source>> {
     if text.len() == empty {
         return Ok(None);
     }
-    if let Some(session) = profile.given("sso_session")? {
-        let session = session.as_str();
+    let session = profile.given("sso_session")?;
+    for &key in &KEYS[1..] {
+        let of_session = match &session {
+            Some(session) => profile.of_session(session.as_str(), key)?,
+            None => None,
+        };
+        if !is_login && profile.given(key)?.or(of_session).is_none() {
+            return Err(
+                profile.invalid(key, "the profile signs in through IAM Identity Center, and needs it")
+            );
+        }
+    }
+    if let Some(given) = profile.given("sso_session")? {
+        let session = given.as_str();
+        if encode(session) != session {
+            return Err(given.invalid("the name of a session has ASCII letters, digits and _-/.@:+ only"));
+        }
         let _ = writeln!(text, "[sso-session {session}]");
         for key in &KEYS[3..] {
             if let Some(given) = profile.of_session(session, key)? {
