@@ -213,7 +213,8 @@ fn of_handshake(error: &(dyn error::Error + 'static)) -> Option<Cause> {
 
     Some(match error.downcast_ref::<Error>()? {
         Error::InvalidCertificate(certificate) => match certificate {
-            Certificate::UnknownIssuer => Cause::UnknownIssuer,
+            // The latter is that of another issuer of the same name.
+            Certificate::UnknownIssuer | Certificate::BadSignature => Cause::UnknownIssuer,
             Certificate::Expired | Certificate::ExpiredContext { .. } => Cause::ExpiredCertificate,
             Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => Cause::EarlyCertificate,
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Cause::WrongName,
@@ -252,7 +253,8 @@ fn of_io(error: &(dyn error::Error + 'static), is_sent: bool) -> Option<Cause> {
 
 /// By the words of the SDK, which does not export the types.
 fn is_timeout(error: &(dyn error::Error + 'static)) -> bool {
-    error.to_string().contains("timeout occurred after")
+    let text = error.to_string();
+    text.starts_with("operation") && text.contains(" timeout ") && text.contains(" occurred after ")
 }
 
 /// Code and message of a service's answer.

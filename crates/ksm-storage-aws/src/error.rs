@@ -166,14 +166,14 @@ fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
         Advice::Text(text) => Some(text.to_owned()),
         Advice::Missing => Some(place.create()),
         Advice::Deleted => Some(format!(
-            "the secret is marked for deletion, or managed by another service: {} tells, {} undoes a deletion",
+            "the secret is marked for deletion, or managed by another service; to see which: {}; to undo a deletion: {}",
             place.describe(),
             place.command("restore-secret")
         )),
         Advice::Denied => Some(format!(
             "grant {} on {}, and with a customer managed key {}; for a secret that does not exist the answer is the same",
             call.action(),
-            place.arn(),
+            place.arn(error.message.as_deref()),
             if call == Call::Get { "kms:Decrypt" } else { "kms:GenerateDataKey and kms:Decrypt" }
         )),
     }

@@ -79,14 +79,12 @@ impl Explained {
         let origin = &self.origin;
         let told = |cause: Cause, hint: String| SourceFailed {
             cause,
-            message: format!("{origin}: {}", cause.words()),
+            origin: Some(origin.clone()),
+            message: cause.words().to_owned(),
             hint: Some(hint),
         };
         if let Some(failed) = find::<ProcessFailed>(error) {
-            return SourceFailed {
-                message: format!("{origin}: {failed}"),
-                ..told(failed.cause, process_hint(failed))
-            };
+            return SourceFailed { message: failed.to_string(), ..told(failed.cause, process_hint(failed)) };
         }
         let (file, setting) = match origin {
             Origin::WebIdentity { token, setting, .. } => (Some(token), &**setting),
@@ -105,14 +103,20 @@ impl Explained {
                 ..failed
             };
         }
+        if matches!((origin, error), (Origin::Process { .. }, CredentialsError::ProviderTimedOut(_))) {
+            let failed = told(Cause::Slow, "run the command by hand, and see what it waits for".to_owned());
+            let message =
+                format!("{}: credential_process ran for more than {:?}", failed.message, self.limit);
+            return SourceFailed { message, ..failed };
+        }
         if let Some(cause) = connection(error) {
             let peer = self.trace.peer();
             let message = match &peer {
-                Some(peer) => format!("{origin}: {peer}: {}", cause.words()),
-                None => format!("{origin}: {}", cause.words()),
+                Some(peer) => format!("{peer}: {}", cause.words()),
+                None => cause.words().to_owned(),
             };
             if matches!(origin, Origin::Instance) {
-                return SourceFailed::no_metadata(message.trim_start_matches("instance role: "));
+                return SourceFailed::no_metadata(&message);
             }
             let hint = cause.connection_hint(peer.as_ref(), Environment::PROCESS);
             return SourceFailed { message, ..told(cause, hint) };
@@ -139,9 +143,10 @@ impl Explained {
         let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
         let told = |cause: Cause, hint: String| SourceFailed {
             cause,
+            origin: Some(origin.clone()),
             message: match denial(message) {
-                Some(refusal) => format!("{origin}: {} ({code}: {refusal})", cause.words()),
-                None => format!("{origin}: {} ({code})", cause.words()),
+                Some(refusal) => format!("{} ({code}: {refusal})", cause.words()),
+                None => format!("{} ({code})", cause.words()),
             },
             hint: Some(hint),
         };
@@ -217,6 +222,8 @@ fn connection(error: &CredentialsError) -> Option<Cause> {
 #[derive(Clone, Debug)]
 pub(crate) struct SourceFailed {
     pub(crate) cause: Cause,
+    /// `None` for what is named by the mode that asked for it.
+    origin: Option<Origin>,
     message: String,
     pub(crate) hint: Option<String>,
 }
@@ -225,6 +232,7 @@ impl SourceFailed {
     pub(crate) fn no_role() -> Self {
         Self {
             cause: Cause::NoRole,
+            origin: None,
             message: Cause::NoRole.words().to_owned(),
             hint: Some("attach an instance profile with a role to it".to_owned()),
         }
@@ -233,6 +241,7 @@ impl SourceFailed {
     pub(crate) fn no_metadata(reason: &str) -> Self {
         Self {
             cause: Cause::NoMetadata,
+            origin: None,
             message: format!("{} ({reason})", Cause::NoMetadata.words()),
             hint: Some(
                 "off EC2 use the default credential chain; in a container on EC2 the metadata hop limit must be 2"
@@ -244,13 +253,16 @@ impl SourceFailed {
 
 impl fmt::Display for SourceFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        match &self.origin {
+            Some(origin) => write!(f, "{origin}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
     }
 }
 
 impl error::Error for SourceFailed {}
 
-/// The error of credentials that could not be obtained. The source of `what`, such as a mode, is named by itself.
+/// The error of credentials that could not be obtained; `what` names the source, if it does not name itself.
 pub(crate) fn unobtained(what: &str, error: &CredentialsError) -> Error {
     let Some(failed) = find::<SourceFailed>(error) else {
         return refused(error).unwrap_or_else(|| {
@@ -258,7 +270,8 @@ pub(crate) fn unobtained(what: &str, error: &CredentialsError) -> Error {
                 .with_hint("aws sts get-caller-identity shows whether there are any elsewhere")
         });
     };
-    let error = Error::not_applied(failed.cause.kind(), format!("{what}: {failed}"));
+    let message = if failed.origin.is_some() { failed.to_string() } else { format!("{what}: {failed}") };
+    let error = Error::not_applied(failed.cause.kind(), message);
     let error = match &failed.hint {
         Some(hint) => error.with_hint(hint.clone()),
         None => error,

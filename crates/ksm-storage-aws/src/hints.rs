@@ -33,15 +33,22 @@ impl Place<'_> {
         format!("look for it in this region: {}; if it is nowhere, create it: {create}", self.describe())
     }
 
-    /// The ARN that a policy needs, as far as it is known.
-    pub(crate) fn arn(&self) -> String {
+    /// The ARN that a policy needs, as far as it is known: a name is one in the account of who asks, whom a message may
+    /// name.
+    pub(crate) fn arn(&self, message: Option<&str>) -> String {
         if let Some(arn) = self.arn {
             return arn.to_owned();
         }
         if self.id.is_arn() {
             return self.id.as_str().to_owned();
         }
-        format!("arn:PARTITION:secretsmanager:{}:ACCOUNT:secret:{}-??????", self.region, self.id.name())
+        let principal = message.unwrap_or_default().split(' ').find(|word| word.starts_with("arn:"));
+        let fields: Vec<_> = principal.unwrap_or_default().split(':').collect();
+        let (partition, account) = match fields[..] {
+            [_, partition, _, _, account, ..] if !account.is_empty() => (partition, account),
+            _ => ("PARTITION", "ACCOUNT"),
+        };
+        format!("arn:{partition}:secretsmanager:{}:{account}:secret:{}-??????", self.region, self.id.name())
     }
 
     fn with(&self, action: &str, option: &str, secret: &str, end: &str) -> String {
@@ -77,9 +84,15 @@ mod tests {
             create.contains("create-secret --name ksm/config --secret-string '{}' --region us-east-1"),
             "{create}"
         );
-        assert_eq!(place.arn(), "arn:PARTITION:secretsmanager:us-east-1:ACCOUNT:secret:ksm/config-??????");
+        let end = "secret:ksm/config-??????";
+        assert_eq!(place.arn(None), format!("arn:PARTITION:secretsmanager:us-east-1:ACCOUNT:{end}"));
+        let message = "the service answered that arn:aws-cn:iam::123456789012:user/me is not authorized";
+        assert_eq!(
+            place.arn(Some(message)),
+            format!("arn:aws-cn:secretsmanager:us-east-1:123456789012:{end}")
+        );
         let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm/config-aBcDeF";
-        assert_eq!(Place { arn: Some(arn), ..place }.arn(), arn);
+        assert_eq!(Place { arn: Some(arn), ..place }.arn(None), arn);
         let id: SecretId = arn.parse().unwrap();
         let place = Place { id: &id, arn: None, region: "", profile: None };
         assert_eq!(

@@ -194,7 +194,11 @@ impl<'a> Resolver<'a> {
                 Source::Container => {
                     let env = self.environment.selection(&CONTAINER, no_metadata())?;
                     let token = self.environment.text("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")?;
-                    let trace = Trace::default();
+                    // Malformed ones were refused; one with a query is just not named.
+                    let full = self.environment.given("AWS_CONTAINER_CREDENTIALS_FULL_URI")?;
+                    let endpoints: Vec<_> =
+                        full.and_then(|full| Endpoint::parse(full).ok()).into_iter().collect();
+                    let trace = Trace::from(endpoints);
                     let http = http::client(Purpose::Container, trace.clone());
                     (env, http, trace, String::new(), Origin::Container { token })
                 }

@@ -193,7 +193,10 @@ where
                 ..CallError::new(failure)
             }
         }
-        failure => CallError::new(failure),
+        failure => CallError {
+            hint: find::<InvalidSetting>(error).map(InvalidSetting::hint),
+            ..CallError::new(failure)
+        },
     };
     CallError {
         code: error.code().and_then(|code| clean(code, 64)),

@@ -62,6 +62,16 @@ impl InvalidSetting {
         source.cloned().unwrap_or_else(|| Self::new(&Setting::Variable(variable), "malformed"))
     }
 
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> String {
+        match &self.setting {
+            Setting::Variable(name) => format!("correct the environment variable {name}, or unset it"),
+            Setting::Key { .. } => "correct it in the AWS configuration files".to_owned(),
+            Setting::Method(_) => "correct it in the program".to_owned(),
+            Setting::Reply(_) => "check the service or program that it comes from".to_owned(),
+        }
+    }
+
     /// True for a value that somebody set, false for a reply.
     pub(crate) fn is_input(&self) -> bool {
         !matches!(self.setting, Setting::Reply(_))
@@ -70,14 +80,8 @@ impl InvalidSetting {
 
 impl From<InvalidSetting> for Error {
     fn from(invalid: InvalidSetting) -> Self {
-        let hint = match &invalid.setting {
-            Setting::Variable(name) => format!("correct the environment variable {name}, or unset it"),
-            Setting::Key { .. } => "correct it in the AWS configuration files".to_owned(),
-            Setting::Method(_) => "correct it in the program".to_owned(),
-            Setting::Reply(_) => "check the service or program that it comes from".to_owned(),
-        };
         Self::not_applied(ErrorKind::InvalidArgument, invalid.to_string())
-            .with_hint(hint)
+            .with_hint(invalid.hint())
             .with_source(invalid)
     }
 }

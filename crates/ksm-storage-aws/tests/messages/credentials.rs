@@ -1,0 +1,211 @@
+//! Sources of credentials that give none.
+
+use ksm_storage_emulator::{Action, Fault};
+
+use crate::{
+    CLOSED, Row, World,
+    servers::{canned, http},
+};
+
+const STS: &str = "AWS_ENDPOINT_URL_STS";
+const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
+
+/// A profile called `work`, which a role of the profile `base` has.
+fn role(rest: &str) -> String {
+    format!(
+        "[profile work]\nregion = us-east-1\nrole_arn = {ROLE}\nsource_profile = base\n{rest}[profile base]\n\
+         aws_access_key_id = AKIA\naws_secret_access_key = s3cret\n"
+    )
+}
+
+/// An error of STS.
+fn sts(code: &str, message: &str) -> String {
+    let body = format!(
+        "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{code}</Code>\
+         <Message>{message}</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+    );
+    format!("http://{}", canned(http(403, "content-type: text/xml\r\n", &body)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denied_roles_are_named() {
+    let world = World::new().await;
+    let message = format!(
+        "User: arn:aws:iam::123456789012:user/me is not authorized to perform: sts:AssumeRole on resource: {ROLE}"
+    );
+    let row = |name, config: String| {
+        Row::new(name, "profile", "credentials").config(config).says(&["profile \"work\"", ROLE])
+    };
+    let denied = row("role denied", role("")).set(STS, sts("AccessDenied", &message));
+    let words = [
+        "the role may not be assumed",
+        "arn:aws:iam::123456789012:user/me is not authorized to perform sts:AssumeRole",
+    ];
+    world
+        .check(denied.says(&words).says(&["trust policy", "aws sts get-caller-identity --profile work"]))
+        .await;
+    let device = "arn:aws:iam::123456789012:mfa/me";
+    let mfa = row("MFA", role(&format!("mfa_serial = {device}\n"))).set(STS, sts("AccessDenied", &message));
+    world.check(mfa.says(&["the role requires a code of an MFA device", "get-session-token", device])).await;
+    let skewed = row("clock skew at STS", role(""))
+        .set(STS, sts("SignatureDoesNotMatch", "Signature expired: 20150101T000000Z is now earlier than x"));
+    world.check(skewed.says(&["the clock of this host is wrong", "date -u"])).await;
+    let keys = row("rejected keys", role("")).set(STS, sts("InvalidClientTokenId", "s3cret"));
+    world.check(keys.says(&["InvalidClientTokenId", "refused"])).await;
+    let mut closed = row("STS refused", role("")).set(STS, CLOSED);
+    (closed.kind, closed.retryable) = ("unavailable", true);
+    world
+        .check(closed.says(&["http://127.0.0.1:9 (from AWS_ENDPOINT_URL_STS): the connection was refused"]))
+        .await;
+    let mut silent = row("STS is silent", role("")).set(STS, format!("http://{}", canned(Vec::new())));
+    (silent.kind, silent.retryable) = ("timeout", true);
+    world.check(silent.says(&["from AWS_ENDPOINT_URL_STS", "no answer came in time"])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn token_files_are_named() {
+    let world = World::new().await;
+    let web = |file: &str| {
+        Row::new("web identity", "default", "credentials")
+            .set("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.server.url())
+            .set("AWS_WEB_IDENTITY_TOKEN_FILE", file)
+            .set("AWS_ROLE_ARN", ROLE)
+    };
+    let words = [
+        "the token file cannot be read: \"/no/such/token\" (entity not found)",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    ];
+    world.check(web("/no/such/token").set(STS, world.server.url()).says(&words)).await;
+    let token = world.file("token", "the.token");
+    let denied = web(token.to_str().unwrap()).set(STS, sts("InvalidIdentityToken", "s3cret"));
+    world
+        .check(denied.says(&[
+            "STS rejected the web identity token",
+            "InvalidIdentityToken",
+            ROLE,
+            "trust policy",
+        ]))
+        .await;
+    let container = Row::new("container", "default", "credentials")
+        .set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/creds")
+        .set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/no/such/token");
+    let words =
+        ["the token file cannot be read: \"/no/such/token\"", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
+    world.check(container.says(&words)).await;
+    let refused = Row::new("container refused", "default", "unavailable")
+        .set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/creds");
+    world
+        .check(refused.says(&["container credentials: http://127.0.0.1:9 (from AWS_CONTAINER_CREDENTIALS_FULL_URI): the connection was refused"]))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_sign_ins_name_the_command() {
+    let world = World::new().await;
+    let sign_in = "sso_account_id = 123456789012\nsso_role_name = reader\nsso_region = us-east-1\n\
+                   sso_start_url = https://example.com/start\n";
+    let row = |name, profile: &str| {
+        Row::new(name, "default", "credentials")
+            .config(format!("[profile {profile}]\nregion = us-east-1\n{sign_in}"))
+            .set("AWS_PROFILE", profile.trim_matches('"'))
+            .set("AWS_ENDPOINT_URL", world.server.url())
+    };
+    let ended = "the IAM Identity Center session is missing or has expired";
+    world.check(row("never signed in", "work").says(&[ended, "aws sso login --profile work"])).await;
+    world
+        .check(row("never signed in", "\"My Mac\"").says(&[ended, "aws sso login --profile 'My Mac'"]))
+        .await;
+    // SHA-1 of the start URL.
+    let token = |name, until| {
+        world.file(
+            &format!(".aws/sso/cache/{name}.json"),
+            format!(r#"{{"accessToken":"s3cret","expiresAt":"{until}-01-01T00:00:00Z","startUrl":"https://example.com/start","region":"us-east-1"}}"#),
+        )
+    };
+    token("b343494cf15ba6b81449840ea93161cf3b27e5e3", 2999);
+    // SHA-1 of the session's name. It cannot be refreshed.
+    token("fcbdc4c271c889825d8338d2d8f10b6e5e95c171", 2020);
+    let mut expired = row("expired sign-in", "work");
+    expired.config =
+        "[profile work]\nregion = us-east-1\nsso_session = session\nsso_account_id = 123456789012\n\
+                      sso_role_name = reader\n[sso-session session]\nsso_region = us-east-1\n\
+                      sso_start_url = https://example.com/start\n"
+            .to_owned();
+    world.check(expired.says(&[ended, "aws sso login --profile work"])).await;
+    world.server.emulator().expect_sso_token("other");
+    world.check(row("revoked sign-in", "work").says(&[ended, "UnauthorizedException"])).await;
+    world.server.emulator().expect_sso_token("s3cret");
+    world.server.emulator().fail(Action::GetRoleCredentials, [Fault::refuse("ForbiddenException")]);
+    let forbidden = "the IAM Identity Center user has no access to the account with this role";
+    world.check(row("not assigned", "work").says(&[forbidden, "sso_role_name"])).await;
+    let mut incomplete = row("incomplete sign-in", "work");
+    (incomplete.kind, incomplete.config) =
+        ("invalid_argument", incomplete.config.replace("sso_role_name", "x"));
+    world.check(incomplete.says(&["sso_role_name in profile \"work\""])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn login_profiles_work_or_name_the_command() {
+    let world = World::new().await;
+    let session = "arn:aws:iam::123456789012:user/me";
+    let row = || {
+        Row::new("aws login", "default", "credentials")
+            .config(format!("[profile work]\nregion = us-east-1\nlogin_session = {session}\n"))
+            .set("AWS_PROFILE", "work")
+            .set("AWS_ENDPOINT_URL", world.server.url())
+    };
+    world
+        .check(row().says(&["the `aws login` session is missing or has expired", "aws login --profile work"]))
+        .await;
+    world.file(&format!(".aws/login/cache/{LOGIN}.json"), include_str!("login.json"));
+    world.works(row()).await;
+}
+
+/// SHA-256 of the name of the session.
+const LOGIN: &str = "286187707741fc2ccb93cf9e56dbd0ee0a16208feed5fbc8ae1baa86d44c283f";
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_fail_are_named() {
+    let world = World::new().await;
+    let row = |name, command: &str| {
+        Row::new(name, "profile", "credentials")
+            .config(format!("[profile work]\nregion = us-east-1\ncredential_process = {command}\n"))
+            .says(&["profile \"work\""])
+    };
+    let missing = row("missing program", "/no/such/program");
+    world
+        .check(missing.says(&["credential_process is not a program that can be run", "exit status: 127"]))
+        .await;
+    let failed = row("failed program", "exit 3");
+    world.check(failed.says(&["credential_process failed", "exit status: 3", "by hand"])).await;
+    let mut slow = row("slow program", "sleep 100").set("CHILD_DEADLINE", "1500");
+    (slow.kind, slow.retryable) = ("timeout", true);
+    world
+        .check(slow.says(&["no credentials were obtained in time", "ran for more than 1s", "by hand"]))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_without_roles_are_told() {
+    let world = World::new().await;
+    let metadata = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    let row = |name, mode| Row::new(name, mode, "credentials").set("AWS_REGION", "us-east-1");
+    world.server.metadata().set_role(None);
+    for mode in ["ec2", "default"] {
+        world.check(row("no role", mode).says(&["the instance has no IAM role", "attach"])).await;
+        let closed = row("no metadata", mode).set(metadata, CLOSED);
+        let closed = closed.set("KSM_AWS_SECRET", "aws-sm://us-east-1/ksm-config");
+        world
+            .check(closed.says(&[
+                "the instance metadata service did not answer",
+                CLOSED,
+                metadata,
+                "refused",
+                "hop limit",
+            ]))
+            .await;
+    }
+    let region = Row::new("no region", "ec2", "invalid_argument").set(metadata, CLOSED);
+    world.check(region.says(&["Failed to determine AWS region for EC2 instance.", "ksm-config"])).await;
+}
