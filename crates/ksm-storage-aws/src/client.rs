@@ -137,9 +137,9 @@ pub struct CallError {
     pub failure: Failure,
     /// The cause on one line, instead of general words for the stage: a host and what it failed for, or who may not do
     /// what. It quotes nothing else of a reply.
-    pub message: Option<String>,
+    pub message: Option<Box<str>>,
     /// The advice on that cause.
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
     /// The service's error code.
     pub code: Option<String>,
     /// The HTTP status.

@@ -29,15 +29,12 @@ impl Call {
 
 /// Kind and outcome. The text of an answer has no part in it.
 pub(crate) fn classify(error: &CallError) -> (ErrorKind, Outcome) {
-    let (kind, outcome) = match error.failure {
-        Failure::Answered => {
-            let (kind, outcome, _) = answered(error);
-            (kind, outcome)
-        }
-        _ => {
-            let outcome = if error.sent { Outcome::Unknown } else { Outcome::NotApplied };
-            (unanswered(&error.failure).0, outcome)
-        }
+    let (kind, outcome) = if error.failure == Failure::Answered {
+        let (kind, outcome, _) = answered(error);
+        (kind, outcome)
+    } else {
+        let outcome = if error.sent { Outcome::Unknown } else { Outcome::NotApplied };
+        (unanswered(&error.failure).0, outcome)
     };
     (kind, if error.unanswered { Outcome::Unknown } else { outcome })
 }
@@ -155,7 +152,7 @@ fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
 /// What to do about a call that failed.
 fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
     if let Some(hint) = &error.hint {
-        return Some(hint.clone());
+        return Some(hint.to_string());
     }
     let advice = match error.failure {
         Failure::Answered => answered(error).2,

@@ -293,3 +293,43 @@ impl fmt::Debug for Explained {
         f.debug_struct("Explained").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_types::error::ErrorMetadata;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn explained(origin: Origin) -> Explained {
+        let keys = aws_credential_types::Credentials::new("AKIA", "key", None, None, "test");
+        let provider = SharedCredentialsProvider::new(keys);
+        Explained { origin, provider, trace: Trace::default(), limit: Duration::from_secs(1) }
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_replies_stay_out(code in "(?s).{0,80}", message in "(?s).{0,200}", name in "(?s).{0,20}", which in 0..6) {
+            let arn = "arn:aws:iam::123456789012:role/reader".to_owned();
+            let origin = match which {
+                0 => Origin::SignIn { profile: name },
+                1 => Origin::Login { profile: name },
+                2 => Origin::Role { arn, mfa: Some(name.clone()), profile: name },
+                3 => Origin::WebIdentity { arn, token: "/no/such".to_owned(), setting: name },
+                4 => Origin::Container { token: Some(name) },
+                _ => Origin::Process { profile: name },
+            };
+            let metadata = ErrorMetadata::builder().code(&code).message(format!("s3cret {message}")).build();
+            let explained = explained(origin);
+            for error in [
+                explained.explain(&CredentialsError::provider_error(metadata)),
+                explained.answered(&code, &format!("User: arn:{message} s3cret is not authorized to perform: {code}")),
+            ] {
+                let error = unobtained("the profile gives none", &CredentialsError::provider_error(error));
+                let text = error.to_string();
+                prop_assert!(!text.contains(char::is_control), "{text:?}");
+                prop_assert!(!text.contains("s3cret"), "{text:?}");
+            }
+        }
+    }
+}

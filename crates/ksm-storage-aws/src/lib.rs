@@ -50,6 +50,7 @@ mod client;
 mod concurrency;
 mod credentials;
 mod descent;
+mod describe;
 mod endpoint;
 mod environment;
 mod error;

@@ -52,7 +52,10 @@ impl ProfileFile {
 
     fn unreadable(&self, line: Option<usize>, problem: &str) -> Error {
         let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
-        let message = format!("the AWS configuration file {:?} cannot be read{line}: {problem}", self.path);
+        let message = format!(
+            "the AWS configuration file {:?} cannot be read{line}: {problem}",
+            self.path.display().to_string()
+        );
         Error::not_applied(ErrorKind::InvalidArgument, message).with_hint(
             "correct that line or the file's permissions, or unset the variable that names the file",
         )

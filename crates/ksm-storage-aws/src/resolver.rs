@@ -166,8 +166,9 @@ impl<'a> Resolver<'a> {
                 Source::Keys(keys) => return Ok(SharedCredentialsProvider::new(keys)),
                 Source::Process { command, origin } => {
                     if !cfg!(feature = "credentials-process") {
-                        let message = "the profile names a credential_process, and this program was built without the \
-                                       feature credentials-process";
+                        let message = format!(
+                            "{origin} names a credential_process, and this program was built without support for it"
+                        );
                         return Err(Error::not_applied(ErrorKind::InvalidArgument, message));
                     }
                     let process = SharedCredentialsProvider::new(Process(command));

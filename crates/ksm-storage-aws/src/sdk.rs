@@ -1,6 +1,6 @@
 //! The seam over the real SDK.
 
-use std::{borrow::Cow, error, future::Future, io, time::SystemTime};
+use std::{borrow::Cow, error, future::Future, io};
 
 use async_trait::async_trait;
 use aws_config::identity::IdentityCache;
@@ -12,7 +12,6 @@ use aws_sdk_secretsmanager::{
     operation::RequestId,
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::DispatchFailure};
-use aws_smithy_types::{DateTime, date_time::Format};
 use ksm_storage_core::{Error, ErrorKind, Panicked, Payload, catch_panic};
 use tracing::{
     instrument::{WithDispatch, WithSubscriber},
@@ -20,13 +19,12 @@ use tracing::{
 };
 
 use crate::{
-    cause::{Cause, denial, is_skewed},
     client::{
         CURRENT, CallError, Create, Failure, MoveCurrent, PREVIOUS, Put, PutReply, SecretVersion,
         SecretsClient, Select,
     },
+    describe::{of_connection, of_source, said, skew},
     endpoint::Purpose,
-    environment::Environment,
     explained::{CLOCK, SourceFailed},
     guarded::CheckedCache,
     http::{self, InterimFlood, NeverSent, ReplyTooLong},
@@ -188,13 +186,13 @@ where
         Failure::Answered => {
             let skewed = skew(error);
             CallError {
-                message: skewed.clone().or_else(|| error.message().and_then(said)),
-                hint: skewed.map(|_| CLOCK.to_owned()),
+                message: skewed.clone().or_else(|| error.message().and_then(said)).map(Into::into),
+                hint: skewed.map(|_| CLOCK.into()),
                 ..CallError::new(failure)
             }
         }
         failure => CallError {
-            hint: find::<InvalidSetting>(error).map(InvalidSetting::hint),
+            hint: find::<InvalidSetting>(error).map(|invalid| invalid.hint().into()),
             ..CallError::new(failure)
         },
     };
@@ -203,66 +201,6 @@ where
         status: error.raw_response().map(|response| response.status().as_u16()),
         request_id: error.request_id().and_then(|id| clean(id, 64)),
         ..told
-    }
-}
-
-/// A call that was not made, because the source of its credentials failed.
-fn of_source(failed: &SourceFailed) -> CallError {
-    let message = failed.to_string();
-    let failure = match failed.cause.kind() {
-        ErrorKind::Timeout => Failure::TimedOut,
-        ErrorKind::Unavailable => Failure::Disconnected,
-        ErrorKind::InvalidArgument => Failure::NotBuilt(message.clone().into()),
-        ErrorKind::Unexpected => Failure::Untrusted,
-        _ => Failure::NoCredentials(message.clone().into()),
-    };
-    CallError { message: Some(message), hint: failed.hint.clone(), ..CallError::new(failure) }
-}
-
-/// A call that got no answer.
-fn of_connection(error: &(dyn error::Error + 'static), failure: Failure, trace: &Trace) -> CallError {
-    let Some(cause) = Cause::of_connection(error) else { return CallError::new(failure) };
-    let peer = trace.peer();
-    let message = match &peer {
-        Some(peer) => format!("{peer}: {}", cause.words()),
-        None => cause.words().to_owned(),
-    };
-    let failure = match failure {
-        _ if cause == Cause::ProxyLogin => Failure::NotBuilt(message.clone().into()),
-        _ if cause.is_distrust() => Failure::Untrusted,
-        failure => failure,
-    };
-    let hint = Some(cause.connection_hint(peer.as_ref(), Environment::PROCESS));
-    CallError { message: Some(message), hint, ..CallError::new(failure) }
-}
-
-/// The part of a service's message that says who may not do what.
-fn said(message: &str) -> Option<String> {
-    denial(message).map(|refusal| format!("the service answered that {refusal}:"))
-}
-
-/// The words for an answer that rejects the time of a request. The header says how wrong it was.
-fn skew<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
-where
-    E: ProvideErrorMetadata,
-{
-    /// AWS allows five minutes, and a request may have been under way for some of them.
-    const ALLOWED: u64 = 240;
-    let code = error.code().unwrap_or_default();
-    let is_signature = matches!(code, "SignatureDoesNotMatch" | "InvalidSignatureException" | "AuthFailure");
-    let is_told = is_skewed(code, error.message().unwrap_or_default());
-    if !is_signature && !is_told {
-        return None;
-    }
-    let date = error.raw_response().and_then(|response| response.headers().get("date"));
-    let theirs = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
-    let seconds = theirs.map(|theirs| DateTime::from(SystemTime::now()).secs().saturating_sub(theirs.secs()));
-    let words = Cause::ClockSkew.words();
-    match seconds.filter(|seconds| seconds.unsigned_abs() > ALLOWED) {
-        Some(seconds) if seconds > 0 => Some(format!("{words}: it is {seconds} s ahead of the service:")),
-        Some(seconds) => Some(format!("{words}: it is {} s behind the service:", seconds.unsigned_abs())),
-        None if is_told => Some(format!("{words}:")),
-        None => None,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     version,
 };
 
-const CREATE: &str = "store `{}` there first, or open with open_or_create";
+const CREATE: &str = "create it first, with `{}` as its content";
 /// The largest document there is.
 pub(crate) const MAX_PAYLOAD: usize = ConfigDocument::MAX_LEN;
 const MAX_FILE: usize = MAX_PAYLOAD + NONCE_LEN;

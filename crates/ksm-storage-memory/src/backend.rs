@@ -11,7 +11,7 @@ use ksm_storage_core::{
     Absence, Capabilities, Location, Payload, Result, StorageBackend, StoreOutcome, Stored, Version, Writes,
 };
 
-const CREATE: &str = "store `{}` there first, or open with open_or_create";
+const CREATE: &str = "create it first, with `{}` as its content";
 
 static NEXT_STORE: AtomicU64 = AtomicU64::new(1);
 

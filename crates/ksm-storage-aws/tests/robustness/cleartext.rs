@@ -51,6 +51,12 @@ fn cases(world: &World, endpoint: &str) -> Vec<Case> {
         by_variable("AWS_ENDPOINT_URL_SSO", "default", sign_in, std::slice::from_ref(&own)),
         by_variable("AWS_ENDPOINT_URL", "default", sign_in, std::slice::from_ref(&own)),
         by_variable("AWS_ENDPOINT_URL_SSO_OIDC", "default", session, std::slice::from_ref(&own)),
+        by_variable(
+            "AWS_ENDPOINT_URL_SIGNIN",
+            "default",
+            "login_session = arn:aws:iam::123456789012:user/x\n",
+            std::slice::from_ref(&own),
+        ),
         by_variable("AWS_ENDPOINT_URL_STS", "default", assume, std::slice::from_ref(&own)),
         case("endpoint_url", "default", &format!("endpoint_url = {endpoint}\n{assume}"), vec![own.clone()]),
         case(
@@ -76,7 +82,13 @@ fn sign_in(world: &World) {
     for (name, text) in [(START, &valid), (SESSION, &expired)] {
         fs::write(folder.join(format!("{name}.json")), text).unwrap();
     }
+    let folder = world.folder.path().join(".aws/login/cache");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(format!("{LOGIN}.json")), include_str!("login.json")).unwrap();
 }
+
+/// SHA-256 of the session of `aws login`, which has expired too.
+const LOGIN: &str = "2ff2a80db794fe2d23248219d580c027ab8e3592f5c59254e6a865b9c22fc859";
 
 /// SHA-1 of the start URL and of the session's name.
 const START: &str = "b343494cf15ba6b81449840ea93161cf3b27e5e3";

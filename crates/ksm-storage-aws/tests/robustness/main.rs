@@ -91,7 +91,11 @@ impl World {
         let world = Self { server, agent: agent(), folder };
         world.file(
             "config",
-            &format!("[default]\nregion = us-east-1\nendpoint_url = {}\n", world.server.url()),
+            &format!(
+                "[default]\nregion = us-east-1\nendpoint_url = {}\n[profile login]\n\
+                 login_session = arn:aws:iam::123456789012:user/x\n",
+                world.server.url()
+            ),
         );
         world.file("token", "the.token");
         world

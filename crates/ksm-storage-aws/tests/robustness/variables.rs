@@ -35,6 +35,12 @@ fn rows(world: &World) -> Vec<Row> {
     let agent = format!("{}/creds", world.agent);
     let container =
         own(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &agent), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "t")]);
+    // A session that nobody has signed in to.
+    let login = own(&[
+        ("AWS_PROFILE", "login"),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &url),
+        ("AWS_REGION", "us-east-1"),
+    ]);
     // Past the proxy, to a port that is closed.
     let https = [keys.clone(), own(&[("AWS_ENDPOINT_URL_SECRETS_MANAGER", "https://127.0.0.1:9")])].concat();
     let row = |name, good: &str, mode, beside: &[_]| Row {
@@ -57,6 +63,8 @@ fn rows(world: &World) -> Vec<Row> {
         row("AWS_ENDPOINT_URL_SECRETS_MANAGER", &url, "default", &keys),
         row("AWS_ENDPOINT_URL_STS", &url, "default", &web),
         row("AWS_ENDPOINT_URL", &url, "default", &web),
+        row("AWS_ENDPOINT_URL_SIGNIN", &url, "default", &login),
+        row("AWS_LOGIN_CACHE_DIRECTORY", &world.path("login"), "default", &login),
         row("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false", "default", &keys),
         row("AWS_USE_FIPS_ENDPOINT", "false", "default", &keys),
         row("AWS_USE_DUALSTACK_ENDPOINT", "false", "default", &keys),

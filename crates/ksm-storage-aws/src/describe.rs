@@ -1,0 +1,84 @@
+//! The words for a call that failed, by its cause.
+
+use std::{error, time::SystemTime};
+
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::{DateTime, date_time::Format};
+use ksm_storage_core::ErrorKind;
+
+use crate::{
+    cause::{Cause, denial, is_skewed},
+    client::{CallError, Failure},
+    environment::Environment,
+    explained::SourceFailed,
+    trace::Trace,
+};
+
+/// A call that was not made, because the source of its credentials failed.
+pub(crate) fn of_source(failed: &SourceFailed) -> CallError {
+    let message = failed.to_string();
+    let failure = match failed.cause.kind() {
+        ErrorKind::Timeout => Failure::TimedOut,
+        ErrorKind::Unavailable => Failure::Disconnected,
+        ErrorKind::InvalidArgument => Failure::NotBuilt(message.clone().into()),
+        ErrorKind::Unexpected => Failure::Untrusted,
+        _ => Failure::NoCredentials(message.clone().into()),
+    };
+    CallError {
+        message: Some(message.into()),
+        hint: failed.hint.clone().map(Into::into),
+        ..CallError::new(failure)
+    }
+}
+
+/// A call that got no answer.
+pub(crate) fn of_connection(
+    error: &(dyn error::Error + 'static),
+    failure: Failure,
+    trace: &Trace,
+) -> CallError {
+    let Some(cause) = Cause::of_connection(error) else { return CallError::new(failure) };
+    let peer = trace.peer();
+    let message = match &peer {
+        Some(peer) => format!("{peer}: {}", cause.words()),
+        None => cause.words().to_owned(),
+    };
+    let failure = match failure {
+        _ if cause == Cause::ProxyLogin => Failure::NotBuilt(message.clone().into()),
+        _ if cause.is_distrust() => Failure::Untrusted,
+        failure => failure,
+    };
+    let hint = cause.connection_hint(peer.as_ref(), Environment::PROCESS);
+    CallError { message: Some(message.into()), hint: Some(hint.into()), ..CallError::new(failure) }
+}
+
+/// The part of a service's message that says who may not do what.
+pub(crate) fn said(message: &str) -> Option<String> {
+    denial(message).map(|refusal| format!("the service answered that {refusal}:"))
+}
+
+/// The words for an answer that rejects the time of a request. The header says how wrong it was.
+pub(crate) fn skew<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
+where
+    E: ProvideErrorMetadata,
+{
+    /// AWS allows five minutes, and a request may have been under way for some of them.
+    const ALLOWED: u64 = 240;
+    let code = error.code().unwrap_or_default();
+    let is_signature = matches!(code, "SignatureDoesNotMatch" | "InvalidSignatureException" | "AuthFailure");
+    let is_told = is_skewed(code, error.message().unwrap_or_default());
+    if !is_signature && !is_told {
+        return None;
+    }
+    let date = error.raw_response().and_then(|response| response.headers().get("date"));
+    let theirs = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+    let seconds = theirs.map(|theirs| DateTime::from(SystemTime::now()).secs().saturating_sub(theirs.secs()));
+    let words = Cause::ClockSkew.words();
+    match seconds.filter(|seconds| seconds.unsigned_abs() > ALLOWED) {
+        Some(seconds) if seconds > 0 => Some(format!("{words}: it is {seconds} s ahead of the service:")),
+        Some(seconds) => Some(format!("{words}: it is {} s behind the service:", seconds.unsigned_abs())),
+        None if is_told => Some(format!("{words}:")),
+        None => None,
+    }
+}
