@@ -245,7 +245,7 @@ fn of_io(error: &(dyn error::Error + 'static), is_sent: bool) -> Option<Cause> {
         return Some(Cause::NameNotFound);
     }
     match error.downcast_ref::<io::Error>()?.kind() {
-        io::ErrorKind::ConnectionRefused if !is_sent => Some(Cause::Refused),
+        io::ErrorKind::ConnectionRefused => Some(Cause::Refused),
         io::ErrorKind::TimedOut if !is_sent => Some(Cause::ConnectTimeout),
         _ => None,
     }

@@ -101,7 +101,7 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
         Mode::Ec2 => of_instance(environment, common, region, id).await?,
         Mode::Default => of_default(environment, common, region, id).await?,
         Mode::Profile(name) => {
-            let given = Given::new(Setting::Method("profile of from_profile_config"), &name)?;
+            let given = Given::new(Setting::Method("profile name"), &name)?;
             let name = given.map_or_else(|| environment.profile(), Given::profile)?;
             of_profile(environment, common, region, &name).await?
         }

@@ -19,6 +19,7 @@ use tracing::{
 };
 
 use crate::{
+    cause::Cause,
     client::{
         CURRENT, CallError, Create, Failure, MoveCurrent, PREVIOUS, Put, PutReply, SecretVersion,
         SecretsClient, Select,
@@ -27,7 +28,7 @@ use crate::{
     endpoint::Purpose,
     explained::{CLOCK, SourceFailed},
     guarded::CheckedCache,
-    http::{self, InterimFlood, NeverSent, ReplyTooLong},
+    http::{self, InterimFlood, ReplyTooLong},
     interceptors::{NoRetryOfQuota, Requests, Unbuilt},
     setting::InvalidSetting,
     trace::Trace,
@@ -282,10 +283,13 @@ pub(crate) fn why(error: &CredentialsError) -> Cow<'static, str> {
         CredentialsError::CredentialsNotLoaded(_) => "no credentials were found",
         CredentialsError::ProviderTimedOut(_) => "no credentials were obtained in time",
         CredentialsError::InvalidConfiguration(_) => "the configuration of the credentials is not valid",
-        _ if find::<NeverSent>(error).is_some() => {
-            "no connection to the source of the credentials could be made"
+        _ => {
+            let words = Cause::Failed.words();
+            return match Cause::of_connection(error) {
+                Some(cause) => format!("{words}: {}", cause.words()).into(),
+                None => words.into(),
+            };
         }
-        _ => "the source of the credentials failed",
     }
     .into()
 }

@@ -52,7 +52,7 @@ fn role(
     let variables = [&[(variable, &*path)], others, &service].concat();
     opens(mode, &secret.arn, &variables)?;
     let without_sts = [&variables[..], &[("AWS_ENDPOINT_URL_STS", NOWHERE)]].concat();
-    fails(mode, &secret.arn, &without_sts, "no usable credentials")?;
+    fails(mode, &secret.arn, &without_sts, "(from AWS_ENDPOINT_URL_STS): the connection was refused")?;
     Ok(())
 }
 
