@@ -325,6 +325,8 @@ mod tests {
                 explained.explain(&CredentialsError::provider_error(metadata)),
                 explained.answered(&code, &format!("User: arn:{message} s3cret is not authorized to perform: {code}")),
             ] {
+                let own = error.to_string();
+                prop_assert!(!own.contains(char::is_control), "{own:?}");
                 let error = unobtained("the profile gives none", &CredentialsError::provider_error(error));
                 let text = error.to_string();
                 prop_assert!(!text.contains(char::is_control), "{text:?}");
