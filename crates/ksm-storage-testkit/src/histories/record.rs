@@ -87,6 +87,7 @@ pub(super) async fn record(sut: &SystemUnderTest, mode: Mode, program: Program) 
     for task in tasks {
         events.extend(task.await.map_err(|error| error.to_string())??);
     }
+    run.ledger.settle().await;
     run.ledger.check_all()?;
     let backends = run.backends.lock().unwrap_or_else(PoisonError::into_inner);
     let injected = backends.iter().map(FaultyBackend::injected).sum();

@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -13,6 +14,9 @@ use crate::{
     Failure,
     failure::{Checked, ensure},
 };
+
+/// The longest that stores are waited for. One that a test has hang would never return.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// A backend around another one that writes down what came of each load and store, and gives way to others before and
 /// after each, as a network does: on a store that answers at once, clients would seldom meet.
@@ -46,6 +50,24 @@ struct Entries {
     /// A version that was shown with two contents.
     twofold: Option<Version>,
     displaced: bool,
+    /// Stores that have not returned.
+    in_flight: usize,
+}
+
+/// A store that has not returned, or was not dropped yet.
+struct InFlight<'a>(&'a Ledger);
+
+impl<'a> InFlight<'a> {
+    fn begin(ledger: &'a Ledger) -> Self {
+        ledger.entries().in_flight += 1;
+        Self(ledger)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.entries().in_flight -= 1;
+    }
 }
 
 impl Ledger {
@@ -68,6 +90,14 @@ impl Ledger {
         match &self.entries().twofold {
             Some(version) => Err(format!("version {version} was shown with two contents").into()),
             None => Ok(()),
+        }
+    }
+
+    /// Waits for the stores of calls that were dropped: what they displaced is reported to nobody else.
+    pub(super) async fn settle(&self) {
+        let start = Instant::now();
+        while self.entries().in_flight > 0 && start.elapsed() < SETTLE {
+            tokio::task::yield_now().await;
         }
     }
 
@@ -115,6 +145,7 @@ impl StorageBackend for Witness {
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        let _in_flight = InFlight::begin(&self.ledger);
         self.give_way().await;
         let outcome = self.inner.store(expected, payload).await?;
         self.give_way().await;

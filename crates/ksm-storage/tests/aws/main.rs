@@ -172,7 +172,7 @@ async fn ec2_mode_finds_the_region_in_three_places() {
     world.run(&["ec2"], "ksm-config", []).await.opened();
     metadata.hide_host_name();
     let run = world.run(&["ec2"], "ksm-config", []).await;
-    run.failed(&["Failed to determine AWS region for EC2 instance.", "from_default_config", "full ARN"]);
+    run.failed(&["Failed to determine AWS region for EC2 instance.", "default credential chain", "full ARN"]);
     let run = world.run(&["ec2"], "ksm-config", [("AWS_LAMBDA_FUNCTION_NAME", "f")]).await;
     run.failed(&["this is Lambda: open with from_default_config"]);
 }
