@@ -44,6 +44,14 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
     async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>>;
 }
 
+/// A source that is chosen at run time.
+#[async_trait]
+impl Connect for Box<dyn Connect> {
+    async fn connect(self: Box<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
+        (*self).connect(options).await
+    }
+}
+
 #[async_trait]
 impl<B: StorageBackend> Connect for B {
     async fn connect(self: Arc<Self>, _: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {

@@ -8,17 +8,25 @@ use crate::text::write_line;
 /// use ksm_storage_core::Location;
 ///
 /// assert_eq!(Location::new("aws-sm", "us-east-1/ksm-config").to_string(), "aws-sm://us-east-1/ksm-config");
+/// assert_eq!(Location::opaque("env", "KSM_CONFIG").to_string(), "env:KSM_CONFIG");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Location {
     kind: &'static str,
     address: Arc<str>,
+    /// Between the kind and the address.
+    separator: &'static str,
 }
 
 impl Location {
     /// `kind` is the backend's name, such as `memory`; `address` is what tells two stores of that kind apart.
     pub fn new(kind: &'static str, address: impl Into<Arc<str>>) -> Self {
-        Self { kind, address: address.into() }
+        Self { kind, address: address.into(), separator: "://" }
+    }
+
+    /// As [`new`](Self::new), for an address that is displayed without `//` in front of it.
+    pub fn opaque(kind: &'static str, address: impl Into<Arc<str>>) -> Self {
+        Self { kind, address: address.into(), separator: ":" }
     }
 
     /// The backend's name.
@@ -34,7 +42,7 @@ impl Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://", self.kind)?;
+        write!(f, "{}{}", self.kind, self.separator)?;
         write_line(f, &self.address)
     }
 }

@@ -14,6 +14,8 @@
 
 pub use ksm_storage_core::*;
 
+mod url;
+
 #[cfg(feature = "aws-minimal")]
 pub use ksm_storage_aws as aws;
 #[cfg(feature = "file")]
@@ -22,6 +24,7 @@ pub use ksm_storage_file as file;
 pub use ksm_storage_keeper as keeper;
 #[cfg(feature = "memory")]
 pub use ksm_storage_memory as memory;
+pub use url::{EnvBackend, Parameters, Schemes, StorageUrl, open, open_from_env};
 
 /// The pages beside the README. They are documentation alone: nothing of this module is compiled into a program.
 #[cfg(all(doc, feature = "aws", feature = "file", feature = "memory", feature = "keeper"))]

@@ -1,0 +1,203 @@
+//! Storages chosen at run time.
+
+mod env;
+mod schemes;
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use async_trait::async_trait;
+pub use env::EnvBackend;
+use ksm_storage_core::{ConfigStorage, Connect, Error, ErrorKind, OpenOptions, Result, StorageBackend};
+pub use schemes::{Parameters, Schemes};
+
+/// The variable that [`open_from_env`] reads.
+const VARIABLE: &str = "KSM_STORAGE";
+const EXAMPLES: &str = "`aws-sm:NAME`, `aws-sm://REGION/NAME`, `file:PATH` or `env:NAME`";
+
+/// The address of a storage, and how to open it.
+///
+/// | URL | storage | feature |
+/// |---|---|---|
+/// | `aws-sm:NAME`, `aws-sm://REGION/NAME`, `aws-sm:ARN` | a secret of AWS Secrets Manager | `aws` |
+/// | `file:PATH`, `file:///PATH` | a private JSON file; the path is percent-decoded | `file` |
+/// | `memory:` | a new empty document in memory, for tests | `memory` |
+/// | `env:NAME` | a variable that holds JSON or base64 as `KSM_CONFIG` does; read-only | |
+///
+/// Parameters follow a question mark: `aws-sm:ksm-config?mode=profile&profile=My%20Mac`. Their values are
+/// percent-decoded, and `+` stands for itself. The address of a secret is taken as it is.
+///
+/// | parameter | of | meaning |
+/// |---|---|---|
+/// | `read_only=true` | all | refuses writes |
+/// | `mode=default`, `ec2` or `profile` | `aws-sm` | the source of credentials and region; `default` if not given |
+/// | `profile=NAME` | `aws-sm` | the profile of `mode=profile`, which it implies |
+/// | `concurrency=optimistic` or `strict` | `aws-sm` | mutual exclusion of writers |
+/// | `endpoint_url=URL` | `aws-sm` | a VPC endpoint or an emulator |
+///
+/// The grammar is this crate's own: general URL parsers reject `aws-sm:arn:…`, and normalise `..` and `+`, which a name
+/// may contain. Credentials have no place in a URL.
+///
+/// ```
+/// use ksm_storage::StorageUrl;
+///
+/// let url: StorageUrl = "aws-sm://eu-west-1/ksm-config?read_only=true".parse()?;
+/// assert_eq!((url.scheme(), url.address()), ("aws-sm", "//eu-west-1/ksm-config"));
+/// assert!("aws-sm:ksm-config?read_only".parse::<StorageUrl>().is_err());
+/// # Ok::<(), ksm_storage::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct StorageUrl {
+    scheme: String,
+    address: String,
+    /// Decoded; no key occurs twice.
+    parameters: Vec<(String, String)>,
+}
+
+impl StorageUrl {
+    /// The part before the first colon, such as `aws-sm`.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// The part between the first colon and the question mark, as it was written.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl FromStr for StorageUrl {
+    type Err = Error;
+
+    fn from_str(url: &str) -> Result<Self> {
+        let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+            // The text may be a configuration, or a token: nothing of it is repeated.
+            return Err(invalid("the storage URL does not begin with a scheme and a colon")
+                .with_hint(format!("expected {EXAMPLES}")));
+        };
+        let (address, query) = match rest.split_once('?') {
+            Some((address, query)) => (address, Some(query)),
+            None => (rest, None),
+        };
+        if rest.contains('#') {
+            return Err(invalid(format!("the {scheme} storage URL has a `#`, which begins nothing here"))
+                .with_hint("in a path or a parameter, write %23"));
+        }
+        let mut parameters = Vec::new();
+        for (index, parameter) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
+            let (key, value) = parse_parameter(parameter).map_err(|problem| {
+                invalid(format!("parameter {} of the {scheme} storage URL {problem}", index + 1))
+            })?;
+            if parameters.iter().any(|(earlier, _)| *earlier == key) {
+                return Err(invalid(format!(
+                    "the parameter `{key}` of the {scheme} storage URL is given twice"
+                )));
+            }
+            parameters.push((key, value));
+        }
+        Ok(Self { scheme: scheme.to_owned(), address: address.to_owned(), parameters })
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte))
+        // Longer ones are something else.
+        && text.len() <= 32
+}
+
+fn parse_parameter(text: &str) -> std::result::Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("has no `=`")?;
+    let is_key = !key.is_empty()
+        && key.len() <= 32
+        && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if !is_key {
+        return Err("has a name that is not lower-case letters and underscores");
+    }
+    let value = percent_decode(value).ok_or("has a `%` that two hexadecimal digits do not follow")?;
+    let value = String::from_utf8(value).map_err(|_| "is not UTF-8")?;
+    Ok((key.to_owned(), value))
+}
+
+/// Decodes `%2F` and its like; `None` if a `%` is followed by something else.
+fn percent_decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        let (high, low) = (digit()?, digit()?);
+        decoded.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    Some(decoded)
+}
+
+/// Shows which parameters there are, without their values.
+impl fmt::Debug for StorageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.parameters.iter().map(|(key, _)| key).collect();
+        f.debug_struct("StorageUrl")
+            .field("scheme", &self.scheme)
+            .field("parameters", &keys)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Connects to what the built-in [`Schemes`] know.
+#[async_trait]
+impl Connect for StorageUrl {
+    async fn connect(self: Box<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
+        Schemes::default().source(&self)?.connect(options).await
+    }
+}
+
+/// Opens the storage that a [`StorageUrl`] names.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), ksm_storage::Error> {
+/// # #[cfg(feature = "memory")] {
+/// let storage = ksm_storage::open("memory:").await?;
+/// assert!(storage.is_empty());
+/// # }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::InvalidArgument`] for a malformed URL, [`ErrorKind::Unsupported`] for a scheme that is unknown or whose
+/// feature is not enabled, and those of [`ConfigStorageBuilder::open`](crate::ConfigStorageBuilder::open).
+pub async fn open(url: &str) -> Result<ConfigStorage> {
+    Schemes::default().open(url).await
+}
+
+/// Opens the storage that the variable `KSM_STORAGE` names.
+///
+/// # Errors
+/// [`ErrorKind::InvalidArgument`] if it is unset or empty, and those of [`open`].
+pub async fn open_from_env() -> Result<ConfigStorage> {
+    let source = Schemes::default().source(&from_env()?)?;
+    ConfigStorage::builder(source).open().await
+}
+
+fn from_env() -> Result<StorageUrl> {
+    match std::env::var(VARIABLE) {
+        Ok(url) if !url.is_empty() => url.parse().map_err(|error: Error| {
+            error.with_hint(format!("correct the variable {VARIABLE}: expected {EXAMPLES}"))
+        }),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(invalid(format!("the variable {VARIABLE} is not UTF-8")))
+        }
+        _ => Err(invalid(format!("the variable {VARIABLE} is not set"))
+            .with_hint("set it to the URL of the storage, such as aws-sm:ksm-config")),
+    }
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::not_applied(ErrorKind::InvalidArgument, message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! The schemes of storage URLs.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use async_trait::async_trait;
+use ksm_storage_core::{
+    Capabilities, ConfigStorage, Connect, Error, ErrorKind, Location, OpenOptions, Payload, Result,
+    StorageBackend, StoreOutcome, Stored, Version, Writes,
+};
+
+use super::{EnvBackend, StorageUrl, invalid};
+
+type Source = Arc<dyn Fn(&str, &mut Parameters) -> Result<Box<dyn Connect>> + Send + Sync>;
+
+/// The schemes that a program accepts in storage URLs, and what they lead to.
+///
+/// The default has those of this crate's enabled features. A program adds its own with [`with`](Self::with); nothing is
+/// registered globally.
+///
+/// ```
+/// # #[cfg(feature = "memory")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), ksm_storage::Error> {
+/// use ksm_storage::{Schemes, memory::MemoryBackend};
+///
+/// let schemes = Schemes::default().with("fixed", |address, parameters| {
+///     let hostname = parameters.take("hostname").unwrap_or_else(|| address.to_owned());
+///     Ok(Box::new(MemoryBackend::from_config(format!(r#"{{"hostname":"{hostname}"}}"#))))
+/// });
+/// let storage = schemes.open("fixed:keepersecurity.eu").await?;
+/// assert!(schemes.open("fixed:?host=keepersecurity.eu").await.is_err(), "not taken, so unknown");
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "memory"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone)]
+pub struct Schemes {
+    pub(super) sources: BTreeMap<String, Source>,
+}
+
+/// The parameters of a storage URL that nobody has taken yet.
+#[derive(Debug)]
+pub struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Takes the decoded value of a parameter. One that is left over is an error of the URL.
+    pub fn take(&mut self, key: &str) -> Option<String> {
+        let at = self.0.iter().position(|(own, _)| own == key)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    /// As [`take`](Self::take), for a parameter with a few possible values.
+    ///
+    /// # Errors
+    /// If it has another one, which is not repeated.
+    pub fn take_one_of<T: Copy>(&mut self, key: &str, values: &[(&str, T)]) -> Result<Option<T>> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let known = values.iter().find(|(name, _)| *name == value);
+        known.map(|(_, value)| Some(*value)).ok_or_else(|| {
+            let names: Vec<_> = values.iter().map(|(name, _)| format!("`{name}`")).collect();
+            invalid(format!("the parameter `{key}` of the storage URL is none of {}", names.join(", ")))
+        })
+    }
+}
+
+/// The schemes of this crate with the features that they need.
+const BUILT_IN: [(&str, &str); 4] = [("aws-sm", "aws"), ("env", ""), ("file", "file"), ("memory", "memory")];
+
+impl Default for Schemes {
+    fn default() -> Self {
+        let schemes = Self { sources: BTreeMap::new() }.with("env", env);
+        #[cfg(feature = "aws-minimal")]
+        let schemes = schemes.with("aws-sm", aws);
+        #[cfg(feature = "file")]
+        let schemes = schemes.with("file", file);
+        #[cfg(feature = "memory")]
+        let schemes = schemes.with("memory", memory);
+        schemes
+    }
+}
+
+impl Schemes {
+    /// Adds a scheme, or replaces one. `source` gets the address and the parameters of a URL, and takes what it knows.
+    #[must_use]
+    pub fn with(
+        mut self,
+        scheme: &str,
+        source: impl Fn(&str, &mut Parameters) -> Result<Box<dyn Connect>> + Send + Sync + 'static,
+    ) -> Self {
+        self.sources.insert(scheme.to_owned(), Arc::new(source));
+        self
+    }
+
+    /// What the URL leads to, for [`ConfigStorage::builder`]. Nothing is connected to yet.
+    ///
+    /// # Errors
+    /// Those of [`open`](crate::open) that concern the URL.
+    pub fn source(&self, url: &StorageUrl) -> Result<Box<dyn Connect>> {
+        let source = self.sources.get(&url.scheme).ok_or_else(|| self.unknown(&url.scheme))?;
+        let mut parameters = Parameters(url.parameters.clone());
+        let read_only =
+            parameters.take_one_of("read_only", &[("true", true), ("false", false)])?.unwrap_or(false);
+        let connect = source(&url.address, &mut parameters)?;
+        if let Some((key, _)) = parameters.0.first() {
+            return Err(invalid(format!("the {} storage URL has an unknown parameter `{key}`", url.scheme)));
+        }
+        Ok(if read_only { Box::new(Frozen(connect)) } else { connect })
+    }
+
+    /// Opens the storage that a URL names.
+    ///
+    /// # Errors
+    /// Those of [`open`](crate::open).
+    pub async fn open(&self, url: &str) -> Result<ConfigStorage> {
+        let source = self.source(&url.parse()?)?;
+        ConfigStorage::builder(source).open().await
+    }
+
+    fn unknown(&self, scheme: &str) -> Error {
+        let error = |message: String| Error::not_applied(ErrorKind::Unsupported, message);
+        match BUILT_IN.iter().find(|(name, _)| *name == scheme) {
+            Some((_, feature)) => {
+                error(format!("this program was built without storages of the scheme `{scheme}`"))
+                    .with_hint(format!("enable the feature `{feature}` of ksm-storage"))
+            }
+            None => {
+                let known: Vec<_> = self.sources.keys().map(|name| format!("`{name}`")).collect();
+                error(format!("no storage has the scheme `{scheme}`"))
+                    .with_hint(format!("known schemes: {}", known.join(", ")))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Schemes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.sources.keys()).finish()
+    }
+}
+
+fn env(name: &str, _: &mut Parameters) -> Result<Box<dyn Connect>> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(
+            invalid("the env storage URL does not name a variable").with_hint("expected `env:KSM_CONFIG`")
+        );
+    }
+    Ok(Box::new(EnvBackend::new(name)))
+}
+
+#[cfg(feature = "memory")]
+fn memory(address: &str, _: &mut Parameters) -> Result<Box<dyn Connect>> {
+    if !address.is_empty() {
+        return Err(invalid("the memory storage URL has an address; every `memory:` is a new storage"));
+    }
+    Ok(Box::new(ksm_storage_memory::MemoryBackend::from_config("{}")))
+}
+
+#[cfg(feature = "file")]
+fn file(address: &str, _: &mut Parameters) -> Result<Box<dyn Connect>> {
+    let path = match address.strip_prefix("//") {
+        Some(path) if !path.starts_with('/') => {
+            return Err(invalid("the file storage URL names a host")
+                .with_hint("expected `file:PATH` or `file:///PATH`"));
+        }
+        Some(path) => path,
+        None => address,
+    };
+    let bytes = super::percent_decode(path).ok_or_else(|| {
+        invalid("the path of the file storage URL has a `%` that two hexadecimal digits do not follow")
+    })?;
+    #[cfg(unix)]
+    let path = std::os::unix::ffi::OsStringExt::from_vec(bytes);
+    #[cfg(not(unix))]
+    let path =
+        String::from_utf8(bytes).map_err(|_| invalid("the path of the file storage URL is not UTF-8"))?;
+    let path: std::ffi::OsString = path;
+    if path.is_empty() {
+        return Err(
+            invalid("the file storage URL has no path").with_hint("expected `file:PATH` or `file:///PATH`")
+        );
+    }
+    Ok(Box::new(ksm_storage_file::FileBackend::new(path)))
+}
+
+#[cfg(feature = "aws-minimal")]
+fn aws(address: &str, parameters: &mut Parameters) -> Result<Box<dyn Connect>> {
+    use ksm_storage_aws::{AwsSecretStorage, Concurrency};
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mode {
+        Default,
+        Ec2,
+        Profile,
+    }
+
+    if address.is_empty() {
+        return Err(invalid("the aws-sm storage URL names no secret")
+            .with_hint("expected `aws-sm:NAME`, `aws-sm://REGION/NAME` or `aws-sm:ARN`"));
+    }
+    // The backend knows the form with a region by its scheme.
+    let key = if address.starts_with("//") { format!("aws-sm:{address}") } else { address.to_owned() };
+    let modes = [("default", Mode::Default), ("ec2", Mode::Ec2), ("profile", Mode::Profile)];
+    let mode = parameters.take_one_of("mode", &modes)?;
+    let builder = match (mode, parameters.take("profile")) {
+        (None | Some(Mode::Profile), Some(profile)) => AwsSecretStorage::from_profile_config(key, profile),
+        (Some(Mode::Profile), None) => {
+            return Err(invalid("the aws-sm storage URL has mode=profile and no profile"));
+        }
+        (Some(_), Some(_)) => {
+            return Err(invalid("the aws-sm storage URL has a profile, and a mode that uses none"));
+        }
+        (Some(Mode::Ec2), None) => AwsSecretStorage::from_ec2_instance_config(key),
+        (None | Some(Mode::Default), None) => AwsSecretStorage::from_default_config(key),
+    };
+    let concurrency = [("optimistic", Concurrency::Optimistic), ("strict", Concurrency::Strict)];
+    let builder =
+        builder.concurrency(parameters.take_one_of("concurrency", &concurrency)?.unwrap_or_default());
+    Ok(match parameters.take("endpoint_url") {
+        Some(url) => Box::new(builder.endpoint_url(url)),
+        None => Box::new(builder),
+    })
+}
+
+/// A way to a backend that is not written to.
+#[derive(Debug)]
+struct Frozen(Box<dyn Connect>);
+
+#[async_trait]
+impl Connect for Frozen {
+    async fn connect(self: Box<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
+        Ok(Arc::new(ReadOnly(self.0.connect(options).await?)))
+    }
+}
+
+#[derive(Debug)]
+struct ReadOnly(Arc<dyn StorageBackend>);
+
+#[async_trait]
+impl StorageBackend for ReadOnly {
+    fn location(&self) -> Location {
+        self.0.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = self.0.capabilities();
+        capabilities.writes = Writes::ReadOnly;
+        capabilities
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        self.0.load().await
+    }
+
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        self.0.confirm(version).await
+    }
+
+    async fn store(&self, _: &Version, _: &Payload) -> Result<StoreOutcome> {
+        Err(Error::not_applied(ErrorKind::ReadOnly, "the storage URL says read_only=true"))
+    }
+}

@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn error(url: &str) -> String {
+    url.parse::<StorageUrl>().and_then(|url| Schemes::default().source(&url)).unwrap_err().to_string()
+}
+
+#[test]
+fn urls_have_scheme_address_and_parameters() {
+    let url: StorageUrl = "aws-sm:a/b@c+d=e?profile=My%20Mac+1&mode=profile".parse().unwrap();
+    assert_eq!((url.scheme(), url.address()), ("aws-sm", "a/b@c+d=e"));
+    let parameters = [("profile", "My Mac+1"), ("mode", "profile")];
+    assert_eq!(url.parameters, parameters.map(|(key, value)| (key.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn malformed_urls_are_rejected() {
+    for url in [
+        "",
+        " ",
+        ":",
+        "ksm-config",
+        "://x",
+        "AWS-SM:x",
+        "aws sm:x",
+        " aws-sm:x",
+        "1:x",
+        "é:x",
+        "aws-sm",
+        "env:",
+        "env:A=B",
+        "file:",
+        "file://",
+        "file://host/path",
+        "file:%",
+        "file:%zz",
+        "file:a%0",
+        "memory:x",
+        "env:A?b=c",
+        "env:A?",
+        "env:A?read_only",
+        "env:A?read_only=1",
+        "env:A?read_only=true&read_only=true",
+        "env:A?=x",
+        "env:A?a b=c",
+        "env:A#x",
+        "env:A?read_only=true#x",
+        "env:A?read_only=true&",
+        "env:A?read_only=%ff",
+        "env:A?read_only=true?x",
+        "other:x",
+        "aws-sm:",
+        "aws-sm:x?mode=other",
+        "aws-sm:x?mode=profile",
+        "aws-sm:x?mode=ec2&profile=p",
+        "aws-sm:x?concurrency=",
+        "aws-sm:x?access_key_id=AKIA&secret_access_key=s",
+        "aws-sm:x?Mode=ec2",
+    ] {
+        let text = error(url);
+        assert!(!text.contains('\n') && text.len() < 400, "{url:?}: {text}");
+    }
+}
+
+#[test]
+fn text_that_is_no_url_is_not_repeated() {
+    for secret in [
+        "US:Zm9vYmFy",
+        "eyJob3N0bmFtZSI6InMzY3IzdCJ9",
+        r#"{"privateKey":"Zm9vYmFy"}"#,
+        "env:A?Zm9vYmFy",
+        "env:A?read_only=Zm9vYmFy",
+    ] {
+        let text = error(secret);
+        assert!(!text.contains("Zm9vYmFy") && !text.contains("eyJob"), "{text}");
+    }
+    let url: StorageUrl = "aws-sm:Zm9vYmFy?profile=Zm9vYmFy".parse().unwrap();
+    assert!(!format!("{url:?}").contains("Zm9v"));
+}
+
+#[test]
+fn missing_features_are_named() {
+    let mut schemes = Schemes::default();
+    schemes.sources.clear();
+    let url = "aws-sm:x".parse().unwrap();
+    let error = schemes.source(&url).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("enable the feature `aws` of ksm-storage"), "{error}");
+}
+
+#[cfg(feature = "memory")]
+#[tokio::test]
+async fn read_only_parameter_refuses_writes() {
+    use ksm_storage_core::ConfigKey::Hostname;
+
+    let storage = open("memory:?read_only=true").await.unwrap();
+    assert_eq!(storage.set(Hostname, "x").await.unwrap_err().kind(), ErrorKind::ReadOnly);
+    let storage = open("memory:?read_only=false").await.unwrap();
+    storage.set(Hostname, "x").await.unwrap();
+    assert_eq!(storage.get(Hostname).unwrap().expose_secret(), "x");
+}
+
+#[cfg(feature = "file")]
+#[tokio::test]
+async fn file_urls_are_percent_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a b?#%é.json");
+    ConfigStorage::open_or_create(ksm_storage_file::FileBackend::new(&path)).await.unwrap();
+    let encoded = format!("{}/a%20b%3f%23%25%C3%A9.json", folder.path().display());
+    for url in [format!("file:{encoded}"), format!("file://{encoded}")] {
+        open(&url).await.unwrap();
+    }
+}
+
+#[cfg(feature = "aws-minimal")]
+proptest! {
+    /// Every name is passed on as it is.
+    #[test]
+    fn names_of_secrets_are_not_changed(name in "[a-zA-Z0-9/_+=.@-]{1,100}", region in "[a-z]{2}-[a-z]{4,9}-[1-9]") {
+        let by_region = format!("//{region}/{name}");
+        let arn = format!("arn:aws-cn:secretsmanager:{region}:123456789012:secret:{name}");
+        for address in [&name, &by_region, &arn] {
+            prop_assume!(address == &by_region || !address.starts_with("//"));
+            let url: StorageUrl = format!("aws-sm:{address}?concurrency=strict").parse().unwrap();
+            prop_assert_eq!(url.address(), address);
+            let source = Schemes::default().source(&url).unwrap();
+            // A builder shows the ID that it has parsed.
+            let shown = format!("{source:?}");
+            prop_assert!(shown.contains(&format!("{name:?}")) || shown.contains(&format!("{arn:?}")), "{}", shown);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_parsed_or_rejected(text in "\\PC{0,60}", scheme in "(aws-sm|file|env|memory|x)", query in "\\PC{0,30}") {
+        for url in [text.clone(), format!("{scheme}:{text}"), format!("{scheme}:{text}?{query}")] {
+            if let Err(error) = url.parse::<StorageUrl>().and_then(|url| Schemes::default().source(&url)) {
+                prop_assert!(!error.to_string().contains('\n'));
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_percent_decoded(value in "\\PC{0,20}") {
+        let encoded: String = value.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let url: StorageUrl = format!("x:y?key={encoded}").parse().unwrap();
+        prop_assert_eq!(&url.parameters[0].1, &value);
+    }
+}
