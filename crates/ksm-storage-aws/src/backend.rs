@@ -126,8 +126,11 @@ impl StorageBackend for AwsSecretBackend {
 
 /// The place of a secret, as errors name it.
 pub(crate) fn location(id: &SecretId, region: &str) -> Location {
-    let address = if id.is_arn() { id.as_str().to_owned() } else { format!("{region}/{}", id.name()) };
-    Location::new("aws-sm", address)
+    if id.is_arn() {
+        Location::opaque("aws-sm", id.as_str())
+    } else {
+        Location::new("aws-sm", format!("{region}/{}", id.name()))
+    }
 }
 
 impl Inner {

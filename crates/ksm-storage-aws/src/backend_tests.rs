@@ -6,10 +6,11 @@ use ksm_storage_core::{
     Displaced, ErrorKind, NONCE_LEN, Outcome, Payload, StorageBackend, StoreOutcome, Version,
 };
 use mockall::{Sequence, predicate::function};
+use proptest::prelude::*;
 
 use super::{AwsSecretBackend, NO_VALUE};
 use crate::{
-    Concurrency,
+    Concurrency, SecretId,
     client::{
         CURRENT, CallError, Failure, MAX_VALUE, MockSecretsClient, PREVIOUS, Put, PutReply, SecretVersion,
         Select,
@@ -24,6 +25,28 @@ const ARN: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm-aBcD
 
 fn backend(client: MockSecretsClient, concurrency: Concurrency) -> AwsSecretBackend {
     AwsSecretBackend::new(Arc::new(client), "ksm".parse().unwrap(), "us-east-1", concurrency)
+}
+
+proptest! {
+    /// The address after the scheme is one that names the same secret.
+    #[test]
+    fn displayed_location_names_the_secret(
+        name in "[a-zA-Z0-9/_+=.@-]{1,60}",
+        partition in "aws(-[a-z]{1,4})?",
+        region in "[a-z]{2}-[a-z]{1,9}-[0-9]",
+    ) {
+        let arn = format!("arn:{partition}:secretsmanager:{region}:123456789012:secret:{name}");
+        for id in [name.clone(), format!("aws-sm://{region}/{name}"), arn.clone()] {
+            let id: SecretId = id.parse().unwrap();
+            let is_arn = id.is_arn();
+            let client = Arc::new(MockSecretsClient::new());
+            let shown = AwsSecretBackend::new(client, id, &region, Concurrency::Strict).location().to_string();
+            let address = shown.strip_prefix("aws-sm:").unwrap();
+            let again: SecretId = if address.starts_with("//") { &shown } else { address }.parse().unwrap();
+            prop_assert_eq!(again.region().map(AsRef::as_ref), Some(&*region));
+            prop_assert_eq!((again.is_arn(), again.as_str()), (is_arn, if is_arn { &*arn } else { &*name }));
+        }
+    }
 }
 
 fn version(id: &str, labels: &[&str]) -> SecretVersion {

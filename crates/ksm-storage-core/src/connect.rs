@@ -46,9 +46,9 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
 
 /// A source that is chosen at run time.
 #[async_trait]
-impl Connect for Box<dyn Connect> {
-    async fn connect(self: Box<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
-        (*self).connect(options).await
+impl Connect for Arc<dyn Connect> {
+    async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
+        Self::clone(&self).connect(options).await
     }
 }
 

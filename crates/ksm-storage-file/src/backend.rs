@@ -1,5 +1,5 @@
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -104,6 +104,20 @@ impl FileBackend {
     }
 }
 
+/// The path as the URL of a storage has it: in ASCII, and without what begins another part of the URL.
+fn percent_encoded(path: &Path) -> String {
+    let mut encoded = String::new();
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-~+@=,:".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value & 15)]);
+            encoded.extend(['%', digit(byte >> 4), digit(byte)]);
+        }
+    }
+    encoded
+}
+
 fn runtime_error(message: &'static str) -> Error {
     Error::not_applied(ErrorKind::Runtime, message)
 }
@@ -111,7 +125,13 @@ fn runtime_error(message: &'static str) -> Error {
 #[async_trait]
 impl StorageBackend for FileBackend {
     fn location(&self) -> Location {
-        Location::new("file", self.path.to_string_lossy())
+        let address = percent_encoded(&self.path);
+        // After two slashes the first part of a relative path would be taken for a host.
+        if address.starts_with('/') {
+            Location::new("file", address)
+        } else {
+            Location::opaque("file", address)
+        }
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -14,6 +14,7 @@
 
 pub use ksm_storage_core::*;
 
+pub mod blocking;
 mod url;
 
 #[cfg(feature = "aws-minimal")]

@@ -204,6 +204,12 @@ impl Error {
         self.0.location.as_ref()
     }
 
+    /// The remedy, where there is one, as it stands at the end of the message. It may have several lines if its author
+    /// wrote some.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     /// The version that was displaced; only with [`ErrorKind::Displaced`].
     pub fn displaced(&self) -> Option<&Version> {
         self.0.displaced.as_ref()

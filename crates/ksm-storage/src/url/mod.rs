@@ -148,7 +148,7 @@ impl fmt::Debug for StorageUrl {
 /// Connects to what the built-in [`Schemes`] know.
 #[async_trait]
 impl Connect for StorageUrl {
-    async fn connect(self: Box<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
+    async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
         Schemes::default().source(&self)?.connect(options).await
     }
 }

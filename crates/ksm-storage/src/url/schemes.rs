@@ -10,7 +10,7 @@ use ksm_storage_core::{
 
 use super::{EnvBackend, StorageUrl, invalid};
 
-type Source = Arc<dyn Fn(&str, &mut Parameters) -> Result<Box<dyn Connect>> + Send + Sync>;
+type Source = Arc<dyn Fn(&str, &mut Parameters) -> Result<Arc<dyn Connect>> + Send + Sync>;
 
 /// The schemes that a program accepts in storage URLs, and what they lead to.
 ///
@@ -25,7 +25,7 @@ type Source = Arc<dyn Fn(&str, &mut Parameters) -> Result<Box<dyn Connect>> + Se
 ///
 /// let schemes = Schemes::default().with("fixed", |address, parameters| {
 ///     let hostname = parameters.take("hostname").unwrap_or_else(|| address.to_owned());
-///     Ok(Box::new(MemoryBackend::from_config(format!(r#"{{"hostname":"{hostname}"}}"#))))
+///     Ok(Arc::new(MemoryBackend::from_config(format!(r#"{{"hostname":"{hostname}"}}"#))))
 /// });
 /// let storage = schemes.open("fixed:keepersecurity.eu").await?;
 /// assert!(schemes.open("fixed:?host=keepersecurity.eu").await.is_err(), "not taken, so unknown");
@@ -86,7 +86,7 @@ impl Schemes {
     pub fn with(
         mut self,
         scheme: &str,
-        source: impl Fn(&str, &mut Parameters) -> Result<Box<dyn Connect>> + Send + Sync + 'static,
+        source: impl Fn(&str, &mut Parameters) -> Result<Arc<dyn Connect>> + Send + Sync + 'static,
     ) -> Self {
         self.sources.insert(scheme.to_owned(), Arc::new(source));
         self
@@ -96,7 +96,7 @@ impl Schemes {
     ///
     /// # Errors
     /// Those of [`open`](crate::open) that concern the URL.
-    pub fn source(&self, url: &StorageUrl) -> Result<Box<dyn Connect>> {
+    pub fn source(&self, url: &StorageUrl) -> Result<Arc<dyn Connect>> {
         let source = self.sources.get(&url.scheme).ok_or_else(|| self.unknown(&url.scheme))?;
         let mut parameters = Parameters(url.parameters.clone());
         let read_only =
@@ -105,7 +105,7 @@ impl Schemes {
         if let Some((key, _)) = parameters.0.first() {
             return Err(invalid(format!("the {} storage URL has an unknown parameter `{key}`", url.scheme)));
         }
-        Ok(if read_only { Box::new(Frozen(connect)) } else { connect })
+        Ok(if read_only { Arc::new(Frozen(connect)) } else { connect })
     }
 
     /// Opens the storage that a URL names.
@@ -139,25 +139,26 @@ impl fmt::Debug for Schemes {
     }
 }
 
-fn env(name: &str, _: &mut Parameters) -> Result<Box<dyn Connect>> {
-    if name.is_empty() || name.contains(['=', '\0']) {
+fn env(name: &str, _: &mut Parameters) -> Result<Arc<dyn Connect>> {
+    // What does not print, and a backslash, would be displayed otherwise than they are.
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'=' && byte != b'\\') {
         return Err(
             invalid("the env storage URL does not name a variable").with_hint("expected `env:KSM_CONFIG`")
         );
     }
-    Ok(Box::new(EnvBackend::new(name)))
+    Ok(Arc::new(EnvBackend::new(name)))
 }
 
 #[cfg(feature = "memory")]
-fn memory(address: &str, _: &mut Parameters) -> Result<Box<dyn Connect>> {
+fn memory(address: &str, _: &mut Parameters) -> Result<Arc<dyn Connect>> {
     if !address.is_empty() {
         return Err(invalid("the memory storage URL has an address; every `memory:` is a new storage"));
     }
-    Ok(Box::new(ksm_storage_memory::MemoryBackend::from_config("{}")))
+    Ok(Arc::new(ksm_storage_memory::MemoryBackend::from_config("{}")))
 }
 
 #[cfg(feature = "file")]
-fn file(address: &str, _: &mut Parameters) -> Result<Box<dyn Connect>> {
+fn file(address: &str, _: &mut Parameters) -> Result<Arc<dyn Connect>> {
     let path = match address.strip_prefix("//") {
         Some(path) if !path.starts_with('/') => {
             return Err(invalid("the file storage URL names a host")
@@ -180,11 +181,11 @@ fn file(address: &str, _: &mut Parameters) -> Result<Box<dyn Connect>> {
             invalid("the file storage URL has no path").with_hint("expected `file:PATH` or `file:///PATH`")
         );
     }
-    Ok(Box::new(ksm_storage_file::FileBackend::new(path)))
+    Ok(Arc::new(ksm_storage_file::FileBackend::new(path)))
 }
 
 #[cfg(feature = "aws-minimal")]
-fn aws(address: &str, parameters: &mut Parameters) -> Result<Box<dyn Connect>> {
+fn aws(address: &str, parameters: &mut Parameters) -> Result<Arc<dyn Connect>> {
     use ksm_storage_aws::{AwsSecretStorage, Concurrency};
 
     #[derive(Clone, Copy, PartialEq)]
@@ -217,19 +218,19 @@ fn aws(address: &str, parameters: &mut Parameters) -> Result<Box<dyn Connect>> {
     let builder =
         builder.concurrency(parameters.take_one_of("concurrency", &concurrency)?.unwrap_or_default());
     Ok(match parameters.take("endpoint_url") {
-        Some(url) => Box::new(builder.endpoint_url(url)),
-        None => Box::new(builder),
+        Some(url) => Arc::new(builder.endpoint_url(url)),
+        None => Arc::new(builder),
     })
 }
 
 /// A way to a backend that is not written to.
 #[derive(Debug)]
-struct Frozen(Box<dyn Connect>);
+struct Frozen(Arc<dyn Connect>);
 
 #[async_trait]
 impl Connect for Frozen {
-    async fn connect(self: Box<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
-        Ok(Arc::new(ReadOnly(self.0.connect(options).await?)))
+    async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
+        Ok(Arc::new(ReadOnly(Arc::clone(&self.0).connect(options).await?)))
     }
 }
 

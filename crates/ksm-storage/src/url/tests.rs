@@ -1,3 +1,4 @@
+use ksm_storage_core::Location;
 use proptest::prelude::*;
 
 use super::*;
@@ -147,5 +148,42 @@ proptest! {
         let encoded: String = value.bytes().map(|byte| format!("%{byte:02x}")).collect();
         let url: StorageUrl = format!("x:y?key={encoded}").parse().unwrap();
         prop_assert_eq!(&url.parameters[0].1, &value);
+    }
+}
+
+#[test]
+fn environment_names_that_display_otherwise_are_rejected() {
+    for url in ["env:A\nB", "env:A B", "env:\u{e9}", "env:A\\B", "env:A\u{7f}"] {
+        assert!(error(url).contains("does not name a variable"), "{url:?}");
+    }
+}
+
+/// The location that a URL leads to; nothing is read or written for it.
+async fn location(url: &str) -> Result<Location> {
+    let source = Schemes::default().source(&url.parse()?)?;
+    Ok(source.connect(&OpenOptions::default()).await?.location())
+}
+
+proptest! {
+    /// What a location displays leads to the same place.
+    #[test]
+    fn displayed_locations_can_be_opened(name in "[!-<>@-\\[\\]-~]{1,20}", path in proptest::collection::vec(1_u8..=255, 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut urls = Vec::new();
+        if !name.contains('#') {
+            urls.push(format!("env:{name}"));
+        }
+        if cfg!(all(feature = "file", unix)) {
+            let encoded: String = path.iter().map(|byte| format!("%{byte:02x}")).collect();
+            urls.extend([format!("file:{encoded}"), format!("file:///{encoded}")]);
+        }
+        for url in urls {
+            let first = runtime.block_on(location(&url)).unwrap();
+            let shown = first.to_string();
+            prop_assert!(shown.bytes().all(|byte| byte.is_ascii_graphic()), "{}", shown);
+            let second = runtime.block_on(location(&shown)).unwrap();
+            prop_assert_eq!(&first, &second, "{}", url);
+            prop_assert!(!url.starts_with("env:") || shown == url);
+        }
     }
 }
