@@ -8,7 +8,9 @@ use crate::run::{cargo, output, published, run, say};
 
 /// Shown by a registry or docs.rs.
 const FIELDS: [&str; 6] = ["description", "documentation", "keywords", "categories", "license", "readme"];
-const FILES: [&str; 5] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "src/lib.rs"];
+const FILES: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
+/// One of them.
+const ROOTS: [&str; 2] = ["src/lib.rs", "src/main.rs"];
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
@@ -27,6 +29,9 @@ pub(crate) fn package(options: &Options) -> Result<()> {
         let files = output(&mut cargo(&format!("package --locked --allow-dirty --list --package {name}")))?;
         let missing = FILES.iter().filter(|file| !files.lines().any(|found| found == **file));
         problems.extend(missing.map(|file| format!("{name}: {file} is missing")));
+        if !files.lines().any(|file| ROOTS.contains(&file)) {
+            problems.push(format!("{name}: it has neither a library nor a program"));
+        }
         if files.lines().any(|file| file.starts_with("tests/")) {
             problems.push(format!("{name}: it includes tests, which do not compile in a package"));
         }

@@ -31,6 +31,10 @@ pub use url::{EnvBackend, Parameters, Schemes, StorageUrl, open, open_from_env};
 #[cfg(all(doc, feature = "aws", feature = "file", feature = "memory", feature = "keeper"))]
 pub mod guide {
     #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/cli.md")]
+    pub mod cli {}
+
+    #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/conformance.md")]
     pub mod conformance {}
 

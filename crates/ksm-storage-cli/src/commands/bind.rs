@@ -1,0 +1,79 @@
+//! `bind`: a one-time token becomes a client.
+
+use std::time::Duration;
+
+use ksm_storage::{
+    BindState, ConfigStorage, SecretString,
+    keeper::{self, KeeperClient},
+};
+use serde_json::json;
+
+use crate::{
+    cli::{Bind, Global},
+    failure::Result,
+    output::Output,
+    storage::{self, Access},
+    token,
+};
+
+pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<()> {
+    let storage = storage::open(global, Access::writing(args.create)).await?;
+    let (location, before) = (storage.location(), storage.snapshot());
+    let given = token::given(args.token_file.as_deref())?;
+    let is_bound = before.bind_state() == BindState::Bound;
+    if !is_bound || args.rebind {
+        output.remark(&format!(
+            "Two new versions will be written to {location}: a key pair, then what Keeper answers.\n\
+             Keeper locks the client to the external IP address of this host, unless the token was made with --unlock-ip."
+        ));
+    }
+    let token = match given {
+        None if is_bound && !args.rebind => None,
+        None => Some(token::ask()?),
+        given => given,
+    };
+    bind(&args, storage.clone(), token).await?;
+
+    let after = storage.snapshot();
+    let written = after.version() != before.version();
+    let json = json!({
+        "location": location.to_string(),
+        "version": after.version().to_string(),
+        "bind_state": after.bind_state().as_str(),
+        "written": written,
+    });
+    let text = if written {
+        format!("bound: {location}, version {}\n", after.version())
+    } else {
+        format!("bound already, nothing was written: {location}\n")
+    };
+    output.result(&json, &text)
+}
+
+async fn bind(args: &Bind, storage: ConfigStorage, token: Option<SecretString>) -> Result<(), keeper::Error> {
+    let mut builder = KeeperClient::builder();
+    if let Some(host) = &args.host {
+        builder = builder.hostname(host);
+    }
+    if let Some(key) = &args.server_public_key {
+        builder = builder.server_public_key(key);
+    }
+    if let Some(id) = &args.server_public_key_id {
+        builder = builder.server_public_key_id(id);
+    }
+    if let Some(token) = token {
+        builder = builder.token(token);
+    }
+    let bound = if args.rebind { builder.rebind(storage).await } else { builder.open(storage).await };
+    let Err(mut error) = bound else { return Ok(()) };
+    // Keeper may not give the application's key twice: what it answered must not end with this process.
+    for seconds in [1, 2, 4] {
+        let Some(client) = error.unsaved().cloned() else { break };
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        match client.save().await {
+            Ok(()) => return Ok(()),
+            Err(again) => error = again,
+        }
+    }
+    Err(error)
+}

@@ -1,0 +1,47 @@
+//! `copy`: from one storage to another.
+
+use ksm_storage::{Error, ErrorKind, Outcome};
+use serde_json::json;
+
+use super::change::{Changes, check_replaceable};
+use crate::{
+    cli::Copy,
+    failure::Result,
+    output::Output,
+    storage::{Access, open_url},
+};
+
+pub(crate) async fn run(args: Copy, output: Output) -> Result<()> {
+    let from = open_url(&args.from, Access::Read).await?;
+    let to = open_url(&args.to, Access::writing(args.create)).await?;
+    let (source, before, location) = (from.snapshot(), to.snapshot(), to.location());
+    let changes = Changes::between(before.document(), source.document());
+    if changes.differ {
+        if !args.replace {
+            check_replaceable(before.document()).map_err(|error| error.with_location(location.clone()))?;
+        }
+        to.save(&before, source.document().clone()).await?;
+        // From the store, not from memory.
+        let read = to.refresh().await?;
+        if read.document() != source.document() {
+            let error = Error::new(ErrorKind::Conflict, "another writer has changed the copy since")
+                .with_outcome(Outcome::Applied)
+                .with_location(location);
+            return Err(error.into());
+        }
+    }
+    let after = to.snapshot();
+    let json = json!({
+        "from": from.location().to_string(),
+        "location": location.to_string(),
+        "version": after.version().to_string(),
+        "changes": changes.to_json(),
+        "written": changes.differ,
+    });
+    let text = if changes.differ {
+        format!("copied, and read back: {location}, version {}\n{}", after.version(), changes.to_text())
+    } else {
+        format!("the same is stored already, nothing was written: {location}\n")
+    };
+    output.result(&json, &text)
+}

@@ -1,0 +1,79 @@
+//! `exec`: a program in any language, with the configuration in a variable.
+
+use std::{ffi::OsStr, io, process};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ksm_storage::{BindState, ErrorKind};
+use zeroize::Zeroizing;
+
+use crate::{
+    cli::{Exec, Global},
+    exit::Exit,
+    failure::{Failure, Result},
+    storage::{self, Access},
+};
+
+/// The longest string of an environment, with the name, the equals sign and the zero after it: `MAX_ARG_STRLEN` of Linux,
+/// which no setting changes. Other systems limit the whole environment, Windows to 32,767 characters.
+const MAX_STRING: usize = if cfg!(windows) { 32_767 } else { 131_072 };
+
+pub(crate) async fn run(args: Exec, global: &Global) -> Result<Exit> {
+    let name = args.env.as_encoded_bytes();
+    if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
+        return Err(Failure::usage(
+            "--env is not the name of a variable",
+            "expected a name such as KSM_CONFIG",
+        ));
+    }
+    let storage = storage::open(global, Access::Read).await?;
+    let snapshot = storage.snapshot();
+    if snapshot.bind_state() != BindState::Bound {
+        let problem = format!(
+            "the configuration in {} is not bound to Keeper: {}",
+            storage.location(),
+            snapshot.bind_state().as_str()
+        );
+        return Err(Failure::new(Exit::Unbound, "unbound", problem, "bind it with `ksm-storage bind`"));
+    }
+    let value = Zeroizing::new(STANDARD.encode(snapshot.document().to_payload().as_bytes()));
+    if name.len() + value.len() + 2 > MAX_STRING {
+        return Err(Failure::new(
+            Exit::Other,
+            ErrorKind::TooLarge.as_str(),
+            format!("the configuration does not fit in a variable: {} bytes in base64", value.len()),
+            "remove unknown keys from it, or open the storage from the program",
+        ));
+    }
+    start(&args.command, &args.env, &value)
+}
+
+fn start(command: &[std::ffi::OsString], name: &OsStr, value: &str) -> Result<Exit> {
+    let [program, args @ ..] = command else {
+        return Err(Failure::usage("no program was given", "put it after `--`"));
+    };
+    let mut command = process::Command::new(program);
+    command.args(args).env_remove("KSM_TOKEN").env(name, value);
+    let error = replace(command)?;
+    let exit =
+        if error.kind() == io::ErrorKind::NotFound { Exit::CommandNotFound } else { Exit::CannotExecute };
+    let program = ksm_storage::shell_word(&program.to_string_lossy());
+    let mut failure = Failure::io(&format!("cannot start {program}"), &error);
+    failure.exit = exit;
+    Err(failure)
+}
+
+/// Becomes the program. Returns only on failure.
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere the program may end with success")]
+fn replace(mut command: process::Command) -> Result<io::Error> {
+    Ok(std::os::unix::process::CommandExt::exec(&mut command))
+}
+
+/// Runs the program, and ends as it did.
+#[cfg(not(unix))]
+fn replace(mut command: process::Command) -> Result<io::Error> {
+    match command.status() {
+        Ok(status) => process::exit(status.code().unwrap_or(1)),
+        Err(error) => Ok(error),
+    }
+}

@@ -1,0 +1,40 @@
+//! The commands, one module each.
+
+mod bind;
+mod change;
+mod clear;
+mod copy;
+mod doctor;
+mod exec;
+mod export;
+mod import;
+mod status;
+
+use clap::CommandFactory;
+
+use crate::{
+    cli::{Cli, Command, Global},
+    exit::Exit,
+    failure::Result,
+    output::{self, Output},
+};
+
+pub(crate) async fn run(command: Command, global: &Global, output: &Output) -> Result<Exit> {
+    let output = *output;
+    match command {
+        Command::Exec(args) => return exec::run(args, global).await,
+        Command::Doctor => return doctor::run(global, output).await,
+        Command::Status => status::run(global, output).await?,
+        Command::Bind(args) => bind::run(args, global, output).await?,
+        Command::Import(args) => import::run(args, global, output).await?,
+        Command::Export(args) => export::run(args, global, output).await?,
+        Command::Copy(args) => copy::run(args, output).await?,
+        Command::Clear(args) => clear::run(&args, global, output).await?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ksm-storage", &mut script);
+            output::raw(&script)?;
+        }
+    }
+    Ok(Exit::Success)
+}

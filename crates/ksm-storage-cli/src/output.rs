@@ -1,0 +1,66 @@
+//! Results on standard output, remarks and failures on standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Result};
+
+/// Where and how to print.
+#[derive(Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+    quiet: bool,
+    colour: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { json, quiet, colour: !no_colour }
+    }
+
+    /// The result of a command: one line of JSON, or text.
+    pub(crate) fn result(self, json: &Value, text: &str) -> Result<()> {
+        if self.json { raw(format!("{json}\n").as_bytes()) } else { raw(text.as_bytes()) }
+    }
+
+    /// A remark for a person.
+    pub(crate) fn remark(self, text: &str) {
+        if !self.quiet && !self.json {
+            // Where it cannot be shown there is nobody to be told.
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    pub(crate) fn failure(self, failure: &Failure) {
+        let mut stderr = io::stderr().lock();
+        let _ = if self.json {
+            let Failure { exit, kind, outcome, message, hint } = failure;
+            let error = json!({
+                "kind": kind, "outcome": outcome.as_str(), "message": message, "hint": hint, "exit_code": exit.code(),
+            });
+            writeln!(stderr, "{}", json!({ "error": error }))
+        } else if self.colour && io::stderr().is_terminal() {
+            writeln!(stderr, "\u{1b}[31mksm-storage:\u{1b}[0m {}", failure.message)
+        } else {
+            writeln!(stderr, "ksm-storage: {}", failure.message)
+        };
+    }
+
+    /// The text, in bold on a terminal.
+    pub(crate) fn bold(self, text: &str) -> String {
+        if self.colour && io::stdout().is_terminal() {
+            format!("\u{1b}[1m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Prints bytes as they are.
+pub(crate) fn raw(bytes: &[u8]) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    written.map_err(|error| Failure::io("cannot write to standard output", &error))
+}

@@ -1,0 +1,86 @@
+//! The storage that a command works on.
+
+use std::env::{self, VarError};
+
+use ksm_storage::{ConfigStorage, Schemes, StorageUrl, Writes};
+
+use crate::{
+    cli::Global,
+    failure::{Failure, Result},
+};
+
+/// What a command does with a storage.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+    /// Creates it if it does not exist.
+    Create,
+}
+
+impl Access {
+    pub(crate) fn writing(create: bool) -> Self {
+        if create { Self::Create } else { Self::Write }
+    }
+}
+
+/// A URL, and where it was found.
+pub(crate) struct Setting {
+    pub(crate) url: String,
+    pub(crate) origin: &'static str,
+}
+
+/// The URL of `--storage`, of `KSM_STORAGE`, of `KSM_AWS_SECRET`, or of `ksm-config`.
+pub(crate) fn url(global: &Global) -> Result<Setting> {
+    let setting = |url: String, origin| Ok(Setting { url, origin });
+    if let Some(url) = global.storage.as_deref().filter(|url| !url.is_empty()) {
+        return setting(url.to_owned(), "--storage");
+    }
+    if let Some(url) = variable("KSM_STORAGE")? {
+        return setting(url, "KSM_STORAGE");
+    }
+    match variable("KSM_AWS_SECRET")? {
+        Some(key) if key.contains(['?', '#']) => Err(Failure::usage(
+            "KSM_AWS_SECRET is no secret ID",
+            "expected a name, an ARN or aws-sm://REGION/NAME; a URL with parameters belongs in KSM_STORAGE",
+        )),
+        Some(key) if key.starts_with("aws-sm:") => setting(key, "KSM_AWS_SECRET"),
+        Some(key) => setting(format!("aws-sm:{key}"), "KSM_AWS_SECRET"),
+        None => setting("aws-sm:ksm-config".to_owned(), "the default"),
+    }
+}
+
+fn variable(name: &str) -> Result<Option<String>> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            Err(Failure::usage(format!("the variable {name} is not UTF-8"), "correct or remove it"))
+        }
+    }
+}
+
+/// Opens the storage of the global options.
+pub(crate) async fn open(global: &Global, access: Access) -> Result<ConfigStorage> {
+    open_url(&url(global)?.url, access).await
+}
+
+/// Opens the storage of a URL. One that can never be written is refused before it is written to.
+pub(crate) async fn open_url(url: &str, access: Access) -> Result<ConfigStorage> {
+    let source = Schemes::default().source(&url.parse::<StorageUrl>()?)?;
+    let builder = ConfigStorage::builder(source);
+    let storage = match access {
+        Access::Read => builder.read_only().open().await?,
+        Access::Write => builder.open().await?,
+        Access::Create => builder.open_or_create().await?,
+    };
+    if access != Access::Read && storage.capabilities().writes == Writes::ReadOnly {
+        let mut failure = Failure::refused(
+            format!("{} is read-only", storage.location()),
+            "choose another storage, or a URL without read_only=true",
+        );
+        failure.kind = ksm_storage::ErrorKind::ReadOnly.as_str();
+        return Err(failure);
+    }
+    Ok(storage)
+}

@@ -1,0 +1,341 @@
+//! The program in an empty environment, on the AWS emulator, the fake Keeper and private files.
+#![cfg(unix)]
+#![allow(
+    missing_docs,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test has no documentation and may panic"
+)]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Output, Stdio},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ksm_storage_emulator::{
+    Action, Emulator, Fault, Server, Value,
+    keeper::{AppKeyPolicy, FakeKeeper},
+};
+use ksm_storage_testkit::canary::{canary, is_shown, shows};
+use tokio::{io::AsyncWriteExt, process::Command};
+
+/// A bound document in which every value is a canary, or base64 of one.
+fn bound() -> String {
+    let filled = |name: &str, length| {
+        let mut bytes = canary(name).into_bytes();
+        bytes.resize(length, b'.');
+        bytes
+    };
+    let mut key = b"\x30\x81\x80\x02\x01\x00".to_vec();
+    key.extend(b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04");
+    let rest = 0x80 + 3 - key.len();
+    key.extend(filled("private", rest));
+    format!(
+        r#"{{"appKey": "{}", "clientId": "{}", "privateKey": "{}", "hostname": "{}", "{}": "{}"}}"#,
+        STANDARD.encode(filled("app", 32)),
+        STANDARD.encode(filled("client", 64)),
+        STANDARD.encode(key),
+        canary("host"),
+        canary("unknown-name"),
+        canary("unknown-value"),
+    )
+}
+
+struct Run {
+    folder: tempfile::TempDir,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Run {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().to_str().unwrap().to_owned();
+        Self { folder, environment: vec![("PATH", "/usr/bin:/bin".into()), ("HOME", home)] }
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ksm-storage"));
+        command
+            .args(args)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn input(&self, args: &[&str], input: &str) -> Output {
+        let mut child = self.command(args).spawn().unwrap();
+        // A program that reads nothing has closed it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
+        child.wait_with_output().await.unwrap()
+    }
+
+    async fn run(&self, args: &[&str]) -> Output {
+        self.input(args, "").await
+    }
+
+    /// Runs it and returns the output, if it ends with this code.
+    #[track_caller]
+    fn ends(&self, args: &[&str], code: i32) -> impl Future<Output = String> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let output = self.run(args).await;
+            assert_eq!(output.status.code(), Some(code), "{caller}: {args:?}: {}", text(&output));
+            text(&output)
+        }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
+}
+
+fn mode(path: impl AsRef<Path>) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+const PROGRAM: &str = r#"
+    printf %s "$KSM_CONFIG" | base64 -d | grep -q '"appKey"' && echo decodes
+    echo "token: ${KSM_TOKEN-none}; process: $$; arguments: $*"
+    exit 42"#;
+
+#[tokio::test]
+async fn exec_becomes_the_program() {
+    let run = Run::new().with("STORED", bound()).with("KSM_TOKEN", "US:token");
+    let child = run
+        .command(&["exec", "--storage", "env:STORED", "--", "sh", "-c", PROGRAM, "name", "--a b", "--"])
+        .spawn()
+        .unwrap();
+    let process = child.id().unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(42), "{}", text(&output));
+    let expected = format!("decodes\ntoken: none; process: {process}; arguments: --a b --\n");
+    assert_eq!(text(&output), expected);
+}
+
+#[tokio::test]
+async fn exec_sets_the_named_variable() {
+    let run = Run::new().with("STORED", STANDARD.encode(bound())).with("KSM_CONFIG", "theirs");
+    let program = r#"test "$KSM_CONFIG" = theirs && printf %s "$OTHER" | base64 -d | grep -q appKey"#;
+    run.ends(&["exec", "--storage", "env:STORED", "--env", "OTHER", "--", "sh", "-c", program], 0).await;
+    for name in ["", "A=B"] {
+        run.ends(&["exec", "--storage", "env:STORED", "--env", name, "--", "true"], 2).await;
+    }
+}
+
+#[tokio::test]
+async fn exec_reports_programs_that_cannot_start() {
+    let run = Run::new().with("STORED", bound());
+    let missing = run.ends(&["exec", "--storage", "env:STORED", "--", "no-such-program"], 127).await;
+    assert!(missing.starts_with("ksm-storage: cannot start no-such-program: "), "{missing}");
+    fs::write(run.path("data"), "").unwrap();
+    run.ends(&["exec", "--storage", "env:STORED", "--", "./data"], 126).await;
+    let name = "N".repeat(131_000);
+    let large = run.ends(&["exec", "--storage", "env:STORED", "--env", &name, "--", "true"], 1).await;
+    assert!(large.contains("does not fit in a variable"), "{large}");
+}
+
+/// Keeper and AWS, and the environment that leads to them.
+async fn world(stored: &str) -> (Server, FakeKeeper, Run) {
+    let emulator = Emulator::new("eu-central-1");
+    emulator.secret("team/ksm").overwrite(Value::Text(stored.into()));
+    let aws = Server::start(emulator).await.unwrap();
+    let keeper = FakeKeeper::start(AppKeyPolicy::Once).unwrap();
+    let run = Run::new()
+        .with("AWS_ACCESS_KEY_ID", "AKIDEMO")
+        .with("AWS_SECRET_ACCESS_KEY", "s3cret")
+        .with("AWS_EC2_METADATA_DISABLED", "true")
+        .with("AWS_ENDPOINT_URL", aws.url())
+        .with("KSM_HOSTNAME", keeper.hostname())
+        .with("KSM_SKIP_VERIFY", "true")
+        .with("KSM_STORAGE", "aws-sm://eu-central-1/team/ksm");
+    (aws, keeper, run)
+}
+
+/// The form of a token that brings the server's key with it.
+fn token(keeper: &FakeKeeper) -> String {
+    format!("IL5:{}:901:{}\n", keeper.issue_token(), keeper.server_public_key())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bound_configuration_serves_a_program() {
+    let (aws, keeper, run) = world(r#"{"theirs": 1}"#).await;
+    let host = keeper.hostname();
+
+    let (first, second) = (token(&keeper), token(&keeper));
+
+    let output = run.input(&["bind", "--host", &host, "-vvv"], &first).await;
+    assert!(!output.status.success(), "a foreign document was taken over: {}", text(&output));
+    aws.emulator().secret("team/ksm").overwrite(Value::Text("{}".into()));
+    aws.emulator().reset_calls();
+    let output = run.input(&["bind", "--host", &host, "-vvv"], &first).await;
+    assert!(output.status.success(), "{}", text(&output));
+    let shown = text(&output);
+    for words in [
+        "will be written to aws-sm://eu-central-1/team/ksm",
+        "--unlock-ip",
+        "bound: aws-sm://eu-central-1/team/ksm",
+    ] {
+        assert!(shown.contains(words), "`{words}` is not in: {shown}");
+    }
+    assert_eq!(aws.emulator().calls(Action::PutSecretValue), 2);
+    for secret in keeper.secrets() {
+        assert!(!shows(&shown, &secret), "{shown}");
+    }
+
+    let status = run.ends(&["status"], 0).await;
+    assert!(status.contains("state     bound") && status.contains("appKey"), "{status}");
+    let doctor = run.ends(&["doctor"], 0).await;
+    assert!(
+        doctor.contains("from KSM_STORAGE") && doctor.contains("aws-sm://eu-central-1/team/ksm, version"),
+        "{doctor}"
+    );
+    let program = run.run(&["exec", "--", "sh", "-c", PROGRAM]).await;
+    assert_eq!(program.status.code(), Some(42), "{}", text(&program));
+    assert!(text(&program).starts_with("decodes\n"), "{}", text(&program));
+
+    // The same token, another one, and another one instead.
+    assert!(run.ends(&["bind", "--quiet"], 0).await.starts_with("bound already, nothing was written"));
+    fs::write(run.path("token"), &second).unwrap();
+    let mismatch = run.ends(&["bind", "--json", "--token-file", "token"], 5).await;
+    assert!(mismatch.contains(r#""kind":"token_mismatch""#), "{mismatch}");
+    assert_eq!(aws.emulator().calls(Action::PutSecretValue), 2);
+    run.ends(&["bind", "--rebind", "--token-file", "token"], 0).await;
+    assert_eq!(aws.emulator().calls(Action::PutSecretValue), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_services_have_exit_codes() {
+    let (aws, keeper, run) = world("{}").await;
+    let missing = run.ends(&["status", "--storage", "aws-sm://eu-central-1/none", "--json"], 3).await;
+    assert!(missing.contains("create-secret --name none"), "{missing}");
+
+    aws.emulator().deny(Action::GetSecretValue, "AccessDeniedException");
+    run.ends(&["status"], 4).await;
+    aws.emulator().allow_all();
+    aws.emulator()
+        .fail(Action::GetSecretValue, std::iter::repeat_n(Fault::refuse("ThrottlingException"), 20));
+    run.ends(&["status"], 7).await;
+    aws.emulator().clear_faults();
+
+    let (used, unused, host) = (token(&keeper), token(&keeper), keeper.hostname());
+    let bind = ["bind", "--host", &host];
+    let first = run.input(&bind, &used).await;
+    assert!(first.status.success(), "{}", text(&first));
+    run.ends(&["clear", "--yes"], 0).await;
+    let spent = run.input(&bind, &used).await;
+    assert_eq!(spent.status.code(), Some(4), "{}", text(&spent));
+
+    drop(keeper);
+    run.ends(&["clear", "--yes"], 0).await;
+    let unreachable = run.input(&bind, &unused).await;
+    assert_eq!(unreachable.status.code(), Some(7), "{}", text(&unreachable));
+}
+
+#[tokio::test]
+async fn configuration_is_moved_between_storages() {
+    let run = Run::new().with("STORED", bound());
+    fs::write(run.path("in.b64"), STANDARD.encode(bound())).unwrap();
+    run.ends(&["import", "in.b64", "--storage", "file:a.json"], 3).await;
+    let imported = run.ends(&["import", "in.b64", "--storage", "file:a.json", "--create"], 0).await;
+    assert!(imported.contains("+ appKey") && imported.contains("unknown keys: 0 -> 1"), "{imported}");
+    assert_eq!(mode(run.path("a.json")), 0o600);
+    let again = run.ends(&["import", "in.b64", "--storage", "file:a.json"], 0).await;
+    assert!(again.contains("nothing was written"), "{again}");
+
+    // Another one only on purpose; the keys that nobody knows stay.
+    fs::write(run.path("other.json"), r#"{"hostname": "keepersecurity.eu", "other": 1}"#).unwrap();
+    let before = fs::read(run.path("a.json")).unwrap();
+    for args in [
+        ["import", "other.json", "--storage", "file:a.json"],
+        ["copy", "--quiet", "file:b.json", "file:a.json"],
+    ] {
+        fs::copy(run.path("other.json"), run.path("b.json")).unwrap();
+        fs::set_permissions(run.path("b.json"), fs::Permissions::from_mode(0o600)).unwrap();
+        let refused = run.ends(&args, 8).await;
+        assert!(refused.contains("--replace"), "{refused}");
+    }
+    run.ends(&["import", "other.json", "--storage", "file:a.json", "--replace", "--dry-run"], 0).await;
+    assert!(before == fs::read(run.path("a.json")).unwrap());
+    let replaced = run.ends(&["import", "other.json", "--storage", "file:a.json", "--replace"], 0).await;
+    assert!(replaced.contains("- appKey") && replaced.contains("unknown keys: 1 -> 2"), "{replaced}");
+
+    run.ends(&["copy", "env:STORED", "file:a.json"], 0).await;
+    run.ends(&["copy", "file:a.json", "file:c.json", "--create"], 0).await;
+    let exported = run.ends(&["export", "--reveal", "--storage", "file:c.json"], 0).await;
+    assert_eq!(exported, run.ends(&["export", "--reveal", "--storage", "env:STORED"], 0).await);
+
+    let export =
+        ["export", "--reveal", "--format", "base64", "--storage", "file:c.json", "--output", "out.b64"];
+    run.ends(&export, 0).await;
+    assert_eq!(mode(run.path("out.b64")), 0o600);
+    let decoded = STANDARD.decode(fs::read_to_string(run.path("out.b64")).unwrap().trim()).unwrap();
+    assert_eq!(String::from_utf8(decoded).unwrap(), exported.trim_end());
+    run.ends(&export, 1).await;
+
+    run.ends(&["clear", "--storage", "file:c.json"], 2).await;
+    run.ends(&["clear", "--storage", "file:c.json", "--yes"], 0).await;
+    let status = run.ends(&["status", "--storage", "file:c.json"], 0).await;
+    assert!(status.contains("empty"), "{status}");
+}
+
+#[tokio::test]
+async fn canary_is_never_shown_without_reveal() {
+    let run = Run::new()
+        .with("STORED", bound())
+        .with("BAD", format!("{{\"{}\": ", canary("bad")))
+        .with("KSM_TOKEN", canary("token"));
+    fs::write(run.path("stored.json"), bound()).unwrap();
+    fs::write(run.path("cut.json"), &bound()[..100]).unwrap();
+    let mut outputs = Vec::new();
+    for flags in [vec![], vec!["-vvv"], vec!["-vvv", "--json"]] {
+        for args in [
+            &["status", "--storage", "env:STORED"][..],
+            &["status", "--storage", "env:BAD"],
+            &["doctor", "--storage", "env:STORED"],
+            &["doctor", "--storage", "env:BAD"],
+            &["status", "--storage", &bound()],
+            &["import", "stored.json", "--storage", "file:a.json", "--create"],
+            &["import", "cut.json", "--storage", "file:a.json"],
+            &["import", "env:STORED", "--storage", "file:a.json", "--replace"],
+            &["bind", "--storage", "file:a.json"],
+            &["bind", "--storage", "memory:"],
+            &["copy", "file:a.json", "file:b.json", "--create"],
+            &["copy", "file:a.json", "env:STORED"],
+            &["export", "--storage", "env:STORED"],
+            &["export", "--reveal", "--output", "out.json", "--storage", "env:STORED"],
+            &["exec", "--storage", "env:STORED", "--", "true"],
+            &["exec", "--storage", "env:STORED", "--", "no-such-program"],
+            &["clear", "--yes", "--storage", "file:b.json"],
+        ] {
+            let output = run.run(&[&flags[..], args].concat()).await;
+            outputs.push((args[0].to_owned(), text(&output)));
+        }
+    }
+    for (command, shown) in &outputs {
+        assert!(!is_shown(shown), "{command}: {shown}");
+        for value in bound().split('"').filter(|value| value.len() > 20) {
+            assert!(!shows(shown, value.as_bytes()), "{command}: {shown}");
+        }
+    }
+    assert!(outputs.iter().any(|(_, shown)| shown.contains("DEBUG")), "-vvv shows no event");
+    // The search finds it where it is shown.
+    let revealed = run.run(&["export", "--reveal", "--storage", "env:STORED"]).await;
+    assert!(is_shown(&text(&revealed)));
+}
