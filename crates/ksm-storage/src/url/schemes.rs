@@ -119,17 +119,13 @@ impl Schemes {
 
     fn unknown(&self, scheme: &str) -> Error {
         let error = |message: String| Error::not_applied(ErrorKind::Unsupported, message);
-        match BUILT_IN.iter().find(|(name, _)| *name == scheme) {
-            Some((_, feature)) => {
-                error(format!("this program was built without storages of the scheme `{scheme}`"))
-                    .with_hint(format!("enable the feature `{feature}` of ksm-storage"))
-            }
-            None => {
-                let known: Vec<_> = self.sources.keys().map(|name| format!("`{name}`")).collect();
-                error(format!("no storage has the scheme `{scheme}`"))
-                    .with_hint(format!("known schemes: {}", known.join(", ")))
-            }
+        if let Some((_, feature)) = BUILT_IN.iter().find(|(name, _)| *name == scheme) {
+            return error(format!("this program was built without storages of the scheme `{scheme}`"))
+                .with_hint(format!("enable the feature `{feature}` of ksm-storage"));
         }
+        let known: Vec<_> = self.sources.keys().map(|name| format!("`{name}`")).collect();
+        error(format!("no storage has the scheme `{scheme}`"))
+            .with_hint(format!("known schemes: {}", known.join(", ")))
     }
 }
 
