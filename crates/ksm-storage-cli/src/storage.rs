@@ -2,7 +2,7 @@
 
 use std::env::{self, VarError};
 
-use ksm_storage::{ConfigStorage, Schemes, StorageUrl, Writes};
+use ksm_storage::{ConfigStorage, Error, ErrorKind, Schemes, StorageUrl, Writes};
 
 use crate::{
     cli::Global,
@@ -13,6 +13,9 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
+    /// Removes from what is there.
+    Remove,
+    /// Writes to what is there; `--create` was not given.
     Write,
     /// Creates it if it does not exist.
     Create,
@@ -71,7 +74,8 @@ pub(crate) async fn open_url(url: &str, access: Access) -> Result<ConfigStorage>
     let builder = ConfigStorage::builder(source);
     let storage = match access {
         Access::Read => builder.read_only().open().await?,
-        Access::Write => builder.open().await?,
+        Access::Remove => builder.open().await?,
+        Access::Write => builder.open().await.map_err(suggest_create)?,
         Access::Create => builder.open_or_create().await?,
     };
     if access != Access::Read && storage.capabilities().writes == Writes::ReadOnly {
@@ -79,8 +83,19 @@ pub(crate) async fn open_url(url: &str, access: Access) -> Result<ConfigStorage>
             format!("{} is read-only", storage.location()),
             "choose another storage, or a URL without read_only=true",
         );
-        failure.kind = ksm_storage::ErrorKind::ReadOnly.as_str();
+        failure.kind = ErrorKind::ReadOnly.as_str();
         return Err(failure);
     }
     Ok(storage)
+}
+
+fn suggest_create(error: Error) -> Failure {
+    let is_missing = error.kind() == ErrorKind::NotFound;
+    let mut failure = Failure::from(error);
+    if is_missing {
+        for text in [Some(&mut failure.message), failure.hint.as_mut()].into_iter().flatten() {
+            text.push_str("; or use --create");
+        }
+    }
+    failure
 }

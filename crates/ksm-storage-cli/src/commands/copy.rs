@@ -5,13 +5,16 @@ use serde_json::json;
 
 use super::change::{Changes, check_replaceable};
 use crate::{
-    cli::Copy,
-    failure::Result,
+    cli::{Copy, Global},
+    failure::{Failure, Result},
     output::Output,
     storage::{Access, open_url},
 };
 
-pub(crate) async fn run(args: Copy, output: Output) -> Result<()> {
+pub(crate) async fn run(args: Copy, global: &Global, output: Output) -> Result<()> {
+    if global.storage.is_some() {
+        return Err(Failure::usage("copy takes no --storage", "name both storages as arguments"));
+    }
     let from = open_url(&args.from, Access::Read).await?;
     let to = open_url(&args.to, Access::writing(args.create)).await?;
     let (source, before, location) = (from.snapshot(), to.snapshot(), to.location());

@@ -28,7 +28,7 @@ pub(crate) async fn run(command: Command, global: &Global, output: &Output) -> R
         Command::Bind(args) => bind::run(args, global, output).await?,
         Command::Import(args) => import::run(args, global, output).await?,
         Command::Export(args) => export::run(args, global, output).await?,
-        Command::Copy(args) => copy::run(args, output).await?,
+        Command::Copy(args) => copy::run(args, global, output).await?,
         Command::Clear(args) => clear::run(&args, global, output).await?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
