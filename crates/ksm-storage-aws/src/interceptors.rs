@@ -28,6 +28,7 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::config_bag::ConfigBag;
 
 use crate::{
+    cause::Cause,
     client::{CallError, Failure},
     http::NeverSent,
     sdk::{UNBUILT, chain},
@@ -49,13 +50,15 @@ impl Requests {
     /// Adds to an error whether a request was sent, and whether one of several got no answer that refuses it.
     pub(crate) fn tell(&self, error: CallError) -> CallError {
         let (sent, refused) = (self.0.sent.load(Ordering::Relaxed), self.0.refused.load(Ordering::Relaxed));
-        let failure = match error.failure {
-            Failure::Disconnected if error.message.is_none() && self.0.built.load(Ordering::Relaxed) == 0 => {
-                Failure::NotBuilt(UNBUILT.into())
-            }
-            failure => failure,
+        // The SDK reports what it cannot build as a connection that broke.
+        let is_broken = error.failure == Failure::Disconnected
+            && error.message.as_deref().is_none_or(|message| message == Cause::Broken.words());
+        let error = if is_broken && self.0.built.load(Ordering::Relaxed) == 0 {
+            CallError::new(Failure::NotBuilt(UNBUILT.into()))
+        } else {
+            error
         };
-        CallError { failure, sent: sent > 0, unanswered: sent > refused, ..error }
+        CallError { sent: sent > 0, unanswered: sent > refused, ..error }
     }
 }
 

@@ -174,7 +174,7 @@ async fn ec2_mode_finds_the_region_in_three_places() {
     let run = world.run(&["ec2"], "ksm-config", []).await;
     run.failed(&["Failed to determine AWS region for EC2 instance.", "default credential chain", "full ARN"]);
     let run = world.run(&["ec2"], "ksm-config", [("AWS_LAMBDA_FUNCTION_NAME", "f")]).await;
-    run.failed(&["this is Lambda: open with from_default_config"]);
+    run.failed(&["this is Lambda: use the default credential chain"]);
 }
 
 #[tokio::test]
