@@ -15,6 +15,10 @@ use crate::{
 
 /// The reason for a failure. Each has words of its own, which `docs/operations.md` explains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(any(test, feature = "tls-aws-lc", feature = "tls-ring")),
+    expect(dead_code, reason = "without TLS no handshake fails")
+)]
 pub(crate) enum Cause {
     NameNotFound,
     Refused,
