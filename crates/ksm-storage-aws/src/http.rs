@@ -133,6 +133,7 @@ fn build_secured(environment: Environment) -> Result<SharedHttpClient, InvalidSe
 }
 
 #[cfg(not(any(feature = "tls-aws-lc", feature = "tls-ring")))]
+#[expect(clippy::unnecessary_wraps, reason = "with TLS, certificates and proxies may be invalid")]
 fn build_secured(_: Environment) -> Result<SharedHttpClient, InvalidSetting> {
     Ok(without_tls())
 }

@@ -130,6 +130,8 @@ fn converse(mut stream: TcpStream, answer: Answer, answers_reads: bool) -> io::R
 }
 
 const DEADLINE: Duration = Duration::from_secs(2);
+/// For a loaded machine. Without a limit, a flood of interim replies lasts for 16 s and more.
+const TOLERANCE: Duration = Duration::from_secs(5);
 /// The memory that a hostile server may cost, beyond that of a good one, in bytes. The peak of an optimized program stays
 /// below 16 MiB with it; most of what a debug build needs is its code.
 const GROWTH: u64 = 6 << 20;
@@ -155,7 +157,7 @@ async fn check(world: &World, name: &str, answer: Answer, usual: u64) -> Vec<Str
         variables.push(("CHILD_DEADLINE", DEADLINE.as_millis().to_string()));
         let found = world.run(mode, variables, None).await.remove(0);
         let fine = !found.is_ok()
-            && found.longest < DEADLINE + Duration::from_secs(1)
+            && found.longest < DEADLINE + TOLERANCE
             && found.peak < usual + GROWTH
             && (service == "put" || found.fate == "not_applied")
             && !found.text.contains(char::is_control);
@@ -186,7 +188,7 @@ async fn hanging_processes_end_with_their_call() {
     world.file("config", &format!("[profile work]\nregion = us-east-1\ncredential_process = {process}\n"));
     let found = world.run("profile", [("CHILD_DEADLINE", "1000")], None).await.remove(0);
     assert_eq!(found.kind.as_deref(), Some("timeout"), "{found:?}");
-    assert!(found.longest < Duration::from_secs(2), "{found:?}");
+    assert!(found.longest < Duration::from_secs(1) + TOLERANCE, "{found:?}");
     let pids = std::fs::read_to_string(pids).unwrap();
     assert_eq!(pids.split_whitespace().count(), 2);
     for pid in pids.split_whitespace() {
