@@ -91,7 +91,7 @@ impl Record {
             ("LastAccessedDate", self.accessed.map(date)),
             ("DeletedDate", self.deletion.map(date)),
             ("Tags", self.tags.as_ref().map(|tags| tag_list(tags))),
-            (versions, (!stages.is_empty()).then(|| Json::Object(stages))),
+            (versions, (!stages.is_empty()).then_some(Json::Object(stages))),
             ("PrimaryRegion", self.primary_region(region).map(Json::from)),
         ])
     }
