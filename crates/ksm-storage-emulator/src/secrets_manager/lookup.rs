@@ -1,11 +1,13 @@
 //! Secrets by name or ARN, and the state that an operation requires.
 
+use serde_json::Value as Json;
+
 use crate::{
-    ApiError,
+    Action, ApiError, Emulator,
     emulator::{ACCOUNT, State},
 };
 
-use super::secret::Record;
+use super::{request::Request, secret::Record};
 
 /// The length of a hyphen and six characters, which the service adds to the name in an ARN.
 const SUFFIX: usize = 7;
@@ -70,5 +72,24 @@ impl State {
         };
         let serial = self.next();
         format!("arn:{partition}:secretsmanager:{region}:{ACCOUNT}:secret:{name}-E{serial:05}")
+    }
+}
+
+impl Emulator {
+    /// Changes what describes a secret, and dates the change.
+    pub(super) fn change(
+        &self,
+        action: Action,
+        request: Request<'_>,
+        change: impl FnOnce(&mut Record) -> Result<Json, ApiError>,
+    ) -> Result<Json, ApiError> {
+        let mut state = self.lock();
+        state.permit(action)?;
+        let now = state.clock.now();
+        let secret = state.find_mut(request.id())?;
+        secret.usable()?;
+        let reply = change(secret)?;
+        secret.changed = now;
+        Ok(reply)
     }
 }

@@ -2,46 +2,27 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{
-    request::{Request, object},
-    secret::Record,
-};
+use super::request::{Request, object};
 use crate::{Action, ApiError, Emulator};
 
 impl Emulator {
     pub(super) fn put_policy(&self, request: Request<'_>) -> Result<Json, ApiError> {
         let policy = request.text("ResourcePolicy").unwrap_or_default();
-        self.change_policy(Action::PutResourcePolicy, request, |secret| {
+        self.change(Action::PutResourcePolicy, request, |secret| {
             let parsed = Policy::parse(policy)?;
             if request.flag("BlockPublicPolicy") && parsed.is_public() {
                 return Err(ApiError::new("PublicPolicyException", PUBLIC));
             }
             secret.policy = Some(policy.to_owned());
-            Ok(())
+            Ok(json!({ "ARN": secret.arn, "Name": secret.name }))
         })
     }
 
     pub(super) fn delete_policy(&self, request: Request<'_>) -> Result<Json, ApiError> {
-        self.change_policy(Action::DeleteResourcePolicy, request, |secret| {
+        self.change(Action::DeleteResourcePolicy, request, |secret| {
             secret.policy = None;
-            Ok(())
+            Ok(json!({ "ARN": secret.arn, "Name": secret.name }))
         })
-    }
-
-    fn change_policy(
-        &self,
-        action: Action,
-        request: Request<'_>,
-        change: impl FnOnce(&mut Record) -> Result<(), ApiError>,
-    ) -> Result<Json, ApiError> {
-        let mut state = self.lock();
-        state.permit(action)?;
-        let now = state.clock.now();
-        let secret = state.find_mut(request.id())?;
-        secret.usable()?;
-        change(secret)?;
-        secret.changed = now;
-        Ok(json!({ "ARN": secret.arn, "Name": secret.name }))
     }
 
     pub(super) fn policy(&self, request: Request<'_>) -> Result<Json, ApiError> {

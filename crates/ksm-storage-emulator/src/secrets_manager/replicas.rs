@@ -11,36 +11,27 @@ use crate::{Action, ApiError, Emulator};
 
 impl Emulator {
     pub(super) fn replicate(&self, request: Request<'_>) -> Result<Json, ApiError> {
-        self.change_replicas(Action::ReplicateSecretToRegions, request, |secret| {
-            secret.add_replicas(self.region(), &request.structures("AddReplicaRegions"))
+        self.change(Action::ReplicateSecretToRegions, request, |secret| {
+            secret.writable()?;
+            secret.add_replicas(self.region(), &request.structures("AddReplicaRegions"))?;
+            Ok(replicas_changed(secret))
         })
     }
 
     pub(super) fn remove_replicas(&self, request: Request<'_>) -> Result<Json, ApiError> {
         let regions = request.texts("RemoveReplicaRegions");
-        self.change_replicas(Action::RemoveRegionsFromReplication, request, |secret| {
+        self.change(Action::RemoveRegionsFromReplication, request, |secret| {
+            secret.writable()?;
             secret.replicas.retain(|replica| !regions.contains(&replica.region));
-            Ok(())
+            Ok(replicas_changed(secret))
         })
     }
+}
 
-    fn change_replicas(
-        &self,
-        action: Action,
-        request: Request<'_>,
-        change: impl FnOnce(&mut Record) -> Result<(), ApiError>,
-    ) -> Result<Json, ApiError> {
-        let mut state = self.lock();
-        state.permit(action)?;
-        let now = state.clock.now();
-        let secret = state.find_mut(request.id())?;
-        secret.usable()?;
-        secret.writable()?;
-        change(secret)?;
-        secret.changed = now;
-        let status = replication_status(secret, InReply::OfChange);
-        Ok(object([("ARN", Some(json!(secret.arn))), ("ReplicationStatus", status)]))
-    }
+/// The reply to a change of replicas.
+fn replicas_changed(secret: &Record) -> Json {
+    let status = replication_status(secret, InReply::OfChange);
+    object([("ARN", Some(json!(secret.arn))), ("ReplicationStatus", status)])
 }
 
 impl Record {

@@ -7,35 +7,22 @@ use crate::{Action, ApiError, Emulator};
 
 impl Emulator {
     pub(super) fn tag(&self, request: Request<'_>) -> Result<Json, ApiError> {
-        self.change_tags(Action::TagResource, request, |secret| {
+        self.change(Action::TagResource, request, |secret| {
+            secret.writable()?;
             set_tags(secret, &request.structures("Tags"));
+            Ok(json!({}))
         })
     }
 
     pub(super) fn untag(&self, request: Request<'_>) -> Result<Json, ApiError> {
         let keys = request.texts("TagKeys");
-        self.change_tags(Action::UntagResource, request, |secret| {
+        self.change(Action::UntagResource, request, |secret| {
+            secret.writable()?;
             if let Some(tags) = &mut secret.tags {
                 tags.retain(|(key, _)| !keys.contains(key));
             }
+            Ok(json!({}))
         })
-    }
-
-    fn change_tags(
-        &self,
-        action: Action,
-        request: Request<'_>,
-        change: impl FnOnce(&mut Record),
-    ) -> Result<Json, ApiError> {
-        let mut state = self.lock();
-        state.permit(action)?;
-        let now = state.clock.now();
-        let secret = state.find_mut(request.id())?;
-        secret.usable()?;
-        secret.writable()?;
-        change(secret);
-        secret.changed = now;
-        Ok(json!({}))
     }
 }
 
