@@ -73,7 +73,7 @@ impl Common {
     }
 }
 
-/// What a mode led to.
+/// The result of resolving a mode.
 pub(crate) struct Resolved {
     /// With a region in it.
     pub(crate) config: SdkConfig,

@@ -149,7 +149,7 @@ fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
     }
 }
 
-/// What to do about a call that failed.
+/// The remedy for a call that failed.
 fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
     if let Some(hint) = &error.hint {
         return Some(hint.to_string());

@@ -1,4 +1,4 @@
-//! What every source of credentials goes through.
+//! The checks that every source of credentials goes through.
 
 use std::{
     error, fmt,

@@ -35,7 +35,7 @@ const MAX_ATTEMPT_TIMEOUT: Duration = Duration::from_hours(24);
 /// The future of a source, which may have another one below it.
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What a configuration is built from, parsed.
+/// The parsed settings that a configuration is built from.
 pub(crate) struct Resolver<'a> {
     environment: Environment,
     common: &'a Common,

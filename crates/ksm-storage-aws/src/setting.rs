@@ -62,7 +62,7 @@ impl InvalidSetting {
         source.cloned().unwrap_or_else(|| Self::new(&Setting::Variable(variable), "malformed"))
     }
 
-    /// What to do about it.
+    /// The remedy.
     pub(crate) fn hint(&self) -> String {
         match &self.setting {
             Setting::Variable(name) => format!("correct the environment variable {name}, or unset it"),

@@ -6,7 +6,7 @@ use ksm_storage::{Error, ErrorKind, Outcome, keeper};
 
 use crate::exit::Exit;
 
-/// What is printed of a failure, and the exit code.
+/// The printable part of a failure, and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,

@@ -9,7 +9,7 @@ use crate::{
     failure::{Failure, Result},
 };
 
-/// What a command does with a storage.
+/// The access that a command needs to a storage.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,

@@ -10,7 +10,7 @@ use ksm_storage_aws::{AwsSecretStorage, AwsStorageBuilder, Result};
 use ksm_storage_core::ConfigKey;
 use serde_json::{Value, json};
 
-/// What became of an opening and a write.
+/// The results of an opening and a write.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The kind of the error, if there was one.

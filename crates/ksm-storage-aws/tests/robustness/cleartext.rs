@@ -14,7 +14,7 @@ use std::{
 
 use crate::World;
 
-/// What is asked in clear: the setting, the mode, the configuration file, and the variables.
+/// A request in clear text: the setting, the mode, the configuration file, and the variables.
 struct Case {
     setting: &'static str,
     mode: &'static str,

@@ -1,4 +1,4 @@
-//! What services reply: values that no header can hold, and names that are none.
+//! Replies of services: values that no header can hold, and names that are none.
 
 use std::{
     io::{Read, Write},

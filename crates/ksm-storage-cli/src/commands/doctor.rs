@@ -39,7 +39,7 @@ const VARIABLES: [&str; 20] = [
 
 struct Step {
     name: &'static str,
-    /// What was found.
+    /// The finding, in a few words.
     detail: String,
     failure: Option<Failure>,
 }

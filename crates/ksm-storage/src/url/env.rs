@@ -23,7 +23,7 @@ use ksm_storage_core::{
 #[derive(Debug)]
 pub struct EnvBackend {
     name: String,
-    /// What was loaded last, and the number of its version.
+    /// The payload that was loaded last, and the number of its version.
     last: Mutex<(Payload, u64)>,
 }
 

@@ -92,7 +92,7 @@ impl Schemes {
         self
     }
 
-    /// What the URL leads to, for [`ConfigStorage::builder`]. Nothing is connected to yet.
+    /// Returns the source that the URL names, for [`ConfigStorage::builder`]. Nothing is connected to yet.
     ///
     /// # Errors
     /// Those of [`open`](crate::open) that concern the URL.
