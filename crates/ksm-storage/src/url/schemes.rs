@@ -21,6 +21,8 @@ type Source = Arc<dyn Fn(&str, &mut Parameters) -> Result<Arc<dyn Connect>> + Se
 /// # #[cfg(feature = "memory")]
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), ksm_storage::Error> {
+/// use std::sync::Arc;
+///
 /// use ksm_storage::{Schemes, memory::MemoryBackend};
 ///
 /// let schemes = Schemes::default().with("fixed", |address, parameters| {
