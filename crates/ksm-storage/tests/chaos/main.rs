@@ -136,12 +136,13 @@ async fn run(settings: &Settings, seed: u64, length: Duration) -> History {
     let foreign =
         settings.foreign.then(|| tokio::spawn(write_blindly(Arc::clone(&proxy), rng.fork(), until)));
     while now() < until {
-        sleep(Duration::from_millis(rng.u64(300..2_000))).await;
+        sleep(Duration::from_millis(rng.u64(100..1_000))).await;
         let victim = rng.usize(..writers.len());
-        if rng.u8(..3) == 0 {
-            writers[victim].kill().await;
-        } else {
+        // Few kills hit a write on its way.
+        if rng.u8(..8) == 0 {
             writers[victim].pause(Duration::from_millis(rng.u64(50..4_000))).await;
+        } else {
+            writers[victim].kill().await;
         }
     }
     proxy.calm();
