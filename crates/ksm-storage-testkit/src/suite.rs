@@ -1,4 +1,7 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
     Case, Clause, Failure, FailureKind, Fixture, Level, SystemUnderTest, Verdict, cases, handle::Core,
@@ -10,7 +13,7 @@ use crate::{
 #[expect(clippy::panic, clippy::print_stdout, reason = "that is how a test fails, and how it reports")]
 pub fn check(name: &str, fixture: impl Fixture, core: impl Core + 'static) {
     let case = cases().into_iter().find(|case| case.name() == name);
-    let result = match case {
+    let result = match &case {
         Some(case) => case.check(SystemUnderTest { fixture: Arc::new(fixture), core: Arc::new(core) }),
         None => Err(Failure::inconclusive(format!("there is no case {name}"))),
     };
@@ -18,8 +21,25 @@ pub fn check(name: &str, fixture: impl Fixture, core: impl Core + 'static) {
         Ok(Verdict::Passed) => {}
         // The test harness knows no third result.
         Ok(Verdict::NotChecked(missing)) => println!("not checked: {missing}"),
-        Err(failure) => panic!("{failure}"),
+        Err(failure) => {
+            let rank = case.map_or((0, false, 0), |case| order(&case, failure.kind()));
+            panic!("{failure}\nstart here: {}", foremost(&FAILED, rank, name));
+        }
     }
+}
+
+/// The foremost failure of this process, by its rank.
+type Foremost = Mutex<Option<(Rank, String)>>;
+static FAILED: Foremost = Mutex::new(None);
+
+/// Adds a failure, and returns the name of the case to look into first.
+fn foremost(failed: &Foremost, rank: Rank, name: &str) -> String {
+    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = failed.get_or_insert_with(|| (rank, name.to_owned()));
+    if rank < first.0 {
+        *first = (rank, name.to_owned());
+    }
+    first.1.clone()
 }
 
 /// The result of each case.
@@ -48,9 +68,12 @@ impl Report {
     }
 }
 
+/// The lowest is the first to look into.
+type Rank = (u8, bool, usize);
+
 /// A fixture comes before all; a backend's own faults before what follows from them in core; loading before storing, and
 /// both before leaks; a failure before a hang, which has a case of its own.
-fn order(case: &Case, kind: FailureKind) -> (u8, bool, usize) {
+fn order(case: &Case, kind: FailureKind) -> Rank {
     const CLAUSES: [Clause; 15] = {
         use Clause::{C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15};
         [C1, C12, C9, C3, C6, C7, C15, C14, C4, C13, C2, C5, C8, C10, C11]
@@ -102,7 +125,7 @@ pub fn run_all(sut: &SystemUnderTest) -> Report {
 ///
 /// The tests are generated in four modules: `on_async_core`, with all cases, `on_blocking_core`, with the cases of core,
 /// `with_delays`, with all cases on a backend that is slow at random, and `under_conditions`, with the cases that make the
-/// store fail. Cases that a later version of this crate adds
+/// store fail. A failing test ends with the name of the one to look into first. Cases that a later version of this crate adds
 /// are registered without a change here.
 #[macro_export]
 macro_rules! conformance_tests {

@@ -23,3 +23,11 @@ fn report_starts_with_first_clause() {
     }
     assert!(report(&[]).start_here().is_none() && !report(&[]).to_string().contains("start here"));
 }
+
+#[test]
+fn failing_tests_name_the_foremost() {
+    let failed = Mutex::new(None);
+    assert_eq!(foremost(&failed, (1, false, 5), "c07"), "c07");
+    assert_eq!(foremost(&failed, (1, true, 0), "c02"), "c07");
+    assert_eq!(foremost(&failed, (0, false, 9), "fixture"), "fixture");
+}
