@@ -1,4 +1,4 @@
-//! The runbook has an entry for each kind of error.
+//! The runbook has an entry for each kind of error, and `main` prints the line of each.
 
 use keeper_secrets_manager_core::KSMRError;
 use ksm_storage_core::Location;
@@ -29,6 +29,7 @@ fn runbook_explains_every_kind() {
             ErrorKind::Panicked => Error::panicked("binding the client", None, location),
             kind => Error::new(kind, location),
         };
+        assert_eq!(format!("{error:?}"), error.to_string());
         let error = error.to_string();
         let row =
             page.lines().find_map(|line| line.strip_prefix(&format!("| `{name}` | `"))).unwrap_or_default();

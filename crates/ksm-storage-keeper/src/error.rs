@@ -281,8 +281,12 @@ impl fmt::Display for Error {
     }
 }
 
+/// The line of `Display`, since `main` prints the `Debug` of an error; `{:#?}` lists the parts.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
             .field("message", &self.to_string())
