@@ -55,10 +55,11 @@ fn steps() -> Vec<Step> {
         line("clippy", "clippy --workspace --all-targets --all-features -- -D warnings"),
         step("features", || run(&mut tools::HACK.command(FEATURES)?)),
         line("rustdoc", "doc --workspace --no-deps --all-features"),
-        step("test", tests::test_all),
         step("conformance: broken", || tests::conformance_again("BROKEN", "1")),
         step("conformance: histories", || tests::conformance_again("HISTORIES", "2000")),
         step("schedules", || tests::schedules(&[])),
+        // Last, for what a failed test prints is at the end then.
+        step("test", tests::test_all),
     ];
     let slow = vec![
         step("features of all crates", || run(&mut tools::HACK.command(MORE_FEATURES)?)),
@@ -69,7 +70,6 @@ fn steps() -> Vec<Step> {
         line("ring: test", format!("test --test network {RING}")),
         step("new backend", check_backend::check_new_backend),
         step("conformance: more histories", || tests::conformance_again("HISTORIES", "100000")),
-        step("chaos", || tests::chaos(&tests::Chaos::short())),
         step("fuzz", || fuzz::fuzz(&fuzz::Options::default())),
         step("mutants", mutants::last_change),
     ];

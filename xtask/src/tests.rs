@@ -15,9 +15,10 @@ pub(crate) fn test() -> Result<()> {
     run(&mut cargo(TEST))
 }
 
-/// Like [`test()`], but fails if a backend cannot be tested.
+/// Like [`test()`], but fails if a backend cannot be tested, goes on after a failure, and runs chaos for two minutes.
 pub(crate) fn test_all() -> Result<()> {
-    run(cargo(TEST).env("KSM_CONFORMANCE_REQUIRE_ALL", "1"))
+    let mut command = cargo(&format!("{TEST} --no-fail-fast"));
+    run(command.env("KSM_CONFORMANCE_REQUIRE_ALL", "1").env("KSM_CHAOS_SECONDS", "120"))
 }
 
 #[derive(Args, Default)]
@@ -124,13 +125,6 @@ pub(crate) struct Chaos {
     /// Add a foreign writer, and list losses that it explains separately
     #[arg(long)]
     foreign: bool,
-}
-
-impl Chaos {
-    /// Two minutes of both modes.
-    pub(crate) fn short() -> Self {
-        Self { minutes: 2, seed: None, mode: "mixed".into(), foreign: false }
-    }
 }
 
 pub(crate) fn chaos(options: &Chaos) -> Result<()> {
