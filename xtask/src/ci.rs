@@ -64,6 +64,7 @@ fn steps() -> Vec<Step> {
     let slow = vec![
         step("features of all crates", || run(&mut tools::HACK.command(MORE_FEATURES)?)),
         step("schedules: clippy", tests::schedules_clippy),
+        step("site", || run(&mut tools::BOOK.command("build docs")?)),
         step("public API", || api::api(&api::Options { check: true })),
         step("package: compile", || package::package(&package::Options { verify: true })),
         line("ring: example", format!("build --example aws {RING}")),

@@ -18,7 +18,7 @@ const INSERTIONS: [(&str, &str, &str); 10] = [
     (MATRIX, "use ksm_storage_memory", FIXTURE),
     (MATRIX, "        Backend::new(\"memory\"", BACKEND),
     ("README.md", "| `memory` (default) |", README),
-    ("README.md", "| memory | always", "| NAME | always, before its own | 65536 bytes | yes |"),
+    ("docs/reference.md", "| memory | always", "| NAME | always, before its own | 65536 bytes | yes |"),
     ("CHANGELOG.md", "- `ksm-storage-memory`", CHANGELOG),
 ];
 

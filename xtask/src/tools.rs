@@ -12,11 +12,12 @@ use anyhow::Result;
 use crate::run::{cargo, root, run, say, target};
 
 pub(crate) struct Tool {
-    /// The package, which is also the program: `cargo-NAME`.
+    /// The package, which is also the program: `cargo-NAME`, or one that is no subcommand of cargo.
     package: &'static str,
     version: &'static str,
 }
 
+pub(crate) const BOOK: Tool = tool("mdbook", "0.5.4");
 pub(crate) const DENY: Tool = tool("cargo-deny", "0.20.2");
 pub(crate) const FUZZ: Tool = tool("cargo-fuzz", "0.13.2");
 pub(crate) const HACK: Tool = tool("cargo-hack", "0.6.46");
@@ -54,7 +55,7 @@ impl Tool {
         // As cargo starts it. Cargo itself would look for other installations first.
         let start = |words: &str| {
             let mut tool = Command::new(&program);
-            tool.current_dir(root()).env_remove("CARGO_PKG_NAME").arg(package.trim_start_matches("cargo-"));
+            tool.current_dir(root()).env_remove("CARGO_PKG_NAME").args(package.strip_prefix("cargo-"));
             tool.args(words.split_whitespace());
             tool
         };

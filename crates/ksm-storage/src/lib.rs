@@ -31,6 +31,10 @@ pub use url::{EnvBackend, Parameters, Schemes, StorageUrl, open, open_from_env};
 #[cfg(all(doc, feature = "aws", feature = "file", feature = "memory", feature = "keeper"))]
 pub mod guide {
     #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/aws.md")]
+    pub mod aws {}
+
+    #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/cli.md")]
     pub mod cli {}
 
@@ -47,8 +51,12 @@ pub mod guide {
     pub mod contributing {}
 
     #[doc = include_str!("links.md")]
-    #[doc = include_str!("../docs/keeper-sdk.md")]
-    pub mod keeper_sdk {}
+    #[doc = include_str!("../docs/keeper.md")]
+    pub mod keeper {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/migrating.md")]
+    pub mod migrating {}
 
     #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/operations.md")]
@@ -69,6 +77,10 @@ pub mod guide {
     #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/specification.md")]
     pub mod specification {}
+
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/testing.md")]
+    pub mod testing {}
 
     #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/threat-model.md")]

@@ -121,14 +121,14 @@ async fn demo_shows_the_whole_job() {
     ];
     assert_says(&output, true, &words);
     assert!(!text(&output).contains('\x1b'));
-    // It is what the README shows, but for the ports.
-    let readme = include_str!("../README.md");
+    // It is what the page shows, but for the ports.
+    let page = include_str!("../docs/testing.md");
     for line in text(&output).lines() {
         let shown = match line.split_once("//127.0.0.1:") {
             Some((before, port)) if port.parse::<u16>().is_ok() => format!("{before}//127.0.0.1:"),
             _ => format!("{line}\n"),
         };
-        assert!(readme.contains(&shown), "the README does not show: {line}");
+        assert!(page.contains(&shown), "docs/testing.md does not show: {line}");
     }
     assert_eq!(world.aws.emulator().calls(Action::GetSecretValue), 0);
 }

@@ -60,11 +60,11 @@ fn codes(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn readme_shows_the_deployed_policies() {
+fn pages_show_deployed_policies() {
     let policies: BTreeSet<_> = files("deploy/iam", "json").iter().map(read).collect();
-    let readme = read("README.md");
+    let page = read("docs/aws.md");
     let shown: Vec<_> =
-        readme.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(!shown.is_empty());
     for policy in shown {
         assert!(policies.contains(policy), "no file in deploy/iam has the policy {policy}");
@@ -74,7 +74,12 @@ fn readme_shows_the_deployed_policies() {
 #[test]
 fn pages_are_part_of_the_documentation() {
     let facade = read("crates/ksm-storage/src/lib.rs");
-    for page in files("docs", "md").iter().map(String::as_str).chain(["README.md"]) {
+    let site = read("docs/SUMMARY.md");
+    // The frame of the site has no text of its own.
+    let is_page = |page: &&str| !["docs/SUMMARY.md", "docs/index.md"].contains(page);
+    for page in files("docs", "md").iter().map(String::as_str).filter(is_page).chain(["README.md"]) {
+        let listed = page == "README.md" || site.contains(&page.replace("docs/", "]("));
+        assert!(listed, "docs/SUMMARY.md does not list {page}");
         assert!(
             facade.contains(&format!("include_str!(\"../{page}\")")),
             "{page} is not included, so its code is not tested"
@@ -173,13 +178,12 @@ fn events_match_the_sources() {
 
 #[test]
 fn examples_are_documented_and_tested() {
-    let readme = read("README.md");
+    let page = read("docs/testing.md");
     let tests: String = files("crates/ksm-storage/tests", "rs").iter().map(read).collect();
     for entry in fs::read_dir(root().join("crates/ksm-storage/examples")).unwrap() {
         let name = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
-        let in_table =
-            readme.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
-        assert!(in_table, "no table of the README has the example {name}");
+        let in_table = page.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+        assert!(in_table, "docs/testing.md has no row for the example {name}");
         // Its tests are its own.
         let tested = name == "own_backend" || tests.contains(&format!("\"{name}\""));
         assert!(tested, "no test runs the example {name}");

@@ -104,8 +104,8 @@ fn rows(world: &World) -> Vec<Row> {
 async fn documented_variables_are_tried() {
     let world = World::new().await;
     let tried: Vec<_> = rows(&world).iter().map(|row| row.name).collect();
-    let readme = include_str!("../../../../README.md");
-    let table = readme.split("\n| variable | ").nth(1).unwrap().split("\n\n").next().unwrap();
+    let page = include_str!("../../../../docs/aws.md");
+    let table = page.split("\n| variable | ").nth(1).unwrap().split("\n\n").next().unwrap();
     let first_cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
     let mut count = 0;
     for name in first_cells.flat_map(|cell| cell.split(['`', ',', ' '])).filter(|name| name.len() > 3) {

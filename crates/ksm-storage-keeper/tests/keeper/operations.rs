@@ -1,4 +1,4 @@
-//! Every operation of the SDK's `SecretsManager` (17.3.0), run through the bridge; `docs/keeper-sdk.md` has the table.
+//! Every operation of the SDK's `SecretsManager` (17.3.0), run through the bridge; `docs/keeper.md` has the table.
 
 use ksm_storage_emulator::keeper::AppKeyPolicy;
 use ksm_storage_keeper::{

@@ -12,7 +12,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("contract::cases_have_faulty_implementations", cases_have_faulty_implementations),
         Trial::test("contract::document_lists_clauses", document_lists_clauses),
         #[cfg(all(feature = "file", feature = "memory", feature = "testing", feature = "aws-minimal"))]
-        Trial::test("contract::readme_states_capabilities", capabilities::readme_states_capabilities),
+        Trial::test("contract::reference_states_capabilities", capabilities::reference_states_capabilities),
     ]
 }
 
@@ -69,7 +69,7 @@ mod capabilities {
     use super::states;
     use crate::backends;
 
-    pub(super) fn readme_states_capabilities() -> Result<(), Failed> {
+    pub(super) fn reference_states_capabilities() -> Result<(), Failed> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut table = String::new();
         for backend in backends::all().iter().filter(|backend| backend.is_fast) {
@@ -87,6 +87,6 @@ mod capabilities {
             let name = backend.name.replace("-emulator", "");
             let _ = writeln!(table, "| {name} | {writes} | {largest} bytes | {fresh} |");
         }
-        states("README.md", &table)
+        states("docs/reference.md", &table)
     }
 }
