@@ -35,6 +35,7 @@
 //! - A backend: [`StorageBackend`] with [`Stored`], [`Absence`], [`StoreOutcome`], [`Version`], [`Payload`],
 //!   [`Capabilities`].
 //! - No async runtime: [`blocking`], with a [`Driver`](blocking::Driver) for a runtime of your own and for interrupts.
+//! - Programs that run for long: [`ConfigStorage::keep_fresh`] and [`Changes`].
 //! - After a `fork`: [`ConfigStorage::reopen`].
 //! - Tests that never wait: [`Clock`].
 //! - A dependency that may panic: [`catch_panic`].
@@ -82,6 +83,6 @@ pub use nonce::{NONCE_LEN, append_nonce, read_nonce, strip_nonce};
 pub use panics::{Panicked, catch_panic};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use snapshot::{SecretRef, Snapshot, Verification};
-pub use storage::{ConfigStorage, ConfigStorageBuilder};
+pub use storage::{Changes, ConfigStorage, ConfigStorageBuilder};
 pub use stored::{Absence, Displaced, Payload, StoreOutcome, Stored, Version};
 pub use text::shell_word;

@@ -3,6 +3,7 @@ use std::{fmt, panic, sync::Arc};
 use keeper_secrets_manager_core::{KSMRError, Record, SecretsManager};
 use ksm_storage_core::{
     BindState, ConfigStorage, Error as StorageError, ErrorKind as StorageErrorKind, Location, Outcome,
+    Snapshot, Version,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::warn;
@@ -47,6 +48,8 @@ struct SessionState {
     session: Session,
     /// The storage does not hold this client yet.
     bound_unsaved: bool,
+    /// The stored version that this client was last compared with.
+    compared: Option<Version>,
 }
 
 impl KeeperClient {
@@ -57,7 +60,7 @@ impl KeeperClient {
         session: Session,
         stored: Result<(), StorageError>,
     ) -> Result<Self> {
-        let state = SessionState { session, bound_unsaved: stored.is_err() };
+        let state = SessionState { session, bound_unsaved: stored.is_err(), compared: None };
         let client =
             Self { inner: Arc::new(Inner { storage, settings, session: Arc::new(Mutex::new(state)) }) };
         match stored {
@@ -71,6 +74,9 @@ impl KeeperClient {
     /// Calls on one client wait for each other. A call that is dropped runs on to its end, and its changes are stored.
     /// Do not replace the borrowed client, nor bind a clone of it: a clone's configuration is its own. Within the closure
     /// do not wait for another call on this client, its clones and blocking handles included: that one waits for this.
+    ///
+    /// If the storage has meanwhile seen the credentials of another client, by a refresh or a write, the call starts on
+    /// those: see [`reload`](Self::reload). What is no bound client is left alone, with a warning event.
     ///
     /// Where the storage is read-only, a new number of the server's public key is not stored: the call succeeds with a
     /// warning event, and the next start asks Keeper once more.
@@ -157,7 +163,9 @@ impl KeeperClient {
     /// Reads the storage again, and starts the SDK on what is there.
     ///
     /// For a long-running program whose configuration was replaced: on [`ErrorKind::AccessDenied`] reload, then call
-    /// again. A change that is not stored yet is stored first.
+    /// again. A change that is not stored yet is stored first. A storage that is
+    /// [kept fresh](ConfigStorage::keep_fresh) mostly makes this unnecessary: each call takes over the credentials that it
+    /// has seen.
     ///
     /// ```no_run
     /// # use ksm_storage_keeper::{Error, ErrorKind, KeeperClient};
@@ -181,6 +189,11 @@ impl KeeperClient {
         self.store(&mut state).await.map_err(|error| Error::not_saved(error, self.clone()))?;
         let storage = &self.inner.storage;
         let snapshot = storage.refresh().await.map_err(|error| Error::storage(error, self.location()))?;
+        self.restart(&mut state, &snapshot).await
+    }
+
+    /// Starts the SDK on what is stored, if that is a bound client.
+    async fn restart(&self, state: &mut SessionState, snapshot: &Snapshot) -> Result<()> {
         if group::is_foreign(snapshot.document()) {
             return Err(Error::foreign(snapshot.document(), self.location()));
         }
@@ -195,6 +208,23 @@ impl KeeperClient {
         let settings = Arc::clone(&self.inner.settings);
         state.session = Session::start(document, settings, Purpose::Work, &self.location()).await?;
         Ok(())
+    }
+
+    /// Takes over the credentials that the storage has seen, if they are not this client's. That makes no call.
+    async fn follow(&self, state: &mut SessionState) {
+        let snapshot = self.inner.storage.snapshot();
+        if state.compared.as_ref() == Some(snapshot.version()) {
+            return;
+        }
+        state.compared = Some(snapshot.version().clone());
+        // What the storage does not hold yet replaces what it holds, not the other way round.
+        if state.bound_unsaved || group::is_same_client(&state.session.saved, snapshot.document()) {
+            return;
+        }
+        if let Err(error) = self.restart(state, &snapshot).await {
+            let version = snapshot.version();
+            warn!(location = %self.location(), %version, %error, "what replaced the client's configuration is not taken over");
+        }
     }
 
     /// The state of the stored configuration, as far as the storage knows. A configuration with a key that cannot be one
@@ -229,6 +259,7 @@ impl KeeperClient {
         T: Send + 'static,
     {
         let location = self.location();
+        self.follow(&mut state).await;
         let run = move || {
             let outcome = state.session.run(call);
             (state, outcome)

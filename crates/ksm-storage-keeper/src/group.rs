@@ -27,6 +27,11 @@ pub(crate) fn is_same(one: &ConfigDocument, other: &ConfigDocument) -> bool {
     differing(one, other).is_empty()
 }
 
+/// Returns true if `one` and `other` hold the same credentials.
+pub(crate) fn is_same_client(one: &ConfigDocument, other: &ConfigDocument) -> bool {
+    CREDENTIALS.iter().all(|&key| text(one, key) == text(other, key))
+}
+
 pub(crate) fn belongs_to_another(found: &ConfigDocument, token: &Token) -> bool {
     let client_id = text(found, ConfigKey::ClientId);
     client_id.is_some_and(|client_id| token.client_id() != client_id)

@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use crate::ErrorKind;
 use crate::{
     BindState, Capabilities, ConfigDocument, ConfigKey, Connect, Error, Location, Operation, Result,
-    SecretRef, SecretString, Snapshot,
+    SecretRef, SecretString, Snapshot, Version,
     storage::{is_changing_any, within_change},
 };
 
@@ -191,6 +191,22 @@ impl ConfigStorage {
         self.run(Operation::Refresh, |storage| async move { storage.refresh().await })
     }
 
+    /// See [`ConfigStorage::keep_fresh`](crate::ConfigStorage::keep_fresh). The task runs on the runtime of this handle.
+    ///
+    /// # Errors
+    /// Those of [`ConfigStorage::keep_fresh`](crate::ConfigStorage::keep_fresh).
+    pub fn keep_fresh(&self, every: Duration) -> Result<()> {
+        self.storage.refuse_after_fork().map_err(|error| self.storage.decorate(Operation::Refresh, error))?;
+        let _entered = self.handle.enter();
+        self.storage.keep_fresh(every)
+    }
+
+    /// See [`ConfigStorage::changes`](crate::ConfigStorage::changes).
+    pub fn changes(&self) -> Changes {
+        let (driver, handle) = (self.driver.clone(), self.handle.clone());
+        Changes { changes: self.storage.changes(), driver, handle }
+    }
+
     /// Makes a call that has no synchronous twin here, on this thread, and waits for its end, however long it takes: a
     /// way to build on this type.
     ///
@@ -238,6 +254,30 @@ impl ConfigStorage {
         self.storage.refuse_after_fork()?;
         // A change that waits for another one's thread may wait for its own.
         if is_changing_any() { Err(within_change()) } else { Ok(()) }
+    }
+}
+
+/// The versions that become current on a handle and its clones, in order: see [`Changes`](crate::Changes).
+pub struct Changes {
+    changes: crate::Changes,
+    driver: Driver,
+    handle: Handle,
+}
+
+impl Changes {
+    /// Waits for a version that has become current since the last one, or since this was made, however long it takes.
+    /// `None` if no handle is left, and in a child process after a fork.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Interrupted`].
+    pub fn next(&mut self) -> Result<Option<Version>> {
+        self.driver.wait(&self.handle, Duration::MAX, self.changes.next())
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").finish_non_exhaustive()
     }
 }
 

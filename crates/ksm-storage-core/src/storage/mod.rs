@@ -8,6 +8,7 @@ mod builder;
 mod call;
 mod change;
 mod committer;
+mod fresh;
 mod hook;
 mod queue;
 mod reader;
@@ -21,6 +22,7 @@ use tracing::debug;
 pub use builder::ConfigStorageBuilder;
 pub(crate) use call::{withdrawn_outcome, within_change};
 pub(crate) use change::is_changing_any;
+pub use fresh::Changes;
 
 use self::{
     call::finish,

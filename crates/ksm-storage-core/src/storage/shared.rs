@@ -1,8 +1,9 @@
 use std::{mem, process};
 
+use tokio::sync::watch;
 use tracing::warn;
 
-use super::{queue::Queue, reader::History};
+use super::{fresh::Refresher, queue::Queue, reader::History};
 use crate::{
     BindState, Clock, ConfigDocument, Connect, Error, ErrorKind, Location, OpenOptions, Result, Snapshot,
     StorageBackend, Verification, Version, Writes,
@@ -16,6 +17,9 @@ pub(super) struct Shared {
     pub(super) current: ArcSwap<Content>,
     pub(super) history: Mutex<History>,
     pub(super) queue: Mutex<Queue>,
+    pub(super) refresher: Mutex<Option<Refresher>>,
+    /// Tells of each version that has become current.
+    pub(super) versions: Arc<watch::Sender<Version>>,
     /// The process that opened the storage.
     process: u32,
     pub(super) options: OpenOptions,
@@ -42,6 +46,8 @@ impl Shared {
             current: ArcSwap::new(nothing.into_content()),
             history: Mutex::default(),
             queue: Mutex::default(),
+            refresher: Mutex::default(),
+            versions: Arc::new(watch::Sender::new(Version::new(""))),
         }
     }
 
@@ -110,6 +116,7 @@ impl Shared {
         }
         let snapshot = Snapshot::new(version.clone(), document, verification);
         self.current.store(snapshot.clone().into_content());
+        self.versions.send_replace(version.clone());
         let state = snapshot.bind_state();
         if state != current.document.bind_state() {
             self.warn_of(state);
@@ -137,7 +144,8 @@ impl Drop for Shared {
     fn drop(&mut self) {
         if self.is_forked() {
             mem::forget((Arc::clone(&self.source), Arc::clone(&self.backend), Arc::clone(&self.clock)));
-            mem::forget(mem::take(&mut self.queue));
+            mem::forget((mem::take(&mut self.queue), mem::take(&mut self.refresher)));
+            mem::forget(Arc::clone(&self.versions));
         }
     }
 }

@@ -5,6 +5,7 @@
 mod bind;
 mod calls;
 mod dropped;
+mod follow;
 mod hostile;
 mod leaks;
 mod operations;

@@ -123,6 +123,7 @@ fn all_refused(storage: &blocking::ConfigStorage) -> bool {
         refused(|| storage.save(&snapshot, snapshot.document().clone())),
         refused(|| storage.replace(snapshot.document().clone())),
         refused(|| storage.refresh()),
+        refused(|| storage.keep_fresh(Duration::from_secs(300))),
         refused(|| storage.run_async(|_| async {})),
     ]
     .iter()
@@ -130,7 +131,10 @@ fn all_refused(storage: &blocking::ConfigStorage) -> bool {
 }
 
 fn works(storage: &blocking::ConfigStorage) {
+    storage.keep_fresh(Duration::from_millis(1)).unwrap();
+    let mut changes = storage.changes();
     storage.set(Bat, "b").unwrap();
+    assert!(changes.next().unwrap().is_some());
     storage.update(|document| Ok::<_, Error>(document.remove(Bat))).unwrap();
     assert!(storage.refresh().unwrap().contains(Url) && !storage.contains(Bat));
 }
@@ -174,11 +178,15 @@ fn thousand_forks_under_load() {
     let mut late = 0;
     for fork in 0..1_000 {
         let lone = open();
+        lone.keep_fresh(Duration::from_micros(100)).unwrap();
+        let mut changes = lone.changes();
         let child = in_child(LIMIT, || {
             let mut at_once = all_refused(&storage) && all_refused(&lone);
             works(&storage.reopen().unwrap());
             // Nothing of the parent is closed, which could wait for a lock.
             drop(lone);
+            assert_eq!(changes.next().unwrap(), None);
+            drop(changes);
             at_once &= all_refused(&storage);
             u8::from(!at_once)
         });

@@ -1,0 +1,181 @@
+//! Scheduled refreshes, and the versions that they bring.
+
+use std::{
+    fmt, mem, process,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::watch, task::AbortHandle};
+use tracing::{instrument::WithSubscriber, warn};
+
+use super::{ConfigStorage, call::no_runtime, change::Execution, shared::Shared};
+use crate::{Clock, Error, ErrorKind, Operation, Result, Version, sync::lock};
+
+/// The task that keeps a storage fresh. It ends when this is dropped.
+pub(super) struct Refresher(AbortHandle);
+
+impl Drop for Refresher {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The versions that become current on a handle and its clones, in order.
+///
+/// One that is replaced before it was asked for is left out. It keeps no handle open: it ends with the last one.
+///
+/// ```
+/// # use ksm_storage_core::{ConfigKey, ConfigStorage, Error};
+/// # use ksm_storage_memory::MemoryBackend;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await?;
+/// let mut changes = storage.changes();
+/// storage.set(ConfigKey::Hostname, "keepersecurity.com").await?;
+/// assert_eq!(changes.next().await.as_ref(), Some(storage.snapshot().version()));
+/// drop(storage);
+/// assert_eq!(changes.next().await, None);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Changes {
+    /// `None` from the start in a child process.
+    versions: Option<watch::Receiver<Version>>,
+    process: u32,
+}
+
+impl Changes {
+    /// Waits for a version that has become current since the last one, or since this was made. `None` if no handle is
+    /// left, and in a child process after a fork. It may be dropped at any time; nothing is lost.
+    pub async fn next(&mut self) -> Option<Version> {
+        let versions = self.versions.as_mut().filter(|_| self.process == process::id())?;
+        versions.changed().await.ok()?;
+        Some(versions.borrow_and_update().clone())
+    }
+}
+
+/// In a child process a lock in it may be locked for ever: it is leaked there.
+impl Drop for Changes {
+    fn drop(&mut self) {
+        if self.process != process::id() {
+            mem::forget(self.versions.take());
+        }
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").finish_non_exhaustive()
+    }
+}
+
+impl ConfigStorage {
+    /// Refreshes the storage once in each period from now on, in a task on the runtime of this call.
+    ///
+    /// The moment within the period is chosen at random, so that programs that start together do not refresh together. A
+    /// refresh that fails leaves the snapshot, with a warning event, and the next one comes a period later. The task ends
+    /// with the last handle; it keeps none open. Another call replaces it.
+    ///
+    /// After a [`reopen`](Self::reopen) it is to be called again, for the new handle. It is of no use where nothing runs
+    /// between two calls, as on Lambda: refresh in the handler there.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ksm_storage_core::{ConfigStorage, Error};
+    /// # use ksm_storage_memory::MemoryBackend;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await?;
+    /// storage.keep_fresh(Duration::from_secs(300))?;
+    /// let mut changes = storage.changes();
+    /// tokio::spawn(async move {
+    ///     while let Some(version) = changes.next().await {
+    ///         println!("{version} is current now");
+    ///     }
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for a period of zero, and [`ErrorKind::Runtime`] without a Tokio runtime or after a
+    /// fork.
+    pub fn keep_fresh(&self, every: Duration) -> Result<()> {
+        self.start_refreshing(every).map_err(|error| self.decorate(Operation::Refresh, error))
+    }
+
+    fn start_refreshing(&self, every: Duration) -> Result<()> {
+        let shared = &self.shared;
+        shared.refuse_after_fork()?;
+        if every.is_zero() {
+            let message = "the period of scheduled refreshes is zero";
+            return Err(Error::not_applied(ErrorKind::InvalidArgument, message)
+                .with_hint("give the time between two refreshes, such as five minutes"));
+        }
+        let runtime = Handle::try_current().map_err(|_| no_runtime())?;
+        let mut refresher = lock(&shared.refresher);
+        let task = refresh_regularly(Arc::downgrade(shared), Arc::clone(&shared.clock), every);
+        *refresher = Some(Refresher(runtime.spawn(task.with_current_subscriber()).abort_handle()));
+        Ok(())
+    }
+
+    /// The versions that become current from now on, whoever stores them: as this handle and its clones see them when
+    /// they open, write or [refresh](Self::keep_fresh).
+    pub fn changes(&self) -> Changes {
+        let versions = (!self.shared.is_forked()).then(|| self.shared.versions.subscribe());
+        Changes { versions, process: process::id() }
+    }
+}
+
+async fn refresh_regularly(shared: Weak<Shared>, clock: Arc<dyn Clock>, every: Duration) {
+    let mut next = clock.now().saturating_add(moment(&*clock, every));
+    loop {
+        clock.alarm(next).await;
+        let Some(shared) = shared.upgrade() else { return };
+        let storage = ConfigStorage { shared, execution: Execution::Inline };
+        if let Err(error) = storage.refresh().await {
+            let location = storage.location();
+            warn!(%location, %error, "stale: a scheduled refresh has failed; the snapshot stays");
+        }
+        drop(storage);
+        next = following(next, every, clock.now());
+    }
+}
+
+/// A random moment of the first period.
+fn moment(clock: &dyn Clock, every: Duration) -> Duration {
+    let nanos = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX).max(1);
+    Duration::from_nanos(clock.random() % nanos).saturating_add(Duration::from_nanos(1))
+}
+
+/// The same moment of the next period that has not passed yet.
+fn following(moment: Duration, every: Duration, now: Duration) -> Duration {
+    let past = now.saturating_sub(moment).as_nanos() % every.as_nanos().max(1);
+    let past = Duration::from_nanos(u64::try_from(past).unwrap_or(u64::MAX));
+    now.max(moment).saturating_sub(past).saturating_add(every)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::backoff::tests::Random, *};
+
+    #[test]
+    fn first_moment_is_within_a_period() {
+        let every = Duration::from_secs(300);
+        for random in [0, 1, 299_999_999_999, 300_000_000_000, u64::MAX] {
+            let moment = moment(&Random(random), every);
+            assert!(!moment.is_zero() && moment <= every, "{moment:?}");
+        }
+        assert!(moment(&Random(u64::MAX - 1), Duration::MAX) < Duration::MAX);
+    }
+
+    #[test]
+    fn missed_moments_are_skipped() {
+        let seconds = Duration::from_secs;
+        for (now, next) in [(40, 140), (41, 140), (139, 140), (140, 240), (1_000, 1_040), (39, 140)] {
+            assert_eq!(following(seconds(40), seconds(100), seconds(now)), seconds(next), "{now}");
+        }
+        assert_eq!(following(seconds(1), Duration::MAX, seconds(2)), Duration::MAX);
+    }
+}
