@@ -11,6 +11,7 @@ use aws_sdk_secretsmanager::{
     error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
+use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::DispatchFailure};
 use ksm_storage_core::{Error, ErrorKind, Panicked, Payload, catch_panic};
 use tracing::{
@@ -45,9 +46,9 @@ pub struct SdkClient {
 
 impl SdkClient {
     /// A client of this configuration. These things are added to it: a version quota that is used up is not retried; a
-    /// plain-http endpoint is refused unless it is on loopback; a reply of more than a mebibyte is an error; and if it
-    /// names no HTTP client, it gets one with the TLS that the features of this crate say, and the proxy that the
-    /// environment names.
+    /// plain-http endpoint is refused unless it is on loopback; a reply of more than a mebibyte is an error. If it names no
+    /// retry partition, the client's quota of retries is its own; if it names no HTTP client, it gets one with the TLS that
+    /// the features of this crate say, and the proxy that the environment names.
     ///
     /// # Panics
     /// As the SDK's own client does: if the configuration has no behavior version, or no sleep implementation for the
@@ -63,8 +64,12 @@ impl SdkClient {
             Some(client) => http::guarded(client, Purpose::Services, trace.clone()),
             None => http::client(Purpose::Services, trace.clone()),
         };
+        // Otherwise another user of the service in this process could use up the quota of both.
+        let own_quota = || RetryPartition::custom("ksm-storage").token_bucket(TokenBucket::default()).build();
+        let partition = config.retry_partition().cloned().unwrap_or_else(own_quota);
         let cache = config.identity_cache().unwrap_or_else(|| IdentityCache::lazy().build());
-        let config = config.to_builder().http_client(http).identity_cache(CheckedCache(cache)).build();
+        let config = config.to_builder().http_client(http).identity_cache(CheckedCache(cache));
+        let config = config.retry_partition(partition).build();
         Self { client: Client::from_conf(config), trace }
     }
 }

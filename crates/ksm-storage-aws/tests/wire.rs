@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
 use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, future},
@@ -69,6 +69,28 @@ async fn calls_can_be_told_from_those_of_others() {
         .unwrap()
         .to_owned();
     assert!(agent.contains(" app/ksm-storage"), "{agent}");
+}
+
+#[tokio::test]
+async fn neighbours_leave_the_retry_quota_alone() {
+    let server = serve_with("{}").await;
+    let hasty = Duration::from_millis(1);
+    let retries = RetryConfig::standard().with_initial_backoff(hasty).with_max_backoff(hasty);
+    let config = aws_sdk_secretsmanager::config::Builder::from(&sdk_config(&server.url()))
+        .retry_config(retries.with_max_attempts(200))
+        .build();
+    // A bare client of the same service and region, which retries until the quota of the process is used up.
+    let neighbour = aws_sdk_secretsmanager::Client::from_conf(config);
+    server.emulator().fail(Action::GetSecretValue, vec![Fault::refuse("ThrottlingException"); 200]);
+    neighbour.get_secret_value().secret_id(NAME).send().await.unwrap_err();
+    let [sent, ..] = calls(&server);
+    assert!((30..200).contains(&sent), "{sent} requests");
+
+    server.emulator().clear_faults();
+    server.emulator().fail(Action::GetSecretValue, [Fault::Before(ResponseFault::Status(503))]);
+    builder(&server).open().await.unwrap();
+    assert_eq!(calls(&server)[0], sent + 2);
+    drop(neighbour);
 }
 
 #[tokio::test]
