@@ -67,8 +67,8 @@ fn steps() -> Vec<Step> {
         step("site", || run(&mut tools::BOOK.command("build docs")?)),
         step("public API", || api::api(&api::Options { check: true })),
         step("package: compile", || package::package(&package::Options { verify: true })),
-        line("ring: example", format!("build --example aws {RING}")),
-        line("ring: test", format!("test --test network {RING}")),
+        line("aws-lc: example", format!("build --example aws {AWS_LC}")),
+        line("aws-lc: test", format!("test --test network {AWS_LC}")),
         step("new backend", check_backend::check_new_backend),
         step("conformance: more histories", || tests::conformance_again("HISTORIES", "100000")),
         step("fuzz", || fuzz::fuzz(&fuzz::Options::default())),
@@ -84,8 +84,8 @@ const FEATURES: &str = "clippy --package ksm-storage --each-feature --exclude-al
 const MORE_FEATURES: &str = "clippy --package ksm-storage-aws --package ksm-storage-emulator \
                              --package ksm-storage-file --package ksm-storage-keeper --package ksm-storage-memory \
                              --each-feature --exclude-all-features -- -D warnings";
-/// The example has the name of the one with aws-lc, hence the folder.
-const RING: &str = "--package ksm-storage --no-default-features --features aws-minimal,tls-ring,testing --target-dir target/ring";
+/// The example has the name of the one with ring, hence the folder.
+const AWS_LC: &str = "--package ksm-storage --no-default-features --features aws-minimal,tls-aws-lc,testing --target-dir target/aws-lc";
 
 fn names() -> Vec<&'static str> {
     steps().iter().map(|step| step.name).collect()

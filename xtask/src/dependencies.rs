@@ -17,8 +17,8 @@ pub(crate) fn trees() -> Result<()> {
     let facade = |features| format!("ksm-storage --no-default-features --features {features}");
     check_tree(&facade("memory"), 40, NETWORK)?;
     check_tree(&facade("file"), 40, NETWORK)?;
-    check_tree(&facade("aws"), 190, WITH_AWS_LC)?;
-    check_tree(&facade("aws-minimal,tls-ring"), 155, WITH_RING)
+    check_tree(&facade("aws"), 190, WITH_RING)?;
+    check_tree(&facade("aws-minimal,tls-aws-lc"), 155, WITH_AWS_LC)
 }
 
 /// The package (and features) has at most so many crates in its tree, its own included, and no forbidden one.

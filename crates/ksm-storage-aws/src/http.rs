@@ -2,8 +2,6 @@
 
 mod guard;
 mod proxy;
-#[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
-mod roots;
 
 use std::{
     fmt,
@@ -111,15 +109,19 @@ fn build_secured(environment: Environment) -> Result<SharedHttpClient, InvalidSe
         Connector, ConnectorBuilder,
         tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
     };
+    use ksm_storage_tls::Roots;
 
-    // What is on is what one of the users in a program asked for. The one that has more wins, so that a user more takes
-    // nothing away.
+    use crate::setting::Setting;
+
+    // Features add up, and `tls-ring` is on by default: whoever asks for post-quantum key exchange gets it.
     #[cfg(feature = "tls-aws-lc")]
     let crypto = CryptoMode::AwsLc;
     #[cfg(not(feature = "tls-aws-lc"))]
     let crypto = CryptoMode::Ring;
     let proxy = proxy::config(environment)?;
-    let store = TrustStore::empty().with_pem_certificate(roots::load(environment)?.as_slice());
+    let roots = Roots::load(environment.0, Some("AWS_CA_BUNDLE"))
+        .map_err(|invalid| InvalidSetting::new(&Setting::Variable(invalid.variable), invalid.problem))?;
+    let store = TrustStore::empty().with_pem_certificate(roots.pem().as_bytes());
     Ok(Builder::new().build_with_connector_fn(move |settings, components| {
         let mut builder: ConnectorBuilder = Connector::builder().proxy_config(proxy.clone());
         builder.set_connector_settings(settings.cloned());
@@ -150,7 +152,7 @@ fn without_tls() -> SharedHttpClient {
 
     impl HttpConnector for WithoutTls {
         fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-            let why = "this program was built without TLS: turn on the feature tls-aws-lc or tls-ring";
+            let why = "this program was built without TLS: turn on the feature tls-ring or tls-aws-lc";
             HttpConnectorFuture::ready(Err(ConnectorError::user(Unbuilt(why).into())))
         }
     }
@@ -177,6 +179,6 @@ mod tests {
             .build();
         let error = SdkClient::new(&config).get("ksm-config", &Select::Current).await.unwrap_err();
         let Failure::NotBuilt(why) = error.failure else { panic!("{error}") };
-        assert!(why.contains("tls-aws-lc or tls-ring"), "{why}");
+        assert!(why.contains("tls-ring or tls-aws-lc"), "{why}");
     }
 }

@@ -31,10 +31,10 @@
 //! # Features
 //! - `sso`, `credentials-login`, `credentials-process` (on by default): profiles that sign in through IAM Identity
 //!   Center or by `aws login`, or name an external program. Without them such a profile is an error.
-//! - `tls-aws-lc` (on by default), `tls-ring`: which library encrypts the connection. Both read `HTTPS_PROXY`, `NO_PROXY`,
-//!   `AWS_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`. `ring` starts sooner and compiles faster; `aws-lc` has post-quantum key exchange.
-//!   If both are on, because two users of this crate ask for one each, `aws-lc` is used. Without either, https is an
-//!   error, unless [`from_sdk_config`](AwsSecretStorage::from_sdk_config) brings an HTTP client.
+//! - `tls-ring` (on by default), `tls-aws-lc`: the library that encrypts the connection. Both read `HTTPS_PROXY`, `NO_PROXY`,
+//!   `AWS_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`. `ring` starts sooner and compiles faster; `aws-lc` has post-quantum
+//!   key exchange, and is used if both are on: features add up, so that whoever asks for it gets it. Without either, https
+//!   is an error, unless [`from_sdk_config`](AwsSecretStorage::from_sdk_config) brings an HTTP client.
 //!
 //! # Events
 //! This crate and core log with `tracing`: `fallback` (a warning) when EC2 mode goes on to the default chain, `created`

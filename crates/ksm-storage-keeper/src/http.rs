@@ -3,8 +3,11 @@
 //! The SDK's own reads a reply of any size into memory, gives body and headers a time limit each, and follows redirects.
 //! Requests therefore go through this one, with the headers that the SDK sends. Downloads and uploads of files go to a
 //! storage service and do not pass here.
+//!
+//! TLS is made ready here, too. Left to itself, reqwest would take aws-lc, which gathers entropy for longer than the rest
+//! of a start takes, beside the library that the AWS backend uses.
 
-use std::{error::Error as _, io, io::Read, iter, time::Duration};
+use std::{error::Error as _, io, io::Read, iter, sync::Arc, time::Duration};
 
 use keeper_secrets_manager_core::dto::{EncryptedPayload, KsmHttpResponse, TransmissionKey};
 use ksm_storage_core::ExposeSecret;
@@ -14,6 +17,7 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE},
     redirect,
 };
+use rustls::{ClientConfig, ConfigBuilder, WantsVerifier, crypto::CryptoProvider};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -89,6 +93,9 @@ impl HttpClient {
         let mut builder = Client::builder()
             .danger_accept_invalid_certs(settings.insecure_skip_verify)
             .redirect(redirect::Policy::none());
+        if !settings.insecure_skip_verify {
+            builder = builder.tls_backend_preconfigured(tls().ok_or(NoReply::NoClient)?);
+        }
         if let Some(url) = &settings.proxy_url {
             builder = builder.proxy(Proxy::all(url.expose_secret()).map_err(|_| NoReply::Proxy)?);
         }
@@ -141,6 +148,43 @@ impl HttpClient {
     }
 }
 
+/// TLS by the library that the program has installed for the process, else by the one that the features name.
+fn tls() -> Option<ClientConfig> {
+    let config =
+        ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().ok()?;
+    let mut config = verified(config)?;
+    config.alpn_protocols = ["h2", "http/1.1"].map(Vec::from).into();
+    Some(config)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    #[cfg(feature = "tls-aws-lc")]
+    use rustls::crypto::aws_lc_rs as library;
+    #[cfg(not(feature = "tls-aws-lc"))]
+    use rustls::crypto::ring as library;
+
+    let installed = CryptoProvider::get_default().map(Arc::clone);
+    installed.unwrap_or_else(|| Arc::new(library::default_provider()))
+}
+
+/// Certificates are checked against the same roots as those of AWS, which are read once.
+#[cfg(not(any(windows, target_vendor = "apple")))]
+fn verified(config: ConfigBuilder<ClientConfig, WantsVerifier>) -> Option<ClientConfig> {
+    use ksm_storage_tls::Roots;
+    use rustls::RootCertStore;
+
+    let roots = Roots::load(|name| std::env::var_os(name), None).ok()?.anchors();
+    Some(config.with_root_certificates(RootCertStore { roots }).with_no_client_auth())
+}
+
+/// Certificates are checked by the system, as the SDK would have it.
+#[cfg(any(windows, target_vendor = "apple"))]
+fn verified(config: ConfigBuilder<ClientConfig, WantsVerifier>) -> Option<ClientConfig> {
+    use rustls_platform_verifier::BuilderVerifierExt;
+
+    Some(config.with_platform_verifier().ok()?.with_no_client_auth())
+}
+
 fn cause_of_io(error: &io::Error) -> NoReply {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>());
     inner.map_or(NoReply::Broken, cause)
@@ -156,7 +200,8 @@ fn cause(error: &reqwest::Error) -> NoReply {
     match () {
         () if error.is_timeout() => NoReply::Timeout,
         () if says(&["dns error", "failed to lookup"]) => NoReply::Dns,
-        () if says(&["unknownissuer", "unknown issuer"]) => NoReply::UnknownIssuer,
+        // The latter is that of another issuer of the same name.
+        () if says(&["unknownissuer", "unknown issuer", "badsignature"]) => NoReply::UnknownIssuer,
         () if says(&["notvalidforname", "not valid for name"]) => NoReply::WrongName,
         () if says(&["expired", "notvalidyet", "not valid yet"]) => NoReply::Expired,
         () if says(&["certificate", "handshake", "corrupt message", "tls"]) => NoReply::Tls,
@@ -187,4 +232,17 @@ pub(crate) fn check_proxy(text: &str) -> Result<(), &'static str> {
 /// Checks a variable. There the scheme may be missing; what is malformed would be passed over without a word.
 pub(crate) fn check_system_proxy(text: &str) -> Result<(), &'static str> {
     if text.contains("://") { check_proxy(text) } else { check_proxy(&format!("http://{text}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::NamedGroup::X25519MLKEM768;
+
+    use super::*;
+
+    #[test]
+    fn features_choose_the_tls_library() {
+        let is_post_quantum = provider().kx_groups.iter().any(|group| group.name() == X25519MLKEM768);
+        assert_eq!(is_post_quantum, cfg!(feature = "tls-aws-lc"));
+    }
 }

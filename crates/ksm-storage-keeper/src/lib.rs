@@ -51,6 +51,12 @@
 //! redirects are not followed. Downloads and uploads of files are made by the SDK's own HTTP client, which limits neither
 //! the size of a file nor the time that all of it takes.
 //!
+//! # TLS
+//! Requests to Keeper's service are encrypted by the rustls provider that the program has installed for the process. If it
+//! has installed none, it is ring, or aws-lc with the feature `tls-aws-lc`. The root certificates are those of
+//! `SSL_CERT_FILE` and `SSL_CERT_DIR`, else those of the system. The SDK's client for files takes aws-lc where no provider
+//! is installed.
+//!
 //! # Panics
 //! A panic of the SDK becomes [`ErrorKind::Panicked`]; one of the closure that is given to [`KeeperClient::call`] goes on in
 //! the caller. To tell them apart, the first call adds to the process's panic hook. It notes where a panic on a thread that

@@ -278,6 +278,39 @@ async fn child_with_variables() {
     assert!(error.to_string().contains(&env::var("NAME").unwrap()), "{error}");
 }
 
+#[test]
+fn certificates_need_a_root_of_the_host() {
+    let [keeper, other] = [(); 2].map(|()| FakeKeeper::start(AppKeyPolicy::Once).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    for (certificate, words) in
+        [(other.certificate(), "the certificate's issuer is unknown"), (keeper.certificate(), TITLES[0])]
+    {
+        fs::write(&roots, certificate).unwrap();
+        let variables = [
+            ("SSL_CERT_FILE", roots.display().to_string()),
+            ("HOST", keeper.hostname()),
+            ("SERVER_KEY", keeper.server_public_key()),
+            ("TOKEN", keeper.issue_token()),
+        ];
+        let text = run_child("hostile::child_that_verifies", variables);
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "run as a child process by the other tests"]
+async fn child_that_verifies() {
+    let given = |name| env::var(name).unwrap();
+    let storage = ksm_storage_core::ConfigStorage::open(MemoryBackend::from_config("{}")).await.unwrap();
+    let builder = ksm_storage_keeper::KeeperClient::builder().hostname(given("HOST")).token(given("TOKEN"));
+    let builder = builder.server_public_key(given("SERVER_KEY")).server_public_key_id("901");
+    match builder.open(storage).await {
+        Ok(client) => println!("{:?}", titles(&client).await),
+        Err(error) => println!("{error}"),
+    }
+}
+
 /// A process of its own, because memory is counted for each.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,238 @@
+//! Root certificates of the TLS connections to AWS and to Keeper, read once per process.
+//!
+//! Reading and parsing some 150 certificates takes milliseconds, a large part of a start. [`Roots::load`] therefore keeps
+//! the result for as long as the variables that name files and folders stay the same:
+//!
+//! ```
+//! use ksm_storage_tls::Roots;
+//!
+//! # fn main() -> Result<(), ksm_storage_tls::InvalidRoots> {
+//! # if Roots::load(|name| std::env::var_os(name), None).is_err() { return Ok(()) }
+//! let roots = Roots::load(|name| std::env::var_os(name), None)?;
+//! assert!(!roots.anchors().is_empty());
+//! # Ok(())
+//! # }
+//! ```
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+use std::{
+    env, error,
+    ffi::{OsStr, OsString},
+    fmt, fs,
+    path::Path,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+
+const FILE: &str = "SSL_CERT_FILE";
+const FOLDERS: &str = "SSL_CERT_DIR";
+/// The largest bundle that is read, in bytes. That of Mozilla has a quarter of a mebibyte.
+const MAX_BUNDLE: u64 = 16 << 20;
+
+/// The variables that name certificates: a bundle of the caller's, file, folders.
+type Key = [Option<OsString>; 3];
+
+type Loaded = Option<(Key, Arc<Roots>)>;
+
+/// Those that were read last, without and with a bundle of the caller's.
+static LAST: Mutex<[Loaded; 2]> = Mutex::new([None, None]);
+
+/// Trusted root certificates: at least one.
+pub struct Roots {
+    certificates: Vec<CertificateDer<'static>>,
+    pem: OnceLock<String>,
+}
+
+/// A variable that names no usable root certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InvalidRoots {
+    /// The variable, which may be unset.
+    pub variable: &'static str,
+    /// The problem and, where the variable alone does not show it, the remedy.
+    pub problem: String,
+}
+
+impl Roots {
+    /// The certificates that the variable `bundle` names, if there is one and it is set; else those of `SSL_CERT_FILE`
+    /// and `SSL_CERT_DIR`; if neither is set, those of the system. An empty variable counts as unset.
+    ///
+    /// # Errors
+    /// If there is no usable certificate.
+    pub fn load(
+        environment: impl Fn(&str) -> Option<OsString>,
+        bundle: Option<&'static str>,
+    ) -> Result<Arc<Self>, InvalidRoots> {
+        let given = |name| environment(name).map(|value| trimmed(&value)).filter(|value| !value.is_empty());
+        let key = match bundle.and_then(given) {
+            Some(file) => [Some(file), None, None],
+            None => [None, given(FILE), given(FOLDERS)],
+        };
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = &mut last[usize::from(key[0].is_some())];
+        if let Some((known, roots)) = last
+            && *known == key
+        {
+            return Ok(Arc::clone(roots));
+        }
+        let mut certificates = read(&key, bundle.unwrap_or(FILE))?;
+        certificates.shrink_to_fit();
+        let roots = Arc::new(Self { certificates, pem: OnceLock::new() });
+        *last = Some((key, Arc::clone(&roots)));
+        Ok(roots)
+    }
+
+    /// The certificates in the form that rustls takes.
+    pub fn anchors(&self) -> Vec<TrustAnchor<'static>> {
+        let anchors = self.certificates.iter().filter_map(|der| webpki::anchor_from_trusted_cert(der).ok());
+        anchors.map(|anchor| anchor.to_owned()).collect()
+    }
+
+    /// The certificates in PEM, each of which can be parsed.
+    pub fn pem(&self) -> &str {
+        self.pem.get_or_init(|| {
+            let mut pem = String::new();
+            for certificate in &self.certificates {
+                pem.push_str("-----BEGIN CERTIFICATE-----\n");
+                BASE64_STANDARD.encode_string(certificate, &mut pem);
+                pem.push_str("\n-----END CERTIFICATE-----\n");
+            }
+            pem
+        })
+    }
+}
+
+fn read(
+    [bundle, file, folders]: &Key,
+    bundle_name: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, InvalidRoots> {
+    let (certificates, variable) = match (bundle, file, folders) {
+        (Some(bundle), ..) => (from_file(bundle_name, bundle)?, bundle_name),
+        (None, None, None) => {
+            let certificates = usable(of_platform());
+            if certificates.is_empty() {
+                let problem = "the system has no root certificates: install them (such as the package \
+                               ca-certificates), or name a file";
+                return Err(InvalidRoots::new(FILE, problem));
+            }
+            (certificates, FILE)
+        }
+        (None, file, folders) => {
+            let mut certificates = match file {
+                Some(file) => from_file(FILE, file)?,
+                None => Vec::new(),
+            };
+            let folders = folders.iter().flat_map(env::split_paths);
+            for folder in folders.filter(|path| !path.as_os_str().is_empty()) {
+                certificates.extend(usable(load_certs_from_paths(None, Some(&folder))));
+            }
+            (certificates, if file.is_some() { FILE } else { FOLDERS })
+        }
+    };
+    if certificates.is_empty() {
+        let problem = "there is no root certificate in it that can be used (expected PEM)";
+        return Err(InvalidRoots::new(variable, problem));
+    }
+    Ok(certificates)
+}
+
+fn from_file(variable: &'static str, path: &OsStr) -> Result<Vec<CertificateDer<'static>>, InvalidRoots> {
+    let metadata = fs::metadata(path).map_err(|error| {
+        InvalidRoots::new(variable, format!("the file cannot be read ({})", error.kind()))
+    })?;
+    if !metadata.is_file() || metadata.len() > MAX_BUNDLE {
+        return Err(InvalidRoots::new(variable, format!("expected a file of at most {MAX_BUNDLE} bytes")));
+    }
+    Ok(usable(load_certs_from_paths(Some(Path::new(path)), None)))
+}
+
+fn trimmed(value: &OsStr) -> OsString {
+    value.to_str().map_or_else(|| value.to_owned(), |value| value.trim().into())
+}
+
+/// Those of the platform. The variables are unset or empty, and mean nothing then.
+fn of_platform() -> CertificateResult {
+    #[cfg(all(unix, not(target_os = "macos")))]
+    if [FILE, FOLDERS].iter().any(|name| env::var_os(name).is_some()) {
+        let places = openssl_probe::probe();
+        let mut found =
+            places.cert_file.map(|file| load_certs_from_paths(Some(&file), None)).unwrap_or_default();
+        if found.certs.is_empty() {
+            for folder in places.cert_dir {
+                found.certs.extend(load_certs_from_paths(None, Some(&folder)).certs);
+            }
+        }
+        return found;
+    }
+    load_native_certs()
+}
+
+/// Leaves out what is no certificate: the AWS SDK panics on anything else.
+fn usable(mut found: CertificateResult) -> Vec<CertificateDer<'static>> {
+    found.certs.retain(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok());
+    found.certs
+}
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Roots").field("count", &self.certificates.len()).finish_non_exhaustive()
+    }
+}
+
+impl InvalidRoots {
+    fn new(variable: &'static str, problem: impl Into<String>) -> Self {
+        Self { variable, problem: problem.into() }
+    }
+}
+
+impl fmt::Display for InvalidRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid {}: {}", self.variable, self.problem)
+    }
+}
+
+impl error::Error for InvalidRoots {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unchanged_variables_are_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            let certificate = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap().cert;
+            fs::write(&path, format!("no certificate\n{}", certificate.pem())).unwrap();
+            path
+        };
+        let (ours, theirs) = (file("ours"), file("theirs"));
+        let load = |bundle: Option<&'static str>, file: &Path, theirs: &Path| {
+            let environment = |name: &str| match name {
+                "BUNDLE" => Some(theirs.into()),
+                "SSL_CERT_FILE" => Some(file.into()),
+                _ => None,
+            };
+            Roots::load(environment, bundle)
+        };
+        let first = load(None, &ours, &theirs).unwrap();
+        let bundle = load(Some("BUNDLE"), &ours, &theirs).unwrap();
+        assert!(bundle.pem() != first.pem() && first.anchors().len() == 1);
+        // Neither takes the place of the other, and an empty bundle counts as none.
+        fs::remove_file(&ours).unwrap();
+        fs::remove_file(&theirs).unwrap();
+        for (again, roots) in [
+            (load(None, &ours, &theirs), &first),
+            (load(Some("BUNDLE"), &ours, &theirs), &bundle),
+            (load(Some("BUNDLE"), &ours, Path::new(" ")), &first),
+        ] {
+            assert!(Arc::ptr_eq(&again.unwrap(), roots));
+        }
+        let missing = load(None, &folder.path().join("none"), &theirs).unwrap_err();
+        assert_eq!(missing.to_string(), "invalid SSL_CERT_FILE: the file cannot be read (entity not found)");
+    }
+}
