@@ -37,6 +37,7 @@ actions! {
     RemoveRegionsFromReplication
     ReplicateSecretToRegions
     RestoreSecret
+    StopReplicationToReplica
     TagResource
     UntagResource
     UpdateSecret

@@ -4,9 +4,12 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, VecDeque},
     fmt,
+    num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
+
+use tokio::time::Instant;
 
 use crate::{
     Action, ApiError, Fault, ResponseFault, Secret,
@@ -22,6 +25,8 @@ pub(crate) const ACCOUNT: &str = "123456789012";
 pub struct Emulator {
     region: Arc<str>,
     state: Arc<Mutex<State>>,
+    /// All regions of the account, this one included.
+    regions: Arc<Mutex<BTreeMap<Arc<str>, Arc<Mutex<State>>>>>,
 }
 
 pub(crate) struct State {
@@ -29,6 +34,7 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) version_quota: Option<usize>,
     pub(crate) stale_reads: u32,
+    pub(crate) replication_lag: Duration,
     /// ARNs of the identities that were handed out, by access key ID.
     pub(crate) identities: BTreeMap<String, String>,
     pub(crate) web_identity_token: Option<String>,
@@ -36,28 +42,68 @@ pub(crate) struct State {
     denied: BTreeMap<Action, Cow<'static, str>>,
     calls: BTreeMap<Action, usize>,
     faults: BTreeMap<Action, VecDeque<Fault>>,
+    rates: BTreeMap<Action, Rate>,
     chaos: Option<(fastrand::Rng, u8)>,
     serial: u64,
+}
+
+/// A quota per second, of which nothing is saved for later.
+struct Rate {
+    interval: Duration,
+    /// The time at which the calls so far are paid for.
+    paid: Instant,
+}
+
+impl Rate {
+    /// What arrives at once is at most what a millisecond has.
+    const TOLERANCE: Duration = Duration::from_millis(1);
+
+    fn admits(&mut self, now: Instant) -> bool {
+        let paid = self.paid.max(now);
+        let admits = paid - now <= Self::TOLERANCE;
+        if admits {
+            self.paid = paid + self.interval;
+        }
+        admits
+    }
 }
 
 impl Emulator {
     /// An empty region.
     pub fn new(region: impl Into<Arc<str>>) -> Self {
-        let state = State {
-            secrets: Vec::new(),
-            clock: Clock::system(),
-            version_quota: Some(MAX_VERSIONS),
-            stale_reads: 0,
-            identities: BTreeMap::new(),
-            web_identity_token: None,
-            sso_token: None,
-            denied: BTreeMap::new(),
-            calls: BTreeMap::new(),
-            faults: BTreeMap::new(),
-            chaos: None,
-            serial: 0,
-        };
-        Self { region: region.into(), state: Arc::new(Mutex::new(state)) }
+        Self { region: region.into(), state: Arc::default(), regions: Arc::default() }.registered()
+    }
+
+    /// Another region of the same account, with nothing in it unless it was added before. Secrets are
+    /// [replicated](Secret::replicate_to) to it, and a [`Server`](crate::Server) of any region serves all of them: requests
+    /// name the region in their signature.
+    pub fn add_region(&self, region: impl Into<Arc<str>>) -> Self {
+        let region = region.into();
+        let known = self.of_region(&region);
+        known.unwrap_or_else(|| {
+            Self { region, state: Arc::default(), regions: Arc::clone(&self.regions) }.registered()
+        })
+    }
+
+    /// The region of this name, if the account has it.
+    pub(crate) fn of_region(&self, name: &str) -> Option<Self> {
+        let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let (region, state) = regions.get_key_value(name)?;
+        let (region, state) = (Arc::clone(region), Arc::clone(state));
+        Some(Self { region, state, regions: Arc::clone(&self.regions) })
+    }
+
+    fn registered(self) -> Self {
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        regions.insert(Arc::clone(&self.region), Arc::clone(&self.state));
+        drop(regions);
+        self
+    }
+
+    /// Makes replicas in other regions lag behind the secrets of this one: a change arrives there once nothing else has
+    /// changed for this long. AWS states no bound; without this it arrives at once.
+    pub fn set_replication_lag(&self, lag: Duration) {
+        self.lock().replication_lag = lag;
     }
 
     /// The region's name.
@@ -65,12 +111,17 @@ impl Emulator {
         &self.region
     }
 
-    /// Locks the state, without secrets whose recovery window has ended.
+    /// Locks the state, without secrets whose recovery window has ended, and with replicas as they are by now.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.update_replicas();
+        let mut state = self.lock_as_is();
         let now = state.clock.now();
         state.secrets.retain(|secret| secret.deletion.is_none_or(|date| date > now));
         state
+    }
+
+    pub(crate) fn lock_as_is(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of calls of the action, rejected ones included.
@@ -99,6 +150,19 @@ impl Emulator {
     /// seed gives a sequence.
     pub fn chaos(&self, seed: u64, percent: u8) {
         self.lock().chaos = (percent > 0).then(|| (fastrand::Rng::with_seed(seed), percent));
+    }
+
+    /// Rejects calls of the action with `ThrottlingException` beyond this many per second, without a burst: as many as fit
+    /// into a millisecond, at least one. `None` lifts the limit. AWS states 10,000 for `GetSecretValue` and 50 for
+    /// `PutSecretValue`, per region and account. It goes by the time of the Tokio runtime, which may be virtual.
+    pub fn set_rate(&self, action: Action, per_second: Option<NonZeroU32>) {
+        let rate = per_second
+            .map(|number| Rate { interval: Duration::from_secs(1) / number.get(), paid: Instant::now() });
+        let mut state = self.lock();
+        match rate {
+            Some(rate) => drop(state.rates.insert(action, rate)),
+            None => drop(state.rates.remove(&action)),
+        }
     }
 
     /// Rejects the action from now on with this code: `AccessDeniedException`, or `DecryptionFailure` or
@@ -155,12 +219,36 @@ impl Emulator {
         if let Some(fault) = state.faults.get_mut(&action).and_then(VecDeque::pop_front) {
             return Some(fault);
         }
+        if state.rates.get_mut(&action).is_some_and(|rate| !rate.admits(Instant::now())) {
+            return Some(Fault::refuse("ThrottlingException"));
+        }
         let (rng, percent) = state.chaos.as_mut()?;
         if rng.u8(..100) >= *percent {
             return None;
         }
         let fault = ResponseFault::ALL[rng.usize(..ResponseFault::ALL.len())];
         Some(if rng.bool() { Fault::Before(fault) } else { Fault::After(fault) })
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            clock: Clock::system(),
+            version_quota: Some(MAX_VERSIONS),
+            stale_reads: 0,
+            replication_lag: Duration::ZERO,
+            identities: BTreeMap::new(),
+            web_identity_token: None,
+            sso_token: None,
+            denied: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            rates: BTreeMap::new(),
+            chaos: None,
+            serial: 0,
+        }
     }
 }
 

@@ -111,6 +111,8 @@ async fn respond(
         return Some(failure(&ApiError::new("SerializationException", "")));
     };
     let body = body.to_bytes();
+    let of_region = signed_region(&parts.headers).and_then(|region| emulator.of_region(region));
+    let emulator = of_region.as_ref().unwrap_or(emulator);
     if header(&parts.headers, CONTENT_TYPE.as_str()).starts_with("application/x-www-form-urlencoded") {
         return sts::respond(emulator, &parts.headers, &body).await;
     }
@@ -157,6 +159,11 @@ fn parsed(headers: &HeaderMap, body: &[u8]) -> Result<(Action, Json), &'static s
     let action = target.and_then(Action::from_name).filter(|action| action.service() == "secretsmanager");
     let action = action.ok_or("UnknownOperationException")?;
     Ok((action, serde_json::from_slice(body).map_err(|_| "SerializationException")?))
+}
+
+/// The region in the scope of the credentials that signed a request.
+fn signed_region(headers: &HeaderMap) -> Option<&str> {
+    header(headers, AUTHORIZATION.as_str()).split_once("Credential=")?.1.split('/').nth(2)
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

@@ -6,7 +6,7 @@ use ksm_storage_core::Payload;
 
 use super::{
     Value,
-    secret::{CURRENT, DAY, Record},
+    secret::{CURRENT, DAY, Record, Replica},
 };
 use crate::Emulator;
 
@@ -68,9 +68,16 @@ impl Secret {
         self.change(|secret| secret.deletion = Some(date));
     }
 
-    /// Makes it a replica of the secret in `region`.
+    /// Makes it a replica of the secret in `region`, which need not exist: nothing is replicated.
     pub fn replicate_from(&self, region: &str) {
         self.change(|secret| secret.primary_region = Some(region.to_owned()));
+    }
+
+    /// Replicates it to another region of the account, which must have been [added](Emulator::add_region).
+    pub fn replicate_to(&self, region: &str) {
+        let replica = Replica { region: region.to_owned(), kms_key_id: None };
+        self.change(|secret| secret.replicas.push(replica));
+        self.emulator.create_replicas();
     }
 
     fn change(&self, change: impl FnOnce(&mut Record)) {

@@ -77,6 +77,7 @@ impl Emulator {
             Action::ValidateResourcePolicy => self.validate_policy(request),
             Action::ReplicateSecretToRegions => self.replicate(request),
             Action::RemoveRegionsFromReplication => self.remove_replicas(request),
+            Action::StopReplicationToReplica => self.promote(request),
             _ => Err(ApiError::new("UnknownOperationException", "")),
         }
     }

@@ -52,6 +52,8 @@ impl Emulator {
             ("ReplicationStatus", replication_status(&secret, InReply::OfChange)),
         ]);
         state.secrets.push(secret);
+        drop(state);
+        self.create_replicas();
         Ok(reply)
     }
 

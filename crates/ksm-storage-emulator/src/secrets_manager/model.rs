@@ -206,7 +206,8 @@ fn members(action: Action) -> &'static [Member] {
         Action::DeleteResourcePolicy
         | Action::DescribeSecret
         | Action::GetResourcePolicy
-        | Action::RestoreSecret => const { &[SECRET_ID] },
+        | Action::RestoreSecret
+        | Action::StopReplicationToReplica => const { &[SECRET_ID] },
         Action::AssumeRole
         | Action::AssumeRoleWithWebIdentity
         | Action::GetCallerIdentity

@@ -1,5 +1,6 @@
-//! Replication to other regions. Replicas are recorded, and reported as if they were there at once; an emulator serves one
-//! region.
+//! Replication to other regions: <https://docs.aws.amazon.com/secretsmanager/latest/userguide/replicate-secrets.html>
+//!
+//! A region that the account does not have is recorded, and reported as if the replica was there.
 
 use serde_json::{Value as Json, json};
 
@@ -11,20 +12,87 @@ use crate::{Action, ApiError, Emulator};
 
 impl Emulator {
     pub(super) fn replicate(&self, request: Request<'_>) -> Result<Json, ApiError> {
-        self.change(Action::ReplicateSecretToRegions, request, |secret| {
+        let reply = self.change(Action::ReplicateSecretToRegions, request, |secret| {
             secret.writable()?;
             secret.add_replicas(self.region(), &request.structures("AddReplicaRegions"))?;
             Ok(replicas_changed(secret))
-        })
+        })?;
+        self.create_replicas();
+        Ok(reply)
+    }
+
+    /// Makes a replica a secret of its own.
+    pub(super) fn promote(&self, request: Request<'_>) -> Result<Json, ApiError> {
+        let mut primary = None;
+        let reply = self.change(Action::StopReplicationToReplica, request, |secret| {
+            let Some(region) = secret.primary_region.take() else {
+                return Err(ApiError::new("InvalidParameterException", "The secret is not a replica."));
+            };
+            primary = Some((region, secret.name.clone()));
+            Ok(json!({ "ARN": secret.arn }))
+        })?;
+        if let Some((region, name)) = primary
+            && let Some(primary) = self.of_region(&region)
+            && let Some(secret) = primary.lock_as_is().secrets.iter_mut().find(|secret| secret.name == name)
+        {
+            secret.replicas.retain(|replica| replica.region != self.region());
+        }
+        Ok(reply)
+    }
+
+    /// Creates the secrets in other regions that those of this one are replicated to. They get their values when they are
+    /// looked at.
+    pub(super) fn create_replicas(&self) {
+        let secrets = self.lock_as_is().secrets.clone();
+        let replicas = secrets.iter().flat_map(|secret| secret.replicas.iter().map(move |to| (secret, to)));
+        for (secret, to) in replicas {
+            let Some(region) = self.of_region(&to.region) else { continue };
+            let mut state = region.lock_as_is();
+            if state.secrets.iter().all(|known| known.name != secret.name) {
+                let own = format!(":{}:", self.region());
+                let arn = secret.arn.replacen(&own, &format!(":{}:", to.region), 1);
+                let mut replica = Record::new(&secret.name, arn, secret.created);
+                replica.primary_region = Some(self.region().to_owned());
+                state.secrets.push(replica);
+            }
+        }
+    }
+
+    /// Gives the replicas of this region what their primaries have had for as long as these lag. Never holds two locks.
+    pub(crate) fn update_replicas(&self) {
+        let replica = |secret: &Record| Some((secret.name.clone(), secret.primary_region.clone()?));
+        let replicas: Vec<_> = self.lock_as_is().secrets.iter().filter_map(replica).collect();
+        for (name, region) in replicas {
+            let published = self.of_region(&region).and_then(|primary| {
+                let state = primary.lock_as_is();
+                let secret = state.secrets.iter().find(|secret| secret.name == name)?;
+                let is_source = secret.replicas.iter().any(|replica| replica.region == self.region());
+                let age = state.clock.now().saturating_sub(secret.changed);
+                (is_source && age >= state.replication_lag).then(|| secret.versions.clone())
+            });
+            let mut state = self.lock_as_is();
+            if let (Some(versions), Ok(secret)) = (published, state.find_mut(&name)) {
+                secret.versions = versions;
+            }
+        }
     }
 
     pub(super) fn remove_replicas(&self, request: Request<'_>) -> Result<Json, ApiError> {
         let regions = request.texts("RemoveReplicaRegions");
-        self.change(Action::RemoveRegionsFromReplication, request, |secret| {
+        let mut removed = String::new();
+        let reply = self.change(Action::RemoveRegionsFromReplication, request, |secret| {
             secret.writable()?;
             secret.replicas.retain(|replica| !regions.contains(&replica.region));
+            removed.clone_from(&secret.name);
             Ok(replicas_changed(secret))
-        })
+        })?;
+        for region in regions.iter().filter_map(|region| self.of_region(region)) {
+            let is_replica = |secret: &Record| {
+                secret.name == removed && secret.primary_region.as_deref() == Some(self.region())
+            };
+            region.lock_as_is().secrets.retain(|secret| !is_replica(secret));
+        }
+        Ok(reply)
     }
 }
 

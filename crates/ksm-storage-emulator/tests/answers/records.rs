@@ -217,3 +217,48 @@ async fn replicas_are_changed_by_their_primary() {
         world.refused(action, request, "InvalidParameterException", message).await;
     }
 }
+
+#[tokio::test]
+async fn replicas_follow_lag_and_are_promoted() {
+    let world = World::with_secret().await;
+    let primary = world.0.emulator();
+    let west = Server::start(primary.add_region("us-west-2")).await.unwrap();
+    let west = World(west);
+    primary.set_replication_lag(Duration::from_secs(30));
+    let regions = json!({ "AddReplicaRegions": [{ "Region": "us-west-2" }] });
+    world.ok("ReplicateSecretToRegions", regions).await;
+    primary.advance(Duration::from_secs(30));
+    let value = |found: Json| found["SecretString"].as_str().map(str::to_owned);
+    let found = west.ok("GetSecretValue", json!({})).await;
+    assert!(found["ARN"].as_str().unwrap().starts_with("arn:aws:secretsmanager:us-west-2:"), "{found}");
+    assert_eq!(value(found).as_deref(), Some("0"));
+    let described = west.ok("DescribeSecret", json!({})).await;
+    assert_eq!(described["PrimaryRegion"], "us-east-1");
+
+    world.answer("PutSecretValue", json!({ "SecretId": "s", "SecretString": "1" }), 1).await;
+    primary.advance(Duration::from_secs(29));
+    assert_eq!(value(west.ok("GetSecretValue", json!({})).await).as_deref(), Some("0"));
+    primary.advance(Duration::from_secs(1));
+    assert_eq!(value(west.ok("GetSecretValue", json!({})).await).as_deref(), Some("1"));
+
+    let put = json!({ "SecretString": "2", "ClientRequestToken": token(2) });
+    let message =
+        "Operation not permitted on a replica secret. Call must be made in primary secret's region.";
+    west.refused("PutSecretValue", put.clone(), "InvalidParameterException", message).await;
+    west.ok("StopReplicationToReplica", json!({})).await;
+    west.ok("PutSecretValue", put).await;
+    assert_eq!(value(west.ok("GetSecretValue", json!({})).await).as_deref(), Some("2"));
+    assert_eq!(value(world.ok("GetSecretValue", json!({})).await).as_deref(), Some("1"));
+    assert_eq!(world.ok("DescribeSecret", json!({})).await["ReplicationStatus"], json!(null));
+}
+
+#[tokio::test]
+async fn removed_replica_is_gone() {
+    let world = World::with_secret().await;
+    let west = World(Server::start(world.0.emulator().add_region("us-west-2")).await.unwrap());
+    world.ok("ReplicateSecretToRegions", json!({ "AddReplicaRegions": [{ "Region": "us-west-2" }] })).await;
+    west.ok("GetSecretValue", json!({})).await;
+    world.ok("RemoveRegionsFromReplication", json!({ "RemoveReplicaRegions": ["us-west-2"] })).await;
+    let message = "Secrets Manager can't find the specified secret.";
+    west.refused("GetSecretValue", json!({}), "ResourceNotFoundException", message).await;
+}
