@@ -2,11 +2,12 @@ use std::{
     borrow::Cow,
     fmt,
     sync::{Arc, Mutex, OnceLock, atomic::AtomicBool},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use ksm_storage_core::{
-    Capabilities, Clock, Error, ErrorKind, Location, NONCE_LEN, Payload, Result, StorageBackend,
+    Capabilities, Clock, Error, ErrorKind, Location, NONCE_LEN, OpenOptions, Payload, Result, StorageBackend,
     StoreOutcome, Stored, SystemClock, Version, Writes, strip_nonce,
 };
 
@@ -17,6 +18,7 @@ use crate::{
     hints::Place,
     protocol::VersionId,
     slot::NO_VALUE,
+    throttle::Throttle,
 };
 
 /// A configuration in one secret of AWS Secrets Manager.
@@ -35,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) location: Location,
     pub(crate) concurrency: Concurrency,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The time after which a load that is throttled is given up.
+    pub(crate) patience: Duration,
     /// The full ARN, from the first answer on: a secret deleted and made anew under its name is another one.
     arn: OnceLock<String>,
     pub(crate) creation: Creation,
@@ -73,6 +77,7 @@ impl AwsSecretBackend {
             location,
             concurrency,
             clock,
+            patience: patience(OpenOptions::default().deadline),
             arn: OnceLock::new(),
             creation: Creation::Never,
             move_denied: AtomicBool::new(false),
@@ -80,9 +85,11 @@ impl AwsSecretBackend {
         }))
     }
 
-    /// The same, where the first store may create the secret, and with the profile that was named; before it is cloned.
-    pub(crate) fn opened(mut self, creation: Creation, profile: Option<String>) -> Self {
+    /// The same, where the first store may create the secret, with the profile that was named, and for calls with this
+    /// deadline; before it is cloned.
+    pub(crate) fn opened(mut self, creation: Creation, profile: Option<String>, deadline: Duration) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.patience = patience(deadline);
             inner.creation = creation;
             inner.profile = profile;
         }
@@ -133,6 +140,11 @@ pub(crate) fn location(id: &SecretId, region: &str) -> Location {
     }
 }
 
+/// The part of a deadline in which a throttled load is tried again. The rest is for saying so, and for a write that follows.
+fn patience(deadline: Duration) -> Duration {
+    deadline / 5 * 4
+}
+
 impl Inner {
     pub(crate) fn secret(&self) -> &str {
         self.arn.get().map_or(self.id.as_str(), String::as_str)
@@ -178,7 +190,14 @@ impl Inner {
     }
 
     async fn current(&self) -> Result<SecretVersion, CallError> {
-        let mut result = self.client.get(self.secret(), &Select::Current).await;
+        let mut throttle = Throttle::new(&*self.clock, &self.location, self.patience);
+        let mut result = loop {
+            let result = self.client.get(self.secret(), &Select::Current).await;
+            match &result {
+                Err(error) if throttle.pause(error).await => {}
+                _ => break result,
+            }
+        };
         // The service does not know a secret by name and suffix, and may tell a role that reads this secret alone no more
         // than that it may not. The name alone finds it; that it is the one with this suffix is checked.
         if let (Err(error), None, false, Some(name)) =

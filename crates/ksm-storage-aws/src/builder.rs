@@ -221,7 +221,7 @@ impl AwsStorageBuilder {
         } else {
             Creation::Never
         };
-        Ok(AwsSecretBackend::new(client, id, &region, concurrency).opened(creation, profile))
+        Ok(AwsSecretBackend::new(client, id, &region, concurrency).opened(creation, profile, options.deadline))
     }
 
     fn check(&self, id: &SecretId) -> Result<()> {

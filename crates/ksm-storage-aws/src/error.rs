@@ -110,12 +110,7 @@ fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
             NotApplied,
             Advice::Text("obtain new credentials, and check the clock of this host (date -u)"),
         ),
-        "ThrottlingException"
-        | "Throttling"
-        | "TooManyRequestsException"
-        | "RequestLimitExceeded"
-        | "ThrottledException"
-        | "SlowDown" => (
+        code if is_throttling(code) => (
             Throttled,
             NotApplied,
             Advice::Text("the account's quota for this call is used up: call less often"),
@@ -147,6 +142,19 @@ fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
         _ if error.status == Some(429) => (Throttled, NotApplied, Advice::None),
         _ => (Unexpected, Unknown, Advice::Text("check that the endpoint is that of AWS Secrets Manager")),
     }
+}
+
+/// Returns true for the codes of a quota that is free again within seconds.
+pub(crate) fn is_throttling(code: &str) -> bool {
+    const CODES: [&str; 6] = [
+        "RequestLimitExceeded",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    ];
+    CODES.contains(&code)
 }
 
 /// The remedy for a call that failed.

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
+use aws_sdk_secretsmanager::{
+    error::ProvideErrorMetadata,
+    operation::{get_secret_value::GetSecretValueError, put_secret_value::PutSecretValueError},
+};
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
@@ -30,6 +33,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use crate::{
     cause::Cause,
     client::{CallError, Failure},
+    error::is_throttling,
     http::NeverSent,
     sdk::{UNBUILT, chain},
 };
@@ -108,22 +112,29 @@ impl Intercept for Requests {
     }
 }
 
-/// `LimitExceededException` is on the SDK's list of throttling errors; here it means a quota that lasts a day.
+/// Two codes are on the SDK's list of throttling errors that it is not to repeat soon: `LimitExceededException`, which here
+/// means a quota that lasts a day, and throttling of a read or a put, which the backend repeats with longer pauses.
 #[derive(Debug)]
-pub(crate) struct NoRetryOfQuota;
+pub(crate) struct NoQuickRetry;
 
-impl ClassifyRetry for NoRetryOfQuota {
+impl ClassifyRetry for NoQuickRetry {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let error = context.output_or_error().and_then(Result::err);
-        let quota = error
-            .and_then(|error| error.as_operation_error())
-            .and_then(|error| error.downcast_ref::<PutSecretValueError>())
-            .is_some_and(PutSecretValueError::is_limit_exceeded_exception);
-        if quota { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
+        let error =
+            context.output_or_error().and_then(Result::err).and_then(OrchestratorError::as_operation_error);
+        let put = error.and_then(|error| error.downcast_ref::<PutSecretValueError>());
+        let get = error.and_then(|error| error.downcast_ref::<GetSecretValueError>());
+        let code =
+            put.and_then(ProvideErrorMetadata::code).or_else(|| get.and_then(ProvideErrorMetadata::code));
+        let quota = put.is_some_and(PutSecretValueError::is_limit_exceeded_exception);
+        if quota || code.is_some_and(is_throttling) {
+            RetryAction::RetryForbidden
+        } else {
+            RetryAction::NoActionIndicated
+        }
     }
 
     fn name(&self) -> &'static str {
-        "version quota"
+        "no quick retry"
     }
 }
 

@@ -74,6 +74,7 @@ mod setting;
 mod slot;
 mod source;
 mod store;
+mod throttle;
 mod trace;
 
 pub use backend::AwsSecretBackend;

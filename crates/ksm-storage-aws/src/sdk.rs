@@ -30,7 +30,7 @@ use crate::{
     explained::{CLOCK, SourceFailed},
     guarded::CheckedCache,
     http::{self, InterimFlood, ReplyTooLong},
-    interceptors::{NoRetryOfQuota, Requests, Unbuilt},
+    interceptors::{NoQuickRetry, Requests, Unbuilt},
     setting::InvalidSetting,
     trace::Trace,
 };
@@ -45,10 +45,11 @@ pub struct SdkClient {
 }
 
 impl SdkClient {
-    /// A client of this configuration. These things are added to it: a version quota that is used up is not retried; a
-    /// plain-http endpoint is refused unless it is on loopback; a reply of more than a mebibyte is an error. If it names no
-    /// retry partition, the client's quota of retries is its own; if it names no HTTP client, it gets one with the TLS that
-    /// the features of this crate say, and the proxy that the environment names.
+    /// A client of this configuration. These things are added to it: a version quota that is used up is not retried, nor is a
+    /// read or put that is throttled, which the backend repeats later; a plain-http endpoint is refused unless it is on
+    /// loopback; a reply of more than a mebibyte is an error. If it names no retry partition, the client's quota of retries
+    /// is its own; if it names no HTTP client, it gets one with the TLS that the features of this crate say, and the proxy
+    /// that the environment names.
     ///
     /// # Panics
     /// As the SDK's own client does: if the configuration has no behavior version, or no sleep implementation for the
@@ -59,7 +60,7 @@ impl SdkClient {
 
     /// A client whose errors name the setting that its endpoint comes from.
     pub(crate) fn traced(config: aws_sdk_secretsmanager::config::Builder, trace: Trace) -> Self {
-        let config: Config = config.retry_classifier(NoRetryOfQuota).build();
+        let config: Config = config.retry_classifier(NoQuickRetry).build();
         let http = match config.http_client() {
             Some(client) => http::guarded(client, Purpose::Services, trace.clone()),
             None => http::client(Purpose::Services, trace.clone()),

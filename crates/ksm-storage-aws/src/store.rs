@@ -20,6 +20,7 @@ use crate::{
         Store, Verdict, VersionId,
     },
     slot::{self, NO_VALUE},
+    throttle::Throttle,
 };
 
 /// The label of staged versions. It is one fixed label, because those of all versions together may be 20.
@@ -54,11 +55,20 @@ impl Inner {
         {
             return Ok(StoreOutcome::committed(version));
         }
+        // Half of what a load has, so that a load and a store find room in one deadline.
+        let mut throttle = Throttle::new(&*self.clock, &self.location, self.patience / 2);
         let mut store = Store::new(expected.clone(), self.mode());
         loop {
             let answer = session.call(store.request(), store.placement).await?;
             match store.answer(answer) {
                 Progress::Next(next) => store = next,
+                Progress::Done(Verdict::NotApplied(Reason::Put)) if session.pause(&mut throttle).await => {
+                    // Others have the same quota: whoever came first may have made this store needless.
+                    if let Some(current) = session.replaced().await {
+                        return Ok(StoreOutcome::conflict(current));
+                    }
+                    store = Store::new(expected.clone(), self.mode());
+                }
                 Progress::Done(verdict) => return session.conclude(verdict).await,
             }
         }
@@ -222,6 +232,21 @@ impl<'a> Session<'a> {
             }
             Err(error) => Ok(self.put_error.insert(error).answer("ResourceExistsException")),
         }
+    }
+
+    /// Waits if the put was throttled and there is time left.
+    async fn pause(&self, throttle: &mut Throttle<'_>) -> bool {
+        match &self.put_error {
+            Some(error) => throttle.pause(error).await,
+            None => false,
+        }
+    }
+
+    /// The current version, if that is another one than the one expected.
+    async fn replaced(&self) -> Option<Stored> {
+        let found = self.inner.get(Select::Current).await.ok()?;
+        (found.id != self.expected.as_str())
+            .then(|| Stored::present(Version::new(found.id), strip_nonce(found.value)))
     }
 
     async fn move_current(&mut self, from: &Version, to: &Version) -> Answer<Version> {

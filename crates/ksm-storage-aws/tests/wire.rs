@@ -15,7 +15,9 @@ use aws_credential_types::{
     provider::{ProvideCredentials, future},
 };
 use futures_util::FutureExt;
-use ksm_storage_aws::{AwsSecretStorage, AwsStorageBuilder, Concurrency};
+use ksm_storage_aws::{
+    AwsSecretStorage, AwsStorageBuilder, Concurrency, Put, SdkClient, SecretsClient, Select,
+};
 use ksm_storage_core::{ConfigKey, ErrorKind, Outcome, Payload};
 use ksm_storage_emulator::{Action, Emulator, Fault, ResponseFault, Server, Value, fixture::sdk_config};
 use tokio::{
@@ -173,18 +175,25 @@ async fn a_put_that_got_no_answer_is_not_taken_for_refused_when_its_repetition_i
         let storage = builder(&server).open().await.unwrap();
         server.emulator().fail(Action::PutSecretValue, [lost].into_iter().chain(refused.clone()));
         let set = storage.set(ConfigKey::Url, "x").await;
-        assert_eq!(server.emulator().calls(Action::PutSecretValue), 3);
+        assert_eq!(server.emulator().calls(Action::PutSecretValue), 2);
         assert_eq!(set.map_err(|error| error.outcome()).err(), outcome);
         assert_eq!(stored(&server) != "{}", outcome.is_none());
     }
+}
+
+/// The backend repeats them, with pauses that the SDK does not make.
+#[tokio::test]
+async fn throttled_calls_are_not_repeated_by_the_sdk() {
     let server = serve_with("{}").await;
-    let storage = builder(&server).open().await.unwrap();
-    server.emulator().fail(
-        Action::PutSecretValue,
-        [Fault::refuse("ThrottlingException"), refused[0].clone(), refused[1].clone()],
-    );
-    let error = storage.set(ConfigKey::Url, "x").await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Throttled, Outcome::NotApplied));
+    let client = SdkClient::new(&sdk_config(&server.url()));
+    let throttled = || std::iter::repeat_n(Fault::refuse("ThrottlingException"), 10);
+    server.emulator().fail(Action::GetSecretValue, throttled());
+    server.emulator().fail(Action::PutSecretValue, throttled());
+    let put = Put { secret: NAME.into(), token: "0".repeat(32), value: "{}".into(), label: None };
+    let error = client.put(&put).await.unwrap_err();
+    assert!(error.code.as_deref() == Some("ThrottlingException") && !error.unanswered, "{error:?}");
+    client.get(NAME, &Select::Current).await.unwrap_err();
+    assert_eq!(calls(&server), [1, 1, 0]);
 }
 
 #[tokio::test]

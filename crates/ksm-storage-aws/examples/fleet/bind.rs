@@ -1,0 +1,100 @@
+//! A bind as the Keeper bridge makes it: the same calls of the storage in the same order, without the cryptography, which
+//! would take hours for a fleet. The bridge's own tests have the real one, with a few clients.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use ksm_storage_core::{
+    ConfigKey::{AppKey, ClientId, ClientKey, PrivateKey},
+    ConfigStorage, Error, ErrorKind, ExposeSecret,
+};
+
+/// The waits of the bridge for another client with the same token.
+const WAITS: [u64; 5] = [0, 250, 500, 1_000, 2_000];
+
+/// The part of Keeper's service that knows one token: it binds the first key pair that it sees, and gives that one the
+/// application key once.
+#[derive(Clone, Default)]
+pub(crate) struct FakeService(Arc<Mutex<Option<String>>>);
+
+impl FakeService {
+    /// Returns true for the key pair that gets the application key.
+    async fn ask(&self, pair: &str) -> bool {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut bound = self.0.lock().expect("no start panics");
+        let is_first = bound.is_none();
+        bound.get_or_insert_with(|| pair.to_owned());
+        is_first
+    }
+}
+
+/// Binds, or adopts the binding of another start.
+pub(crate) async fn bind(storage: &ConfigStorage, number: u32, keeper: &FakeService) -> Result<(), String> {
+    for _ in 0..8 {
+        let found = storage.snapshot();
+        if found.contains(AppKey) {
+            return Ok(());
+        }
+        let pair = match found.get(PrivateKey) {
+            Some(pair) => pair.expose_secret().to_owned(),
+            None => {
+                let pair = format!("pair {number}");
+                if !store_pair(storage, pair.clone()).await.map_err(told)? {
+                    continue;
+                }
+                pair
+            }
+        };
+        if keeper.ask(&pair).await {
+            return store_key(storage, pair).await.map_err(told);
+        }
+        if !wait_for_another(storage).await.map_err(told)? {
+            return Err("TokenSpent".to_owned());
+        }
+    }
+    Err("rounds".to_owned())
+}
+
+/// Returns false if another start has stored its pair.
+async fn store_pair(storage: &ConfigStorage, pair: String) -> Result<bool, Error> {
+    let stored = storage.update(move |document| {
+        let is_free = document.is_empty();
+        if is_free {
+            document.set(ClientKey, "token");
+            document.set(ClientId, "client");
+            document.set(PrivateKey, pair.clone());
+        }
+        Ok::<_, Error>(is_free)
+    });
+    stored.await
+}
+
+async fn store_key(storage: &ConfigStorage, pair: String) -> Result<(), Error> {
+    let stored = storage.update(move |document| {
+        if document.get(PrivateKey).is_none_or(|stored| stored.expose_secret() != pair) {
+            return Err(Error::refused("the configuration was bound to another client meanwhile"));
+        }
+        document.set(AppKey, "key");
+        Ok(())
+    });
+    stored.await
+}
+
+async fn wait_for_another(storage: &ConfigStorage) -> Result<bool, Error> {
+    let before = storage.snapshot();
+    for wait in WAITS {
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let now = storage.refresh().await?;
+        if now.contains(AppKey) || now.document() != before.document() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn told(error: Error) -> String {
+    debug_assert_ne!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    error.kind().as_str().to_owned()
+}

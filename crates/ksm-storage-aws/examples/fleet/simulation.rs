@@ -1,0 +1,314 @@
+//! Thousands of programs that open one secret within a second, in virtual time.
+//!
+//! Everything above [`SecretsClient`] is the real thing: the backend, its pauses, core and its deadline. Below it is the
+//! emulator, with the quotas that AWS publishes and a network that takes a while.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ksm_storage_aws::{
+    AwsSecretBackend, CallError, Concurrency, Create, MoveCurrent, Put, PutReply, SecretVersion,
+    SecretsClient, Select,
+};
+use ksm_storage_core::{Clock, ConfigStorage, Error};
+use ksm_storage_emulator::{Action, Emulator, Value};
+use tokio::{task::JoinSet, time::Instant};
+
+use crate::bind::{FakeService, bind};
+
+/// The starts of a fleet, and the service that they meet.
+#[derive(Clone, Debug)]
+pub(crate) struct Fleet {
+    pub(crate) starts: u32,
+    /// The time within which all start.
+    pub(crate) within: Duration,
+    /// `GetSecretValue` per second.
+    pub(crate) gets: u32,
+    /// `PutSecretValue` per second.
+    pub(crate) puts: u32,
+    /// The service answers 503 for 30 s, from the middle of the second in which all start.
+    pub(crate) outage: bool,
+    /// The secret holds no binding yet, and every start has the same one-time token.
+    pub(crate) unbound: bool,
+    pub(crate) retries: Retries,
+}
+
+/// The repetition of throttled reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retries {
+    /// That of the backend.
+    Own,
+    /// That of the AWS SDK, with the longest first pause in milliseconds.
+    Sdk(u32),
+}
+
+/// What became of a fleet.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) starts: u32,
+    /// The ends of starts other than success, by kind.
+    pub(crate) failures: BTreeMap<String, u32>,
+    pub(crate) gets: usize,
+    pub(crate) puts: usize,
+    /// Versions that were stored by starts.
+    pub(crate) stored: usize,
+    /// Milliseconds that successful starts took, sorted.
+    pub(crate) times: Vec<u32>,
+    /// Calls, and starts that succeeded, in each second.
+    pub(crate) seconds: Vec<[u32; 2]>,
+}
+
+impl Report {
+    pub(crate) fn opened(&self) -> f64 {
+        self.times.len() as f64 / f64::from(self.starts)
+    }
+
+    pub(crate) fn gets_per_start(&self) -> f64 {
+        self.gets as f64 / f64::from(self.starts)
+    }
+
+    /// The time that this share of the successful starts took at most.
+    pub(crate) fn quantile(&self, share: f64) -> Duration {
+        let at = (share * self.times.len().saturating_sub(1) as f64) as usize;
+        Duration::from_millis(self.times.get(at).copied().unwrap_or_default().into())
+    }
+}
+
+/// The deadline of an opening, with which a start fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
+const OUTAGE: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(30_500)];
+
+impl Default for Fleet {
+    fn default() -> Self {
+        let retries = Retries::Own;
+        let within = Duration::from_secs(1);
+        Self { starts: 10_000, within, gets: 10_000, puts: 50, outage: false, unbound: false, retries }
+    }
+}
+
+impl Fleet {
+    /// Runs the fleet in a runtime whose time is virtual. The same fleet always ends in the same report.
+    pub(crate) fn run(&self) -> Report {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime without threads").block_on(self.simulate())
+    }
+
+    async fn simulate(&self) -> Report {
+        let emulator = Emulator::new("us-east-1");
+        let initial = if self.unbound { "{}" } else { r#"{"hostname":"keepersecurity.com"}"# };
+        emulator.secret("ksm-config").overwrite(Value::Text(initial.into()));
+        emulator.set_version_quota(None);
+        emulator.set_rate(Action::GetSecretValue, NonZeroU32::new(self.gets));
+        emulator.set_rate(Action::PutSecretValue, NonZeroU32::new(self.puts));
+        let world = World { fleet: self.clone(), start: Instant::now(), emulator, seconds: Arc::default() };
+        let keeper = FakeService::default();
+        let mut tasks = JoinSet::new();
+        for number in 0..self.starts {
+            let clock = SimClock::new(world.start, number);
+            let (world, keeper) = (world.clone(), keeper.clone());
+            tasks.spawn(async move {
+                clock.sleep(share(world.fleet.within, clock.random())).await;
+                let began = Instant::now();
+                let ended = world.start_one(&clock, number, &keeper).await;
+                (ended, began.elapsed())
+            });
+        }
+        let mut report = Report { starts: self.starts, ..Report::default() };
+        while let Some(ended) = tasks.join_next().await {
+            let (ended, time) = ended.expect("a start does not panic");
+            match ended {
+                Ok(()) => {
+                    report.times.push(u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
+                    world.count(1);
+                }
+                Err(kind) => *report.failures.entry(kind).or_default() += 1,
+            }
+        }
+        report.times.sort_unstable();
+        report.gets = world.emulator.calls(Action::GetSecretValue);
+        report.puts = world.emulator.calls(Action::PutSecretValue);
+        report.stored = world.emulator.secret("ksm-config").versions().len() - 1;
+        report.seconds = std::mem::take(&mut *world.seconds.lock().expect("no start panics"));
+        report
+    }
+}
+
+#[derive(Clone)]
+struct World {
+    fleet: Fleet,
+    start: Instant,
+    emulator: Emulator,
+    seconds: Arc<Mutex<Vec<[u32; 2]>>>,
+}
+
+impl World {
+    async fn start_one(&self, clock: &SimClock, number: u32, keeper: &FakeService) -> Result<(), String> {
+        let client = Network { world: self.clone(), clock: clock.clone() };
+        let id = "ksm-config".parse().expect("a name");
+        let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+        let (client, region) = (Arc::new(client), "us-east-1");
+        let backend =
+            AwsSecretBackend::with_clock(client, id, region, Concurrency::Optimistic, Arc::clone(&clock));
+        let told = |error: Error| error.kind().as_str().to_owned();
+        let opened =
+            ConfigStorage::builder(backend).deadline(DEADLINE).clock(SharedClock(clock)).open().await;
+        let storage = opened.map_err(told)?;
+        if self.fleet.unbound { bind(&storage, number, keeper).await } else { Ok(()) }
+    }
+
+    /// Counts a call, or a start that has succeeded, in this second.
+    fn count(&self, what: usize) {
+        let second = usize::try_from(self.start.elapsed().as_secs()).unwrap_or_default();
+        let mut seconds = self.seconds.lock().expect("no start panics");
+        if seconds.len() <= second {
+            seconds.resize(second + 1, [0, 0]);
+        }
+        seconds[second][what] += 1;
+    }
+
+    fn is_down(&self) -> bool {
+        let now = self.start.elapsed();
+        self.fleet.outage && now >= OUTAGE[0] && now < OUTAGE[1]
+    }
+}
+
+/// The way of one start to the service.
+#[derive(Clone)]
+struct Network {
+    world: World,
+    clock: SimClock,
+}
+
+impl Network {
+    /// 10 to 30 ms for a request and its reply.
+    async fn travel(&self) {
+        self.clock
+            .sleep(Duration::from_millis(10) + share(Duration::from_millis(20), self.clock.random()))
+            .await;
+    }
+
+    /// A call as the SDK makes it: three attempts where the service answers 503, and where it throttles if the fleet has
+    /// the SDK's retries.
+    async fn call<T, F: Future<Output = Result<T, CallError>>>(
+        &self,
+        call: impl Fn() -> F,
+    ) -> Result<T, CallError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            self.travel().await;
+            self.world.count(0);
+            let answer = if self.world.is_down() {
+                Err(CallError::answered(503, "ServiceUnavailable"))
+            } else {
+                call().await
+            };
+            let Err(error) = answer else { return answer };
+            let is_throttled = error.code.as_deref() == Some("ThrottlingException");
+            let first = match self.world.fleet.retries {
+                Retries::Own if is_throttled => return Err(error),
+                Retries::Own => 200,
+                Retries::Sdk(first) => first,
+            };
+            if attempt == 3 {
+                // Not one that the backend repeats.
+                return Err(if is_throttled { CallError::answered(400, "ThrottledForGood") } else { error });
+            }
+            let longest = Duration::from_millis(first.into()) * 2_u32.pow(attempt - 1);
+            self.clock.sleep(share(longest, self.clock.random())).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Network")
+    }
+}
+
+#[async_trait]
+impl SecretsClient for Network {
+    async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError> {
+        self.call(|| SecretsClient::get(&self.world.emulator, secret, version)).await
+    }
+
+    async fn put(&self, put: &Put) -> Result<PutReply, CallError> {
+        self.call(|| SecretsClient::put(&self.world.emulator, put)).await
+    }
+
+    async fn create(&self, create: &Create) -> Result<(), CallError> {
+        self.call(|| SecretsClient::create(&self.world.emulator, create)).await
+    }
+
+    async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
+        self.call(|| self.world.emulator.move_current(request)).await
+    }
+
+    async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
+        self.call(|| self.world.emulator.primary_region(secret)).await
+    }
+}
+
+/// The virtual time of the runtime, and numbers that are the same in every run.
+#[derive(Clone, Debug)]
+struct SimClock {
+    origin: Instant,
+    random: Arc<Mutex<fastrand::Rng>>,
+}
+
+impl SimClock {
+    fn new(origin: Instant, seed: u32) -> Self {
+        Self { origin, random: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed.into()))) }
+    }
+}
+
+#[async_trait]
+impl Clock for SimClock {
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    async fn alarm(&self, instant: Duration) {
+        tokio::time::sleep_until(self.origin + instant).await;
+    }
+
+    fn random(&self) -> u64 {
+        self.random.lock().expect("no start panics").u64(..)
+    }
+}
+
+#[derive(Debug)]
+struct SharedClock(Arc<dyn Clock>);
+
+#[async_trait]
+impl Clock for SharedClock {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration).await;
+    }
+
+    async fn alarm(&self, instant: Duration) {
+        self.0.alarm(instant).await;
+    }
+
+    fn random(&self) -> u64 {
+        self.0.random()
+    }
+}
+
+/// A random part of a time.
+fn share(whole: Duration, random: u64) -> Duration {
+    Duration::from_nanos(random % u64::try_from(whole.as_nanos()).unwrap_or(u64::MAX).max(1))
+}
