@@ -20,7 +20,12 @@ TEMPLATE = HERE / "cloudformation.yaml"
 MODULE = HERE / "terraform" / "main.tf"
 # What each role is allowed.
 ROLES = {"reader": ("read", "kms-read"), "writer": ("write", "kms-write")}
+# What both are allowed on top where the secret has a replica.
+REPLICA = ("read-replica", "kms-read-replica")
+# Longer ones first.
 PLACEHOLDERS = {
+    "REPLICA-REGION": "us-west-2",
+    "REPLICA-KEY-ID": "4321dcba-12ab-34cd-56ef-1234567890ab",
     "REGION": "us-east-1",
     "ACCOUNT": "111122223333",
     "KEY-ID": "1234abcd-12ab-34cd-56ef-1234567890ab",
@@ -84,15 +89,18 @@ def main():
         for name, block in data.get('"aws_iam_policy_document"', {}).items()
     }
     resources = cfnlint.decode.decode(TEMPLATE)[0]["Resources"]
-    for role, names in ROLES.items():
+    for role, names in {**ROLES, "replica": REPLICA}.items():
         allowed = sorted(statement for name in names for statement in wanted[name])
-        of_role = resources[f"{role.title()}Role"]["Properties"]["Policies"]
+        if role in ROLES:
+            of_role = resources[f"{role.title()}Role"]["Properties"]["Policies"]
+        else:
+            of_role = [resources["ReplicaPolicy"]["Properties"]]
         in_template = sorted(entry for policy in of_role for entry in of_json(policy["PolicyDocument"]))
         in_module = sorted(of_terraform(documents[role]))
         for file, found in ((TEMPLATE, in_template), (MODULE, in_module)):
             if found != allowed:
                 problems.append(f"{file.name}: the {role} is allowed {found}, and iam/ says {allowed}")
-    print(f"{len(ROLES)} roles compared")
+    print(f"{len(ROLES)} roles and their replica's policy compared")
 
     for problem in problems:
         print(f"error: {problem}")

@@ -26,6 +26,19 @@ variable "trusted_service" {
   default     = "lambda.amazonaws.com"
 }
 
+variable "replica_region" {
+  description = "A region that holds a copy to start from while this one is down; none if null"
+  type        = string
+  default     = null
+}
+
+variable "replica_key_arn" {
+  description = "The KMS key of that copy, in its region; needed with replica_region"
+  type        = string
+  default     = null
+}
+
+data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
@@ -42,6 +55,15 @@ resource "aws_kms_key" "config" {
 resource "aws_secretsmanager_secret" "config" {
   name       = var.secret_name
   kms_key_id = aws_kms_key.config.arn
+
+  dynamic "replica" {
+    for_each = var.replica_region[*]
+
+    content {
+      region     = replica.value
+      kms_key_id = var.replica_key_arn
+    }
+  }
 
   lifecycle {
     prevent_destroy = true
@@ -123,6 +145,34 @@ resource "aws_iam_role" "writer" {
 resource "aws_iam_role_policy" "writer" {
   role   = aws_iam_role.writer.id
   policy = data.aws_iam_policy_document.writer.json
+}
+
+# For programs opened with fallback_regions().
+data "aws_iam_policy_document" "replica" {
+  statement {
+    sid       = "ReadKsmConfigReplica"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = ["arn:${data.aws_partition.current.partition}:secretsmanager:${coalesce(var.replica_region, "none")}:${data.aws_caller_identity.current.account_id}:secret:${var.secret_name}-??????"]
+  }
+
+  statement {
+    sid       = "DecryptKsmConfigReplica"
+    actions   = ["kms:Decrypt"]
+    resources = [coalesce(var.replica_key_arn, "none")]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["secretsmanager.${coalesce(var.replica_region, "none")}.${data.aws_partition.current.dns_suffix}"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "replica" {
+  for_each = var.replica_region == null ? {} : { reader = aws_iam_role.reader.id, writer = aws_iam_role.writer.id }
+
+  role   = each.value
+  policy = data.aws_iam_policy_document.replica.json
 }
 
 output "secret_arn" {

@@ -41,6 +41,9 @@ pub struct AwsStorageBuilder {
     key: String,
     mode: Mode,
     region: Option<String>,
+    fallback_regions: Vec<String>,
+    /// The region of the replica that is opened instead of the secret.
+    replica_region: Option<String>,
     endpoint_url: Option<String>,
     max_attempts: u32,
     attempt_timeout: Duration,
@@ -57,6 +60,8 @@ impl AwsStorageBuilder {
             key,
             mode,
             region: None,
+            fallback_regions: Vec::new(),
+            replica_region: None,
             endpoint_url: None,
             max_attempts: 3,
             attempt_timeout: Duration::from_secs(4),
@@ -71,6 +76,35 @@ impl AwsStorageBuilder {
     /// The secret's region. One that the id names must be the same.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
+        self
+    }
+
+    /// Regions with a replica of the secret, which [`open`](Self::open) reads in this order if the secret's own region cannot
+    /// be reached, does not answer, or answers with a server error. None if not set.
+    ///
+    /// A region that refuses access, or does not know the secret, is an error all the same. A replica is asked a second
+    /// after the secret, or once that has failed, and its answer is used only then, with a warning event.
+    /// [`Snapshot::origin`](ksm_storage_core::Snapshot::origin) tells. Every write and refresh goes to the secret's own region.
+    ///
+    /// AWS documents neither how far a replica may lag behind nor that its versions have the same IDs; nothing here relies
+    /// on either. The role needs `secretsmanager:GetSecretValue` on the replica's ARN, and `kms:Decrypt` on its key. An
+    /// [`endpoint_url`](Self::endpoint_url) is used for all regions: one that serves a single region has to be left out.
+    ///
+    /// ```no_run
+    /// # use ksm_storage_aws::{AwsSecretStorage, Error};
+    /// use ksm_storage_core::Origin;
+    ///
+    /// # async fn open() -> Result<(), Error> {
+    /// let storage =
+    ///     AwsSecretStorage::from_default_config("ksm-config").fallback_regions(["us-west-2"]).open().await?;
+    /// if storage.snapshot().origin() == Origin::Replica {
+    ///     println!("opened on a replica, which may be out of date");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fallback_regions(mut self, regions: impl IntoIterator<Item: Into<String>>) -> Self {
+        self.fallback_regions = regions.into_iter().map(Into::into).collect();
         self
     }
 
@@ -160,8 +194,8 @@ impl AwsStorageBuilder {
         ConfigStorage::builder(self).options(options).open().await
     }
 
-    /// The backend alone. The secret is not read; [`read_only`](Self::read_only) and
-    /// [`write_attempts`](Self::write_attempts) have no effect.
+    /// The backend alone. The secret is not read; [`read_only`](Self::read_only),
+    /// [`write_attempts`](Self::write_attempts) and [`fallback_regions`](Self::fallback_regions) have no effect.
     ///
     /// # Errors
     /// As [`open`](Self::open), but for what only reading the secret shows.
@@ -180,15 +214,25 @@ impl AwsStorageBuilder {
     }
 
     async fn build(self, options: &OpenOptions) -> Result<AwsSecretBackend> {
-        let id = SecretId::resolve(&self.key, Environment::PROCESS)?;
+        let mut id = SecretId::resolve(&self.key, Environment::PROCESS)?;
         self.check(&id)?;
         let given = |name, value: Option<&String>| match value {
             Some(value) => Given::new(Setting::Method(name), value),
             None => Ok(None),
         };
+        let region = |name, value| given(name, value)?.map(|given| given.region()).transpose();
+        let fallback = |value| region("fallback_regions", Some(value)).map(Option::into_iter);
+        let fallbacks: Vec<_> = self.fallback_regions.iter().map(fallback).collect::<Result<_>>()?;
+        let replica = region("fallback_regions", self.replica_region.as_ref())?;
+        if let Some(region) = &replica {
+            id = id.in_region(region);
+        }
         let kms_key_id = given("kms_key_id", self.kms_key_id.as_ref())?.map(Given::identifier).transpose()?;
         let common = Common {
-            region: given("region", self.region.as_ref())?.map(|given| given.region()).transpose()?,
+            region: match &replica {
+                Some(region) => Some(region.clone()),
+                None => region("region", self.region.as_ref())?,
+            },
             endpoint: given("endpoint_url", self.endpoint_url.as_ref())?.map(Endpoint::parse).transpose()?,
             max_attempts: self.max_attempts,
             attempt_timeout: self.attempt_timeout,
@@ -196,8 +240,11 @@ impl AwsStorageBuilder {
             fallback: self.fallback,
         };
         let Self { mut mode, session_token: token, concurrency, .. } = self;
-        if let Mode::Custom { session_token, .. } = &mut mode {
+        if let Mode::Custom { session_token, region, .. } = &mut mode {
             *session_token = token;
+            if replica.is_some() {
+                region.clear();
+            }
         }
         // On the heap: it is large.
         let resolving = Box::pin(async { resolve(mode, &common, &id).await });
@@ -213,6 +260,11 @@ impl AwsStorageBuilder {
                     None => error,
                 })?;
         let region = config.region().map(ToString::to_string).unwrap_or_default();
+        if fallbacks.into_iter().flatten().any(|fallback| fallback.as_ref() == region) {
+            let message = format!("fallback_regions names {region}, the region of the secret itself");
+            return Err(Error::not_applied(ErrorKind::InvalidArgument, message)
+                .with_hint("name regions of its replicas"));
+        }
         let trace = Trace::from(endpoint.into_iter().collect::<Vec<_>>());
         let client = Arc::new(SdkClient::traced((&config).into(), trace));
         // The service chooses the ARN of a secret: one that is known by its ARN cannot be created.
@@ -221,7 +273,11 @@ impl AwsStorageBuilder {
         } else {
             Creation::Never
         };
-        Ok(AwsSecretBackend::new(client, id, &region, concurrency).opened(creation, profile, options.deadline))
+        Ok(AwsSecretBackend::new(client, id, &region, concurrency).opened(
+            creation,
+            profile,
+            options.deadline,
+        ))
     }
 
     fn check(&self, id: &SecretId) -> Result<()> {
@@ -249,6 +305,22 @@ impl AwsStorageBuilder {
 impl Connect for AwsStorageBuilder {
     async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
         Ok(Arc::new(Arc::unwrap_or_clone(self).build(options).await?))
+    }
+
+    fn replicas(&self) -> Vec<Arc<dyn Connect>> {
+        let replica = |region: &String| {
+            let mut options = self.options.clone();
+            options.create = false;
+            Arc::new(Self {
+                replica_region: Some(region.clone()),
+                fallback_regions: Vec::new(),
+                kms_key_id: None,
+                options,
+                ..self.clone()
+            }) as Arc<dyn Connect>
+        };
+        let regions = self.fallback_regions.iter().filter(|region| !region.trim().is_empty());
+        regions.map(replica).collect()
     }
 }
 

@@ -68,6 +68,17 @@ impl SecretId {
         self.region.as_ref()
     }
 
+    /// The ID of this secret's replica in a region: the ARNs differ in nothing else
+    /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/replicate-secrets.html>).
+    pub(crate) fn in_region(&self, region: &Region) -> Self {
+        // No name has a colon.
+        let fields = self.id.split(':').enumerate();
+        let id: Vec<_> = fields.map(|(at, field)| if at == 3 { region.as_ref() } else { field }).collect();
+        let id = id.join(":");
+        let name = if self.is_arn() { id.len() - self.name().len() } else { 0 };
+        Self { id, name, region: Some(region.clone()) }
+    }
+
     /// Returns true for an ARN.
     pub fn is_arn(&self) -> bool {
         self.name > 0

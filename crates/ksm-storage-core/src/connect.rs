@@ -42,6 +42,15 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Of the kind that tells the caller what to do.
     async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>>;
+
+    /// Returns sources of copies, which are opened in this order if the store does not answer, answers that it is
+    /// unavailable, or cannot be reached. There are none unless a source says so; a source that wraps another forwards
+    /// this.
+    ///
+    /// A copy may be out of date. It is read once, to open: every write and refresh goes to the store itself.
+    fn replicas(&self) -> Vec<Arc<dyn Connect>> {
+        Vec::new()
+    }
 }
 
 /// A source that is chosen at run time.
@@ -49,6 +58,10 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
 impl Connect for Arc<dyn Connect> {
     async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
         Self::clone(&self).connect(options).await
+    }
+
+    fn replicas(&self) -> Vec<Arc<dyn Connect>> {
+        (**self).replicas()
     }
 }
 

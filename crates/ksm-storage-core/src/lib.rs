@@ -82,7 +82,7 @@ pub use location::Location;
 pub use nonce::{NONCE_LEN, append_nonce, read_nonce, strip_nonce};
 pub use panics::{Panicked, catch_panic};
 pub use secrecy::{ExposeSecret, SecretString};
-pub use snapshot::{SecretRef, Snapshot, Verification};
+pub use snapshot::{Origin, SecretRef, Snapshot, Verification};
 pub use storage::{Changes, ConfigStorage, ConfigStorageBuilder};
 pub use stored::{Absence, Displaced, Payload, StoreOutcome, Stored, Version};
 pub use text::shell_word;

@@ -31,6 +31,17 @@ pub(crate) struct Content {
     pub(crate) version: Version,
     pub(crate) document: ConfigDocument,
     pub(crate) verification: Verification,
+    pub(crate) origin: Origin,
+}
+
+/// Origin of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The store itself.
+    Store,
+    /// A copy elsewhere, as the store could not be reached when the storage was opened. It may be out of date, and so cannot
+    /// be the base of a [`save`](crate::ConfigStorage::save); the next refresh or write replaces it.
+    Replica,
 }
 
 /// Result of the check that follows a write, for what the write displaced.
@@ -47,7 +58,12 @@ pub enum Verification {
 
 impl Snapshot {
     pub(crate) fn new(version: Version, document: ConfigDocument, verification: Verification) -> Self {
-        Self(Arc::new(Content { version, document, verification }))
+        Self(Arc::new(Content { version, document, verification, origin: Origin::Store }))
+    }
+
+    pub(crate) fn of_replica(version: Version, document: ConfigDocument) -> Self {
+        let (verification, origin) = (Verification::Conclusive, Origin::Replica);
+        Self(Arc::new(Content { version, document, verification, origin }))
     }
 
     pub(crate) fn from_content(content: Arc<Content>) -> Self {
@@ -66,6 +82,11 @@ impl Snapshot {
     /// Result of the check that followed the write of this version, if this handle wrote it.
     pub fn verification(&self) -> Verification {
         self.0.verification
+    }
+
+    /// The place that it was read from.
+    pub fn origin(&self) -> Origin {
+        self.0.origin
     }
 
     /// The content. Clone it to have one that can be changed.

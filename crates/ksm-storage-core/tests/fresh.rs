@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ksm_storage_core::{ConfigKey::Url, ConfigStorage, Error, ErrorKind, ExposeSecret, Outcome, blocking};
+use ksm_storage_core::{ConfigKey::Url, ConfigStorage, Error, ErrorKind, Outcome, blocking};
 use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{LoadFault, Probe};
 use tokio::time::{advance, sleep};

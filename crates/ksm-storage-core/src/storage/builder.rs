@@ -8,12 +8,13 @@ use super::{
     call::runtime,
     change::Execution,
     reader::{self, timeout},
+    replica::{Loaded, Opening},
 };
 #[cfg(doc)]
 use crate::ErrorKind;
 use crate::{
     Clock, Connect, Location, OpenOptions, Operation, Outcome, Result, StorageBackend, Stored, SystemClock,
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 /// Settings of a storage that is about to be opened.
@@ -83,6 +84,10 @@ impl ConfigStorageBuilder {
 
     /// Connects to the backend, and loads and parses the document, once.
     ///
+    /// If the source has [replicas](Connect::replicas), and the store does not answer, is unavailable or cannot be reached,
+    /// the document of a replica is taken, with a warning event: [`Snapshot::origin`](crate::Snapshot::origin) tells. A store
+    /// that refuses, or in which nothing is stored, is an error all the same.
+    ///
     /// # Errors
     /// - [`ErrorKind::NotFound`] if nothing is stored.
     /// - [`ErrorKind::InvalidConfig`] if what is stored is no configuration document.
@@ -140,11 +145,19 @@ impl ConfigStorageBuilder {
         refuse(&backend)?;
         let create = options.create;
         let shared = Shared::new(source, backend, options, Arc::clone(&clock));
-        let stored = reader::load(&*shared.backend, &*clock, &Mutex::default(), deadline).await?;
+        let opening = Opening {
+            backend: &*shared.backend,
+            source: &*shared.source,
+            options: &shared.options,
+            clock: &*clock,
+            deadline,
+        };
+        let loaded = opening.load().await?;
         let storage = ConfigStorage { shared: Arc::new(shared), execution: Execution::Inline };
-        match stored {
-            Stored::Absent { .. } if create => storage.create(deadline).await?,
-            stored => drop(storage.shared.install(stored.version(), reader::parse(&stored)?)),
+        match loaded {
+            Loaded::Store(Stored::Absent { .. }) if create => storage.create(deadline).await?,
+            Loaded::Store(stored) => drop(storage.shared.install(stored.version(), reader::parse(&stored)?)),
+            Loaded::Replica { version, document } => storage.shared.install_replica(version, document),
         }
         Ok(storage)
     }

@@ -12,6 +12,7 @@ mod fresh;
 mod hook;
 mod queue;
 mod reader;
+mod replica;
 mod shared;
 
 use std::{fmt, time::Duration};
@@ -31,7 +32,7 @@ use self::{
 };
 use crate::{
     BindState, Capabilities, ConfigDocument, ConfigKey, Connect, Error, ErrorKind, Location, Operation,
-    Result, SecretRef, Snapshot, StorageBackend, document::Value, sync::Arc,
+    Origin, Result, SecretRef, Snapshot, StorageBackend, document::Value, sync::Arc,
 };
 
 /// A configuration in a backend: read from memory, written safely against every other writer.
@@ -270,8 +271,14 @@ impl ConfigStorage {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] if something else is stored by now, and those of [`update`](Self::update).
+    /// [`ErrorKind::Conflict`] if something else is stored by now, [`ErrorKind::ReadOnly`] if the base is a
+    /// [replica](Origin::Replica)'s, and those of [`update`](Self::update).
     pub async fn save(&self, base: &Snapshot, document: ConfigDocument) -> Result<()> {
+        if base.origin() == Origin::Replica {
+            let error = Error::not_applied(ErrorKind::ReadOnly, "the snapshot was read from a replica")
+                .with_hint("refresh, which reads the store itself, and decide anew");
+            return Err(self.decorate(Operation::Save, error));
+        }
         let base = base.version().clone();
         self.write(Operation::Save, move |current, stored| {
             if *current.version != base || !current.untouched {

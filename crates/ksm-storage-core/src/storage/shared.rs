@@ -7,7 +7,7 @@ use super::{fresh::Refresher, queue::Queue, reader::History};
 use crate::{
     BindState, Clock, ConfigDocument, Connect, Error, ErrorKind, Location, OpenOptions, Result, Snapshot,
     StorageBackend, Verification, Version, Writes,
-    snapshot::Content,
+    snapshot::{Content, Origin},
     sync::{Arc, ArcSwap, Mutex, lock},
 };
 
@@ -111,17 +111,30 @@ impl Shared {
     ) -> Snapshot {
         lock(&self.history).note(version);
         let current = self.current.load_full();
-        if current.version == *version && current.document == document {
+        let is_known = current.origin == Origin::Store && current.version == *version;
+        if is_known && current.document == document {
             return Snapshot::from_content(current);
         }
         let snapshot = Snapshot::new(version.clone(), document, verification);
+        self.make_current(&snapshot, &current);
+        snapshot
+    }
+
+    /// Makes the document of a replica the current snapshot. Its version is not remembered: that versions of replicas are
+    /// the same as those of their store is documented nowhere.
+    pub(super) fn install_replica(&self, version: Version, document: ConfigDocument) {
+        self.make_current(&Snapshot::of_replica(version, document), &self.current.load_full());
+    }
+
+    fn make_current(&self, snapshot: &Snapshot, before: &Content) {
         self.current.store(snapshot.clone().into_content());
-        self.versions.send_replace(version.clone());
+        if *snapshot.version() != before.version {
+            self.versions.send_replace(snapshot.version().clone());
+        }
         let state = snapshot.bind_state();
-        if state != current.document.bind_state() {
+        if state != before.document.bind_state() {
             self.warn_of(state);
         }
-        snapshot
     }
 
     /// Logs a document that no client can start from, although there is something in it.

@@ -32,6 +32,7 @@ const EXAMPLES: &str = "`aws-sm:NAME`, `aws-sm://REGION/NAME`, `file:PATH` or `e
 /// | `mode=default`, `ec2` or `profile` | `aws-sm` | the source of credentials and region; `default` if not given |
 /// | `profile=NAME` | `aws-sm` | the profile of `mode=profile`, which it implies |
 /// | `concurrency=optimistic` or `strict` | `aws-sm` | mutual exclusion of writers |
+/// | `fallback=REGION` or `REGION,REGION` | `aws-sm` | regions with a replica, to open on if the secret's own is down |
 /// | `endpoint_url=URL` | `aws-sm` | a VPC endpoint or an emulator |
 ///
 /// The grammar is this crate's own: general URL parsers reject `aws-sm:arn:…`, and normalise `..` and `+`, which a name
@@ -150,6 +151,10 @@ impl fmt::Debug for StorageUrl {
 impl Connect for StorageUrl {
     async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
         Schemes::default().source(&self)?.connect(options).await
+    }
+
+    fn replicas(&self) -> Vec<Arc<dyn Connect>> {
+        Schemes::default().source(self).map(|source| source.replicas()).unwrap_or_default()
     }
 }
 

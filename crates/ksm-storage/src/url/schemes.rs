@@ -215,6 +215,8 @@ fn aws(address: &str, parameters: &mut Parameters) -> Result<Arc<dyn Connect>> {
     let concurrency = [("optimistic", Concurrency::Optimistic), ("strict", Concurrency::Strict)];
     let builder =
         builder.concurrency(parameters.take_one_of("concurrency", &concurrency)?.unwrap_or_default());
+    let fallback = parameters.take("fallback").unwrap_or_default();
+    let builder = builder.fallback_regions(fallback.split(','));
     Ok(match parameters.take("endpoint_url") {
         Some(url) => Arc::new(builder.endpoint_url(url)),
         None => Arc::new(builder),
@@ -229,6 +231,10 @@ struct Frozen(Arc<dyn Connect>);
 impl Connect for Frozen {
     async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
         Ok(Arc::new(ReadOnly(Arc::clone(&self.0).connect(options).await?)))
+    }
+
+    fn replicas(&self) -> Vec<Arc<dyn Connect>> {
+        self.0.replicas()
     }
 }
 

@@ -1,0 +1,112 @@
+//! The load of an opening, which may come from a replica.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tracing::warn;
+
+use super::{
+    backoff::within_deadline,
+    reader::{self, parse, timeout},
+};
+use crate::{
+    Clock, ConfigDocument, Connect, Error, ErrorKind, Location, OpenOptions, Result, StorageBackend, Stored,
+    Version,
+    sync::{Arc, Mutex},
+};
+
+/// The time after which replicas are asked, in case the store fails.
+const HEDGE_DELAY: Duration = Duration::from_secs(1);
+
+/// Result of the load of an opening.
+pub(super) enum Loaded {
+    Store(Stored),
+    Replica { version: Version, document: ConfigDocument },
+}
+
+/// An opening that is about to load.
+pub(super) struct Opening<'a> {
+    pub(super) backend: &'a dyn StorageBackend,
+    pub(super) source: &'a dyn Connect,
+    pub(super) options: &'a OpenOptions,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) deadline: Duration,
+}
+
+impl Opening<'_> {
+    /// Loads from the store, and from a replica if the store cannot be reached.
+    ///
+    /// The replicas are asked once the store has failed or is late, and what they answer is used only once it has failed. A
+    /// store that does not answer counts as failed while there is time left for that.
+    pub(super) async fn load(&self) -> Result<Loaded> {
+        let replicas = self.source.replicas();
+        let history = Mutex::default();
+        if replicas.is_empty() {
+            let stored = reader::load(self.backend, self.clock, &history, self.deadline).await?;
+            return Ok(Loaded::Store(stored));
+        }
+        let now = self.clock.now();
+        let limit = now.saturating_add(self.deadline.saturating_sub(now) / 3 * 2);
+        let mut store = pin!(reader::load(self.backend, self.clock, &history, limit));
+        let mut delay = pin!(self.clock.alarm(now.saturating_add(HEDGE_DELAY)));
+        let mut replica = pin!(self.load_first(replicas));
+        let (mut failure, mut is_late, mut copy) = (None, false, None);
+        let ended = poll_fn(|context: &mut Context<'_>| {
+            if failure.is_none() {
+                match store.as_mut().poll(context) {
+                    Poll::Ready(Err(error)) if is_outage(&error) => failure = Some(error),
+                    Poll::Ready(loaded) => return Poll::Ready(Err(loaded)),
+                    Poll::Pending => {}
+                }
+            }
+            is_late = is_late || delay.as_mut().poll(context).is_ready();
+            if copy.is_none()
+                && (is_late || failure.is_some())
+                && let Poll::Ready(loaded) = replica.as_mut().poll(context)
+            {
+                copy = Some(loaded);
+            }
+            if failure.is_none() || copy.is_none() {
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok((failure.take(), copy.take())))
+        });
+        let (error, copy) = match ended.await {
+            Err(loaded) => return loaded.map(Loaded::Store),
+            Ok((error, copy)) => (error, copy.flatten()),
+        };
+        let error = error.unwrap_or_else(|| timeout("the store did not answer"));
+        let Some((replica, version, document)) = copy else { return Err(error) };
+        let location = self.backend.location();
+        warn!(%location, %replica, %error, "replica: the store cannot be reached; opened on a copy, which may be out of date");
+        Ok(Loaded::Replica { version, document })
+    }
+
+    /// The document of the first replica that has one.
+    async fn load_first(
+        &self,
+        replicas: Vec<Arc<dyn Connect>>,
+    ) -> Option<(Location, Version, ConfigDocument)> {
+        let options = OpenOptions { create: false, read_only: true, ..self.options.clone() };
+        for replica in replicas {
+            let load = async {
+                let backend = replica.connect(&options).await?;
+                let stored = backend.load().await?;
+                Ok::<_, Error>((backend.location(), stored.version().clone(), parse(&stored)?))
+            };
+            if let Some(Ok(found)) = within_deadline(self.clock, self.deadline, load).await {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+/// Returns true if the store could not be reached: it did not refuse, and did not say that nothing is there.
+fn is_outage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
+}
