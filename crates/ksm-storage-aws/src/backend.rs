@@ -13,7 +13,7 @@ use ksm_storage_core::{
 
 use crate::{
     Concurrency, SecretId,
-    client::{CURRENT, CallError, MAX_VALUE, SecretVersion, SecretsClient, Select},
+    client::{CURRENT, CallError, ListedVersion, MAX_VALUE, SecretVersion, SecretsClient, Select},
     error::{Call, absence, failed},
     hints::Place,
     protocol::VersionId,
@@ -198,16 +198,11 @@ impl Inner {
                 _ => break result,
             }
         };
-        // The service does not know a secret by name and suffix, and may tell a role that reads this secret alone no more
-        // than that it may not. The name alone finds it; that it is the one with this suffix is checked.
-        if let (Err(error), None, false, Some(name)) =
-            (&result, self.arn.get(), self.id.is_arn(), self.id.without_suffix())
-            && (error.is("ResourceNotFoundException")
-                || error.is("AccessDeniedException") && self.id.has_suffix_for_sure())
+        if let Err(error) = &result
+            && let Some(name) = self.name_without_suffix(error)
         {
-            let suffixed = format!(":secret:{}", self.id.name());
             match self.client.get(name, &Select::Current).await {
-                Ok(found) if found.arn.ends_with(&suffixed) => result = Ok(found),
+                Ok(found) if self.is_arn_of_this(&found.arn) => result = Ok(found),
                 _ => {}
             }
         }
@@ -215,6 +210,33 @@ impl Inner {
             self.arn.get_or_init(|| found.arn.clone());
         }
         result
+    }
+
+    pub(crate) async fn list(&self) -> Result<Vec<ListedVersion>, CallError> {
+        let mut result = self.client.versions(self.secret()).await;
+        if let Err(error) = &result
+            && let Some(name) = self.name_without_suffix(error)
+        {
+            match self.client.versions(name).await {
+                Ok(list) if self.is_arn_of_this(&list.arn) => result = Ok(list),
+                _ => {}
+            }
+        }
+        result.map(|list| list.versions)
+    }
+
+    /// The name to try after this error. The service does not know a secret by name and suffix, and may tell a role that
+    /// reads this secret alone no more than that it may not. The name alone finds it; that it is the one with this suffix is
+    /// checked with [`is_arn_of_this`](Self::is_arn_of_this).
+    fn name_without_suffix(&self, error: &CallError) -> Option<&str> {
+        let may_be_suffix = error.is("ResourceNotFoundException")
+            || error.is("AccessDeniedException") && self.id.has_suffix_for_sure();
+        let is_name = self.arn.get().is_none() && !self.id.is_arn();
+        self.id.without_suffix().filter(|_| may_be_suffix && is_name)
+    }
+
+    fn is_arn_of_this(&self, arn: &str) -> bool {
+        arn.ends_with(&format!(":secret:{}", self.id.name()))
     }
 
     pub(crate) async fn get(&self, version: Select) -> Result<SecretVersion, CallError> {

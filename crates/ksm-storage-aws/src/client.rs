@@ -1,6 +1,6 @@
 //! The one door to the AWS SDK.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::SystemTime};
 
 use async_trait::async_trait;
 use ksm_storage_core::Payload;
@@ -87,6 +87,26 @@ pub struct MoveCurrent {
     pub from: String,
 }
 
+/// The answer of `ListSecretVersionIds`, all pages of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionList {
+    /// The full ARN of the secret.
+    pub arn: String,
+    /// Every version that the service keeps, those without labels too, in no order.
+    pub versions: Vec<ListedVersion>,
+}
+
+/// A version, as `ListSecretVersionIds` lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedVersion {
+    /// The version's id.
+    pub id: String,
+    /// The labels attached to it.
+    pub labels: Vec<String>,
+    /// The time at which it was stored.
+    pub created: Option<SystemTime>,
+}
+
 /// The calls of AWS Secrets Manager that this crate makes.
 ///
 /// [`SdkClient`](crate::SdkClient) is the real one; the crate `ksm-storage-emulator` has one in process:
@@ -128,6 +148,10 @@ pub trait SecretsClient: fmt::Debug + Send + Sync + 'static {
     /// The region of the secret that this one is a replica of, by `DescribeSecret`. It is asked for nothing but to
     /// word an error.
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError>;
+
+    /// `ListSecretVersionIds` with `IncludeDeprecated`, page by page. Only
+    /// [`AwsSecretBackend::versions`](crate::AwsSecretBackend::versions) asks for it.
+    async fn versions(&self, secret: &str) -> Result<VersionList, CallError>;
 }
 
 /// The failure of a call, without a word of what was sent or answered.

@@ -14,6 +14,7 @@ pub(crate) enum Call {
     Put,
     Create,
     Move,
+    List,
 }
 
 impl Call {
@@ -23,6 +24,7 @@ impl Call {
             Self::Put => "secretsmanager:PutSecretValue",
             Self::Create => "secretsmanager:CreateSecret",
             Self::Move => "secretsmanager:UpdateSecretVersionStage",
+            Self::List => "secretsmanager:ListSecretVersionIds",
         }
     }
 }
@@ -175,6 +177,9 @@ fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
             place.describe(),
             place.command("restore-secret")
         )),
+        Advice::Denied if call == Call::List => {
+            Some(format!("grant {} on {}", call.action(), place.arn(error.message.as_deref())))
+        }
         Advice::Denied => Some(format!(
             "grant {} on {}, and with a customer managed key {}; for a secret that does not exist the answer is the same",
             call.action(),
@@ -202,7 +207,7 @@ pub(crate) fn failed(call: Call, error: CallError, place: &Place<'_>, location: 
     let (kind, outcome) = classify(&error);
     let hint = hint(call, &error, place);
     let mut told = Error::new(kind, error.to_string()).with_outcome(outcome).with_location(location);
-    if call == Call::Get {
+    if matches!(call, Call::Get | Call::List) {
         told = told.with_outcome(Outcome::NotApplied);
     }
     if let Some(hint) = hint {
@@ -287,7 +292,7 @@ mod tests {
     #[test]
     fn a_read_applies_nothing_however_it_fails() {
         let outcome = |call| told(call, CallError::new(Failure::TimedOut)).outcome();
-        assert_eq!(outcome(Call::Get), Outcome::NotApplied);
+        assert_eq!([Call::Get, Call::List].map(outcome), [Outcome::NotApplied; 2]);
         assert_eq!([Call::Put, Call::Create, Call::Move].map(outcome), [Outcome::Unknown; 3]);
     }
 
@@ -298,6 +303,7 @@ mod tests {
             (Call::Put, "PutSecretValue", "kms:GenerateDataKey"),
             (Call::Create, "CreateSecret", "kms:GenerateDataKey"),
             (Call::Move, "UpdateSecretVersionStage", "kms"),
+            (Call::List, "ListSecretVersionIds", ""),
         ] {
             let text = told(call, CallError::answered(400, "AccessDeniedException")).to_string();
             assert!(text.contains(action) && text.contains(key), "{text}");

@@ -26,6 +26,12 @@ impl Place<'_> {
         self.command("describe-secret")
     }
 
+    /// The command that lists the versions that the service keeps.
+    pub(crate) fn list(&self) -> String {
+        let secret = self.arn.unwrap_or(self.id.as_str());
+        self.with("list-secret-version-ids", "--secret-id", secret, " --include-deprecated")
+    }
+
     /// The commands that show whether the secret is there, and create it.
     pub(crate) fn create(&self) -> String {
         let name = if self.id.is_arn() { "NAME" } else { self.id.name() };

@@ -25,6 +25,7 @@
 //! | naming a secret | [`SecretId`] |
 //! | choosing how writers exclude each other | [`Concurrency`] |
 //! | telling whether one version was built on another | [`AwsSecretBackend::descends`] |
+//! | versions that the service keeps, and who wrote them | [`AwsSecretBackend::versions`], [`AwsSecretBackend::version`] |
 //! | a client of your own below the backend | [`AwsSecretBackend::new`], [`SecretsClient`], [`SdkClient`] |
 //! | tests without AWS | the crate `ksm-storage-emulator` |
 //!
@@ -58,6 +59,7 @@ mod explained;
 mod given;
 mod guarded;
 mod hints;
+mod history;
 mod http;
 mod instance;
 mod interceptors;
@@ -80,10 +82,12 @@ mod trace;
 pub use backend::AwsSecretBackend;
 pub use builder::AwsStorageBuilder;
 pub use client::{
-    CallError, Create, Failure, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient, Select,
+    CallError, Create, Failure, ListedVersion, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient,
+    Select, VersionList,
 };
 pub use concurrency::Concurrency;
 pub use descent::Descent;
+pub use history::{KeptVersion, Writer};
 pub use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
 pub use modes::AwsSecretStorage;
 pub use sdk::SdkClient;

@@ -1,6 +1,6 @@
 //! The seam over the real SDK.
 
-use std::{borrow::Cow, error, future::Future, io};
+use std::{borrow::Cow, error, future::Future, io, time::SystemTime};
 
 use async_trait::async_trait;
 use aws_config::identity::IdentityCache;
@@ -22,8 +22,8 @@ use tracing::{
 use crate::{
     cause::Cause,
     client::{
-        CURRENT, CallError, Create, Failure, MoveCurrent, PREVIOUS, Put, PutReply, SecretVersion,
-        SecretsClient, Select,
+        CURRENT, CallError, Create, Failure, ListedVersion, MoveCurrent, PREVIOUS, Put, PutReply,
+        SecretVersion, SecretsClient, Select, VersionList,
     },
     describe::{of_connection, of_source, said, skew},
     endpoint::Purpose,
@@ -34,6 +34,9 @@ use crate::{
     setting::InvalidSetting,
     trace::Trace,
 };
+
+/// The most pages of a list that are read. The service keeps about 100 versions and those of the last day, 100 on a page.
+const MAX_PAGES: usize = 32;
 
 /// [`SecretsClient`] over the AWS SDK.
 ///
@@ -141,6 +144,29 @@ impl SecretsClient for SdkClient {
         let request = self.client.describe_secret().secret_id(secret);
         let reply = counted(&self.trace, |requests| request.customize().interceptor(requests).send()).await?;
         Ok(reply.primary_region)
+    }
+
+    async fn versions(&self, secret: &str) -> Result<VersionList, CallError> {
+        let (mut versions, mut token) = (Vec::new(), None);
+        for _ in 0..MAX_PAGES {
+            let request = self.client.list_secret_version_ids().secret_id(secret).include_deprecated(true);
+            let request = request.set_next_token(token);
+            let reply =
+                counted(&self.trace, |requests| request.customize().interceptor(requests).send()).await?;
+            for listed in reply.versions.unwrap_or_default() {
+                versions.push(ListedVersion {
+                    id: listed.version_id.ok_or_else(|| CallError::new(Failure::Unreadable))?,
+                    labels: listed.version_stages.unwrap_or_default(),
+                    created: listed.created_date.and_then(|date| SystemTime::try_from(date).ok()),
+                });
+            }
+            token = reply.next_token;
+            if token.is_none() {
+                let arn = reply.arn.ok_or_else(|| CallError::new(Failure::Unreadable))?;
+                return Ok(VersionList { arn, versions });
+            }
+        }
+        Err(CallError::new(Failure::Unreadable))
     }
 }
 

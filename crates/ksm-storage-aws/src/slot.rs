@@ -42,6 +42,13 @@ pub(crate) fn nonce(random: u64, placement: Placement) -> u64 {
     }
 }
 
+/// Returns true if a version has the form of a successor: no program that draws its IDs at random makes such a one.
+pub(crate) fn is_slot(version: &Version) -> bool {
+    Uuid::try_parse(version.as_str()).is_ok_and(|id| {
+        id.get_version() == Some(uuid::Version::Sha1) && id.hyphenated().to_string() == version.as_str()
+    })
+}
+
 /// The placement of the put that stored `value`, if a writer of this project did.
 pub(crate) fn placement(value: &Payload) -> Option<Placement> {
     let nonce = read_nonce(value)?;
@@ -64,6 +71,14 @@ mod tests {
             "0a79d22e-551e-5176-9da4-74a40974ace0"
         );
         assert_eq!(Version::new("").slot(1).as_str(), "64fa9774-558e-5238-91e1-eafcd9ba2ab8");
+    }
+
+    #[test]
+    fn random_ids_are_no_slots() {
+        assert!(is_slot(&Version::new("any").slot(2)));
+        for id in ["", "terraform-20250627043834191900000095", "4f2f9d0e-7a35-4f0a-9ad6-2e5d6f1c8b11"] {
+            assert!(!is_slot(&Version::new(id)), "{id}");
+        }
     }
 
     #[test]

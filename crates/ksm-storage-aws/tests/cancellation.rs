@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use ksm_storage_aws::{
     AwsSecretBackend, AwsSecretStorage, AwsStorageBuilder, CallError, Concurrency, Create, MoveCurrent, Put,
-    PutReply, SecretVersion, SecretsClient, Select,
+    PutReply, SecretVersion, SecretsClient, Select, VersionList,
 };
 use ksm_storage_core::{ConfigKey, Payload, StorageBackend, StoreOutcome, Stored, Version};
 use ksm_storage_emulator::{Action, Emulator, Server, Value, fixture::sdk_config};
@@ -60,6 +60,10 @@ impl SecretsClient for Slow {
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
         slowly(SecretsClient::primary_region(&self.0, secret)).await
+    }
+
+    async fn versions(&self, secret: &str) -> Result<VersionList, CallError> {
+        slowly(SecretsClient::versions(&self.0, secret)).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::{env, process::Stdio, sync::Arc};
 use async_trait::async_trait;
 use ksm_storage_aws::{
     AwsSecretBackend, CallError, Concurrency, Create, MoveCurrent, Put, PutReply, SdkClient, SecretVersion,
-    SecretsClient, Select,
+    SecretsClient, Select, VersionList,
 };
 use ksm_storage_core::{
     ConfigDocument, ConfigKey::Url, ConfigStorage, Error, ErrorKind, ExposeSecret, Outcome, Payload,
@@ -50,6 +50,10 @@ impl SecretsClient for WithoutNonce {
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
         self.0.primary_region(secret).await
+    }
+
+    async fn versions(&self, secret: &str) -> Result<VersionList, CallError> {
+        self.0.versions(secret).await
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod descent;
 mod faults;
+mod history;
 mod random;
 mod steps;
 mod support;

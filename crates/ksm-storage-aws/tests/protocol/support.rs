@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use ksm_storage_aws::{
     AwsSecretBackend, CallError, Concurrency, Create, MoveCurrent, Put, PutReply, SecretVersion,
-    SecretsClient, Select,
+    SecretsClient, Select, VersionList,
 };
 use ksm_storage_core::{ConfigStorage, Displaced, Payload, Result, StorageBackend, StoreOutcome, Version};
 use ksm_storage_emulator::{Action, Emulator, Fault, ResponseFault, Secret, Value};
@@ -140,6 +140,10 @@ impl SecretsClient for Interposed {
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
         self.emulator.primary_region(secret).await
+    }
+
+    async fn versions(&self, secret: &str) -> Result<VersionList, CallError> {
+        SecretsClient::versions(&self.emulator, secret).await
     }
 }
 

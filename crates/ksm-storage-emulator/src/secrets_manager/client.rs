@@ -1,17 +1,18 @@
 //! The emulator as a client of itself, in process.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::UNIX_EPOCH};
 
 use async_trait::async_trait;
 use ksm_storage_aws::{
-    CallError, Create, Failure, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient, Select,
+    CallError, Create, Failure, ListedVersion, MoveCurrent, Put, PutReply, SecretVersion, SecretsClient,
+    Select, VersionList,
 };
 use ksm_storage_core::Payload;
 use serde_json::{Value as Json, json};
 
 use super::{
     model,
-    secret::{CURRENT, PREVIOUS, Value},
+    secret::{CURRENT, PREVIOUS, Value, Version},
 };
 use crate::{Action, ApiError, Emulator, Fault, ResponseFault};
 
@@ -110,6 +111,18 @@ impl SecretsClient for Emulator {
         let request = json!({ "SecretId": secret });
         let record = self.call(Action::DescribeSecret, &request, || self.describe(secret)).await?;
         Ok(record.primary_region(self.region()))
+    }
+
+    async fn versions(&self, secret: &str) -> Result<VersionList, CallError> {
+        let request = json!({ "SecretId": secret, "IncludeDeprecated": true });
+        let carry_out = || self.kept(secret);
+        let record = self.call(Action::ListSecretVersionIds, &request, carry_out).await?;
+        let listed = |version: Version| ListedVersion {
+            id: version.id,
+            labels: version.labels.into_iter().collect(),
+            created: UNIX_EPOCH.checked_add(version.created),
+        };
+        Ok(VersionList { arn: record.arn, versions: record.versions.into_iter().map(listed).collect() })
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::{
     list::page,
     request::{Request, date, object},
-    secret::{CURRENT, PREVIOUS, Value, Version},
+    secret::{CURRENT, PREVIOUS, Record, Value, Version},
 };
 use crate::{Action, ApiError, Emulator};
 
@@ -87,10 +87,15 @@ impl Emulator {
         Ok((secret.arn.clone(), secret.name.clone()))
     }
 
-    pub(super) fn list_versions(&self, request: Request<'_>) -> Result<Json, ApiError> {
+    /// The secret, for a list of its versions.
+    pub(super) fn kept(&self, id: &str) -> Result<Record, ApiError> {
         let state = self.lock();
         state.permit(Action::ListSecretVersionIds)?;
-        let secret = state.find(request.id())?;
+        state.find(id).cloned()
+    }
+
+    pub(super) fn list_versions(&self, request: Request<'_>) -> Result<Json, ApiError> {
+        let secret = self.kept(request.id())?;
         let deprecated = request.flag("IncludeDeprecated");
         let listed = secret.versions.iter().filter(|version| deprecated || !version.labels.is_empty());
         let (versions, next) = page(request, &listed.map(entry).collect::<Vec<_>>())?;

@@ -64,6 +64,20 @@ impl Parameters {
             invalid(format!("the parameter `{key}` of the storage URL is none of {}", names.join(", ")))
         })
     }
+
+    fn take_read_only(&mut self) -> Result<bool> {
+        Ok(self.take_one_of("read_only", &[("true", true), ("false", false)])?.unwrap_or(false))
+    }
+
+    /// Refuses a parameter that nobody has taken.
+    fn finish(self, scheme: &str) -> Result<()> {
+        match self.0.first() {
+            Some((key, _)) => {
+                Err(invalid(format!("the {scheme} storage URL has an unknown parameter `{key}`")))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// The schemes of this crate with the features that they need.
@@ -101,12 +115,9 @@ impl Schemes {
     pub fn source(&self, url: &StorageUrl) -> Result<Arc<dyn Connect>> {
         let source = self.sources.get(&url.scheme).ok_or_else(|| self.unknown(&url.scheme))?;
         let mut parameters = Parameters(url.parameters.clone());
-        let read_only =
-            parameters.take_one_of("read_only", &[("true", true), ("false", false)])?.unwrap_or(false);
+        let read_only = parameters.take_read_only()?;
         let connect = source(&url.address, &mut parameters)?;
-        if let Some((key, _)) = parameters.0.first() {
-            return Err(invalid(format!("the {} storage URL has an unknown parameter `{key}`", url.scheme)));
-        }
+        parameters.finish(&url.scheme)?;
         Ok(if read_only { Arc::new(Frozen(connect)) } else { connect })
     }
 
@@ -184,6 +195,43 @@ fn file(address: &str, _: &mut Parameters) -> Result<Arc<dyn Connect>> {
 
 #[cfg(feature = "aws-minimal")]
 fn aws(address: &str, parameters: &mut Parameters) -> Result<Arc<dyn Connect>> {
+    Ok(Arc::new(aws_builder(address, parameters)?))
+}
+
+#[cfg(feature = "aws-minimal")]
+impl StorageUrl {
+    /// Returns the settings of the secret that the URL names, for what only this backend can do.
+    ///
+    /// ```no_run
+    /// # async fn history() -> Result<(), ksm_storage::Error> {
+    /// use ksm_storage::StorageUrl;
+    ///
+    /// let url: StorageUrl = "aws-sm://eu-west-1/ksm-config".parse()?;
+    /// for version in url.aws()?.open_backend().await?.versions().await? {
+    ///     println!("{} {:?}", version.version, version.labels);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if the URL has another scheme than `aws-sm`, and those of [`open`](crate::open) that
+    /// concern the URL.
+    pub fn aws(&self) -> Result<ksm_storage_aws::AwsStorageBuilder> {
+        if self.scheme != "aws-sm" {
+            let message = format!("a storage of the scheme `{}` is not AWS Secrets Manager", self.scheme);
+            return Err(Error::not_applied(ErrorKind::Unsupported, message));
+        }
+        let mut parameters = Parameters(self.parameters.clone());
+        let read_only = parameters.take_read_only()?;
+        let builder = aws_builder(&self.address, &mut parameters)?;
+        parameters.finish(&self.scheme)?;
+        Ok(if read_only { builder.read_only() } else { builder })
+    }
+}
+
+#[cfg(feature = "aws-minimal")]
+fn aws_builder(address: &str, parameters: &mut Parameters) -> Result<ksm_storage_aws::AwsStorageBuilder> {
     use ksm_storage_aws::{AwsSecretStorage, Concurrency};
 
     #[derive(Clone, Copy, PartialEq)]
@@ -218,8 +266,8 @@ fn aws(address: &str, parameters: &mut Parameters) -> Result<Arc<dyn Connect>> {
     let fallback = parameters.take("fallback").unwrap_or_default();
     let builder = builder.fallback_regions(fallback.split(','));
     Ok(match parameters.take("endpoint_url") {
-        Some(url) => Arc::new(builder.endpoint_url(url)),
-        None => Arc::new(builder),
+        Some(url) => builder.endpoint_url(url),
+        None => builder,
     })
 }
 
