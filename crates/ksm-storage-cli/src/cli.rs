@@ -55,6 +55,13 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  ksm-storage doctor --storage aws-sm:ksm-config")]
     Doctor,
     Bind(Bind),
+    /// List the versions that AWS keeps: dates, IDs, labels and who wrote them. No value is read
+    ///
+    /// Needs the permission secretsmanager:ListSecretVersionIds. A version is called foreign if another program made it, and
+    /// unknown if that cannot be told any more, because the version before it has expired.
+    #[command(after_help = "Example:\n  ksm-storage history --storage aws-sm:ksm-config")]
+    History,
+    Restore(Restore),
     Import(Import),
     Export(Export),
     Copy(Copy),
@@ -112,6 +119,23 @@ pub(crate) struct Bind {
     /// Create the file or the secret if it does not exist
     #[arg(long)]
     pub(crate) create: bool,
+}
+
+/// Store the content of an earlier version again.
+///
+/// The changes are shown before they are made: by one conditional write, as every other one. The versions are those of
+/// `ksm-storage history`, of AWS alone. An earlier configuration serves only as long as Keeper accepts its client.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  ksm-storage restore 20bed379-30b2-58fd-bb0c-66c0ca8faaad --storage aws-sm:ksm-config"
+)]
+pub(crate) struct Restore {
+    /// The ID of the version
+    #[arg(value_name = "VERSION")]
+    pub(crate) version: String,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// Store a configuration from a file, standard input or a variable.

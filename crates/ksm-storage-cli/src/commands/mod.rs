@@ -3,11 +3,14 @@
 mod bind;
 mod change;
 mod clear;
+mod confirm;
 mod copy;
 mod doctor;
 mod exec;
 mod export;
+mod history;
 mod import;
+mod restore;
 mod status;
 
 use clap::CommandFactory;
@@ -25,6 +28,8 @@ pub(crate) async fn run(command: Command, global: &Global, output: &Output) -> R
         Command::Exec(args) => return exec::run(args, global).await,
         Command::Doctor => return doctor::run(global, output).await,
         Command::Status => status::run(global, output).await?,
+        Command::History => history::run(global, output).await?,
+        Command::Restore(args) => restore::run(&args, global, output).await?,
         Command::Bind(args) => bind::run(args, global, output).await?,
         Command::Import(args) => import::run(args, global, output).await?,
         Command::Export(args) => export::run(args, global, output).await?,

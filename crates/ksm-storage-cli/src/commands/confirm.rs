@@ -1,0 +1,24 @@
+//! The question before a command replaces or removes something.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use crate::failure::{Failure, Result};
+
+/// Asks on the terminal, unless the question was answered on the command line.
+pub(super) fn confirm(command: &str, question: &str) -> Result<()> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage(
+            format!("{command} asks first, and there is no terminal to ask on"),
+            "confirm with --yes",
+        ));
+    }
+    let asked = io::Write::write_all(&mut io::stderr(), format!("{question} [y/N] ").as_bytes());
+    let mut answer = String::new();
+    asked
+        .and_then(|()| io::stdin().lock().read_line(&mut answer))
+        .map_err(|error| Failure::io("cannot ask", &error))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::refused("nothing was changed", "answer y, or confirm with --yes"))
+}

@@ -1,0 +1,130 @@
+//! The program in an empty environment, with AWS and Keeper on loopback.
+
+use std::{
+    path::PathBuf,
+    process::{Output, Stdio},
+};
+
+use ksm_storage_emulator::{
+    Emulator, Server, Value,
+    keeper::{AppKeyPolicy, FakeKeeper},
+};
+use tokio::{io::AsyncWriteExt, process::Command};
+
+/// The URL of the secret in a [`World`].
+pub(crate) const URL: &str = "aws-sm://eu-central-1/team/ksm";
+
+/// A folder and an environment for the program.
+pub(crate) struct Run {
+    folder: tempfile::TempDir,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Run {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().to_str().unwrap().to_owned();
+        Self { folder, environment: vec![("PATH", "/usr/bin:/bin".into()), ("HOME", home)] }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn program(&self, program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.program(env!("CARGO_BIN_EXE_ksm-storage"), args)
+    }
+
+    pub(crate) async fn input(&self, args: &[&str], input: &str) -> Output {
+        let mut child = self.command(args).spawn().unwrap();
+        // A program that reads nothing has closed it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
+        child.wait_with_output().await.unwrap()
+    }
+
+    /// Runs it and returns the output, if it ends with this code.
+    #[track_caller]
+    pub(crate) fn ends(&self, args: &[&str], code: i32) -> impl Future<Output = String> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let output = self.input(args, "").await;
+            assert_eq!(output.status.code(), Some(code), "{caller}: {args:?}: {}", text(&output));
+            text(&output)
+        }
+    }
+}
+
+pub(crate) fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
+}
+
+/// Keeper and AWS, and the environment that leads to them.
+pub(crate) struct World {
+    pub(crate) aws: Server,
+    pub(crate) keeper: FakeKeeper,
+    pub(crate) run: Run,
+}
+
+impl World {
+    pub(crate) async fn new(stored: &str) -> Self {
+        let emulator = Emulator::new("eu-central-1");
+        emulator.secret("team/ksm").overwrite(Value::Text(stored.into()));
+        let aws = Server::start(emulator).await.unwrap();
+        let keeper = FakeKeeper::start(AppKeyPolicy::Once).unwrap();
+        let run = Run::new()
+            .with("AWS_ACCESS_KEY_ID", "AKIDEMO")
+            .with("AWS_SECRET_ACCESS_KEY", "s3cret")
+            .with("AWS_EC2_METADATA_DISABLED", "true")
+            .with("AWS_ENDPOINT_URL", aws.url())
+            .with("KSM_HOSTNAME", keeper.hostname())
+            .with("KSM_SKIP_VERIFY", "true")
+            .with("KSM_STORAGE", URL);
+        Self { aws, keeper, run }
+    }
+
+    /// One whose configuration is bound.
+    pub(crate) async fn bound() -> Self {
+        let world = Self::new("{}").await;
+        // The form of a token that brings the server's key with it.
+        let token = format!("IL5:{}:901:{}\n", world.keeper.issue_token(), world.keeper.server_public_key());
+        let output = world.run.input(&["bind", "--host", &world.keeper.hostname()], &token).await;
+        assert!(output.status.success(), "{}", text(&output));
+        world
+    }
+
+    pub(crate) fn secret(&self) -> ksm_storage_emulator::Secret {
+        self.aws.emulator().secret("team/ksm")
+    }
+
+    /// The stored JSON.
+    pub(crate) fn stored(&self) -> String {
+        let value = self.secret().value("AWSCURRENT").unwrap();
+        String::from_utf8(value.as_bytes().to_vec()).unwrap().trim_end().to_owned()
+    }
+}
+
+/// Ends a test whose programs are not installed.
+#[track_caller]
+pub(crate) fn not_checked(why: &str) {
+    assert!(std::env::var_os("KSM_CONFORMANCE_REQUIRE_ALL").is_none(), "{why}");
+    eprintln!("NOT CHECKED: {why}");
+}
