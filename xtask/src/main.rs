@@ -31,8 +31,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run the main job end to end, on an emulator of AWS and a fake Keeper, or on a real secret
-    Demo(tests::Demo),
+    /// Run the main job by commands, end to end, on an emulator of AWS and a fake Keeper
+    Demo,
     /// Run all tests: unit, integration and documentation tests, and every example
     Test,
     /// Run the conformance suite against the backends
@@ -72,6 +72,10 @@ enum Task {
     },
     /// Write the public API of each published crate to docs/api, for review
     Api(api::Options),
+    /// Build the Lambda layer of the command `ksm-storage`: target/layer/TARGET.zip
+    Layer,
+    /// Write the man pages of the command `ksm-storage` to target/man
+    Man,
     /// Package the published crates, and check their contents
     Package(package::Options),
     /// Run the checks that a change must pass, and summarise them
@@ -80,7 +84,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
-        Task::Demo(options) => tests::demo(&options),
+        Task::Demo => tests::demo(),
         Task::Test => tests::test(),
         Task::Conformance(options) => tests::conformance(&options),
         Task::Chaos(options) => tests::chaos(&options),
@@ -91,6 +95,8 @@ fn main() -> ExitCode {
         Task::NewBackend { name } => new_backend::new_backend(&name),
         Task::CheckBackend { name } => check_backend::check_backend(&name),
         Task::Api(options) => api::api(&options),
+        Task::Layer => deploy::layer(),
+        Task::Man => tests::man(),
         Task::Package(options) => package::package(&options),
         Task::Ci(options) => ci::ci(&options),
     };

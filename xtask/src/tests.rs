@@ -1,12 +1,12 @@
 //! Tests, conformance, schedules and the demo.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use crate::run::{cargo, output, root, run};
+use crate::run::{cargo, output, root, run, target};
 
 const TEST: &str = "test --workspace --all-features";
 
@@ -152,33 +152,15 @@ fn explored(words: &str) -> Command {
     command
 }
 
-#[derive(Args)]
-pub(crate) struct Demo {
-    /// A real secret to use: name or ARN. It must exist and hold at least {}. The one-time token is read from the variable
-    /// `KSM_TOKEN`, else from standard input, and only if the secret is not bound yet
-    #[arg(long, value_name = "SECRET")]
-    aws_key: Option<String>,
-    /// The AWS profile to use, instead of the default credentials
-    #[arg(long, requires = "aws_key")]
-    profile: Option<String>,
-    /// The region, if neither the secret's name nor the profile has one
-    #[arg(long, requires = "aws_key")]
-    region: Option<String>,
+/// The programs are siblings: the demo is `examples/demo`, and starts `ksm-storage`.
+pub(crate) fn demo() -> Result<()> {
+    run(&mut cargo("build --quiet --package ksm-storage-cli --bins --examples"))?;
+    run(&mut Command::new(target()?.join("debug/examples/demo")))
 }
 
-pub(crate) fn demo(options: &Demo) -> Result<()> {
-    let mut demo = cargo("run --quiet --package ksm-storage --features aws,keeper,testing --example demo --");
-    let arguments =
-        [("--aws-key", &options.aws_key), ("--profile", &options.profile), ("--region", &options.region)];
-    for (name, value) in arguments {
-        demo.args(value.iter().flat_map(|value| [name, value.as_str()]));
-    }
-    if options.aws_key.is_none() {
-        // Emulators are on this machine, whatever the SDK is told elsewhere; cargo itself may need the proxy.
-        let direct = [env::var("NO_PROXY").unwrap_or_default(), "127.0.0.1".to_owned()].join(",");
-        demo.env_remove("KSM_HOSTNAME").env("NO_PROXY", direct);
-    }
-    run(&mut demo)
+/// Writes the man pages of the command.
+pub(crate) fn man() -> Result<()> {
+    run(&mut cargo("run --quiet --package ksm-storage-cli --example man target/man"))
 }
 
 #[cfg(test)]

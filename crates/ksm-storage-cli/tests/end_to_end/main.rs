@@ -1,4 +1,7 @@
 //! The program with AWS, Keeper, and programs of others.
+//!
+//! What is not on this machine (Python, Node.js, user namespaces) is reported as not checked, or fails if
+//! `KSM_CONFORMANCE_REQUIRE_ALL=1` is set.
 #![cfg(unix)]
 #![allow(
     missing_docs,
@@ -8,5 +11,8 @@
     reason = "a test has no documentation, may panic, and reports what it left out"
 )]
 
+#[path = "../../../ksm-storage/tests/common/mod.rs"]
+mod common;
+mod examples;
 mod history;
 mod support;
