@@ -2,8 +2,9 @@
 
 - The policies in iam/ are checked by parliament: actions, ARNs and conditions that IAM knows.
 - cloudformation.yaml is checked by cfn-lint.
-- terraform/main.tf is parsed.
+- The Terraform modules are parsed.
 - The roles in both allow what the policies say, and nothing else.
+- Neither stores a value over the one that programs have written.
 """
 
 import json
@@ -71,6 +72,25 @@ def policies(problems):
     return found
 
 
+def overwriting(resources):
+    """What would store a value over the configuration: at a change of the stack, or at any `terraform apply`."""
+    secret = resources["Config"]
+    if secret["Properties"].get("SecretString") != "{}":
+        yield f'{TEMPLATE.name}: the first value must be "{{}}" for ever: a change of it is stored over the configuration'
+    if {secret.get("DeletionPolicy"), secret.get("UpdateReplacePolicy")} != {"Retain"}:
+        yield f"{TEMPLATE.name}: the secret must be retained"
+    for path in sorted(MODULE.parent.rglob("*.tf")):
+        with path.open() as file:
+            blocks = hcl2.load(file)
+        for resource in blocks.get("resource", []):
+            for version in resource.get('"aws_secretsmanager_secret_version"', {}).values():
+                lifecycle = version.get("lifecycle", [{}])[0]
+                ignored = {reference.strip("${}") for reference in lifecycle.get("ignore_changes", [])}
+                if not {"secret_string", "version_stages"} <= ignored:
+                    yield f"{path.relative_to(HERE)}: without ignore_changes it stores its value over the configuration"
+        print(f"hcl2: {path.relative_to(HERE)}")
+
+
 def main():
     problems = []
     wanted = policies(problems)
@@ -82,13 +102,13 @@ def main():
 
     with MODULE.open() as file:
         blocks = hcl2.load(file)
-    print(f"hcl2: {MODULE.name}")
     documents = {
         name.strip('"'): block["statement"]
         for data in blocks["data"]
         for name, block in data.get('"aws_iam_policy_document"', {}).items()
     }
     resources = cfnlint.decode.decode(TEMPLATE)[0]["Resources"]
+    problems += overwriting(resources)
     for role, names in {**ROLES, "replica": REPLICA}.items():
         allowed = sorted(statement for name in names for statement in wanted[name])
         if role in ROLES:

@@ -13,6 +13,11 @@
 
 #[path = "../../../ksm-storage/tests/common/mod.rs"]
 mod common;
+mod container;
 mod examples;
+mod exec;
 mod history;
+#[path = "../../../ksm-storage/tests/common/http.rs"]
+mod http;
+mod layer;
 mod support;
