@@ -25,7 +25,7 @@ pub(crate) fn start(url: &str) {
         .open();
     let opened: Result<ConfigStorage> = runtime.block_on(opening);
     if let Err(error) = opened {
-        println!("{}", error.kind());
+        println!("{error}");
         std::process::exit(1);
     }
 }

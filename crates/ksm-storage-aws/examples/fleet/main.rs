@@ -64,8 +64,8 @@ fn tables() -> String {
     plot::svg(&plots)
 }
 
-const HEAD: &str = "| starts | Gets per second | 503 for 30 s | retries | opened | Gets per start | Puts | versions stored | median | 99 % | longest | failures |\n\
-                    |---|---|---|---|---|---|---|---|---|---|---|---|";
+const HEAD: &str = "| starts | Gets per second | 503 for 30 s | retries | opened | Gets per start | Puts | versions stored | median | 99 % | longest | all open after | failures of first starts |\n\
+                    |---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 fn row(fleet: &Fleet) -> Report {
     let report = fleet.run();
@@ -74,9 +74,11 @@ fn row(fleet: &Fleet) -> Report {
         Retries::Sdk(first) => format!("SDK, {first} ms"),
     };
     let failures: Vec<_> = report.failures.iter().map(|(kind, count)| format!("{count} `{kind}`")).collect();
+    let is_complete = fleet.outage || report.failures.is_empty();
+    let last = if is_complete { format!("{:.1} s", report.last.as_secs_f64()) } else { String::new() };
     let seconds = |share| format!("{:.2} s", report.quantile(share).as_secs_f64());
     println!(
-        "| {} | {} | {} | {retries} | {:.1} % | {:.2} | {} | {} | {} | {} | {} | {} |",
+        "| {} | {} | {} | {retries} | {:.1} % | {:.2} | {} | {} | {} | {} | {} | {last} | {} |",
         fleet.starts,
         fleet.gets,
         if fleet.outage { "yes" } else { "" },

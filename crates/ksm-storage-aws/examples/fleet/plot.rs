@@ -26,7 +26,10 @@ fn chart(svg: &mut String, top: f64, title: &str, report: &Report) {
     let highest = report.seconds.iter().map(|second| second[0]).max().unwrap_or(1).max(1);
     let base = top + 25.0 + HEIGHT;
     let (step, bar) = (WIDTH / SECONDS as f64, WIDTH / SECONDS as f64 / 2.5);
-    let mut put = |line: String| drop(writeln!(svg, "{line}"));
+    let mut put = |line: String| {
+        // Into a string.
+        let _ = writeln!(svg, "{line}");
+    };
     put(format!(
         "<text x=\"70\" y=\"{}\">{title}: {:.1} % opened, {:.2} Gets per start</text>",
         top + 16.0,

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     num::NonZeroU32,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -31,7 +31,8 @@ pub(crate) struct Fleet {
     pub(crate) gets: u32,
     /// `PutSecretValue` per second.
     pub(crate) puts: u32,
-    /// The service answers 503 for 30 s, from the middle of the second in which all start.
+    /// The service answers 503 for 30 s, from the middle of the second in which all start. What fails is started again, 5
+    /// to 15 s later.
     pub(crate) outage: bool,
     /// The secret holds no binding yet, and every start has the same one-time token.
     pub(crate) unbound: bool,
@@ -51,16 +52,19 @@ pub(crate) enum Retries {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) starts: u32,
-    /// The ends of starts other than success, by kind.
+    /// The ends of first starts other than success, by kind.
     pub(crate) failures: BTreeMap<String, u32>,
+    /// Calls, those that were not answered or throttled included.
     pub(crate) gets: usize,
     pub(crate) puts: usize,
     /// Versions that were stored by starts.
     pub(crate) stored: usize,
-    /// Milliseconds that successful starts took, sorted.
+    /// Milliseconds that successful first starts took, sorted.
     pub(crate) times: Vec<u32>,
     /// Calls, and starts that succeeded, in each second.
     pub(crate) seconds: Vec<[u32; 2]>,
+    /// The time at which the last start succeeded.
+    pub(crate) last: Duration,
 }
 
 impl Report {
@@ -105,7 +109,7 @@ impl Fleet {
         emulator.set_version_quota(None);
         emulator.set_rate(Action::GetSecretValue, NonZeroU32::new(self.gets));
         emulator.set_rate(Action::PutSecretValue, NonZeroU32::new(self.puts));
-        let world = World { fleet: self.clone(), start: Instant::now(), emulator, seconds: Arc::default() };
+        let world = World { fleet: self.clone(), start: Instant::now(), emulator, counts: Arc::default() };
         let keeper = FakeService::default();
         let mut tasks = JoinSet::new();
         for number in 0..self.starts {
@@ -114,26 +118,33 @@ impl Fleet {
             tasks.spawn(async move {
                 clock.sleep(share(world.fleet.within, clock.random())).await;
                 let began = Instant::now();
-                let ended = world.start_one(&clock, number, &keeper).await;
-                (ended, began.elapsed())
+                let first = world.start_one(&clock, number, &keeper).await;
+                let time = began.elapsed();
+                let mut ended = first.is_ok();
+                while world.fleet.outage && !ended {
+                    let wait = Duration::from_secs(5) + share(Duration::from_secs(10), clock.random());
+                    clock.sleep(wait).await;
+                    ended = world.start_one(&clock, number, &keeper).await.is_ok();
+                }
+                if ended {
+                    world.lock().seconds[world.second()][1] += 1;
+                }
+                (first, time, ended.then(|| world.start.elapsed()))
             });
         }
         let mut report = Report { starts: self.starts, ..Report::default() };
         while let Some(ended) = tasks.join_next().await {
-            let (ended, time) = ended.expect("a start does not panic");
-            match ended {
-                Ok(()) => {
-                    report.times.push(u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
-                    world.count(1);
-                }
+            let (first, time, last) = ended.expect("a start does not panic");
+            report.last = report.last.max(last.unwrap_or_default());
+            match first {
+                Ok(()) => report.times.push(u32::try_from(time.as_millis()).unwrap_or(u32::MAX)),
                 Err(kind) => *report.failures.entry(kind).or_default() += 1,
             }
         }
         report.times.sort_unstable();
-        report.gets = world.emulator.calls(Action::GetSecretValue);
-        report.puts = world.emulator.calls(Action::PutSecretValue);
+        let counts = std::mem::take(&mut *world.lock());
+        (report.gets, report.puts, report.seconds) = (counts.gets, counts.puts, counts.seconds);
         report.stored = world.emulator.secret("ksm-config").versions().len() - 1;
-        report.seconds = std::mem::take(&mut *world.seconds.lock().expect("no start panics"));
         report
     }
 }
@@ -143,7 +154,14 @@ struct World {
     fleet: Fleet,
     start: Instant,
     emulator: Emulator,
-    seconds: Arc<Mutex<Vec<[u32; 2]>>>,
+    counts: Arc<Mutex<Counts>>,
+}
+
+#[derive(Default)]
+struct Counts {
+    gets: usize,
+    puts: usize,
+    seconds: Vec<[u32; 2]>,
 }
 
 impl World {
@@ -161,14 +179,25 @@ impl World {
         if self.fleet.unbound { bind(&storage, number, keeper).await } else { Ok(()) }
     }
 
-    /// Counts a call, or a start that has succeeded, in this second.
-    fn count(&self, what: usize) {
-        let second = usize::try_from(self.start.elapsed().as_secs()).unwrap_or_default();
-        let mut seconds = self.seconds.lock().expect("no start panics");
-        if seconds.len() <= second {
-            seconds.resize(second + 1, [0, 0]);
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        let mut counts = self.counts.lock().expect("no start panics");
+        let end = counts.seconds.len().max(self.second() + 1);
+        counts.seconds.resize(end, [0, 0]);
+        counts
+    }
+
+    fn second(&self) -> usize {
+        usize::try_from(self.start.elapsed().as_secs()).unwrap_or_default()
+    }
+
+    /// Counts a call.
+    fn count(&self, action: Action) {
+        let (mut counts, second) = (self.lock(), self.second());
+        counts.seconds[second][0] += 1;
+        match action {
+            Action::GetSecretValue => counts.gets += 1,
+            _ => counts.puts += 1,
         }
-        seconds[second][what] += 1;
     }
 
     fn is_down(&self) -> bool {
@@ -196,13 +225,14 @@ impl Network {
     /// the SDK's retries.
     async fn call<T, F: Future<Output = Result<T, CallError>>>(
         &self,
+        action: Action,
         call: impl Fn() -> F,
     ) -> Result<T, CallError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
             self.travel().await;
-            self.world.count(0);
+            self.world.count(action);
             let answer = if self.world.is_down() {
                 Err(CallError::answered(503, "ServiceUnavailable"))
             } else {
@@ -234,23 +264,23 @@ impl std::fmt::Debug for Network {
 #[async_trait]
 impl SecretsClient for Network {
     async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError> {
-        self.call(|| SecretsClient::get(&self.world.emulator, secret, version)).await
+        self.call(Action::GetSecretValue, || SecretsClient::get(&self.world.emulator, secret, version)).await
     }
 
     async fn put(&self, put: &Put) -> Result<PutReply, CallError> {
-        self.call(|| SecretsClient::put(&self.world.emulator, put)).await
+        self.call(Action::PutSecretValue, || SecretsClient::put(&self.world.emulator, put)).await
     }
 
     async fn create(&self, create: &Create) -> Result<(), CallError> {
-        self.call(|| SecretsClient::create(&self.world.emulator, create)).await
+        self.call(Action::CreateSecret, || SecretsClient::create(&self.world.emulator, create)).await
     }
 
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
-        self.call(|| self.world.emulator.move_current(request)).await
+        self.call(Action::UpdateSecretVersionStage, || self.world.emulator.move_current(request)).await
     }
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
-        self.call(|| self.world.emulator.primary_region(secret)).await
+        self.call(Action::DescribeSecret, || self.world.emulator.primary_region(secret)).await
     }
 }
 
