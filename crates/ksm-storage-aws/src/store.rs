@@ -64,7 +64,7 @@ impl Inner {
                 Progress::Next(next) => store = next,
                 Progress::Done(Verdict::NotApplied(Reason::Put)) if session.pause(&mut throttle).await => {
                     // Others have the same quota: whoever came first may have made this store needless.
-                    if let Some(current) = session.replaced().await {
+                    if let Some(current) = session.replaced(&mut throttle).await {
                         return Ok(StoreOutcome::conflict(current));
                     }
                     store = Store::new(expected.clone(), self.mode());
@@ -243,8 +243,13 @@ impl<'a> Session<'a> {
     }
 
     /// The current version, if that is another one than the one expected.
-    async fn replaced(&self) -> Option<Stored> {
-        let found = self.inner.get(Select::Current).await.ok()?;
+    async fn replaced(&self, throttle: &mut Throttle<'_>) -> Option<Stored> {
+        let found = loop {
+            match self.inner.get(Select::Current).await {
+                Err(error) if throttle.pause(&error).await => {}
+                result => break result.ok()?,
+            }
+        };
         (found.id != self.expected.as_str())
             .then(|| Stored::present(Version::new(found.id), strip_nonce(found.value)))
     }

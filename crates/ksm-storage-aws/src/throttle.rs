@@ -13,6 +13,8 @@ use crate::{client::CallError, error::classify};
 /// The longest first pause; doubled each time.
 const FIRST: Duration = Duration::from_secs(4);
 const LONGEST: Duration = Duration::from_secs(8);
+/// With less time than this left, a call is given up: what many would ask again in a short time, few would get.
+const SHORTEST: Duration = Duration::from_secs(2);
 
 /// The pauses of one call.
 pub(crate) struct Throttle<'a> {
@@ -34,15 +36,58 @@ impl<'a> Throttle<'a> {
         if classify(error) != (ErrorKind::Throttled, Outcome::NotApplied) {
             return false;
         }
-        let longest = FIRST.saturating_mul(2_u32.saturating_pow(self.attempt)).min(LONGEST);
-        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let wait = Duration::from_nanos(self.clock.random() % nanos);
-        if self.clock.now().saturating_add(wait) > self.end {
+        let left = self.end.saturating_sub(self.clock.now());
+        if left < SHORTEST {
             return false;
         }
+        let longest = FIRST.saturating_mul(2_u32.saturating_pow(self.attempt)).min(LONGEST).min(left);
+        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let wait = Duration::from_nanos(self.clock.random() % nanos);
         self.attempt += 1;
         debug!(location = %self.location, attempt = self.attempt, ?wait, "throttled");
+        #[cfg(feature = "metrics")]
+        metrics::counter!("ksm_storage_throttled_total", "location" => self.location.to_string())
+            .increment(1);
         self.clock.sleep(wait).await;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ksm_storage_core::SystemClock;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::client::Failure;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_end_in_time() {
+        let (clock, location) = (SystemClock::new(), Location::new("aws-sm", "x"));
+        let throttled = CallError::answered(400, "ThrottlingException");
+        for _ in 0..100 {
+            let start = Instant::now();
+            let mut throttle = Throttle::new(&clock, &location, Duration::from_secs(12));
+            while throttle.pause(&throttled).await {}
+            let elapsed = start.elapsed();
+            assert!(elapsed > Duration::from_secs(10) && elapsed <= Duration::from_secs(13), "{elapsed:?}");
+            assert!(throttle.attempt >= 2, "{}", throttle.attempt);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_failures_are_not_repeated() {
+        let (clock, location) = (SystemClock::new(), Location::new("aws-sm", "x"));
+        let mut throttle = Throttle::new(&clock, &location, Duration::from_secs(12));
+        let throttled = CallError::answered(400, "ThrottlingException");
+        for error in [
+            CallError::answered(400, "AccessDeniedException"),
+            CallError::answered(400, "LimitExceededException"),
+            CallError::answered(503, "ServiceUnavailable"),
+            CallError::new(Failure::TimedOut),
+            CallError { unanswered: true, ..throttled },
+        ] {
+            assert!(!throttle.pause(&error).await, "{error}");
+        }
     }
 }
