@@ -7,17 +7,17 @@ use crate::{Location, Payload, Result, StoreOutcome, Stored, Version};
 /// The guarantee of a backend for its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Writes {
-    /// A store excludes every other writer of the store, whatever program that is.
+    /// Excludes every other writer of the store, including programs that do not use this crate.
     Exact,
-    /// A store excludes all writers of this project, and reports a foreign one that it displaced.
+    /// Excludes all writers of this project, and reports a foreign write that it displaced.
     Cooperative,
-    /// The store offers no condition: the last writer wins. Core refuses to write.
+    /// The store has no conditional write: the last writer wins. Core refuses to write.
     Unconditional,
-    /// The backend never writes. Core refuses to.
+    /// The backend never writes. Core refuses to write.
     ReadOnly,
 }
 
-/// The abilities of a backend; constant, so that core can refuse before any I/O.
+/// Properties of a backend. They are constant, so that core can refuse a call before any I/O.
 ///
 /// ```
 /// use ksm_storage_core::{Capabilities, Writes};
@@ -28,18 +28,18 @@ pub enum Writes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// The guarantee of a store.
+    /// The guarantee of conditional writes.
     pub writes: Writes,
     /// The largest payload accepted, in bytes.
     pub max_payload: Option<usize>,
-    /// True if a load sees every store acknowledged before it began. If not, it may lag for a while.
+    /// True if a load sees every store acknowledged before it began; false if it may lag behind for a while.
     pub fresh_reads: bool,
-    /// True if a child process may use the backend after a fork: it holds no connection, lock or thread.
+    /// True if a child process may use the backend after a fork, because it holds no connection, lock or thread.
     pub fork_safe: bool,
 }
 
 impl Capabilities {
-    /// Payloads of any size, fresh reads, and no use after a fork, until said otherwise.
+    /// Accepts payloads of any size, has fresh reads, and cannot be used after a fork, unless declared otherwise.
     pub const fn new(writes: Writes) -> Self {
         Self { writes, max_payload: None, fresh_reads: true, fork_safe: false }
     }
@@ -50,7 +50,7 @@ impl Capabilities {
         self
     }
 
-    /// Declares that a load may for a while return a version older than the current one.
+    /// Declares that a load may return an outdated version for a while.
     pub const fn stale_reads(mut self) -> Self {
         self.fresh_reads = false;
         self
@@ -63,28 +63,28 @@ impl Capabilities {
     }
 }
 
-/// One store of one configuration document: what a backend implements.
+/// A store of one configuration document; the trait that a backend implements.
 ///
-/// There are three operations: `load`, `confirm` and `store`; none has a default body. All that is hard
-/// (queueing, retrying, merging, deadlines) is done once, by [`ConfigStorage`](crate::ConfigStorage).
+/// It has three operations, `load`, `confirm` and `store`, none with a default body. The hard parts (queueing, retries,
+/// merging, deadlines) are implemented once, in [`ConfigStorage`](crate::ConfigStorage).
 ///
 /// # Contract
-/// - **Conditional.** Of all [`store`](Self::store) calls with one `expected` version at most one is answered
-///   [`Committed`](StoreOutcome::Committed), *also if their payloads are equal*, whichever handle, process or host
-///   they come from. Where the backend cannot promise this, [`Capabilities::writes`] says so.
-/// - **Whole.** A load returns a stored payload byte for byte (a backend may add and remove framing of its own),
-///   never a part of one, and never a mixture.
-/// - **Honest.** `Committed` means that the store has acknowledged it. An error claims
-///   [`Outcome::NotApplied`](crate::Outcome::NotApplied) only if the payload is not stored and will not be. A store
-///   that cannot be read, or that holds what the backend cannot frame, is an error: never
-///   [`Absent`](Stored::Absent), and never an empty document.
-/// - **Nothing by itself.** A load never creates anything. A store creates only on the version of a load that
-///   found [`Absent`](Stored::Absent).
-/// - **Droppable.** All futures may be dropped at any `await`. A dropped store takes effect once or never,
-///   possibly later, and never half.
-/// - **Bounded.** All end by themselves in a time that suits the store. Transport errors are retried by the
-///   backend, not by core; a conflict is never retried by the backend.
-/// - **Secret.** No error, `Debug`, log event or panic holds a byte of a payload.
+/// - **Conditional.** Of all [`store`](Self::store) calls with the same `expected` version, at most one is answered
+///   [`Committed`](StoreOutcome::Committed), *even if their payloads are equal*, regardless of the handle, process or
+///   host they come from. A backend that cannot promise this says so in [`Capabilities::writes`].
+/// - **Whole.** A load returns a stored payload byte for byte, never a part of one and never a mixture. A backend may
+///   add framing of its own and remove it again.
+/// - **Honest.** `Committed` means that the store has acknowledged the write. An error claims
+///   [`Outcome::NotApplied`](crate::Outcome::NotApplied) only if the payload is not stored and never will be. A store
+///   that cannot be read, or whose content the backend cannot unframe, is an error: never [`Absent`](Stored::Absent),
+///   and never an empty document.
+/// - **No side effects.** A load never creates anything. A store creates only if its `expected` version comes from a
+///   load that found [`Absent`](Stored::Absent).
+/// - **Cancel safe.** All futures may be dropped at any `await`. A dropped store takes effect once or never, possibly
+///   later, and never in part.
+/// - **Bounded.** All futures complete on their own, in a time that suits the store. The backend, not core, retries
+///   transport errors; the backend never retries a conflict.
+/// - **Secret.** No error, `Debug` output, log event or panic contains a byte of a payload.
 ///
 /// The crate `ksm-storage-testkit` checks all of this for any implementation.
 ///
@@ -128,34 +128,34 @@ impl Capabilities {
 /// ```
 #[async_trait]
 pub trait StorageBackend: fmt::Debug + Send + Sync + 'static {
-    /// Where the document lives.
+    /// The location of the document.
     fn location(&self) -> Location;
 
-    /// The abilities of this backend. Constant, without I/O.
+    /// The properties of this backend. Constant, and obtained without I/O.
     fn capabilities(&self) -> Capabilities;
 
-    /// Reads what is stored.
+    /// Reads the stored document.
     ///
     /// # Errors
-    /// Of the kind that tells the caller what to do, such as [`AccessDenied`](crate::ErrorKind::AccessDenied). Nothing
-    /// stored is no error but [`Stored::Absent`].
+    /// An error whose kind tells the caller what to do, such as [`AccessDenied`](crate::ErrorKind::AccessDenied). An
+    /// empty store is not an error but [`Stored::Absent`].
     async fn load(&self) -> Result<Stored>;
 
-    /// Reads by another route than [`load`](Self::load) does, and tells whether `version`, which a load returned, is
-    /// current.
+    /// Returns true if `version`, which a load returned, is current, as seen by another kind of read than
+    /// [`load`](Self::load) uses.
     ///
-    /// Core asks when a load returns an earlier version than it has seen: only a confirmed one is a rollback, any other
-    /// a stale read. A backend whose reads are fresh may answer `true` without reading.
+    /// Core asks when a load returns an older version than one it has seen. If the backend confirms it, it is a
+    /// rollback; otherwise it is a stale read. A backend with fresh reads may return `true` without reading.
     ///
     /// # Errors
-    /// As those of [`load`](Self::load). A version that does not exist any more is no error but not current.
+    /// The same as for [`load`](Self::load). A version that no longer exists is not an error: it is not current.
     async fn confirm(&self, version: &Version) -> Result<bool>;
 
     /// Stores `payload` if `expected` is still the current version.
     ///
     /// # Errors
-    /// With the [`outcome`](crate::Error::outcome) that is certain, else `Unknown`. A version that has moved on is
-    /// not an error but [`StoreOutcome::Conflict`].
+    /// An error with a certain [`outcome`](crate::Error::outcome), or with `Unknown`. If another version is current,
+    /// the result is not an error but [`StoreOutcome::Conflict`].
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome>;
 }
 

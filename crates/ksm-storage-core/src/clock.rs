@@ -3,7 +3,7 @@ use std::{fmt, future::poll_fn, pin::pin, task::Poll, time::Duration};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-/// Time and chance, as a storage sees them; a test puts its own in their place and never waits.
+/// Source of time and randomness for a storage. A test substitutes its own and never waits.
 ///
 /// ```
 /// use ksm_storage_core::{Clock, SystemClock};
@@ -13,16 +13,17 @@ use tokio::time::Instant;
 /// ```
 #[async_trait]
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// Time since an origin of the clock's choice. It never goes back.
+    /// Time since an origin of the clock's choice. Never decreases.
     fn now(&self) -> Duration;
 
-    /// Waits for `duration`: a pause before another attempt.
+    /// Waits for `duration`, as a pause before another attempt.
     async fn sleep(&self, duration: Duration);
 
-    /// Waits until [`now`](Self::now) is `instant` or later: a deadline, as a rule dropped before it comes.
+    /// Waits until [`now`](Self::now) is `instant` or later. Used for deadlines, and usually dropped before it
+    /// completes.
     async fn alarm(&self, instant: Duration);
 
-    /// A number evenly spread over all of `u64`, for jitter. It need not be unpredictable.
+    /// A number uniformly distributed over `u64`, for jitter. It may be predictable.
     fn random(&self) -> u64;
 }
 
@@ -69,7 +70,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The future's output, or `None` if the alarm for `deadline` went off first.
+/// The future's output, or `None` if `deadline` passes first.
 pub(crate) async fn within<F: Future>(clock: &dyn Clock, deadline: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut alarm = clock.alarm(deadline);

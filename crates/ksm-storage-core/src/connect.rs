@@ -4,43 +4,43 @@ use async_trait::async_trait;
 
 use crate::{Result, StorageBackend, sync::Arc};
 
-/// Limits of a storage, and what may be done to open it.
+/// Limits of a storage, and permissions for opening it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// Time limit of a call: opening, which is connecting and loading together, a write or a refresh.
+    /// Time limit of a call: a write, a refresh, or an opening, which includes connecting and loading.
     pub deadline: Duration,
-    /// Creates an empty document, and its store, where nothing is.
+    /// Creates an empty document, and the store that holds it, if nothing is stored.
     pub create: bool,
-    /// Refuses writes.
+    /// Rejects writes.
     pub read_only: bool,
-    /// Maximum attempts of a write that loses against others.
+    /// Maximum attempts of a write that loses against other writers.
     pub write_attempts: NonZeroU32,
 }
 
 impl Default for OpenOptions {
-    /// 15 s, 16 attempts, and neither created nor read-only.
+    /// 15 s, 16 attempts, `create` and `read_only` off.
     fn default() -> Self {
         const ATTEMPTS: NonZeroU32 = NonZeroU32::new(16).unwrap();
         Self { deadline: Duration::from_secs(15), create: false, read_only: false, write_attempts: ATTEMPTS }
     }
 }
 
-/// A way to a backend: what [`ConfigStorage::builder`](crate::ConfigStorage::builder) accepts.
+/// A source of a backend; accepted by [`ConfigStorage::builder`](crate::ConfigStorage::builder).
 ///
-/// Every backend is one to itself. Settings that take I/O to become a backend, such as finding credentials, implement
-/// this too, so that one deadline covers connecting and loading.
+/// Every backend connects to itself. Settings that need I/O to become a backend, for example to find credentials,
+/// implement this trait too, so that one deadline covers connecting and loading.
 #[async_trait]
 pub trait Connect: fmt::Debug + Send + Sync + 'static {
-    /// Returns the backend. Nothing is created or written yet: the backend does that in
-    /// [`store`](StorageBackend::store), and creates what holds the document only if
-    /// [`options.create`](OpenOptions::create) is set. The caller keeps the deadline.
+    /// Returns the backend without creating or writing anything. The backend creates the document's store only in
+    /// [`store`](StorageBackend::store), and only if [`options.create`](OpenOptions::create) is set. The caller
+    /// enforces the deadline.
     ///
-    /// Each call connects anew: [`reopen`](crate::ConfigStorage::reopen) makes one in a child process, which must use no
-    /// connection of its parent.
+    /// Each call connects anew: [`reopen`](crate::ConfigStorage::reopen) calls this in a child process, which must not
+    /// use its parent's connections.
     ///
     /// # Errors
-    /// Of the kind that tells the caller what to do.
+    /// An error whose kind tells the caller what to do.
     async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>>;
 
     /// Returns sources of copies, which are opened in this order if the store does not answer, answers that it is
@@ -53,7 +53,7 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// A source that is chosen at run time.
+/// A source chosen at run time.
 #[async_trait]
 impl Connect for Arc<dyn Connect> {
     async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {

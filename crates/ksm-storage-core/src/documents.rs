@@ -2,7 +2,7 @@
 
 use crate::{Error, ErrorKind};
 
-/// All kinds. A kind that is missing does not compile.
+/// All kinds. Omitting one is a compile error.
 macro_rules! kinds {
     ($($kind:ident)*) => {{
         fn _complete(kind: ErrorKind) {

@@ -6,8 +6,8 @@ macro_rules! config_keys {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// A key of the Keeper Secrets Manager configuration.
         ///
-        /// These eleven are known to every Keeper SDK and spelled alike in all of them. Other keys in a stored
-        /// document are kept as they are, but have no name here.
+        /// All Keeper SDKs know these eleven keys and spell them alike. Other keys of a stored document are preserved,
+        /// but have no name here.
         ///
         /// ```
         /// use ksm_storage_core::ConfigKey;
@@ -61,9 +61,9 @@ config_keys! {
     Hostname = "hostname",
     /// The client's private key (base64 of PKCS#8 DER).
     PrivateKey = "privateKey",
-    /// Public key of an isolated Keeper server (base64), where one is used.
+    /// Public key of an isolated Keeper server (base64), if one is used.
     ServerPublicKey = "serverPublicKey",
-    /// Number of the Keeper public key that requests are encrypted with.
+    /// Number of the Keeper public key that encrypts requests.
     ServerPublicKeyId = "serverPublicKeyId",
     /// Address of the Keeper server in older clients.
     Url = "url",
@@ -79,8 +79,8 @@ impl FromStr for ConfigKey {
     type Err = Error;
 
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] if no key has this name. The name is not repeated in the error: what
-    /// stands where a key was expected may be a value.
+    /// [`ErrorKind::InvalidArgument`] if no key has this name. The error does not repeat the name, which may be a value
+    /// passed by mistake.
     fn from_str(name: &str) -> Result<Self, Error> {
         Self::from_name(name).ok_or_else(|| {
             Error::new(ErrorKind::InvalidArgument, "not the name of a configuration key")

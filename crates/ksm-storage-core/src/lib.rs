@@ -1,14 +1,14 @@
 //! The storage contract for [Keeper Secrets Manager][ksm] client configurations.
 //!
-//! A client of Keeper Secrets Manager starts from a small JSON document that holds its private key. This crate
-//! says how a program reads and writes that document wherever it is kept, and what a place to keep it must do.
+//! A client of Keeper Secrets Manager starts from a small JSON document that contains its private key. This crate
+//! defines how a program reads and writes that document, and the requirements on a store that keeps it.
 //!
-//! - A program holds a [`ConfigStorage`] (or its synchronous twin, [`blocking::ConfigStorage`]). It is opened with
-//!   one load, read from memory without I/O or lock, and written with one conditional store per change.
-//! - A place to keep the document implements [`StorageBackend`]: a load and a conditional store.
+//! - A program uses a [`ConfigStorage`] (or its blocking counterpart, [`blocking::ConfigStorage`]). Opening it takes
+//!   one load, reads are served from memory without I/O or locking, and each change is one conditional store.
+//! - A store of the document implements [`StorageBackend`]: a load and a conditional store.
 //!
-//! No backend is in here; the crate has no network and no TLS in its tree. Programs depend on `ksm-storage`, which has
-//! everything of this crate and the backends; a crate that adds a backend depends on this one.
+//! This crate contains no backend, and its dependency tree no network or TLS crate. Programs depend on `ksm-storage`,
+//! which re-exports this crate and adds the backends; a crate that implements a backend depends on this one.
 //!
 //! ```
 //! use ksm_storage_core::{ConfigKey, ConfigStorage, Error};
@@ -26,7 +26,7 @@
 //!
 //! # Map
 //! - Opening: [`ConfigStorage::open`], [`ConfigStorage::open_or_create`], and [`ConfigStorageBuilder`] for limits and
-//!   read-only; from a backend or what [connects](Connect) to one.
+//!   read-only access; from a backend or anything that [connects](Connect) to one.
 //! - Reading: [`ConfigStorage::get`] for one key, a [`Snapshot`] for keys that belong together.
 //! - Writing: [`ConfigStorage::set`], [`update`](ConfigStorage::update), [`save`](ConfigStorage::save),
 //!   [`replace`](ConfigStorage::replace).
@@ -41,12 +41,12 @@
 //! - A dependency that may panic: [`catch_panic`].
 //!
 //! # The contract
-//! The promises of a storage over any backend are numbered C1 to C15: the page `docs/contract.md` of the project has
-//! the clauses, and the crate `ksm-storage-testkit` a case for each.
+//! The guarantees of a storage over any backend are numbered C1 to C15: `docs/contract.md` in the repository has the
+//! clauses, and the crate `ksm-storage-testkit` a test case for each.
 //!
 //! # Events
-//! Loads, stores, conflicts and retries are `tracing` events and spans at `debug`, what deserves attention is a warning.
-//! The page `docs/reference.md` has all of them.
+//! Loads, stores, conflicts and retries are `tracing` events and spans at `debug`; anything that needs attention is a
+//! warning. `docs/reference.md` lists all of them.
 //!
 //! [ksm]: https://docs.keeper.io/secrets-manager/
 

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use crate::text::write_line;
 
-/// Where a configuration lives: the kind of backend and the address within it. Never a secret.
+/// The location of a configuration: the kind of backend and an address. Contains no secret.
 ///
 /// ```
 /// use ksm_storage_core::Location;
@@ -14,17 +14,18 @@ use crate::text::write_line;
 pub struct Location {
     kind: &'static str,
     address: Arc<str>,
-    /// Between the kind and the address.
+    /// Separates the kind from the address.
     separator: &'static str,
 }
 
 impl Location {
-    /// `kind` is the backend's name, such as `memory`; `address` is what tells two stores of that kind apart.
+    /// A location of `kind`, the backend's name such as `memory`, and `address`, which identifies one store of that
+    /// kind.
     pub fn new(kind: &'static str, address: impl Into<Arc<str>>) -> Self {
         Self { kind, address: address.into(), separator: "://" }
     }
 
-    /// As [`new`](Self::new), for an address that is displayed without `//` in front of it.
+    /// Like [`new`](Self::new), but displayed without `//` before the address.
     pub fn opaque(kind: &'static str, address: impl Into<Arc<str>>) -> Self {
         Self { kind, address: address.into(), separator: ":" }
     }
@@ -34,7 +35,7 @@ impl Location {
         self.kind
     }
 
-    /// The identity of this store among those of its kind.
+    /// The address that identifies this store among those of its kind.
     pub fn address(&self) -> &str {
         &self.address
     }

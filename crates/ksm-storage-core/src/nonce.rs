@@ -1,7 +1,7 @@
-//! Nonce framing, for stores that keep bytes and have no versions of their own.
+//! Nonce framing, for stores that keep bytes but no versions.
 //!
-//! A nonce after the JSON makes the bytes of every write unlike those of all others, and means nothing to a JSON
-//! parser. The format is frozen: a writer with another one would neither recognise nor strip the nonces there are.
+//! A nonce after the JSON makes the bytes of every write unique; JSON parsers skip it. The format is frozen: a writer
+//! with a different format would neither recognise nor strip existing nonces.
 
 use crate::Payload;
 
@@ -30,7 +30,7 @@ pub fn append_nonce(payload: &Payload, nonce: u64) -> Payload {
     Payload::from(bytes)
 }
 
-/// Removes the nonce, and nothing else. A payload without a nonce is returned as it is.
+/// Removes the nonce and nothing else. A payload without a nonce is returned unchanged.
 pub fn strip_nonce(payload: Payload) -> Payload {
     match split(&payload) {
         Some((head, _)) => Payload::from(head.to_vec()),

@@ -1,4 +1,4 @@
-//! The safety net under calls of other people's code.
+//! Catches panics in calls of other people's code.
 
 use std::{
     error, fmt,
@@ -10,9 +10,10 @@ use std::{
 
 use crate::{Error, ErrorKind};
 
-/// Runs a future of a dependency, and turns a panic in it into a [`Panicked`] that names the step.
+/// Runs a dependency's future, and turns a panic in it into a [`Panicked`] that names the step.
 ///
-/// What the future borrowed may be left half changed: use this around code that is dropped, or that checks its own state.
+/// Values that the future borrowed may be left half changed: use this for values that are then dropped, or that check
+/// their own state.
 ///
 /// ```
 /// use ksm_storage_core::{Error, ErrorKind, catch_panic};
@@ -27,7 +28,7 @@ use crate::{Error, ErrorKind};
 /// ```
 ///
 /// # Errors
-/// If the future panics. The panic's message is left out, because it may quote a secret.
+/// [`Panicked`] if the future panics. The panic's message is omitted, because it may quote a secret.
 pub async fn catch_panic<F: Future>(step: &'static str, future: F) -> Result<F::Output, Panicked> {
     let mut future = pin!(future);
     poll_fn(|context| {
@@ -44,7 +45,7 @@ pub struct Panicked {
 }
 
 impl Panicked {
-    /// The step in which it happened.
+    /// The step that panicked.
     pub fn step(self) -> &'static str {
         self.step
     }
@@ -58,7 +59,7 @@ impl fmt::Display for Panicked {
 
 impl error::Error for Panicked {}
 
-/// With [`Outcome::Unknown`](crate::Outcome::Unknown): a write may have been sent before.
+/// The outcome is [`Unknown`](crate::Outcome::Unknown): a write may have been sent before the panic.
 impl From<Panicked> for Error {
     fn from(panicked: Panicked) -> Self {
         Self::new(ErrorKind::Unexpected, panicked.to_string())

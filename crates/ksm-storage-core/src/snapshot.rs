@@ -7,9 +7,9 @@ use crate::{
     sync::{Arc, Guard},
 };
 
-/// A document together with the version that it was read or stored as. It never changes.
+/// An immutable document together with its version.
 ///
-/// Keys that belong together are read from one snapshot. A clone shares the content.
+/// Read keys that belong together from one snapshot. Clones share the content.
 ///
 /// ```
 /// use ksm_storage_core::{BindState, ConfigKey, ConfigStorage};
@@ -44,15 +44,15 @@ pub enum Origin {
     Replica,
 }
 
-/// Result of the check that follows a write, for what the write displaced.
+/// Result of the check for displaced versions that follows a write.
 ///
 /// A write that displaced something ends in [`ErrorKind::Displaced`](crate::ErrorKind::Displaced).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verification {
-    /// The version was not written by this handle or its clones, its write displaced nothing, or what it displaced was
-    /// reported.
+    /// This handle and its clones did not write the version, or the write displaced nothing, or whatever it displaced
+    /// was reported.
     Conclusive,
-    /// This handle or a clone wrote the version, and whether the write displaced something is not known.
+    /// This handle or a clone wrote the version, and it is not known if the write displaced something.
     Inconclusive,
 }
 
@@ -89,7 +89,7 @@ impl Snapshot {
         self.0.origin
     }
 
-    /// The content. Clone it to have one that can be changed.
+    /// The content. Clone it to make changes.
     pub fn document(&self) -> &ConfigDocument {
         &self.0.document
     }
@@ -124,10 +124,10 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-/// One value of the snapshot that was current when it was asked for.
+/// One value, borrowed from the snapshot that was current when it was read.
 ///
-/// It is a guard into the snapshot: nothing was copied, and nothing is locked. Keep it short and do not hold it
-/// across an `await`: the snapshot cannot be zeroized before it is gone. [`Snapshot`] is the thing to keep.
+/// A guard into the snapshot: nothing is copied or locked. Drop it soon, and do not hold it across an `await`, because
+/// the snapshot cannot be zeroized before. To keep values for longer, use [`Snapshot`].
 ///
 /// ```
 /// # use ksm_storage_core::{ConfigKey, ConfigStorage};

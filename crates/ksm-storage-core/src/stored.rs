@@ -4,20 +4,20 @@ use zeroize::Zeroizing;
 
 use crate::text::write_line;
 
-/// The name of one store event.
+/// The identity of one store event.
 ///
-/// A version is opaque. It is compared only with versions from the same backend instance or its clones, it is
-/// never the name of two store events, and it does not come back when equal content does. It is no secret.
+/// A version is opaque. Compare it only with versions from the same backend instance or its clones. It never identifies
+/// two store events, and it is not reused when equal content is stored again. It is not secret.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Version(Arc<str>);
 
 impl Version {
-    /// The version that the store calls `name`.
+    /// A version with the store's `name` for it.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
     }
 
-    /// The store's name for it.
+    /// The store's name for this version.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -38,7 +38,7 @@ impl fmt::Debug for Version {
     }
 }
 
-/// The bytes of a stored document: shared when cloned, zeroized when the last clone is dropped.
+/// The bytes of a stored document. Clones share them; they are zeroized when the last clone is dropped.
 ///
 /// ```
 /// use ksm_storage_core::Payload;
@@ -61,7 +61,7 @@ impl Payload {
         self.0.len()
     }
 
-    /// Returns true if there is no byte at all.
+    /// Returns true if there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -101,11 +101,11 @@ pub enum Stored {
         /// The stored bytes.
         payload: Payload,
     },
-    /// Nothing is stored: a store on this version creates it.
+    /// Nothing is stored. A store on this version creates the document.
     Absent {
-        /// The fact that nothing is there.
+        /// The version that stands for absence.
         version: Version,
-        /// The backend's account of it, for the user.
+        /// The backend's explanation, for the user.
         absence: Absence,
     },
 }
@@ -116,19 +116,19 @@ impl Stored {
         Self::Present { version, payload: payload.into() }
     }
 
-    /// Nothing, which `version` stands for.
+    /// Nothing stored, with the version that stands for absence.
     pub fn absent(version: Version, absence: impl Into<Absence>) -> Self {
         Self::Absent { version, absence: absence.into() }
     }
 
-    /// The version that a [`store`](crate::StorageBackend::store) may be based on.
+    /// The version to base a [`store`](crate::StorageBackend::store) on.
     pub fn version(&self) -> &Version {
         match self {
             Self::Present { version, .. } | Self::Absent { version, .. } => version,
         }
     }
 
-    /// The stored bytes, if there are any.
+    /// The stored bytes, if any.
     pub fn payload(&self) -> Option<&Payload> {
         match self {
             Self::Present { payload, .. } => Some(payload),
@@ -137,11 +137,10 @@ impl Stored {
     }
 }
 
-/// A backend's account of the fact that nothing is stored.
+/// A backend's explanation of why nothing is stored.
 ///
-/// The backend knows best what is missing and how to create it, and core passes that on unchanged, as an error of
-/// the kind [`NotFound`](crate::ErrorKind::NotFound). A load that timed out or was refused is an error of its own,
-/// never an absence.
+/// The backend knows best what is missing and how to create it. Core passes this on unchanged, as an error of the kind
+/// [`NotFound`](crate::ErrorKind::NotFound). A load that timed out or was refused is an error, never an absence.
 ///
 /// ```
 /// use ksm_storage_core::Absence;
@@ -162,7 +161,7 @@ pub struct Absence {
 }
 
 impl Absence {
-    /// An absence in the backend's words, which must hold no secret.
+    /// An absence described by the backend. The message must contain no secret.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self { message: message.into(), hint: None, code: None, request_id: None }
     }
@@ -181,7 +180,7 @@ impl Absence {
         self
     }
 
-    /// Adds the service's ID of the request, for its support.
+    /// Adds the service's request ID, for its support.
     #[must_use]
     pub fn with_request_id(mut self, id: impl Into<Cow<'static, str>>) -> Self {
         self.request_id = Some(id.into());
@@ -203,7 +202,7 @@ impl Absence {
         self.code.as_deref()
     }
 
-    /// The service's ID of the request.
+    /// The service's request ID.
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
@@ -230,19 +229,19 @@ impl fmt::Display for Absence {
 /// Result of a [`store`](crate::StorageBackend::store).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreOutcome {
-    /// The payload is stored, and a load that starts now sees it (or will, where reads are not fresh).
+    /// The payload is stored, and a load that starts now sees it (or will later, if reads are not fresh).
     Committed {
-        /// The store event just made.
+        /// The version that this store created.
         version: Version,
-        /// The foreign write that this one displaced, if the backend found one.
+        /// The version that this store displaced, if the backend found one.
         displaced: Displaced,
     },
-    /// Something else than the expected version is stored. Nothing was changed.
+    /// The current version is not the expected one. Nothing was changed.
     Conflict {
-        /// The stored value, if the backend had to read it to know: the caller need not read it again.
+        /// The current value, if the backend has read it, so that the caller need not read it again.
         current: Option<Stored>,
-        /// Versions that would prove the opposite: if one of them is current later, this store has taken effect after
-        /// all. They matter where a network can deliver a request late and twice; elsewhere there are none.
+        /// Versions that would prove the opposite: if one of them becomes current, this store has taken effect after
+        /// all. Empty unless a network can deliver a request late and twice.
         applied_if: Vec<Version>,
     },
 }
@@ -253,32 +252,32 @@ impl StoreOutcome {
         Self::Committed { version, displaced: Displaced::Nothing }
     }
 
-    /// A conflict with `current`, of a store that will never take effect.
+    /// A conflict with `current`, for a store that will never take effect.
     pub fn conflict(current: impl Into<Option<Stored>>) -> Self {
         Self::Conflict { current: current.into(), applied_if: Vec::new() }
     }
 }
 
-/// The version that a commit displaced: one that was current, and that the commit was not based on.
+/// The version that a commit displaced: a current version that was not the commit's base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Displaced {
-    /// None. With [`Writes::Exact`](crate::Writes::Exact) always.
+    /// Nothing was displaced. Always the case with [`Writes::Exact`](crate::Writes::Exact).
     Nothing,
-    /// The check was refused, failed, or could not decide. The write is good all the same: a warning is logged, and
-    /// [`Snapshot::verification`](crate::Snapshot::verification) tells.
+    /// The check was refused, failed, or could not decide. The write is valid nonetheless: a warning is logged, and
+    /// [`Snapshot::verification`](crate::Snapshot::verification) is inconclusive.
     Unverified,
-    /// One of a writer of this project, which a foreign write or a rollback had cut off from the commit's base.
+    /// A version of this project's writers, cut off from the commit's base by a foreign write or a rollback.
     Cooperative {
         /// The version that is no longer current.
         version: Version,
-        /// A command that shows its content to an operator, where there is one.
+        /// A command that shows the displaced content to an operator, if there is one.
         inspect: Option<String>,
     },
-    /// One of a foreign writer, stored between the load and the store.
+    /// A version of a foreign writer, stored between the load and the store.
     Foreign {
         /// The version that is no longer current.
         version: Version,
-        /// A command that shows its content to an operator, where there is one.
+        /// A command that shows the displaced content to an operator, if there is one.
         inspect: Option<String>,
     },
 }

@@ -1,5 +1,5 @@
-//! The synchronisation primitives that this crate uses, and its spawning, in one place: for the tests in
-//! `schedules` replacements take their place, at every use of which another task may run.
+//! The crate's synchronisation primitives and its spawning, in one place. The tests in `schedules` substitute their
+//! own, at each use of which another task may run.
 
 pub(crate) use std::sync::{Arc, PoisonError, atomic::Ordering};
 
@@ -13,8 +13,8 @@ mod primitives {
     use tokio::task::{AbortHandle, spawn_blocking};
     use tracing::dispatcher;
 
-    /// Runs `call` on a thread where it may block, with the subscriber of this one. Returns `None` if the runtime ends.
-    /// If the future is dropped, a call that has not begun never does.
+    /// Runs `call` on a thread that may block, with this thread's subscriber. Returns `None` if the runtime ends. If
+    /// the future is dropped before the call has begun, the call never runs.
     pub(crate) async fn run_blocking<T: Send + 'static>(
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
@@ -39,7 +39,7 @@ pub(crate) use primitives::{
     ArcSwap, AtomicU8, Guard, Handle, Mutex, MutexGuard, oneshot, run_blocking, yield_now,
 };
 
-/// Locks, whatever a panicking holder left behind: every critical section here leaves its data whole.
+/// Locks, ignoring poison: every critical section here leaves its data consistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
-//! Foreign text in messages: version IDs, addresses and paths that others chose.
+//! Foreign text in messages: version IDs, addresses and paths chosen by others.
 
 use std::fmt::{self, Write};
 
-/// Writes `text` on one line: what does not print, a line break above all, is escaped as in a Rust string.
+/// Writes `text` on one line. Unprintable characters, line breaks above all, are escaped as in a Rust string.
 pub(crate) fn write_line(f: &mut impl Write, text: &str) -> fmt::Result {
     text.chars().try_for_each(|char| match char {
         '\'' | '"' => f.write_char(char),
@@ -10,8 +10,8 @@ pub(crate) fn write_line(f: &mut impl Write, text: &str) -> fmt::Result {
     })
 }
 
-/// A writer that keeps to one line: what does not print is escaped, and nothing else. A backslash stays as it is, since it
-/// may be part of a command.
+/// A writer that stays on one line by escaping unprintable characters and nothing else. Backslashes are kept, since
+/// they may be part of a command.
 pub(crate) struct OneLine<'a, W>(pub(crate) &'a mut W);
 
 impl<W: Write> Write for OneLine<'_, W> {
@@ -32,8 +32,8 @@ fn prints(char: char) -> bool {
 
 /// Quotes `text` as one word of a POSIX shell command, on one line.
 ///
-/// Every value in a command that an error or event shows goes through this function. What does not print is escaped
-/// within `$'…'`, which bash, zsh, ksh and POSIX 2024 have.
+/// Every value in a command that an error or event shows goes through this function. Unprintable characters are escaped
+/// within `$'…'`, which bash, zsh, ksh and POSIX 2024 support.
 ///
 /// ```
 /// use ksm_storage_core::shell_word;
@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    /// The shell is the judge.
+    /// Checked against real shells.
     #[cfg(unix)]
     #[test]
     fn shells_read_the_value_back() {

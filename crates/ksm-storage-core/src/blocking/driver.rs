@@ -1,4 +1,4 @@
-//! Waiting for a future on the thread of a caller, and the runtime that its tasks run on.
+//! Waits for futures on the caller's thread, and holds the runtime that their tasks run on.
 
 use std::{
     fmt,
@@ -21,13 +21,13 @@ use tokio::{
 use super::ConfigStorage;
 use crate::{Error, ErrorKind, Operation, Outcome, Result, storage::withdrawn_outcome};
 
-/// The longest time between two looks at the interrupt.
+/// The longest time between two checks of the interrupt.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The way in which blocking calls are carried out: on which runtime, and until when they are waited for.
+/// Settings for blocking calls: the runtime they use, and a condition that interrupts them.
 ///
-/// Without settings, calls run on two threads that all blocking handles of the process share. They start with the first
-/// handle, and do not end.
+/// By default, calls run on two threads that all blocking handles of the process share. The threads start with the
+/// first handle and never end.
 ///
 /// ```
 /// use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
@@ -55,32 +55,32 @@ struct Supplied {
 }
 
 impl Driver {
-    /// The shared runtime, and no interrupt.
+    /// A driver with the shared runtime and no interrupt.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Uses a runtime of the caller's instead of the shared one.
+    /// Uses the caller's runtime instead of the shared one.
     ///
-    /// Its time driver, and for most backends its I/O driver, must be enabled, and it must run while calls are made: a
-    /// current-thread runtime needs a thread that drives it. Tokio panics in calls made after it was shut down.
+    /// Its time driver and, for most backends, its I/O driver must be enabled. It must run while calls are made: a
+    /// current-thread runtime needs a thread that drives it. After the runtime is shut down, calls panic in Tokio.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(Supplied { handle: runtime, process: process::id() });
         self
     }
 
-    /// Ends a wait with [`ErrorKind::Interrupted`] once `interrupted` returns true. It is called on the waiting thread,
-    /// every 100 ms at least. [`Error::outcome`] tells what became of a change.
+    /// Ends a wait with [`ErrorKind::Interrupted`] once `interrupted` returns true. `interrupted` is called on the
+    /// waiting thread, at least every 100 ms. [`Error::outcome`] states whether a change was applied.
     pub fn interrupt(mut self, interrupted: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.interrupt = Some(Arc::new(interrupted));
         self
     }
 
-    /// Opens what `opening` opens.
+    /// Waits for `opening`, and returns a blocking handle on the storage that it opens.
     ///
     /// # Errors
-    /// Those of `opening`, [`ErrorKind::Runtime`] if no thread can be started or the given runtime was left behind by a
-    /// fork, and [`ErrorKind::Interrupted`].
+    /// Those of `opening`; [`ErrorKind::Runtime`] if no thread can be started or the given runtime belongs to the
+    /// parent of a forked process; and [`ErrorKind::Interrupted`].
     pub fn open(
         &self,
         opening: impl Future<Output = Result<crate::ConfigStorage>> + Send + 'static,
@@ -100,7 +100,7 @@ impl Driver {
         self.open(async move { storage.reopen().await })
     }
 
-    /// Returns a driver that works in this process: one without the runtime that was left behind by a fork.
+    /// Returns a driver that works in this process: after a fork, without the parent's runtime.
     pub(super) fn after_fork(&self) -> Self {
         let runtime = self.runtime.clone().filter(|runtime| runtime.process == process::id());
         Self { runtime, interrupt: self.interrupt.clone() }
@@ -118,14 +118,14 @@ impl Driver {
         }
     }
 
-    /// Polls the future on this thread until it is ready, or for `limit`: a future that blocks holds up its own caller,
-    /// and not the runtime. A panic in it goes on here.
+    /// Polls the future on this thread until it is ready, or for `limit`. A future that blocks delays only its own
+    /// caller, not the runtime. A panic in it propagates.
     pub(super) fn wait<F: Future>(&self, handle: &Handle, limit: Duration, future: F) -> Result<F::Output> {
         let is_within = Handle::try_current().is_ok_and(|current| current.id() == handle.id());
         let wait = || {
             let _entered = handle.enter();
-            // In a task, Tokio makes what it polls wait once the task has done its share. The task cannot give way
-            // here, so that would have no end.
+            // Inside a task, Tokio's cooperative budget returns `Pending` once the task has used it up. This wait
+            // cannot yield to the scheduler, so it would spin forever.
             self.park(limit, pin!(task::unconstrained(future)))
         };
         if !is_within {
@@ -138,7 +138,7 @@ impl Driver {
             )
             .with_hint("use the asynchronous handle there, or a runtime with several threads"));
         }
-        // The tasks that wait on this worker go to another one.
+        // The tasks queued on this worker move to another one.
         task::block_in_place(wait)
     }
 
@@ -163,7 +163,7 @@ impl Driver {
         }
     }
 
-    /// As [`wait`](Self::wait), of a call on a storage: the error tells what became of its change.
+    /// Like [`wait`](Self::wait), for a call on a storage: the error states the outcome of its change.
     pub(super) fn wait_for_call<F: Future>(
         &self,
         handle: &Handle,
@@ -192,7 +192,7 @@ impl Wake for Unpark {
     }
 }
 
-/// The runtime of all blocking handles, and the process whose threads it has.
+/// The runtime of all blocking handles, and the process that its threads belong to.
 struct Shared {
     handle: Handle,
     process: u32,
@@ -200,7 +200,8 @@ struct Shared {
 
 static SHARED: ArcSwapOption<Shared> = ArcSwapOption::const_empty();
 
-/// Two threads: one drives timers and I/O while the other works. Takes no lock, which a fork could have left locked.
+/// Two threads, so that one drives timers and I/O while the other works. Takes no lock, because a fork could leave it
+/// locked.
 fn shared() -> Result<Handle> {
     const WORKERS: usize = 2;
     let process = process::id();
@@ -221,7 +222,7 @@ fn shared() -> Result<Handle> {
         let shared = Arc::new(Shared { handle: started.handle().clone(), process });
         let before = SHARED.compare_and_swap(&current, Some(shared));
         if before.as_ref().map(Arc::as_ptr) == current.as_ref().map(Arc::as_ptr) {
-            // It is never shut down. What a fork has left behind must not be either: its threads are not there.
+            // The runtime is never shut down. Nor may one inherited through a fork be: its threads do not exist there.
             mem::forget(started);
         } else {
             started.shutdown_background();

@@ -27,13 +27,13 @@ use crate::{
 
 /// A configuration in a backend, for programs without an async runtime of their own.
 ///
-/// Method by method it is [`ConfigStorage`](crate::ConfigStorage). Its work is done by two threads that all blocking
-/// handles of the process share, or on a runtime of the caller's: see [`Driver`]. It may be called and dropped anywhere,
-/// inside an async runtime too: there a call blocks the worker thread that it is made on. What holds of that type's
-/// changes holds here: a change must not use the handle that it changes. It may block, though. A change runs on a thread of
-/// its own, so that only calls on the same handle and its clones wait for it, until their deadline.
+/// Its methods are those of [`ConfigStorage`](crate::ConfigStorage). They run on two threads that all blocking handles
+/// of the process share, or on the caller's runtime: see [`Driver`]. The handle may be used and dropped anywhere,
+/// including inside an async runtime, where a call blocks its worker thread. A change must not use the handle that it
+/// changes, as with the async type, but it may block: it runs on a thread of its own, so that only calls on the same
+/// handle and its clones wait for it, until their deadline.
 ///
-/// In a child process after a `fork`, reads work, and every other call is refused with [`ErrorKind::Runtime`]:
+/// In a child process after a `fork`, reads work and every other call fails with [`ErrorKind::Runtime`]: call
 /// [`reopen`](Self::reopen) there.
 #[derive(Clone)]
 pub struct ConfigStorage {
@@ -61,7 +61,7 @@ impl ConfigStorage {
         Self::open_with(crate::ConfigStorage::builder(source).open_or_create())
     }
 
-    /// Opens what `opening` opens: the way to use a builder.
+    /// Waits for `opening`, the future of a builder, and returns a blocking handle.
     ///
     /// ```
     /// use ksm_storage_core::{ConfigStorage, Error, blocking};
@@ -81,10 +81,10 @@ impl ConfigStorage {
         Driver::new().open(opening)
     }
 
-    /// Opens the same source anew, with the same settings: see [`ConfigStorage::reopen`](crate::ConfigStorage::reopen).
+    /// Opens the same source again with the same settings: see [`ConfigStorage::reopen`](crate::ConfigStorage::reopen).
     ///
-    /// After a fork, the new handle runs on the shared runtime of the child, also where this one was given a runtime, which
-    /// the child does not have. [`Driver::reopen`] gives it another.
+    /// After a fork, the new handle runs on the shared runtime of the child, even if this one was given its own
+    /// runtime, which the child does not have. Use [`Driver::reopen`] to supply another one.
     ///
     /// # Errors
     /// Those of [`ConfigStorage::reopen`](crate::ConfigStorage::reopen), and [`ErrorKind::Runtime`] if no thread can be
@@ -207,8 +207,8 @@ impl ConfigStorage {
         Changes { changes: self.storage.changes(), driver, handle }
     }
 
-    /// Makes a call that has no synchronous twin here, on this thread, and waits for its end, however long it takes: a
-    /// way to build on this type.
+    /// Runs a call that has no blocking counterpart here, and waits on this thread for as long as it takes. Intended
+    /// for types built on this one.
     ///
     /// ```
     /// use ksm_storage_core::{Error, blocking::ConfigStorage};
@@ -249,10 +249,10 @@ impl ConfigStorage {
         waited.map_err(decorate)?
     }
 
-    /// Refuses to wait where that has no end.
+    /// Rejects a wait that would never end.
     fn refuse(&self) -> Result<()> {
         self.storage.refuse_after_fork()?;
-        // A change that waits for another one's thread may wait for its own.
+        // A change that waits for another change's thread may be waiting for its own.
         if is_changing_any() { Err(within_change()) } else { Ok(()) }
     }
 }
@@ -287,6 +287,6 @@ impl fmt::Debug for ConfigStorage {
     }
 }
 
-/// The extra time beyond its deadline that a call is waited for. The runtime keeps the deadline, unless something blocks
-/// its threads.
+/// The extra time that a call is waited for after its deadline. The runtime enforces the deadline, unless something
+/// blocks its threads.
 const GRACE: Duration = Duration::from_secs(1);

@@ -26,14 +26,14 @@ use crate::ConfigKey;
 pub enum BindState {
     /// No credentials at all.
     Empty,
-    /// Keys, and not one of a Keeper configuration: somebody stored something else here, such as a configuration one
-    /// level too deep.
+    /// Keys are present, but none of a Keeper configuration: something else is stored here, perhaps a configuration
+    /// nested one level too deep.
     Unrecognized,
     /// Some credentials (a one-time token, a key pair), but not all that a bound client has.
     Unbound,
-    /// The value of this credential cannot be one: it is cut short, or of something else. The client cannot start.
+    /// This credential is malformed: truncated, or some other kind of data. The client cannot start.
     Invalid(ConfigKey),
-    /// Application key, client id and private key are there: the client can start.
+    /// The application key, client ID and private key are present: the client can start.
     Bound,
 }
 
@@ -52,7 +52,7 @@ impl BindState {
 
 type Check = fn(&[u8]) -> bool;
 
-/// What a bound client has.
+/// The credentials of a bound client.
 const CREDENTIALS: [(ConfigKey, Check); 3] = [
     (ConfigKey::AppKey, |key| key.len() == 32),
     (ConfigKey::ClientId, |hash| hash.len() == 64),
@@ -62,8 +62,8 @@ const CREDENTIALS: [(ConfigKey, Check); 3] = [
 impl ConfigDocument {
     /// The state of the client. A key with an empty string counts as absent.
     ///
-    /// Of a credential that is there, encoding and size are checked, and no more: a key of the right size may still be
-    /// the wrong one. A document may hold more than a configuration; see [`unknown_keys`](Self::unknown_keys).
+    /// Only the encoding and size of a credential are checked: a key of the right size may still be the wrong key. A
+    /// document may hold more than a configuration; see [`unknown_keys`](Self::unknown_keys).
     pub fn bind_state(&self) -> BindState {
         let text = |key| self.get(key).map(ExposeSecret::expose_secret).filter(|text| !text.is_empty());
         let mut present = 0;
@@ -86,11 +86,11 @@ impl ConfigDocument {
     }
 }
 
-/// Returns true if `text` is base64, in either alphabet, padded or not, of something that `is_plausible`.
+/// Returns true if `text` is base64 (either alphabet, padded or not) and its content `is_plausible`.
 fn decodes_to(text: &str, is_plausible: Check) -> bool {
     const CONFIG: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    // On the stack, as reads allocate nothing. The longest credential has 150 bytes.
+    // On the stack, because reads allocate nothing. The longest credential has 150 bytes.
     let mut decoded = Zeroizing::new([0; 256]);
     [STANDARD, URL_SAFE].iter().any(|alphabet| {
         let len = GeneralPurpose::new(alphabet, CONFIG).decode_slice(text, &mut *decoded);
@@ -98,7 +98,7 @@ fn decodes_to(text: &str, is_plausible: Check) -> bool {
     })
 }
 
-/// Returns true for DER of the form of a PKCS#8 key on the curve P-256, of the length that it states.
+/// Returns true for DER that has the structure of a P-256 key in PKCS#8 and the length that it states.
 fn is_private_key(der: &[u8]) -> bool {
     /// `id-ecPublicKey` with the parameter `secp256r1`, and the tag of the key itself.
     const P256: &[u8] =
@@ -139,7 +139,7 @@ mod tests {
         PADDED.encode([0xfb; 64])
     }
 
-    /// A key without the public one: the shortest form.
+    /// The shortest form: a private key without the public one.
     fn der() -> Vec<u8> {
         let mut der = b"\x30\x41\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x27\x30\x25\x02\x01\x01\x04\x20".to_vec();
         der.extend([7; 32]);
@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// A public key beside the private one, the curve beside that, and a later version of the format.
+    /// Includes the public key, the curve, and a later version of the format.
     #[test]
     fn longer_keys_are_read() {
         for (more, version) in [(70, 0), (83, 0), (70, 1)] {

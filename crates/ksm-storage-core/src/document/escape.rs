@@ -1,14 +1,14 @@
-//! Strings of JSON, without a copy of one left behind.
+//! Unescapes JSON strings without leaving a copy behind.
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-/// The string that a JSON string's inside stands for, or where a lone surrogate is. The parser has checked all else.
+/// Unescapes the inside of a JSON string, or returns the position of a lone surrogate. The parser has checked the rest.
 pub(super) fn unescape(escaped: &str) -> Result<SecretString, usize> {
     if !escaped.contains('\\') {
         return Ok(SecretString::from(escaped));
     }
-    // An escape is never shorter than what it stands for, so this buffer does not grow.
+    // An escape is never shorter than the character it stands for, so this buffer does not grow.
     let mut text = Zeroizing::new(String::with_capacity(escaped.len()));
     let mut rest = escaped;
     while let Some(at) = rest.find('\\') {

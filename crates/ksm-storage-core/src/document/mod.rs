@@ -1,4 +1,4 @@
-//! The configuration document: what it holds, how it is read ([`parse`]) and written ([`write`]).
+//! The configuration document: its content, its parser ([`parse`]) and its writer ([`write`]).
 
 mod bind;
 mod escape;
@@ -18,10 +18,9 @@ use crate::{ConfigKey, Payload, Result};
 
 /// A Keeper Secrets Manager client configuration: a JSON object.
 ///
-/// The eleven keys of [`ConfigKey`] can be read and changed. Every other key is kept as it is, byte for byte, and so is
-/// a value of a known key that is not a string. Names and values live in buffers that are zeroized when the last document
-/// that shares them is dropped; a clone copies none. `Debug` names known keys and counts the others, whose names may be
-/// secret.
+/// The eleven keys of [`ConfigKey`] can be read and changed. All other keys, and values of known keys that are not
+/// strings, are preserved byte for byte. Names and values live in buffers that are shared by clones and zeroized when
+/// the last of these is dropped. `Debug` lists known keys and only counts the others, whose names may be secret.
 ///
 /// ```
 /// use ksm_storage_core::{ConfigDocument, ConfigKey, Error, ExposeSecret};
@@ -46,48 +45,48 @@ use crate::{ConfigKey, Payload, Result};
 /// ```
 #[derive(Clone, Default)]
 pub struct ConfigDocument {
-    /// At the index of the key in [`ConfigKey::ALL`].
+    /// Indexed by the key's position in [`ConfigKey::ALL`].
     known: [Option<Value>; ConfigKey::ALL.len()],
     other: Arc<Others>,
 }
 
 impl ConfigDocument {
-    /// The most bytes that a stored document may have: 64 KiB, the limit of AWS Secrets Manager.
+    /// The largest stored document, in bytes: 64 KiB, the limit of AWS Secrets Manager.
     pub const MAX_LEN: usize = 65_536;
 
-    /// The most arrays and objects that may be open at once in a stored document.
+    /// The deepest nesting of arrays and objects in a stored document.
     pub const MAX_DEPTH: usize = 128;
 
-    /// A document without any key.
+    /// An empty document.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads a stored document: a JSON object in UTF-8, or base64 of one.
+    /// Parses a stored document: a JSON object in UTF-8, or base64 of one.
     ///
-    /// The base64 may be standard or URL-safe, padded or not, and broken into lines; white space and a byte order mark
-    /// around the text are skipped. If a name occurs twice, the last one counts, as in every Keeper SDK.
+    /// The base64 may be standard or URL-safe, padded or not, and broken into lines. White space and a byte order mark
+    /// around the text are skipped. If a name occurs twice, the last occurrence counts, as in every Keeper SDK.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig), with the position and what was expected there,
-    /// never with a piece of the content.
+    /// but never with any of the content.
     pub fn parse(stored: &[u8]) -> Result<Self> {
         parse::parse(stored)
     }
 
-    /// The document as it is stored: JSON with the names in order and an indent of four spaces, which is what
-    /// Keeper's Python storage writes.
+    /// The document as it is stored: JSON with sorted names and an indent of four spaces, the format of Keeper's Python
+    /// storage.
     pub fn to_payload(&self) -> Payload {
         write::to_payload(self)
     }
 
-    /// Number of bytes of [`to_payload`](Self::to_payload).
+    /// Length of [`to_payload`](Self::to_payload) in bytes.
     pub fn encoded_len(&self) -> usize {
         write::encoded_len(self)
     }
 
-    /// The string under `key`, or the text of the number there: some SDKs write `"serverPublicKeyId": 10`. Anything
-    /// else (`null`, `true`, an array, an object) is no value that a client could use: `None`.
+    /// The string stored under `key`, or the text of a number: some SDKs write `"serverPublicKeyId": 10`. For anything
+    /// else (`null`, `true`, an array, an object), `None`, since no client could use it.
     #[inline]
     pub fn get(&self, key: ConfigKey) -> Option<&SecretString> {
         self.known[key as usize].as_ref().and_then(Value::as_text)
@@ -108,22 +107,22 @@ impl ConfigDocument {
         self.known[key as usize] = Some(value);
     }
 
-    /// Removes `key`, and tells whether it was there, with whatever value.
+    /// Removes `key`. Returns true if it was present, with any value.
     pub fn remove(&mut self, key: ConfigKey) -> bool {
         self.known[key as usize].take().is_some()
     }
 
-    /// Removes every key, the unknown ones too.
+    /// Removes every key, including unknown ones.
     pub fn clear(&mut self) {
         *self = Self::new();
     }
 
-    /// Returns true if there is no key at all.
+    /// Returns true if the document has no keys.
     pub fn is_empty(&self) -> bool {
         self.other.len() == 0 && self.known.iter().all(Option::is_none)
     }
 
-    /// Number of keys that [`ConfigKey`] does not have.
+    /// Number of keys that are not in [`ConfigKey`].
     pub fn unknown_keys(&self) -> usize {
         self.other.len()
     }
@@ -133,7 +132,7 @@ impl ConfigDocument {
         self.entries().map(|(name, _)| name)
     }
 
-    /// All keys with their values, in the order of their names.
+    /// All keys with their values, sorted by name.
     fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
         let mut known = self.known();
         let mut other = self.other.iter();
@@ -147,7 +146,7 @@ impl ConfigDocument {
         })
     }
 
-    /// Known keys with their values, in the order of their names.
+    /// Known keys with their values, sorted by name.
     fn known(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         let keys = ConfigKey::ALL.iter().zip(&self.known);
         keys.filter_map(|(key, value)| Some((key.as_str(), value.as_ref()?)))

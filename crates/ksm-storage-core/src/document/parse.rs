@@ -1,4 +1,4 @@
-//! Reading a stored document, without leaving a copy of it behind and without quoting it in an error.
+//! Parses a stored document without leaving a copy of it behind and without quoting it in errors.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -38,7 +38,7 @@ pub(super) fn parse(stored: &[u8]) -> Result<ConfigDocument> {
     parse_object(&text)
 }
 
-/// Returns the type of the JSON text, if it is valid JSON and no object.
+/// Returns the type of the JSON value, if the text is valid JSON but not an object.
 fn other_json(text: &str) -> Option<&'static str> {
     let found = match text.as_bytes().first()? {
         b'[' => "an array",
@@ -50,7 +50,7 @@ fn other_json(text: &str) -> Option<&'static str> {
     serde_json::from_str::<IgnoredAny>(text).ok().map(|_| found)
 }
 
-/// UTF-8 text, with what a position in it is called.
+/// UTF-8 text, and the name of its positions in messages.
 struct Text<'a> {
     whole: &'a str,
     of: &'static str,
@@ -76,7 +76,7 @@ impl<'a> Text<'a> {
         invalid(format!("line {line}, column {column}{}: {expected}", self.of))
     }
 
-    /// Where `part`, a piece of this text, begins.
+    /// Offset of `part`, a slice of this text.
     fn offset_of(&self, part: &str) -> usize {
         part.as_ptr().addr() - self.whole.as_ptr().addr()
     }
@@ -100,7 +100,7 @@ fn parse_object(text: &Text<'_>) -> Result<ConfigDocument> {
         .and_then(|entries| deserializer.end().map(|()| entries))
         .map_err(|error| {
             let expected = match error.classify() {
-                // The parser's own words, which never quote the text, without its own position.
+                // The parser's own message, which never quotes the text, without the parser's position.
                 Category::Syntax | Category::Eof => {
                     let words = error.to_string();
                     words.split(" at line ").next().unwrap_or_default().to_owned()
@@ -139,7 +139,8 @@ fn quoted(raw: &str) -> Option<&str> {
     raw.strip_prefix('"')?.strip_suffix('"')
 }
 
-/// The names and values of an object, in their order. Names are not unescaped either: the parser would leave a copy.
+/// The names and values of an object, in order. Names are kept escaped too: unescaping in the parser would leave a
+/// copy.
 struct Entries;
 
 impl<'de> Visitor<'de> for Entries {
@@ -158,7 +159,8 @@ impl<'de> Visitor<'de> for Entries {
     }
 }
 
-/// The byte that `serde_json` calls `line` and `column`: the column counts bytes, from 1, up to the one read last.
+/// Converts the `line` and `column` of `serde_json` to a byte offset. The column counts bytes from 1 and includes the
+/// last byte read.
 fn offset_at(json: &str, line: usize, column: usize) -> usize {
     let start: usize = json.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let mut offset = (start + column.saturating_sub(1)).min(json.len());
@@ -168,8 +170,7 @@ fn offset_at(json: &str, line: usize, column: usize) -> usize {
     offset
 }
 
-/// Where the text opens more arrays and objects than allowed. The parser itself has no limit for values that it
-/// only passes over.
+/// Position at which the text exceeds the nesting limit. The parser itself has no limit for values that it skips.
 fn too_deep(json: &str) -> Option<usize> {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for (offset, byte) in json.bytes().enumerate() {
@@ -244,7 +245,7 @@ mod tests {
 
     #[test]
     fn json_and_every_kind_of_base64_are_read() {
-        // Its base64 has characters in which the two alphabets differ, and padding.
+        // Its base64 has padding and characters that differ between the two alphabets.
         let json = "{\"url\": \"\\u00ff\\u00fb?>~~~?? \u{ff}\u{fb}\u{3ff}\"} ";
         let (expected, standard) = ("\u{ff}\u{fb}?>~~~?? \u{ff}\u{fb}\u{3ff}", STANDARD.encode(json));
         assert!(standard.contains(['+', '/']) && standard.ends_with('='), "{standard}");

@@ -1,4 +1,4 @@
-//! The parts of a document: shared when it is cloned, and each with the length that it has when it is written.
+//! The parts of a document. Clones share them, and each knows its length in the written document.
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::write::string_len;
 
-/// A value of the object. A clone shares the content.
+/// A value of the object. Clones share the content.
 #[derive(Clone)]
 pub(crate) struct Value {
     form: Form,
@@ -16,7 +16,7 @@ pub(crate) struct Value {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// A string of a known key, without its escapes.
+    /// A string of a known key, unescaped.
     Text,
     /// The JSON text of anything else.
     Json,
@@ -40,7 +40,7 @@ impl Value {
         self.content.expose_secret()
     }
 
-    /// Number of bytes that the value takes in the written document.
+    /// Length of the value in the written document, in bytes.
     pub(super) fn encoded_len(&self) -> usize {
         self.encoded_len
     }
@@ -64,7 +64,7 @@ impl PartialEq for Value {
     }
 }
 
-/// The name of an unknown key, zeroized like a value: who knows what a person puts there.
+/// The name of an unknown key, zeroized like a value, because a user may have put a secret there.
 struct Name(SecretString);
 
 impl Name {
@@ -101,7 +101,7 @@ pub(super) struct Others {
 }
 
 impl Others {
-    /// Adds a key, in place of one with the same name.
+    /// Inserts a key, replacing one with the same name.
     pub(super) fn insert(&mut self, name: &str, value: Value) {
         let added = entry_len(name, &value);
         let replaced = self.values.insert(Name(name.into()), value);
@@ -129,7 +129,7 @@ impl PartialEq for Others {
     }
 }
 
-/// Number of bytes that a key with its value takes in the written document, separator and indent included.
+/// Length of a key with its value in the written document, including separator and indent.
 pub(super) fn entry_len(name: &str, value: &Value) -> usize {
     const SEPARATORS: usize = ",\n    : ".len();
     SEPARATORS + string_len(name) + value.encoded_len()

@@ -1,5 +1,5 @@
-//! Writing a document. Its parts know their length, so that the buffer has its final size from the start: a buffer that
-//! grows leaves copies of secrets behind.
+//! Writes a document. Its parts know their lengths, so the buffer gets its final size at the start: a buffer that grows
+//! leaves copies of secrets behind.
 
 use std::io::{self, Write};
 
@@ -23,7 +23,7 @@ pub(super) fn encoded_len(document: &ConfigDocument) -> usize {
     known + document.other.encoded_len() + "\n}".len()
 }
 
-/// Number of bytes of a string in JSON.
+/// Length of a string in JSON, in bytes.
 pub(super) fn string_len(text: &str) -> usize {
     let mut counter = Counter(0);
     write_string(text, &mut counter);
@@ -60,7 +60,7 @@ fn try_write(document: &ConfigDocument, out: &mut Vec<u8>) -> io::Result<()> {
         serde_json::to_writer(&mut *out, name)?;
         out.write_all(b": ")?;
         match value.form() {
-            // Written straight into `out`, without a buffer in between.
+            // Written directly to `out`, without an intermediate buffer.
             Form::Text => serde_json::to_writer(&mut *out, value.content())?,
             Form::Json => out.write_all(value.content().as_bytes())?,
         }

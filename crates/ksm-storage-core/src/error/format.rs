@@ -1,4 +1,4 @@
-//! The texts of an error: each is one line, whatever a backend or a source has put into it.
+//! Formats errors. Each text is one line, regardless of the texts that backends and sources contribute.
 
 use std::{
     error::Error as _,

@@ -1,7 +1,7 @@
 #[cfg(doc)]
 use crate::Error;
 
-/// The category of an error, by what the caller can do about it.
+/// The category of an error, which decides what the caller can do about it.
 ///
 /// ```
 /// use ksm_storage_core::{ConfigStorage, ErrorKind};
@@ -21,38 +21,38 @@ use crate::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The store knows who asks and says no. Grant the permission that the message names.
+    /// The store rejects an authenticated caller. Grant the permission that the message names.
     AccessDenied,
-    /// Other writers were faster, on every attempt allowed, or a [`save`](crate::ConfigStorage::save) was based
-    /// on a snapshot that is no longer current. Nothing was written: read again, then decide.
+    /// Other writers won on every attempt allowed, or a [`save`](crate::ConfigStorage::save) was based on an outdated
+    /// snapshot. Nothing was written: read again, then decide.
     Conflict,
-    /// No usable credentials, or expired ones. Nothing was sent in the caller's name: fix the credentials.
+    /// Credentials are missing, unusable or expired. Nothing was sent on the caller's behalf: fix the credentials.
     Credentials,
-    /// The write was made, but a version was displaced that it was not based on: one of a foreign writer, or one of this
-    /// project that a foreign write or a rollback had cut off. [`Error::displaced`] names it; look at it, and apply again
-    /// by hand what must not be lost.
+    /// The write was made, but it displaced a version that it was not based on: one of a foreign writer, or one of this
+    /// project that a foreign write or a rollback had cut off. [`Error::displaced`] names that version; inspect it, and
+    /// reapply by hand whatever must not be lost.
     Displaced,
-    /// The caller's own interrupt ended the wait: see [`Driver::interrupt`](crate::blocking::Driver::interrupt).
+    /// The caller's interrupt ended the wait: see [`Driver::interrupt`](crate::blocking::Driver::interrupt).
     Interrupted,
-    /// The call can never work as it stands: a malformed name, contradicting options, a write from inside a
-    /// change. Correct the program or its settings.
+    /// The call cannot work as written: a malformed name, contradictory options, a write from inside a change. Correct
+    /// the program or its settings.
     InvalidArgument,
-    /// The stored value is no configuration document. Look at it: a person or a program has put
-    /// something else there.
+    /// The stored value is not a configuration document. Inspect it: something else was put there.
     InvalidConfig,
     /// The store, or a value in it, does not exist. Create it, or correct its name.
     NotFound,
-    /// The store accepts no further write for hours or days, or until somebody makes room. Write less often, or make room.
+    /// The store accepts no further writes for hours or days, or until space is freed. Write less often, or free space.
     QuotaExceeded,
     /// The storage was opened read-only, or its backend never writes.
     ReadOnly,
-    /// The caller's own change refused to be stored: see [`Error::refused`].
+    /// The caller's own change declined to be stored: see [`Error::refused`].
     Refused,
-    /// There is no Tokio runtime here, the one that carried out writes has ended, or this process is a fork of the one
-    /// that opened the storage. Call from a runtime, use [`blocking::ConfigStorage`](crate::blocking::ConfigStorage), or
-    /// [reopen](crate::ConfigStorage::reopen) the storage.
+    /// There is no Tokio runtime here, the runtime that carried out writes has ended, or this process is a fork of the
+    /// one that opened the storage. Call from a runtime, use
+    /// [`blocking::ConfigStorage`](crate::blocking::ConfigStorage), or [reopen](crate::ConfigStorage::reopen) the
+    /// storage.
     Runtime,
-    /// The store asks to slow down. Try again later.
+    /// The store asks the client to slow down. Try again later.
     Throttled,
     /// The deadline passed. Try again, or allow more time.
     Timeout,
@@ -60,9 +60,9 @@ pub enum ErrorKind {
     TooLarge,
     /// The store cannot be reached, or fails. Try again later.
     Unavailable,
-    /// The store answered in a way that its interface does not allow. A defect, there or here.
+    /// The store sent a reply that its interface does not allow. A bug, in the store or here.
     Unexpected,
-    /// The backend cannot do this by its nature, such as a safe write on one without conditional writes.
+    /// The backend cannot do this by design, such as a safe write without conditional writes.
     Unsupported,
 }
 

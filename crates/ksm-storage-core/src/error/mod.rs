@@ -12,14 +12,14 @@ use crate::{Absence, Location, Version};
 /// The result of an operation on a storage.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The fate of the write that an [`Error`] reports on.
+/// The effect on the store of the write that an [`Error`] reports on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The store is without the change, and stays so.
+    /// The store does not contain the change, and never will.
     NotApplied,
-    /// The change may be in the store, or get there later; if so, once and whole.
+    /// The change may be in the store, or may arrive later; if so, once and in full.
     Unknown,
-    /// The change is in the store.
+    /// The store contains the change.
     Applied,
 }
 
@@ -34,7 +34,7 @@ impl Outcome {
     }
 }
 
-/// The call that an [`Error`] comes from.
+/// The call that failed with an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -79,12 +79,12 @@ impl Operation {
     }
 }
 
-/// Why an operation failed, and what became of the write.
+/// The cause of a failed operation, and the outcome of its write.
 ///
-/// `Display` is one line for a log: operation, location, cause, what became of the write, and what to do where
-/// that is known. `Debug` is the same line with the sources, which is what a program prints whose `main` returns the
-/// error; `{:#?}` lists the fields. None of them ever shows a configuration value, a credential or a raw reply of a
-/// service: sources are shown by their `Display`.
+/// `Display` is one line for a log: operation, location, cause, outcome of the write, and a remedy where one is known.
+/// `Debug`, which a program prints if its `main` returns the error, adds the sources to that line; `{:#?}` lists the
+/// fields. No format ever shows a configuration value, a credential or a service's raw reply: sources are shown by
+/// their `Display`.
 ///
 /// ```
 /// use ksm_storage_core::{Error, ErrorKind, Outcome};
@@ -114,10 +114,10 @@ struct Inner {
 }
 
 impl Error {
-    /// An error whose [`outcome`](Self::outcome) is [`Outcome::Unknown`] until said otherwise; see
+    /// An error whose [`outcome`](Self::outcome) is [`Outcome::Unknown`] unless set; see
     /// [`not_applied`](Self::not_applied).
     ///
-    /// The message must hold no configuration value, no credential and nothing that a service replied.
+    /// The message must contain no configuration value, no credential and nothing from a service's reply.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -131,37 +131,37 @@ impl Error {
         }))
     }
 
-    /// An error of a call that is certain to have changed nothing, now or later.
+    /// An error of a call that certainly changed nothing and never will.
     ///
-    /// The message must be as clean as that of [`new`](Self::new).
+    /// The message is subject to the same rule as that of [`new`](Self::new).
     pub fn not_applied(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(kind, message).with_outcome(Outcome::NotApplied)
     }
 
-    /// The error with which a change refuses to be stored; see [`ConfigStorage::update`](crate::ConfigStorage::update).
+    /// An error by which a change declines to be stored; see [`ConfigStorage::update`](crate::ConfigStorage::update).
     pub fn refused(message: impl Into<Cow<'static, str>>) -> Self {
         Self::not_applied(ErrorKind::Refused, message)
     }
 
-    /// States what became of the write. Claim [`Outcome::NotApplied`] only where it is certain.
+    /// Sets the outcome of the write. Claim [`Outcome::NotApplied`] only if it is certain.
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
         self.0.outcome = outcome;
         self
     }
 
-    /// Adds what to do about it, as a clause without a full stop.
+    /// Adds the remedy, as a clause without a full stop.
     pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
-    /// Names the place.
+    /// Sets the location.
     pub fn with_location(mut self, location: Location) -> Self {
         self.0.location = Some(location);
         self
     }
 
-    /// Adds the cause. Its `Display` is shown, so it must be as clean as the message; its `Debug` is not.
+    /// Adds the cause. Its `Display` is shown, so the rule for messages applies to it; its `Debug` is not shown.
     pub fn with_source(mut self, source: impl error::Error + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));
         self
@@ -172,9 +172,10 @@ impl Error {
         self
     }
 
-    /// Names the call and, unless the backend has named a better one, the place: the last step of every call.
+    /// Sets the operation and, unless the backend has set a more specific one, the location. The last step of every
+    /// call.
     ///
-    /// A read changes nothing, whatever its error said.
+    /// A read changes nothing, so its outcome is overwritten.
     pub(crate) fn decorate(mut self, operation: Operation, location: Option<Location>) -> Self {
         self.0.location = self.0.location.take().or(location);
         self.0.operation = Some(operation);
@@ -184,28 +185,28 @@ impl Error {
         self
     }
 
-    /// The category of an error, by what the caller can do about it.
+    /// The category of the error, which decides what the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The fate of the write. Reads change nothing, so theirs is [`Outcome::NotApplied`].
+    /// The outcome of the write. Reads change nothing, so theirs is [`Outcome::NotApplied`].
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
     }
 
-    /// The call that failed, where it was one on a storage.
+    /// The call that failed, if it was a call on a storage.
     pub fn operation(&self) -> Option<Operation> {
         self.0.operation
     }
 
-    /// The place that the call was about.
+    /// The location that the call was about.
     pub fn location(&self) -> Option<&Location> {
         self.0.location.as_ref()
     }
 
-    /// The remedy, where there is one, as it stands at the end of the message. It may have several lines if its author
-    /// wrote some.
+    /// The remedy, if there is one, as shown at the end of the message. It has several lines only if its author wrote
+    /// several.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
@@ -215,10 +216,10 @@ impl Error {
         self.0.displaced.as_ref()
     }
 
-    /// True if the same call may succeed later with nothing else changed. A [`save`](crate::ConfigStorage::save) that
-    /// ended in a conflict may not: its base stays out of date.
+    /// True if the same call may succeed later with nothing else changed. False for a
+    /// [`save`](crate::ConfigStorage::save) that ended in a conflict: its base stays outdated.
     ///
-    /// Mind the [`outcome`](Self::outcome): after [`Outcome::Unknown`] a repeated change may be a second one.
+    /// Check the [`outcome`](Self::outcome) first: after [`Outcome::Unknown`], repeating a change may apply it twice.
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
             ErrorKind::Conflict => self.0.operation != Some(Operation::Save),

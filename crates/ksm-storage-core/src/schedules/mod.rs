@@ -1,8 +1,8 @@
-//! Core's own races, under a scheduler that tries many orders of its steps: `cargo xtask schedules`.
+//! Tests of core's own races, under a scheduler that tries many interleavings: `cargo xtask schedules`.
 //!
-//! [`primitives`] replaces what [`crate::sync`] has elsewhere. Each program in [`programs`] is run under some
-//! thousand schedules, which are the same in every run, and has to hold in all of them; with the [`Fault`] injected
-//! that it is there to find, it has to fail in one.
+//! [`primitives`] replaces the primitives of [`crate::sync`]. Each program in [`programs`] runs under several thousand
+//! schedules, which are the same in every run, and must hold in all of them. With its [`Fault`] injected, it must fail
+//! in at least one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 pub(crate) mod primitives;
@@ -20,32 +20,32 @@ use shuttle::{
     scheduler::{PctScheduler, RandomScheduler, Scheduler},
 };
 
-/// Schedules of either kind for each program.
+/// Schedules per program and kind of scheduler.
 const SCHEDULES: usize = 5_000;
 const SEED: u64 = 1;
-/// The number of steps that have to fall in one order for a schedule of the second kind to find the fault.
+/// The number of ordering constraints that a schedule of the second kind may need to find the fault.
 const DEPTH: usize = 3;
-/// The environment variable with a schedule, as a failure prints it, that is to be run alone.
+/// The environment variable that replays a single schedule, as printed by a failure.
 const REPLAY: &str = "SCHEDULE";
 
 thread_local! {
     static INJECTED: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
-/// A deliberate fault, in the tests of this module and nowhere else.
+/// A deliberate fault, used only in the tests of this module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The caller's and the committer's decision about a change are a load and then a store.
+    /// The caller and the committer each decide about a change by a load followed by a store.
     TornClaim,
-    /// The committer finds the queue empty, and says that it ends only when the queue has been free meanwhile.
+    /// The committer finds the queue empty, but records that it has finished only after releasing the queue.
     LateHandOver,
-    /// A load answers calls that were made after it began.
+    /// A load serves calls that were made after it began.
     LateJoin,
     /// A change can be read before it is stored.
     EarlyInstall,
-    /// The snapshot is exchanged after the call was answered.
+    /// The snapshot is replaced after the call was answered.
     LateSwap,
-    /// A committer that is dropped leaves the queue as if it still ran.
+    /// A dropped committer leaves the queue marked as running.
     LeftRunning,
 }
 
@@ -55,7 +55,7 @@ impl Fault {
     }
 }
 
-/// The program holds in every schedule.
+/// Asserts that the program holds in every schedule.
 fn holds(program: fn()) {
     if let Ok(schedule) = env::var(REPLAY) {
         return shuttle::replay(program, &schedule);
@@ -65,7 +65,7 @@ fn holds(program: fn()) {
     }
 }
 
-/// With this injected the program fails in a schedule of one kind or the other, and says `why`.
+/// Asserts that the program fails with `why` in some schedule while `fault` is injected.
 fn finds(fault: Fault, why: &str, program: fn()) {
     let fails = |scheduler| {
         let run = AssertUnwindSafe(|| run(scheduler, FailurePersistence::None, program));

@@ -1,6 +1,6 @@
-//! Replacements of the primitives of [`crate::sync`]. At each use the scheduler may let another task run.
+//! Replacements for the primitives of [`crate::sync`]. At each use, the scheduler may run another task.
 //!
-//! Memory is sequentially consistent here: orderings that are too weak are not found.
+//! Memory is sequentially consistent here, so orderings that are too weak are not detected.
 
 pub(crate) use arc_swap::Guard;
 pub(crate) use shuttle::{
@@ -15,7 +15,7 @@ use shuttle::{future::AbortHandle, sync::atomic};
 use super::Fault;
 use crate::sync::{Arc, Ordering};
 
-/// Where another task may run.
+/// A point at which another task may run.
 fn point() {
     atomic::AtomicBool::new(false).load(Ordering::SeqCst);
 }
@@ -51,7 +51,7 @@ impl AtomicU8 {
     }
 }
 
-/// The real one inside: each of its operations is one step.
+/// Wraps the real type: each operation is one step.
 pub(crate) struct ArcSwap<T>(Arc<arc_swap::ArcSwap<T>>);
 
 impl<T: Send + Sync + 'static> ArcSwap<T> {
@@ -80,7 +80,7 @@ impl<T: Send + Sync + 'static> ArcSwap<T> {
     }
 }
 
-/// The real one inside: each of its operations is one step.
+/// Wraps the real type: each operation is one step.
 pub(crate) mod oneshot {
     use std::{
         pin::Pin,
@@ -135,7 +135,7 @@ shuttle::lazy_static! {
     static ref SPAWNED: std::sync::Mutex<Vec<AbortHandle>> = std::sync::Mutex::default();
 }
 
-/// The explorer's own executor, which is everywhere.
+/// Handle to the explorer's own executor, which is always available.
 pub(crate) struct Handle;
 
 impl Handle {
@@ -153,7 +153,7 @@ impl Handle {
         SPAWNED.lock().unwrap().push(task.abort_handle());
     }
 
-    /// Ends all that was spawned, as a runtime does that is shut down.
+    /// Aborts all spawned tasks, as a runtime does when it is shut down.
     pub(crate) fn end_spawned() {
         let spawned = std::mem::take(&mut *SPAWNED.lock().unwrap());
         spawned.iter().for_each(AbortHandle::abort);

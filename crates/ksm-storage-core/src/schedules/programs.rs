@@ -1,4 +1,4 @@
-//! Small programs on one handle family, and what holds of them in every order of their steps.
+//! Small programs on one handle family, and assertions that hold in every interleaving.
 
 use shuttle::future::{JoinHandle, block_on, spawn, yield_now};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{ConfigKey, ConfigStorage, Error, ErrorKind, Outcome, Result};
 
-/// Adds `letter` to the text under [`ConfigKey::Url`], and returns what is there then.
+/// Appends `letter` to the text under [`ConfigKey::Url`], and returns the result.
 async fn append(storage: &ConfigStorage, letter: char) -> Result<String> {
     storage
         .update(move |document| {
@@ -31,7 +31,7 @@ fn times(letter: char, text: &str) -> usize {
     text.matches(letter).count()
 }
 
-/// A call's answer about its change is true of the stored document.
+/// Asserts that the call's answer about its change agrees with the stored document.
 fn assert_true(result: &Result<String>, letter: char, text: &str) {
     let times = times(letter, text);
     match result {

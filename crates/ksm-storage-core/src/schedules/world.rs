@@ -15,9 +15,9 @@ use crate::{
     Snapshot, StorageBackend, StoreOutcome, Stored, Version, Writes, sync::Arc,
 };
 
-/// One stored document, and a way to it. Ways count their calls; clones of a way are the same way.
+/// One stored document, and a route to it. Each route counts its calls; clones share the route.
 ///
-/// A store goes on when its caller is gone, as a request does that is on its way.
+/// A store continues after its caller is gone, like a request in flight.
 #[derive(Clone)]
 pub(super) struct Store {
     kept: Arc<Mutex<Kept>>,
@@ -25,7 +25,7 @@ pub(super) struct Store {
 }
 
 struct Kept {
-    /// Every payload that was ever current. Its place is its version.
+    /// Every payload that was ever current, indexed by version.
     payloads: Vec<Payload>,
     on_their_way: usize,
 }
@@ -42,7 +42,7 @@ impl Store {
         Self { kept: Arc::new(Mutex::new(kept)), busy: Arc::default() }
     }
 
-    /// Another way to the same document, as another process has one.
+    /// Another route to the same document, as another process would have.
     pub(super) fn elsewhere(&self) -> Self {
         Self { kept: Arc::clone(&self.kept), busy: Arc::default() }
     }
@@ -51,7 +51,7 @@ impl Store {
         ConfigStorage::builder(self.clone()).clock(clock.clone()).open().await.unwrap()
     }
 
-    /// The text under [`ConfigKey::Url`], once nothing is on its way any more.
+    /// The text under [`ConfigKey::Url`], once no store is in flight.
     pub(super) async fn settled(&self) -> String {
         while self.kept.lock().unwrap().on_their_way > 0 {
             yield_now().await;
@@ -60,7 +60,7 @@ impl Store {
         url(&ConfigDocument::parse(payload.as_bytes()).unwrap())
     }
 
-    /// Returns true if exactly this was stored as exactly this version.
+    /// Returns true if this snapshot's content was stored as its version.
     pub(super) fn has_stored(&self, snapshot: &Snapshot) -> bool {
         let payload = self.kept.lock().unwrap().payloads[number(snapshot)].clone();
         ConfigDocument::parse(payload.as_bytes()).unwrap() == *snapshot.document()
@@ -131,7 +131,7 @@ impl fmt::Debug for Store {
     }
 }
 
-/// A call while it lasts. One way has one load or store at a time: only its committer makes them.
+/// A call in progress. A route has at most one load or store at a time, because only its committer makes them.
 struct Call<'a> {
     busy: &'a Mutex<Busy>,
     count: fn(&mut Busy) -> &mut usize,
@@ -156,7 +156,7 @@ impl Drop for Call<'_> {
     }
 }
 
-/// Time that stands still until it is [over](Self::run_out).
+/// Time that stands still until it [runs out](Self::run_out).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Time(Arc<Mutex<Hands>>);
 
@@ -167,7 +167,7 @@ struct Hands {
 }
 
 impl Time {
-    /// All deadlines of calls made before pass.
+    /// Lets the deadlines of all earlier calls pass.
     pub(super) fn run_out(&self) {
         let waiting = {
             let mut hands = self.0.lock().unwrap();

@@ -7,7 +7,7 @@ use crate::{Clock, clock::within};
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// The delay after the failed `attempt` (from 1): exponential, capped, evenly spread over its upper half.
+/// The delay after the failed `attempt` (from 1): exponential, capped, with jitter over its upper half.
 pub(super) fn pause(clock: &dyn Clock, attempt: u32) -> Duration {
     let ceiling = FIRST.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST);
     let half = ceiling / 2;
@@ -15,7 +15,7 @@ pub(super) fn pause(clock: &dyn Clock, attempt: u32) -> Duration {
     half + Duration::from_nanos(clock.random() % nanos)
 }
 
-/// The future's output, or `None` if `deadline` has passed before or passes meanwhile.
+/// The future's output, or `None` if `deadline` has passed or passes first.
 pub(super) async fn within_deadline<F: Future>(
     clock: &dyn Clock,
     deadline: Duration,
@@ -30,7 +30,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A clock that stands still, and on which every random number is this one.
+    /// A clock that stands still and always returns this random number.
     #[derive(Debug)]
     pub(in super::super) struct Random(pub(in super::super) u64);
 

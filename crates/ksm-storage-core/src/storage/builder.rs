@@ -17,7 +17,7 @@ use crate::{
     sync::Arc,
 };
 
-/// Settings of a storage that is about to be opened.
+/// Settings for opening a storage.
 ///
 /// ```
 /// # use std::{num::NonZeroU32, time::Duration};
@@ -51,38 +51,38 @@ impl ConfigStorageBuilder {
         Self { source, options: shared.options.clone(), clock }
     }
 
-    /// All limits at once.
+    /// Sets all options at once.
     pub fn options(mut self, options: OpenOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// Maximum attempts of a write that loses against others, before [`ErrorKind::Conflict`]: 16 if not set.
+    /// Maximum attempts of a write that loses against other writers, before [`ErrorKind::Conflict`]. The default is 16.
     pub fn write_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.options.write_attempts = attempts;
         self
     }
 
-    /// Time limit of a call, before [`ErrorKind::Timeout`]: 15 s if not set. Opening is one call, in which
-    /// the backend is connected to and the document loaded.
+    /// Time limit of a call, before [`ErrorKind::Timeout`]. The default is 15 s. Connecting and loading count as one
+    /// call.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = deadline;
         self
     }
 
-    /// Refuses every write before any I/O.
+    /// Rejects every write before any I/O.
     pub fn read_only(mut self) -> Self {
         self.options.read_only = true;
         self
     }
 
-    /// The source of time and chance: [`SystemClock`] if not set.
+    /// The source of time and randomness. The default is [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Connects to the backend, and loads and parses the document, once.
+    /// Connects to the backend, then loads and parses the document, once.
     ///
     /// If the source has [replicas](Connect::replicas), and the store does not answer, is unavailable or cannot be reached,
     /// the document of a replica is taken, with a warning event: [`Snapshot::origin`](crate::Snapshot::origin) tells. A store
@@ -90,15 +90,15 @@ impl ConfigStorageBuilder {
     ///
     /// # Errors
     /// - [`ErrorKind::NotFound`] if nothing is stored.
-    /// - [`ErrorKind::InvalidConfig`] if what is stored is no configuration document.
+    /// - [`ErrorKind::InvalidConfig`] if the stored value is not a configuration document.
     /// - [`ErrorKind::Runtime`] if there is no Tokio runtime on this thread.
     /// - [`ErrorKind::Timeout`] if the store does not answer before the deadline.
-    /// - Whatever the backend reports of a failed load.
+    /// - Any error of the backend's load.
     pub async fn open(self) -> Result<ConfigStorage> {
         self.open_unless(|_| Ok(())).await
     }
 
-    /// As [`open`](Self::open), but loads nothing if the backend is refused.
+    /// Like [`open`](Self::open), but loads nothing if the backend is refused.
     pub(super) async fn open_unless(
         self,
         refuse: impl FnOnce(&Arc<dyn StorageBackend>) -> Result<()>,
@@ -113,19 +113,19 @@ impl ConfigStorageBuilder {
         opened.map_err(|error| error.decorate(operation, location))
     }
 
-    /// As [`open`](Self::open), but where nothing is stored, an empty document is.
+    /// Like [`open`](Self::open), but stores an empty document if nothing is stored.
     ///
-    /// This, or [`OpenOptions::create`], and nothing else makes core store something where nothing is.
+    /// Only this method and [`OpenOptions::create`] make core write to an empty store.
     ///
     /// # Errors
-    /// Those of [`open`](Self::open) but for [`ErrorKind::NotFound`], and those of a write. A read-only storage, or
-    /// one whose backend cannot write safely, is opened if something is stored, else refused.
+    /// Those of [`open`](Self::open) except [`ErrorKind::NotFound`], and those of a write. A read-only storage, or one
+    /// whose backend cannot write safely, opens only if something is stored.
     pub async fn open_or_create(mut self) -> Result<ConfigStorage> {
         self.options.create = true;
         self.open().await
     }
 
-    /// Names the location as soon as it is known.
+    /// Adds the location to errors as soon as it is known.
     async fn connect_and_load(
         self,
         refuse: impl FnOnce(&Arc<dyn StorageBackend>) -> Result<()>,

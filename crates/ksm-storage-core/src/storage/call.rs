@@ -1,4 +1,4 @@
-//! One call of a handle: queued, waited for, and named in its error.
+//! One call of a handle: queues it, waits for it, and decorates its error.
 
 use std::{cell::Cell, panic, time::Duration};
 
@@ -44,7 +44,7 @@ impl ConfigStorage {
             .map_err(|error| self.decorate(operation, error))
     }
 
-    /// Queues a change, sees to it that a committer runs, and waits for the answer or the deadline.
+    /// Queues a change, ensures that a committer runs, and waits for the answer or the deadline.
     pub(super) async fn submit<T, E, F>(
         &self,
         operation: Operation,
@@ -95,7 +95,7 @@ impl ConfigStorage {
         answer.try_recv().unwrap_or_else(|_| Err(lost(outcome)))
     }
 
-    /// Refuses a call from inside a change of this handle family, which would wait for itself.
+    /// Rejects a call from inside a change of this handle family, because it would wait for itself.
     fn refuse_within_change(&self) -> Result<()> {
         if is_changing(self.shared.family()) { Err(within_change()) } else { Ok(()) }
     }
@@ -113,7 +113,7 @@ fn timed_out(outcome: Outcome) -> Error {
     timeout("the call did not end before the deadline").with_outcome(outcome)
 }
 
-/// The runtime of this thread, which every call but a read needs.
+/// The runtime of this thread, which every call except a read needs.
 pub(super) fn runtime() -> Result<Handle> {
     Handle::try_current().map_err(|_| no_runtime())
 }
@@ -123,7 +123,7 @@ pub(super) fn no_runtime() -> Error {
         .with_hint("call it within one, or use blocking::ConfigStorage")
 }
 
-/// Withdraws the change of a call that is dropped, if that is still possible.
+/// Withdraws the change of a dropped call, if that is still possible.
 struct Withdrawal<'a>(&'a Claim);
 
 impl Drop for Withdrawal<'_> {
@@ -136,14 +136,14 @@ thread_local! {
     static WITHDRAWN: Cell<Option<Outcome>> = const { Cell::new(None) };
 }
 
-/// Runs `wait`, and returns what became of the change whose call it dropped, if any.
+/// Runs `wait`, and returns the outcome of the change whose call it dropped, if any.
 pub(crate) fn withdrawn_outcome<T>(wait: impl FnOnce() -> T) -> (Option<Outcome>, T) {
     WITHDRAWN.set(None);
     let waited = wait();
     (WITHDRAWN.take(), waited)
 }
 
-/// The result of the change itself. A panic goes on in its own caller.
+/// The result of the change itself. A panic resumes in the change's own caller.
 pub(super) fn finish<T, E: From<Error>>(ran: Ran<T, E>, name: impl FnOnce(Error) -> Error) -> Result<T, E> {
     match ran {
         Ran::Done(value) => Ok(value),

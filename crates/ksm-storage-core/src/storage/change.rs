@@ -1,4 +1,4 @@
-//! One call that waits for the committer.
+//! One call waiting for the committer.
 
 use std::{
     any::Any,
@@ -14,11 +14,11 @@ use crate::{
 };
 
 thread_local! {
-    /// The address of the handle family whose change runs on this thread; zero if none does.
+    /// The address of the handle family whose change runs on this thread, or zero.
     static CHANGING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Returns true if this thread is running a change, of whatever handle family.
+/// Returns true if this thread is running a change of any handle family.
 pub(crate) fn is_changing_any() -> bool {
     CHANGING.get() != 0
 }
@@ -28,7 +28,7 @@ pub(super) fn is_changing(family: usize) -> bool {
     CHANGING.get() == family
 }
 
-/// The result of running a change, apart from whether it could be stored.
+/// The result of running a change, regardless of whether it was stored.
 pub(super) enum Ran<T, E> {
     Done(T),
     Refused(E),
@@ -36,7 +36,7 @@ pub(super) enum Ran<T, E> {
     Panicked(Box<dyn Any + Send>),
 }
 
-/// The answer to a caller: the result of its change and the snapshot it ended in, or the batch's error.
+/// The answer to a caller: the result of its change with the snapshot that contains it, or the batch's error.
 pub(super) type Answer<T, E> = Result<(Ran<T, E>, Snapshot), Error>;
 
 /// The base of a change.
@@ -48,7 +48,7 @@ pub(super) struct Base<'a> {
     pub(super) untouched: bool,
 }
 
-/// Who may still decide about a change: its caller, who can withdraw it, or the committer, who stores it.
+/// Arbitrates between a change's caller, who may withdraw it, and the committer, who stores it.
 #[derive(Clone, Debug)]
 pub(super) struct Claim(Arc<AtomicU8>);
 
@@ -61,7 +61,7 @@ impl Claim {
         Self(Arc::new(AtomicU8::new(WAITING)))
     }
 
-    /// The caller gives up. The outcome of its change is then certain, or it is too late for that.
+    /// Called when the caller gives up. Returns `NotApplied` if the change was withdrawn in time, otherwise `Unknown`.
     pub(super) fn withdraw(&self) -> Outcome {
         match self.0.compare_exchange(WAITING, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire) {
             Err(STORING) => Outcome::Unknown,
@@ -69,12 +69,12 @@ impl Claim {
         }
     }
 
-    /// The store is about to begin. False if the change was withdrawn before.
+    /// Called before the store begins. Returns false if the change was withdrawn.
     pub(super) fn begin_store(&self) -> bool {
         self.0.compare_exchange(WAITING, STORING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// The store was refused, or never begun.
+    /// Called when the store was refused or never begun.
     pub(super) fn end_store(&self) {
         let _ = self.0.compare_exchange(STORING, WAITING, Ordering::AcqRel, Ordering::Acquire);
     }
@@ -92,28 +92,28 @@ impl Claim {
 pub(super) struct Entry {
     pub(super) claim: Claim,
     pub(super) deadline: Duration,
-    /// `None` while another thread runs it, from then on if that takes too long, and once the caller has left.
+    /// `None` while another thread runs the change, after that thread took too long, and once the caller has left.
     pub(super) change: Option<Box<dyn Change>>,
     pub(super) execution: Execution,
-    /// True if nothing stored is an empty document to this change, which creates one.
+    /// True if this change may create the document: to it, an empty store is an empty document.
     pub(super) creates: bool,
     /// True if this change altered the document in the batch's latest attempt.
     pub(super) altered: bool,
-    /// Versions that hold this change, should they become current: earlier stores of it that met a conflict.
+    /// Versions that contain this change, if they become current: earlier stores of it that met a conflict.
     pub(super) applied_if: Vec<Version>,
 }
 
-/// The place where a change runs.
+/// The thread that runs a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Execution {
-    /// Within the committer's task.
+    /// The committer's task.
     Inline,
-    /// On a thread where it may block: nothing but its own queue waits for it.
+    /// A thread on which the change may block: only its own queue waits for it.
     Offloaded,
 }
 
 impl Entry {
-    /// Runs the change on a copy of the document, until the call's own deadline. Returns the copy if it is to be kept.
+    /// Runs the change on a copy of the document, until the call's own deadline. Returns the copy if it should be kept.
     pub(super) async fn run(
         &mut self,
         clock: &dyn Clock,
@@ -136,7 +136,7 @@ impl Entry {
         document
     }
 
-    /// Fails the change that made a document of `len` bytes.
+    /// Fails the change that produced a document of `len` bytes.
     pub(super) fn discard(&mut self, len: usize, limit: usize) {
         let message = format!("the document would have {len} bytes, and the store takes {limit}");
         if let Some(change) = &mut self.change {
@@ -144,7 +144,7 @@ impl Entry {
         }
     }
 
-    /// Ends the call, unless its caller has left.
+    /// Answers the call, unless its caller has left.
     pub(super) fn answer(self, result: Result<Snapshot, Error>) {
         if let Some(change) = self.change {
             change.answer(result);
@@ -152,15 +152,15 @@ impl Entry {
     }
 }
 
-/// A call's change, whatever it returns.
+/// A call's change, with its result type erased.
 pub(super) trait Change: Send {
-    /// Runs the change. True if `document` is to be kept as it now is.
+    /// Runs the change. Returns true if `document` should be kept.
     fn apply(&mut self, family: usize, base: Base<'_>, document: &mut ConfigDocument) -> bool;
 
-    /// The document that the change made cannot be kept: it is too large.
+    /// Discards the document that the change produced, because it is too large.
     fn discard(&mut self, error: Error);
 
-    /// Ends the call, with the snapshot that holds its change or with the batch's failure.
+    /// Answers the call with the snapshot that contains its change, or with the batch's failure.
     fn answer(self: Box<Self>, result: Result<Snapshot, Error>);
 }
 
@@ -205,12 +205,12 @@ where
             (Ok(_), None) => Err(ended_early(Outcome::NotApplied)),
             (Err(error), _) => Err(error),
         };
-        // A caller that has left wants no answer.
+        // Ignore the error: a caller that has left needs no answer.
         let _ = self.reply.send(answer);
     }
 }
 
-/// The answer of a committer that was ended before it had one.
+/// The answer of a committer that was dropped before it had one.
 pub(super) fn ended_early(outcome: Outcome) -> Error {
     Error::new(
         ErrorKind::Runtime,

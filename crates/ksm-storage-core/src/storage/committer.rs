@@ -1,4 +1,4 @@
-//! The task that carries out what is queued: load, change, store once, answer.
+//! The task that processes the queue: load, change, store once, answer.
 
 use std::{mem, time::Duration};
 
@@ -18,24 +18,24 @@ use crate::{
     sync::{Arc, lock, yield_now},
 };
 
-/// Carries out batches until nothing is queued. At most one exists per handle family.
+/// Processes batches until the queue is empty. At most one exists per handle family.
 ///
-/// If it is dropped (its runtime ends, or a backend panics) every call still open is answered, and the next call
-/// starts another.
+/// If it is dropped (its runtime ends, or a backend panics), every open call is answered, and the next call starts
+/// another.
 pub(super) struct Committer {
     shared: Arc<Shared>,
     batch: Vec<Entry>,
-    /// Calls that altered nothing in a store that failed. They run again: its failure is not theirs.
+    /// Calls that altered nothing in a store that failed. They run again, because the failure does not concern them.
     spared: Vec<Entry>,
-    /// True once the queue was found empty: from then on it may belong to another committer.
+    /// True once the queue was found empty: from then on, it may belong to another committer.
     finished: bool,
 }
 
-/// The end of one attempt.
+/// Result of one attempt.
 enum Attempt {
-    /// The batch is over, and this snapshot the current one.
+    /// The batch is done, and this snapshot is current.
     Installed { snapshot: Snapshot, displaced: Displaced },
-    /// Another writer was faster; here is what it wrote, if that is known.
+    /// Another writer won; holds the value that it wrote, if known.
     Conflict(Option<Stored>),
 }
 
@@ -71,8 +71,8 @@ impl Committer {
             let loads = carried.is_none();
             match self.attempt(attempt, deadline, carried.take()).await? {
                 Attempt::Installed { snapshot, displaced } => return Ok((snapshot, displaced)),
-                // The load may have been stale, and the next one as well. A conflict on what another one brought shows
-                // that writers are really in each other's way.
+                // The load may have been stale, and the next one may be too. A second conflict, on the value carried by
+                // the first, shows real contention.
                 Attempt::Conflict(current) if current.is_some() && loads => carried = current,
                 Attempt::Conflict(_) if attempt < attempts => self.back_off(attempt, deadline).await?,
                 Attempt::Conflict(_) => {}
@@ -101,7 +101,7 @@ impl Committer {
             self.batch.retain(|entry| !entry.claim.is_withdrawn());
             let before = self.base(&loaded, parsed.as_ref())?;
             let after = self.apply(loaded.version(), before, deadline).await?;
-            // The call that was to create a document may have been dropped meanwhile.
+            // The call that allowed creating the document may have been dropped meanwhile.
             self.base(&loaded, before)?;
             if before == Some(&after) {
                 let snapshot = shared.install(loaded.version(), after);
@@ -145,8 +145,8 @@ impl Committer {
         }
     }
 
-    /// Ends the calls whose change is in `loaded` after all, though an earlier store of it met a conflict. Returns the
-    /// snapshot if no call is left.
+    /// Answers the calls whose change is in `loaded` after all, although an earlier store of it met a conflict. Returns
+    /// the snapshot if no call is left.
     fn answer_applied(&mut self, loaded: &Stored) -> Result<Option<Snapshot>> {
         let version = loaded.version();
         if !self.batch.iter().any(|entry| entry.applied_if.contains(version)) {
@@ -164,7 +164,7 @@ impl Committer {
         Ok(self.batch.is_empty().then_some(snapshot))
     }
 
-    /// The stored document, or `None` if nothing is stored and the batch is to create one.
+    /// The stored document, or `None` if nothing is stored and the batch is to create it.
     fn base<'a>(
         &self,
         loaded: &Stored,
@@ -178,9 +178,9 @@ impl Committer {
         }
     }
 
-    /// Runs the batch's changes, one after another, each on a copy that is dropped if the change fails. A copy shares the
-    /// content, so that a change costs the same in a large document as in a small one. Between two changes the callers'
-    /// own tasks may run, and notice their deadlines.
+    /// Runs the batch's changes in order, each on a copy that is dropped if the change fails. Copies share content, so
+    /// a change costs the same in a large document as in a small one. Between two changes, other tasks may run, so that
+    /// callers notice their deadlines.
     async fn apply(
         &mut self,
         version: &Version,
@@ -200,7 +200,7 @@ impl Committer {
             }
             entry.altered = false;
             if entry.claim.is_withdrawn() {
-                // What the change returned in an earlier attempt must not answer its caller.
+                // The result of an earlier attempt must not answer the caller.
                 entry.change = None;
                 continue;
             }
@@ -225,8 +225,8 @@ impl Committer {
         Ok(document)
     }
 
-    /// Takes the decision away from all callers. If one has withdrawn meanwhile that altered the document, the changes
-    /// are to run again without it.
+    /// Claims the decision about every change. Returns false if a change that altered the document has been withdrawn,
+    /// so that the others must run again without it.
     fn begin_store(&self) -> bool {
         let all = self.batch.iter().all(|entry| entry.claim.begin_store() || !entry.altered);
         if !all {

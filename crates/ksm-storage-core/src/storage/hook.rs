@@ -1,4 +1,4 @@
-//! The points of a commit at which the scheduler tests inject faults. Elsewhere nothing happens there.
+//! Points of a commit at which the scheduler tests inject faults. No-ops otherwise.
 
 use super::{Shared, change::Entry, queue::Queue};
 use crate::{
@@ -6,13 +6,13 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// All that waited was taken from the queue, which is still locked.
+/// All waiting entries were taken from the queue, which is still locked.
 #[cfg(not(all(test, shuttle)))]
 pub(super) fn taken<'a>(_: &'a Mutex<Queue>, locked: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
     locked
 }
 
-/// A load has ended, on which `batch` is about to be run.
+/// A load has finished, and `batch` is about to run on it.
 #[cfg(not(all(test, shuttle)))]
 pub(super) fn loaded(_: &Mutex<Queue>, _batch: &mut Vec<Entry>) {}
 
@@ -20,7 +20,7 @@ pub(super) fn loaded(_: &Mutex<Queue>, _batch: &mut Vec<Entry>) {}
 #[cfg(not(all(test, shuttle)))]
 pub(super) fn storing(_: &Shared, _base: &Version, _document: &ConfigDocument) {}
 
-/// A committer that was ended has given the queue back.
+/// A dropped committer has released the queue.
 #[cfg(not(all(test, shuttle)))]
 pub(super) fn abandoned(_: &mut Queue) {}
 

@@ -1,7 +1,7 @@
-//! [`ConfigStorage`]: what is hard about a shared document, written once for all backends.
+//! [`ConfigStorage`]: safe access to a shared document, written once for all backends.
 //!
-//! Writes of one handle and its clones go through one queue ([`change`]), which one task at a time empties
-//! ([`committer`]): it loads ([`reader`]), runs the changes, stores once, and answers.
+//! Writes of a handle and its clones share a queue ([`change`]). One task at a time empties it ([`committer`]): it
+//! loads ([`reader`]), runs the changes, stores once, and answers.
 
 mod backoff;
 mod builder;
@@ -35,22 +35,22 @@ use crate::{
     Origin, Result, SecretRef, Snapshot, StorageBackend, document::Value, sync::Arc,
 };
 
-/// A configuration in a backend: read from memory, written safely against every other writer.
+/// A configuration in a backend, read from memory and protected against concurrent writers.
 ///
-/// Opening loads the document once. Reads are answered from the snapshot in memory, without I/O, lock or wait.
-/// Every write is one conditional store, based on a load that began after the call did; if another writer was
-/// faster, the change is made again on what that writer left. Clones are handles on the same storage: they share
-/// the snapshot and one queue of writes, and writes that queue up are stored together.
+/// Opening loads the document once. Reads are served from the snapshot in memory, without I/O, locking or waiting.
+/// Every write is one conditional store, based on a load that began after the call did. If another writer wins, the
+/// change runs again on the document that the other writer stored. Clones are handles on the same storage: they share
+/// the snapshot and one queue of writes, and queued writes are stored together.
 ///
-/// Reads work anywhere. Writes and [`refresh`](Self::refresh) need a Tokio runtime with its timer enabled; for
-/// programs without one there is [`blocking::ConfigStorage`](crate::blocking::ConfigStorage). A runtime whose timer is
-/// not enabled makes them panic, in Tokio's words. The work is done by a
-/// task on the runtime of the first caller, so a runtime that is neither driven nor dropped holds up the others
-/// until their deadline.
+/// Reads work anywhere. Writes and [`refresh`](Self::refresh) need a Tokio runtime with its timer enabled, otherwise
+/// they panic in Tokio; programs without a runtime use [`blocking::ConfigStorage`](crate::blocking::ConfigStorage). A
+/// task on the runtime of the first caller does the work, so if that runtime is neither driven nor dropped, the other
+/// callers wait until their deadlines.
 ///
-/// In a child process after a `fork` only reads work: [`reopen`](Self::reopen) the storage there.
+/// In a child process after a `fork`, only reads work: [`reopen`](Self::reopen) the storage there.
 ///
-/// A call that is dropped before its store has begun leaves no trace; later, the write takes effect once or never.
+/// A call that is dropped before its store has begun leaves no trace. After that point, the write takes effect once or
+/// never.
 ///
 /// ```
 /// use ksm_storage_core::{ConfigKey, ConfigStorage, Error, ExposeSecret};
@@ -60,7 +60,7 @@ use crate::{
 /// let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await?;
 /// storage.set(ConfigKey::ClientId, "abc").await?;
 ///
-/// // Several keys in one write, computed from what is stored.
+/// // Several keys in one write, computed from the stored document.
 /// let had_key = storage
 ///     .update(|document| {
 ///         let had_key = document.remove(ConfigKey::ClientKey);
@@ -80,7 +80,8 @@ pub struct ConfigStorage {
 }
 
 impl ConfigStorage {
-    /// Opens what `source`, a backend or what connects to one, holds: one load. See [`ConfigStorageBuilder::open`].
+    /// Opens the document of `source`, a backend or anything that connects to one, with one load. See
+    /// [`ConfigStorageBuilder::open`].
     ///
     /// # Errors
     /// Those of [`ConfigStorageBuilder::open`].
@@ -88,7 +89,7 @@ impl ConfigStorage {
         Self::builder(source).open().await
     }
 
-    /// Opens what `source` holds, and stores an empty document first if that is nothing.
+    /// Opens the document of `source`, after storing an empty one if nothing is stored.
     ///
     /// # Errors
     /// Those of [`ConfigStorageBuilder::open_or_create`].
@@ -96,18 +97,18 @@ impl ConfigStorage {
         Self::builder(source).open_or_create().await
     }
 
-    /// Settings other than the usual ones.
+    /// Returns a builder, to change the default settings.
     pub fn builder(source: impl Connect) -> ConfigStorageBuilder {
         ConfigStorageBuilder::new(Arc::new(source))
     }
 
-    /// Opens the source of this handle anew, with the same settings: connects to the backend again and loads. The new handle
-    /// shares nothing with this one and its clones, which go on as they were.
+    /// Opens the source of this handle again with the same settings: connects to the backend and loads. The new handle
+    /// shares nothing with this one and its clones, which continue to work.
     ///
-    /// This is how a child process gets a storage after a `fork`. The child has none of the threads and connections of its
-    /// parent: reads of a handle from before the fork work, and every other call is refused with [`ErrorKind::Runtime`] and
-    /// [`Outcome::NotApplied`](crate::Outcome::NotApplied). What the source itself was made of, such as an HTTP client
-    /// that the program made, is used again: make it in the child instead, and open from that.
+    /// Use this in a child process after a `fork`. The child has none of its parent's threads and connections: on a
+    /// handle from before the fork, reads work and every other call fails with [`ErrorKind::Runtime`] and
+    /// [`Outcome::NotApplied`](crate::Outcome::NotApplied). Objects that the program passed to the source, such as an
+    /// HTTP client, are reused; create these in the child instead, and open from them.
     ///
     /// ```
     /// # use ksm_storage_core::{ConfigStorage, Error};
@@ -121,8 +122,8 @@ impl ConfigStorage {
     /// ```
     ///
     /// # Errors
-    /// Those of [`ConfigStorageBuilder::open`], and after a fork [`ErrorKind::Unsupported`] if the source was a backend,
-    /// unless that is [fork-safe](Capabilities::fork_safe): it may hold connections.
+    /// Those of [`ConfigStorageBuilder::open`], and after a fork [`ErrorKind::Unsupported`] if the source was a backend
+    /// that is not [fork-safe](Capabilities::fork_safe): it may hold connections.
     pub async fn reopen(&self) -> Result<Self> {
         let before = &self.shared;
         let refuse = |backend: &Arc<dyn StorageBackend>| {
@@ -140,7 +141,7 @@ impl ConfigStorage {
         Ok(Self { execution: self.execution, ..reopened })
     }
 
-    /// Returns a handle on the same storage whose [`update`](Self::update) runs changes on threads where they may block.
+    /// Returns a handle on the same storage whose [`update`](Self::update) runs changes on threads that may block.
     pub(crate) fn offloaded(self) -> Self {
         Self { execution: Execution::Offloaded, ..self }
     }
@@ -149,17 +150,17 @@ impl ConfigStorage {
         self.shared.refuse_after_fork()
     }
 
-    /// Where the configuration lives.
+    /// The location of the configuration.
     pub fn location(&self) -> Location {
         self.shared.location()
     }
 
-    /// The abilities of the backend.
+    /// The properties of the backend.
     pub fn capabilities(&self) -> Capabilities {
         self.shared.backend.capabilities()
     }
 
-    /// The value of `key`, as [`ConfigDocument::get`] has it. It neither copies nor allocates.
+    /// The value of `key`, as returned by [`ConfigDocument::get`]. Neither copies nor allocates.
     #[inline]
     pub fn get(&self, key: ConfigKey) -> Option<SecretRef> {
         SecretRef::new(self.shared.current.load(), key)
@@ -170,7 +171,7 @@ impl ConfigStorage {
         self.shared.current.load().document.contains(key)
     }
 
-    /// Returns true if the document has no key at all.
+    /// Returns true if the document has no keys.
     pub fn is_empty(&self) -> bool {
         self.shared.current.load().document.is_empty()
     }
@@ -198,7 +199,7 @@ impl ConfigStorage {
         .await
     }
 
-    /// Deletes one key, and tells whether it was there.
+    /// Deletes one key. Returns true if it was present.
     ///
     /// # Errors
     /// Those of [`update`](Self::update).
@@ -206,7 +207,7 @@ impl ConfigStorage {
         self.write(Operation::Delete, move |_, document| Ok(document.remove(key))).await
     }
 
-    /// Stores an empty document. The secret, file or whatever else holds it stays.
+    /// Stores an empty document. The secret or file that holds it remains.
     ///
     /// # Errors
     /// Those of [`update`](Self::update).
@@ -218,26 +219,27 @@ impl ConfigStorage {
         .await
     }
 
-    /// Changes the document as a whole: reads it, runs `change` on it, and stores it if it is still the current
-    /// one, else starts again.
+    /// Changes the whole document: loads it, runs `change` on it, and stores the result if the loaded version is still
+    /// current; otherwise starts again.
     ///
-    /// `change` may run more than once, each time on what is stored by then, so it should have no effect but on the
-    /// document. It should not block, because it runs on a thread of the runtime; those of a
-    /// [`blocking::ConfigStorage`](crate::blocking::ConfigStorage) run where they may. If it returns `Err`, or panics, nothing of it is stored, and the caller gets that error or panic,
-    /// once it is certain what it was based on. It must not write through the handle that it changes: that is
-    /// refused. A document left unchanged is not stored.
+    /// `change` may run more than once, each time on the document stored at that time, so it should have no side
+    /// effects. It runs on a thread of the runtime and should not block; a change of a
+    /// [`blocking::ConfigStorage`](crate::blocking::ConfigStorage) may. If it returns `Err` or panics, nothing is
+    /// stored, and the caller gets that error or panic once it is certain which document the change saw. It must not
+    /// write through the handle that it changes: such calls are refused. A document left unchanged is not stored.
     ///
     /// # Errors
     /// The error that `change` returns, or one of these:
-    /// - [`ErrorKind::ReadOnly`], [`ErrorKind::Unsupported`]: refused, before any I/O.
-    /// - [`ErrorKind::Runtime`]: no Tokio runtime here, or it ended meanwhile.
-    /// - [`ErrorKind::Conflict`], [`ErrorKind::Timeout`]: out of attempts, out of time.
-    /// - [`ErrorKind::TooLarge`]: the changed document is larger than the store accepts, or than can be read again.
-    /// - [`ErrorKind::NotFound`], [`ErrorKind::InvalidConfig`]: what was stored is gone, or no document any more.
-    /// - [`ErrorKind::Displaced`]: the change is stored, but a foreign write was displaced.
-    /// - Whatever the backend reports.
+    /// - [`ErrorKind::ReadOnly`], [`ErrorKind::Unsupported`]: refused before any I/O.
+    /// - [`ErrorKind::Runtime`]: there is no Tokio runtime here, or it ended meanwhile.
+    /// - [`ErrorKind::Conflict`], [`ErrorKind::Timeout`]: out of attempts, or out of time.
+    /// - [`ErrorKind::TooLarge`]: the changed document is larger than the store accepts, or than can be read back.
+    /// - [`ErrorKind::NotFound`], [`ErrorKind::InvalidConfig`]: the stored document is gone, or is no longer a valid
+    ///   document.
+    /// - [`ErrorKind::Displaced`]: the change is stored, but displaced a foreign write.
+    /// - Any error of the backend.
     ///
-    /// [`Error::outcome`] tells what became of the change.
+    /// [`Error::outcome`] states whether the change was applied.
     pub async fn update<T, E, F>(&self, mut change: F) -> Result<T, E>
     where
         F: FnMut(&mut ConfigDocument) -> Result<T, E> + Send + 'static,
@@ -251,9 +253,9 @@ impl ConfigStorage {
 
     /// Stores `document` if `base` is still current.
     ///
-    /// This is for a caller that decided on the whole document, from a snapshot it has read: it is never retried,
-    /// and never merged. Keys unknown to this crate are part of the document; start from a clone of the base's. The base
-    /// must come from a handle on the same store: versions of different stores mean nothing to each other.
+    /// For callers that decided on the whole document from a snapshot: the store is never retried and never merged.
+    /// Keys unknown to this crate are part of the document, so start from a clone of the base's document. The base must
+    /// come from a handle on the same store: versions of different stores cannot be compared.
     ///
     /// ```
     /// # use ksm_storage_core::{ConfigKey, ConfigStorage, Error, ErrorKind};
@@ -271,8 +273,8 @@ impl ConfigStorage {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] if something else is stored by now, [`ErrorKind::ReadOnly`] if the base is a
-    /// [replica](Origin::Replica)'s, and those of [`update`](Self::update).
+    /// [`ErrorKind::Conflict`] if `base` is no longer current, [`ErrorKind::ReadOnly`] if it was read from a
+    /// [replica](Origin::Replica), and those of [`update`](Self::update).
     pub async fn save(&self, base: &Snapshot, document: ConfigDocument) -> Result<()> {
         if base.origin() == Origin::Replica {
             let error = Error::not_applied(ErrorKind::ReadOnly, "the snapshot was read from a replica")
@@ -294,7 +296,7 @@ impl ConfigStorage {
         .await
     }
 
-    /// Stores `document` in place of whatever document is stored now.
+    /// Replaces the stored document with `document`.
     ///
     /// # Errors
     /// Those of [`update`](Self::update).
@@ -306,12 +308,12 @@ impl ConfigStorage {
         .await
     }
 
-    /// Reads the store again, and returns what is current then.
+    /// Reads the store again, and returns the current snapshot.
     ///
     /// # Errors
-    /// Those of [`ConfigStorageBuilder::open`] and [`ErrorKind::Runtime`]. If writes wait for the store at that time, it is
-    /// carried out together with them, and can end in their [`ErrorKind::Conflict`] or whatever else the store says of them.
-    /// The snapshot stays as it is then: reads outlive an outage of the store.
+    /// Those of [`ConfigStorageBuilder::open`] and [`ErrorKind::Runtime`]. A refresh that joins queued writes shares
+    /// their attempt, and can fail with their [`ErrorKind::Conflict`] or another error of their store. The snapshot is
+    /// then unchanged: reads outlive an outage of the store.
     pub async fn refresh(&self) -> Result<Snapshot> {
         let (_, snapshot) =
             self.call(Operation::Refresh, Execution::Inline, |_, _| Ok::<(), Error>(())).await?;
@@ -319,7 +321,7 @@ impl ConfigStorage {
         Ok(snapshot)
     }
 
-    /// Stores an empty document unless something is stored by then.
+    /// Stores an empty document, unless something is stored by then.
     async fn create(&self, deadline: Duration) -> Result<()> {
         let (_, snapshot) = self
             .submit(Operation::OpenOrCreate, Execution::Inline, deadline, |_, _| Ok::<(), Error>(()))
@@ -328,7 +330,7 @@ impl ConfigStorage {
         Ok(())
     }
 
-    /// Completes an error that a call ends in.
+    /// Adds operation and location to the error of a call.
     pub(crate) fn decorate(&self, operation: Operation, error: Error) -> Error {
         error.decorate(operation, Some(self.location()))
     }

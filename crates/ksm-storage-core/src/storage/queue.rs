@@ -1,6 +1,6 @@
 use super::change::Entry;
 
-/// Calls that wait, and whether a committer runs.
+/// Waiting calls, and the state of the committer.
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) waiting: Vec<Entry>,

@@ -1,4 +1,4 @@
-//! Loading, and telling a stale read from a rollback.
+//! Loads the document, and distinguishes a stale read from a rollback.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -9,14 +9,14 @@ use crate::{Clock, ConfigDocument, Error, ErrorKind, Outcome, Result, StorageBac
 
 const REMEMBERED: usize = 16;
 
-/// The latest versions that a handle family has seen, the current one last.
+/// The latest versions that a handle family has seen, with the current one last.
 #[derive(Debug, Default)]
 pub(super) struct History {
     versions: VecDeque<Version>,
 }
 
 impl History {
-    /// `version` is now the current one.
+    /// Records `version` as the current one.
     pub(super) fn note(&mut self, version: &Version) {
         if self.versions.back() == Some(version) {
             return;
@@ -28,14 +28,14 @@ impl History {
         }
     }
 
-    /// Returns true if `version` was current before the one that is.
+    /// Returns true if `version` was current before the present one.
     pub(super) fn is_earlier(&self, version: &Version) -> bool {
         self.versions.back() != Some(version) && self.versions.contains(version)
     }
 }
 
-/// Loads what is stored now. An earlier version than the current one is read again until something else appears or the
-/// backend confirms it: then it is a rollback, and believed. Reads by one route prove nothing, however often they agree.
+/// Loads the stored document. A version older than the current one is read again, until another version appears or the
+/// backend confirms it; then it is a rollback. Reads by the same route prove nothing, however often they agree.
 pub(super) async fn load(
     backend: &dyn StorageBackend,
     clock: &dyn Clock,
@@ -77,7 +77,7 @@ async fn read<T>(
         .map_err(|error| error.with_outcome(Outcome::NotApplied))
 }
 
-/// The document in what was loaded.
+/// Parses the loaded document.
 pub(super) fn parse(stored: &Stored) -> Result<ConfigDocument> {
     match stored {
         Stored::Present { payload, .. } => ConfigDocument::parse(payload.as_bytes()),
@@ -96,7 +96,7 @@ pub(super) mod tests {
     use super::{super::backoff::tests::Random, *};
     use crate::{Capabilities, Location, Payload, StoreOutcome, Writes};
 
-    /// A backend that always loads this, or fails.
+    /// A backend whose loads always return this value, or fail.
     #[derive(Debug)]
     pub(in super::super) struct Fixed(pub(in super::super) Option<Stored>);
 

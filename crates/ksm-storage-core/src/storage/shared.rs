@@ -11,9 +11,9 @@ use crate::{
     sync::{Arc, ArcSwap, Mutex, lock},
 };
 
-/// The state that a handle shares with its clones.
+/// State that a handle shares with its clones.
 pub(super) struct Shared {
-    /// Dropped first: when the backend is gone, nothing of the document is left.
+    /// Dropped first, so that nothing of the document is left once the backend is gone.
     pub(super) current: ArcSwap<Content>,
     pub(super) history: Mutex<History>,
     pub(super) queue: Mutex<Queue>,
@@ -29,7 +29,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Before anything was loaded. No one is given a handle until something is [installed](Self::install).
+    /// The state before the first load. A handle is given out only after a document is [installed](Self::install).
     pub(super) fn new(
         source: Arc<dyn Connect>,
         backend: Arc<dyn StorageBackend>,
@@ -60,18 +60,18 @@ impl Shared {
         std::ptr::from_ref(self).addr()
     }
 
-    /// The most bytes that may be stored: what the backend takes, and what can be read again.
+    /// The largest payload that may be stored, in bytes: the backend must accept it, and it must be readable again.
     pub(super) fn max_len(&self) -> usize {
         self.backend.capabilities().max_payload.unwrap_or(usize::MAX).min(ConfigDocument::MAX_LEN)
     }
 
-    /// Returns true in a child process: it has neither the threads nor the connections of the one that opened the storage,
-    /// and locks as the fork found them.
+    /// Returns true in a forked child process, which lacks the threads and connections of its parent and may have
+    /// inherited locked locks.
     pub(super) fn is_forked(&self) -> bool {
         process::id() != self.process
     }
 
-    /// The first step of every call but a read, before any lock.
+    /// The first step of every call except a read, before any lock is taken.
     pub(super) fn refuse_after_fork(&self) -> Result<()> {
         if !self.is_forked() {
             return Ok(());
@@ -83,7 +83,7 @@ impl Shared {
         .with_hint("call reopen in the child, and use what it returns; reads still work"))
     }
 
-    /// The reason why nothing may be written, if there is one.
+    /// Returns an error if writes are not allowed.
     pub(super) fn refuse_write(&self) -> Result<()> {
         let (kind, message) = match self.backend.capabilities().writes {
             _ if self.options.read_only => (ErrorKind::ReadOnly, "this storage was opened read-only"),
@@ -97,7 +97,7 @@ impl Shared {
         Err(Error::not_applied(kind, message))
     }
 
-    /// Makes the document, which was loaded, the current snapshot.
+    /// Makes the loaded document the current snapshot.
     pub(super) fn install(&self, version: &Version, document: ConfigDocument) -> Snapshot {
         self.install_checked(version, document, Verification::Conclusive)
     }
@@ -137,7 +137,7 @@ impl Shared {
         }
     }
 
-    /// Logs a document that no client can start from, although there is something in it.
+    /// Warns of a document that is not empty, but that no client can start from.
     fn warn_of(&self, state: BindState) {
         let location = self.location();
         match state {
@@ -152,7 +152,7 @@ impl Shared {
     }
 }
 
-/// To drop connections in a child process could block on what a thread of the parent had locked: they are leaked there.
+/// In a child process, dropping connections could block on a lock held by a thread of the parent, so they are leaked.
 impl Drop for Shared {
     fn drop(&mut self) {
         if self.is_forked() {
