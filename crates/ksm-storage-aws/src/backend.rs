@@ -21,10 +21,10 @@ use crate::{
     throttle::Throttle,
 };
 
-/// A configuration in one secret of AWS Secrets Manager.
+/// A configuration in one AWS Secrets Manager secret.
 ///
-/// [`AwsSecretStorage`](crate::AwsSecretStorage) opens one with credentials and region found; this is for those who
-/// bring a client of their own.
+/// [`AwsSecretStorage`](crate::AwsSecretStorage) finds credentials and region and opens one; use this type directly to
+/// supply your own client.
 #[derive(Clone)]
 pub struct AwsSecretBackend(Arc<Inner>);
 
@@ -42,25 +42,25 @@ pub(crate) struct Inner {
     /// The full ARN, from the first answer on: a secret deleted and made anew under its name is another one.
     arn: OnceLock<String>,
     pub(crate) creation: Creation,
-    /// Set once this role was denied to move `AWSCURRENT`: each attempt uses up a slot.
+    /// Set once this role was denied moving `AWSCURRENT`: each attempt would use up a slot.
     pub(crate) move_denied: AtomicBool,
-    /// The last version known of the chain that begins with the last commit made here.
+    /// The last known version of the chain that begins with this backend's last commit.
     pub(crate) chain: Mutex<Option<Version>>,
 }
 
-/// The use of `CreateSecret` in a store on the absence of the secret.
+/// Use of `CreateSecret` by a store that finds the secret absent.
 pub(crate) enum Creation {
     Never,
     IfMissing { kms_key_id: Option<String> },
 }
 
 impl AwsSecretBackend {
-    /// The secret `id`, through `client`, which `region` belongs to.
+    /// A backend for the secret `id`, accessed through `client` in `region`.
     pub fn new(client: Arc<dyn SecretsClient>, id: SecretId, region: &str, concurrency: Concurrency) -> Self {
         Self::with_clock(client, id, region, concurrency, Arc::new(SystemClock::new()))
     }
 
-    /// As [`new`](Self::new), with another source of time.
+    /// Like [`new`](Self::new), with another source of time.
     pub fn with_clock(
         client: Arc<dyn SecretsClient>,
         id: SecretId,
@@ -112,7 +112,7 @@ impl StorageBackend for AwsSecretBackend {
             Concurrency::Optimistic => Writes::Cooperative,
             Concurrency::Strict => Writes::Exact,
         };
-        // That reads are fresh is documented nowhere.
+        // Fresh reads are not documented anywhere.
         Capabilities::new(writes).max_payload(MAX_VALUE - NONCE_LEN).stale_reads()
     }
 
@@ -131,7 +131,7 @@ impl StorageBackend for AwsSecretBackend {
     }
 }
 
-/// The place of a secret, as errors name it.
+/// The location of a secret, as shown in errors.
 pub(crate) fn location(id: &SecretId, region: &str) -> Location {
     if id.is_arn() {
         Location::opaque("aws-sm", id.as_str())
@@ -177,7 +177,8 @@ impl Inner {
         }
     }
 
-    /// Reads the labels by version ID. A secret without a value has no ID: our own first value would contradict that.
+    /// Reads the labels by version ID. A secret without a value has no version ID: our own first value would be the
+    /// counterproof.
     pub(crate) async fn confirm(&self, version: &Version) -> Result<bool> {
         if version.is_no_value() {
             return Ok(!self.exists(&version.slot(1)).await? && self.load().await?.version() == version);
@@ -243,7 +244,7 @@ impl Inner {
         self.client.get(self.secret(), &version).await
     }
 
-    /// The error of a put that was refused. That of a replica names the primary region.
+    /// The error of a refused put. For a replica, it names the primary region.
     pub(crate) async fn put_refused(&self, error: CallError) -> Error {
         let maybe_replica = error.is("InvalidParameterException");
         let told = self.failed(Call::Put, error);

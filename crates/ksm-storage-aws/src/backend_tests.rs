@@ -1,4 +1,4 @@
-//! The backend over a mocked seam: answers that no service should give, and how often it is asked.
+//! The backend over a mocked client: replies that no service should give, and the number of calls.
 
 use std::sync::{Arc, Mutex};
 
@@ -28,7 +28,7 @@ fn backend(client: MockSecretsClient, concurrency: Concurrency) -> AwsSecretBack
 }
 
 proptest! {
-    /// The address after the scheme is one that names the same secret.
+    /// The address after the scheme identifies the same secret.
     #[test]
     fn displayed_location_names_the_secret(
         name in "[a-zA-Z0-9/_+=.@-]{1,60}",
@@ -71,7 +71,7 @@ fn missing() -> CallError {
     CallError::answered(400, "ResourceNotFoundException")
 }
 
-/// Answers reads in this order, and no others.
+/// Answers exactly these reads, in this order.
 fn expect_reads(
     client: &mut MockSecretsClient,
     reads: impl IntoIterator<Item = (Select, Result<SecretVersion, CallError>)>,
@@ -146,7 +146,7 @@ async fn a_suffixed_name_that_may_not_be_read_is_asked_for_without_its_suffix() 
 
 #[tokio::test]
 async fn only_a_secret_whose_primary_is_elsewhere_is_a_replica() {
-    // The longest one that the service gives, too.
+    // Includes the longest ARN that the service returns.
     let longest = ARN.replace("ksm-", &format!("{}-", "n".repeat(512)));
     for (arn, primary, kind) in [
         (ARN, "eu-west-1", ErrorKind::ReadOnly),
@@ -214,7 +214,7 @@ async fn unsent_put_is_not_applied() {
 #[tokio::test(start_paused = true)]
 async fn failed_check_leaves_write_committed() {
     let refused = CallError::answered(400, "AccessDeniedException");
-    // A refusal is final; what may pass is tried again until the time limit.
+    // A refusal is final; transient failures are retried until the time limit.
     for (error, once) in [
         (refused, true),
         (CallError::new(Failure::Unreadable), true),
@@ -249,7 +249,7 @@ async fn only_first_values_displace_nothing_unseen() {
     }
 }
 
-/// The check reads the labels of the base first, and stops where nothing more can be learnt.
+/// The check reads the labels of the base first, and stops once further reads cannot decide anything.
 #[tokio::test(start_paused = true)]
 async fn check_reads_what_can_decide() {
     let base = |labels: &[&str]| (id("v1"), Ok(version("v1", labels)));
@@ -262,7 +262,7 @@ async fn check_reads_what_can_decide() {
         (vec![base(&[]), previous(&slot(1))], None),
         (vec![base(&[]), previous(&descendant)], None),
         (vec![base(&[]), previous("other"), other(&[PREVIOUS]), token(&[CURRENT])], Some(true)),
-        // Stale reads of the label, and then one that is not.
+        // Stale reads of the label, then a fresh one.
         (vec![base(&[]), previous("v1"), base(&[]), previous(&slot(1))], None),
         (vec![base(&[]), previous("other"), other(&[]), base(&[PREVIOUS])], Some(false)),
     ] {

@@ -17,10 +17,10 @@ use crate::{
     trace::Trace,
 };
 
-/// Settings of a storage that is about to be opened. They are looked at when it is.
+/// Settings for opening a storage. They are checked when it is opened.
 ///
-/// [`open`](Self::open) is shorthand for a [`ConfigStorage::builder`] with the [`OpenOptions`] set here. With a builder of
-/// your own, its options count, and those set here do not.
+/// [`open`](Self::open) is shorthand for [`ConfigStorage::builder`] with the [`OpenOptions`] set here. If you use that
+/// builder yourself, its options apply and those set here do not.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -73,7 +73,7 @@ impl AwsStorageBuilder {
         }
     }
 
-    /// The secret's region. One that the id names must be the same.
+    /// The secret's region. It must match a region in the ID.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
         self
@@ -115,80 +115,79 @@ impl AwsStorageBuilder {
         self
     }
 
-    /// The session token of temporary credentials; for
-    /// [`from_custom_config`](crate::AwsSecretStorage::from_custom_config) alone.
+    /// The session token of temporary credentials; only for
+    /// [`from_custom_config`](crate::AwsSecretStorage::from_custom_config).
     pub fn session_token(mut self, token: impl Into<SecretString>) -> Self {
         self.session_token = Some(token.into());
         self
     }
 
-    /// Uses the instance's role or nothing; for
-    /// [`from_ec2_instance_config`](crate::AwsSecretStorage::from_ec2_instance_config) alone.
+    /// Uses only the instance's role; only for
+    /// [`from_ec2_instance_config`](crate::AwsSecretStorage::from_ec2_instance_config).
     pub fn without_fallback(mut self) -> Self {
         self.fallback = false;
         self
     }
 
-    /// Mutual exclusion of writers: [`Concurrency::Optimistic`] if not set.
+    /// Mutual exclusion of writers. The default is [`Concurrency::Optimistic`].
     pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
         self.concurrency = concurrency;
         self
     }
 
-    /// Creates the secret, holding `{}`, if the service says that it does not exist. Needs a name instead of an ARN, and
-    /// the permission `secretsmanager:CreateSecret`. Nothing else ever creates one.
+    /// Creates the secret, containing `{}`, if the service reports that it does not exist. Requires a name rather than
+    /// an ARN, and the permission `secretsmanager:CreateSecret`. Secrets are never created without this option.
     pub fn create_if_missing(mut self) -> Self {
         self.options.create = true;
         self
     }
 
-    /// The KMS key of a secret that [`create_if_missing`](Self::create_if_missing) creates.
+    /// The KMS key for a secret created by [`create_if_missing`](Self::create_if_missing).
     pub fn kms_key_id(mut self, key: impl Into<String>) -> Self {
         self.kms_key_id = Some(key.into());
         self
     }
 
-    /// Refuses every write before any I/O.
+    /// Rejects every write before any I/O.
     pub fn read_only(mut self) -> Self {
         self.options.read_only = true;
         self
     }
 
-    /// Maximum attempts of one request that gets no answer or fails: 3 if not set.
+    /// Maximum attempts of a single request that fails or gets no reply. The default is 3.
     pub fn max_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.max_attempts = attempts.get();
         self
     }
 
-    /// Time limit of one request: 4 s if not set.
+    /// Time limit of a single request. The default is 4 s.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
-    /// Maximum attempts of a write that loses against others, before it ends in a conflict: 16 if not set.
+    /// Maximum attempts of a write that loses against other writers, before it ends in a conflict. The default is 16.
     pub fn write_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.options.write_attempts = attempts;
         self
     }
 
-    /// Time limit of a whole call, including an opening, which finds region and credentials too: 15 s if not
-    /// set.
+    /// Time limit of a whole call. Opening includes finding region and credentials. The default is 15 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = deadline;
         self
     }
 
-    /// Finds region and credentials and reads the secret, once.
+    /// Finds region and credentials, and reads the secret once.
     ///
     /// # Errors
-    /// - [`ErrorKind::InvalidArgument`] for a malformed id, no region, contradicting settings, an unknown profile, or a
-    ///   malformed setting, which it names: a method's, an environment variable's or a profile's.
-    /// - [`ErrorKind::Credentials`] if none are found, or the service does not accept them.
+    /// - [`ErrorKind::InvalidArgument`] for a malformed ID, a missing region, contradictory settings, an unknown
+    ///   profile, or a malformed setting; the error names the method, environment variable or profile key.
+    /// - [`ErrorKind::Credentials`] if no credentials are found, or the service rejects them.
     /// - [`ErrorKind::NotFound`] if the secret does not exist or has no value.
-    /// - [`ErrorKind::AccessDenied`] with the permission that is missing.
-    /// - [`ErrorKind::InvalidConfig`] if its value is no configuration document.
-    /// - Others of [`ErrorKind`] as the service or the network fails.
+    /// - [`ErrorKind::AccessDenied`], naming the missing permission.
+    /// - [`ErrorKind::InvalidConfig`] if the value is not a configuration document.
+    /// - Other kinds for failures of the service or the network.
     pub async fn open(self) -> Result<ConfigStorage> {
         let options = self.options.clone();
         ConfigStorage::builder(self).options(options).open().await
@@ -198,10 +197,10 @@ impl AwsStorageBuilder {
     /// [`write_attempts`](Self::write_attempts) and [`fallback_regions`](Self::fallback_regions) have no effect.
     ///
     /// # Errors
-    /// As [`open`](Self::open), but for what only reading the secret shows.
+    /// Those of [`open`](Self::open), except those that only reading the secret reveals.
     pub async fn open_backend(self) -> Result<AwsSecretBackend> {
         let options = self.options.clone();
-        // The SDK and its timeouts would panic.
+        // Without a runtime, the SDK and its timeouts would panic.
         Handle::try_current().map_err(|_| {
             Error::not_applied(ErrorKind::Runtime, "no Tokio runtime on this thread")
                 .with_hint("open it within one")
@@ -267,7 +266,7 @@ impl AwsStorageBuilder {
         }
         let trace = Trace::from(endpoint.into_iter().collect::<Vec<_>>());
         let client = Arc::new(SdkClient::traced((&config).into(), trace));
-        // The service chooses the ARN of a secret: one that is known by its ARN cannot be created.
+        // The service chooses the ARN of a secret, so a secret cannot be created from an ARN.
         let creation = if options.create && !id.is_arn() {
             Creation::IfMissing { kms_key_id: kms_key_id.map(Given::into_string) }
         } else {
@@ -327,7 +326,7 @@ impl Connect for AwsStorageBuilder {
 impl fmt::Debug for AwsStorageBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AwsStorageBuilder")
-            // What is no id may be something secret.
+            // An invalid ID may contain something secret.
             .field("id", &self.key.parse::<SecretId>().ok())
             .field("concurrency", &self.concurrency)
             .finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! The cause of a failure, found in the chain of its sources.
+//! Finds the cause of a failure in the chain of its sources.
 
 use std::{error, io};
 
@@ -13,7 +13,7 @@ use crate::{
     trace::{Peer, Proxy},
 };
 
-/// The reason for a failure. Each has words of its own, which `docs/operations.md` explains.
+/// The cause of a failure. Each has its own message, which `docs/operations.md` explains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(any(test, feature = "tls-aws-lc", feature = "tls-ring")),
@@ -85,7 +85,7 @@ impl Cause {
         Self::Failed,
     ];
 
-    /// The words that tell this cause from every other.
+    /// The message that distinguishes this cause from every other.
     pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::NameNotFound => "the host name cannot be resolved",
@@ -120,7 +120,7 @@ impl Cause {
         }
     }
 
-    /// The kind of an error that this caused before a request was made in the caller's name.
+    /// The error kind, if this occurred before a request was made on the caller's behalf.
     pub(crate) const fn kind(self) -> ErrorKind {
         match self {
             Self::NameNotFound | Self::Refused | Self::Unreachable | Self::ProxyRefused | Self::Broken => {
@@ -133,7 +133,7 @@ impl Cause {
         }
     }
 
-    /// True if TLS cannot be had from what answers.
+    /// True if TLS cannot be established with the peer.
     pub(crate) const fn is_distrust(self) -> bool {
         matches!(
             self,
@@ -145,7 +145,7 @@ impl Cause {
         )
     }
 
-    /// The cause of a connection that was not made, broke, or brought no answer.
+    /// The cause of a connection that was not made, broke, or brought no reply.
     pub(crate) fn of_connection(error: &(dyn error::Error + 'static)) -> Option<Self> {
         if let Some(cause) = chain(error).find_map(of_handshake) {
             return Some(cause);
@@ -169,7 +169,7 @@ impl Cause {
         }
     }
 
-    /// The advice for a connection to this host.
+    /// The hint for a connection to this host.
     pub(crate) fn connection_hint(self, peer: Option<&Peer>, environment: Environment) -> String {
         let proxy = peer.and_then(|peer| peer.proxy.as_ref()).map(|Proxy { variable, .. }| *variable);
         match self {
@@ -217,7 +217,7 @@ fn of_handshake(error: &(dyn error::Error + 'static)) -> Option<Cause> {
 
     Some(match error.downcast_ref::<Error>()? {
         Error::InvalidCertificate(certificate) => match certificate {
-            // The latter is that of another issuer of the same name.
+            // `BadSignature` means another issuer of the same name.
             Certificate::UnknownIssuer | Certificate::BadSignature => Cause::UnknownIssuer,
             Certificate::Expired | Certificate::ExpiredContext { .. } => Cause::ExpiredCertificate,
             Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => Cause::EarlyCertificate,
@@ -233,18 +233,18 @@ fn of_handshake(_: &(dyn error::Error + 'static)) -> Option<Cause> {
     None
 }
 
-/// By the words of hyper-util, which does not export the type.
+/// Matches message texts of hyper-util, which does not export the type.
 fn of_tunnel(text: &str) -> Option<Cause> {
     Some(match text.strip_prefix("tunnel error: ")? {
         "proxy authorization required" => Cause::ProxyLogin,
-        // Its source tells.
+        // The source of this error has the details.
         "failed to create underlying connection" | "io error establishing tunnel" => return None,
         _ => Cause::ProxyRefused,
     })
 }
 
 fn of_io(error: &(dyn error::Error + 'static), is_sent: bool) -> Option<Cause> {
-    // By the words of hyper-util, which does not export the type.
+    // Matches message texts of hyper-util, which does not export the type.
     if error.to_string().starts_with("dns error") {
         return Some(Cause::NameNotFound);
     }
@@ -255,19 +255,19 @@ fn of_io(error: &(dyn error::Error + 'static), is_sent: bool) -> Option<Cause> {
     }
 }
 
-/// By the words of the SDK, which does not export the types.
+/// Matches message texts of the SDK, which does not export the types.
 fn is_timeout(error: &(dyn error::Error + 'static)) -> bool {
     let text = error.to_string();
     text.starts_with("operation") && text.contains(" timeout ") && text.contains(" occurred after ")
 }
 
-/// Code and message of a service's answer.
+/// Code and message of a service's reply.
 pub(crate) fn answer(error: &(dyn error::Error + 'static)) -> Option<(String, String)> {
     if let Some(metadata) = find::<ErrorMetadata>(error) {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         return Some((text(metadata.code()), text(metadata.message())));
     }
-    // Errors of the API model have types of the service's own crate, and begin with their name.
+    // Errors of the API model have types of the service's own crate, and their text begins with the error name.
     chain(error).find_map(|error| {
         let text = error.to_string();
         let (code, message) = text.split_once(": ").unwrap_or((&text, ""));
@@ -276,16 +276,16 @@ pub(crate) fn answer(error: &(dyn error::Error + 'static)) -> Option<(String, St
     })
 }
 
-/// True if a service rejected the time of a signature.
+/// True if a service rejected the timestamp of a signature.
 pub(crate) fn is_skewed(code: &str, message: &str) -> bool {
     matches!(code, "RequestTimeTooSkewed" | "RequestExpired")
         || message.starts_with("Signature expired")
         || message.starts_with("Signature not yet current")
 }
 
-/// Who may not do what, in AWS's words: `User: ARN is not authorized to perform: ACTION on resource: ARN …`.
+/// Summarises AWS's message `User: ARN is not authorized to perform: ACTION on resource: ARN …`.
 ///
-/// Principal and action are parsed, so that nothing else of the answer gets into a log.
+/// Principal and action are parsed, so that nothing else of the reply gets into a log.
 pub(crate) fn denial(message: &str) -> Option<String> {
     let (principal, rest) = message.strip_prefix("User: ")?.split_once(" is not authorized to perform: ")?;
     let action = rest.split([' ', ',']).next()?;

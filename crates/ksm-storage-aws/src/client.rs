@@ -1,4 +1,4 @@
-//! The one door to the AWS SDK.
+//! Abstraction over the Secrets Manager API.
 
 use std::{borrow::Cow, fmt, time::SystemTime};
 
@@ -7,33 +7,33 @@ use ksm_storage_core::Payload;
 
 use crate::http::MAX_REPLY;
 
-/// The label of the version that readers get.
+/// The label of the current version.
 pub(crate) const CURRENT: &str = "AWSCURRENT";
-/// The label of the version before that.
+/// The label of the version before the current one.
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
-/// The largest value that the service takes, in bytes:
+/// The largest value that the service accepts, in bytes:
 /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
 pub(crate) const MAX_VALUE: usize = 65_536;
 
-/// Which version of a secret.
+/// Selects a version of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Select {
-    /// The one labelled `AWSCURRENT`.
+    /// The version labelled `AWSCURRENT`.
     Current,
-    /// The one labelled `AWSPREVIOUS`.
+    /// The version labelled `AWSPREVIOUS`.
     Previous,
-    /// The one with this label.
+    /// The version with this label.
     Label(String),
-    /// The one of this id, whatever its labels.
+    /// The version with this ID, regardless of its labels.
     Id(String),
 }
 
-/// A version, as `GetSecretValue` returns it.
+/// A version as returned by `GetSecretValue`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretVersion {
     /// The full ARN of the secret.
     pub arn: String,
-    /// The version's id.
+    /// The version ID.
     pub id: String,
     /// The labels attached to it.
     pub labels: Vec<String>,
@@ -41,12 +41,12 @@ pub struct SecretVersion {
     pub value: Payload,
 }
 
-/// A call of `PutSecretValue`.
+/// Parameters of `PutSecretValue`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
     /// Name or ARN.
     pub secret: String,
-    /// The `ClientRequestToken`, which becomes the version's id.
+    /// The `ClientRequestToken`, which becomes the version ID.
     pub token: String,
     /// UTF-8 text, sent as `SecretString`.
     pub value: Payload,
@@ -54,16 +54,16 @@ pub struct Put {
     pub label: Option<&'static str>,
 }
 
-/// The answer of `PutSecretValue`.
+/// The reply of `PutSecretValue`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutReply {
-    /// The id of the version that holds the value.
+    /// The ID of the version that holds the value.
     pub id: String,
-    /// The labels attached to it now.
+    /// The labels that are now attached to it.
     pub labels: Vec<String>,
 }
 
-/// A call of `CreateSecret`.
+/// Parameters of `CreateSecret`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Create {
     /// The new secret's name.
@@ -72,18 +72,18 @@ pub struct Create {
     pub token: String,
     /// UTF-8 text, sent as `SecretString`.
     pub value: Payload,
-    /// The key to encrypt with, instead of `aws/secretsmanager`.
+    /// The encryption key, instead of `aws/secretsmanager`.
     pub kms_key_id: Option<String>,
 }
 
-/// A call of `UpdateSecretVersionStage` for `AWSCURRENT`.
+/// Parameters of `UpdateSecretVersionStage` for `AWSCURRENT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MoveCurrent {
     /// Name or ARN.
     pub secret: String,
-    /// The version that gets the label.
+    /// The version that receives the label.
     pub to: String,
-    /// The version that must have it.
+    /// The version that must currently have the label.
     pub from: String,
 }
 
@@ -109,7 +109,7 @@ pub struct ListedVersion {
 
 /// The calls of AWS Secrets Manager that this crate makes.
 ///
-/// [`SdkClient`](crate::SdkClient) is the real one; the crate `ksm-storage-emulator` has one in process:
+/// [`SdkClient`](crate::SdkClient) is the real implementation; the crate `ksm-storage-emulator` has one in process:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -131,22 +131,21 @@ pub struct ListedVersion {
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait SecretsClient: fmt::Debug + Send + Sync + 'static {
-    /// `GetSecretValue`.
+    /// Calls `GetSecretValue`.
     async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError>;
 
-    /// `PutSecretValue`. It may be sent several times, with the same token and value; [`CallError::unanswered`] must then
-    /// tell whether every request that was sent was refused.
+    /// Calls `PutSecretValue`. May send the request several times with the same token and value;
+    /// [`CallError::unanswered`] must then state if any request sent was not refused.
     async fn put(&self, put: &Put) -> Result<PutReply, CallError>;
 
-    /// `CreateSecret`. It may be sent several times, with the same token and value.
+    /// Calls `CreateSecret`. May send the request several times with the same token and value.
     async fn create(&self, create: &Create) -> Result<(), CallError>;
 
-    /// `UpdateSecretVersionStage`. If it is sent several times, [`CallError::unanswered`] must tell whether every request
-    /// was refused.
+    /// Calls `UpdateSecretVersionStage`. If it sends the request several times, [`CallError::unanswered`] must state if
+    /// any was not refused.
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError>;
 
-    /// The region of the secret that this one is a replica of, by `DescribeSecret`. It is asked for nothing but to
-    /// word an error.
+    /// The primary region of a replica secret, from `DescribeSecret`. Used only to word an error.
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError>;
 
     /// `ListSecretVersionIds` with `IncludeDeprecated`, page by page. Only
@@ -154,54 +153,54 @@ pub trait SecretsClient: fmt::Debug + Send + Sync + 'static {
     async fn versions(&self, secret: &str) -> Result<VersionList, CallError>;
 }
 
-/// The failure of a call, without a word of what was sent or answered.
+/// The failure of a call. Contains nothing that was sent or received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallError {
     /// The stage that the call reached.
     pub failure: Failure,
-    /// The cause on one line, instead of general words for the stage: a host and what it failed for, or who may not do
-    /// what. It quotes nothing else of a reply.
+    /// The cause on one line, replacing the generic message for the stage: a host and its failure, or a principal and
+    /// the denied action. Quotes nothing else of a reply.
     pub message: Option<Box<str>>,
-    /// The advice on that cause.
+    /// The hint for that cause.
     pub hint: Option<Box<str>>,
     /// The service's error code.
     pub code: Option<String>,
     /// The HTTP status.
     pub status: Option<u16>,
-    /// The service's name for the request, for AWS support.
+    /// The service's request ID, for AWS support.
     pub request_id: Option<String>,
-    /// True if a request of this call was sent, or may have been. Without a connection, none was.
+    /// True if a request of this call was or may have been sent. False without a connection.
     pub sent: bool,
-    /// True if a request of this call, of which there may be several, was sent and got no answer that refuses it: it may
-    /// have been carried out, whatever the last answer says. Requests that were never sent do not count.
+    /// True if one of this call's requests was sent and not refused: it may have been carried out, whatever the last
+    /// reply says. Requests that were never sent do not count.
     pub unanswered: bool,
 }
 
 /// The stage that a failed call reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The service answered with an error.
+    /// The service replied with an error.
     Answered,
     /// The request could not be built, for this reason. Nothing was sent.
     NotBuilt(Cow<'static, str>),
     /// No credentials could be obtained, for this reason. Nothing was sent.
     NoCredentials(Cow<'static, str>),
-    /// No answer came in time.
+    /// No reply arrived in time.
     TimedOut,
-    /// The connection could not be made, or broke; see [`CallError::sent`].
+    /// The connection could not be made, or it broke; see [`CallError::sent`].
     Disconnected,
-    /// TLS could not be had: a certificate is not trusted, has expired, or is for another host. Nothing was sent.
+    /// TLS could not be established: a certificate is untrusted, expired, or for another host. Nothing was sent.
     Untrusted,
-    /// An answer came that cannot be read.
+    /// The reply could not be parsed.
     Unreadable,
-    /// An answer came that is longer than any of the service's.
+    /// The reply is longer than any that the service sends.
     TooLong,
     /// A dependency panicked during this step.
     Panicked(&'static str),
 }
 
 impl CallError {
-    /// A call that got as far as this, and no answer.
+    /// A call that failed at this stage without a reply.
     pub fn new(failure: Failure) -> Self {
         let sent = !matches!(failure, Failure::NotBuilt(_) | Failure::NoCredentials(_) | Failure::Untrusted);
         Self {
@@ -216,7 +215,7 @@ impl CallError {
         }
     }
 
-    /// An answer with an error code.
+    /// A reply with an error code.
     pub fn answered(status: u16, code: impl Into<String>) -> Self {
         Self { code: Some(code.into()), status: Some(status), ..Self::new(Failure::Answered) }
     }

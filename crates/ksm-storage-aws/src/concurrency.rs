@@ -1,7 +1,7 @@
-/// The way in which writers of one secret exclude each other. Both ways may be used on one secret.
+/// The method by which writers of one secret exclude each other. Both methods may be used on the same secret.
 ///
-/// Neither depends on time, nor on how long reads of `AWSCURRENT` lag behind. Both assume that the service checks tokens
-/// and moves labels atomically, and that labels are up to date in a read by version ID.
+/// Neither depends on timing or on how long reads of `AWSCURRENT` lag behind. Both assume that the service checks
+/// tokens and moves labels atomically, and that reads by version ID return up-to-date labels.
 ///
 /// ```no_run
 /// # use ksm_storage_aws::{AwsSecretStorage, Concurrency, Error};
@@ -13,17 +13,17 @@
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Concurrency {
-    /// Writers of this project exclude each other. What another program writes between a writer's load and its store can
-    /// be displaced; a check afterwards looks for it and reports what it finds. If the check cannot decide, the write is
-    /// `Ok` and [`Snapshot::verification`](ksm_storage_core::Snapshot::verification) tells.
+    /// Writers of this project exclude each other. A version that another program writes between a writer's load and
+    /// its store can be displaced; a check after the write looks for one and reports it. If the check cannot decide,
+    /// the write returns `Ok` and [`Snapshot::verification`](ksm_storage_core::Snapshot::verification) is inconclusive.
     ///
-    /// Needs `GetSecretValue` and `PutSecretValue`. Where strict writers use the same secret, it needs
-    /// `UpdateSecretVersionStage` to pass a version that one of them has staged and not made current.
+    /// Requires `GetSecretValue` and `PutSecretValue`. If strict writers use the same secret, also requires
+    /// `UpdateSecretVersionStage`, to get past a version that one of them staged but did not make current.
     #[default]
     Optimistic,
-    /// A write takes effect only if the version that was loaded is still current, whatever program has written since.
-    /// It cannot keep a foreign program from overwriting the value blindly afterwards.
+    /// A write takes effect only if the loaded version is still current, whichever program wrote last. It cannot
+    /// prevent a foreign program from blindly overwriting the value afterwards.
     ///
-    /// Needs `UpdateSecretVersionStage` too.
+    /// Also requires `UpdateSecretVersionStage`.
     Strict,
 }

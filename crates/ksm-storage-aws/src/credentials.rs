@@ -1,4 +1,4 @@
-//! In whose name, and where: from a mode to an SDK configuration.
+//! Resolves a mode to an SDK configuration: credentials, region, endpoint.
 
 use std::time::Duration;
 
@@ -29,11 +29,11 @@ use crate::{
 /// Time limit of one request to the instance metadata service.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The sources of a region.
+/// Source of a region, as named in errors.
 const SECRET_ID: &str = "the secret id";
 const SETTER: &str = "`region`";
 
-/// Where credentials and region come from.
+/// The source of credentials and region.
 #[derive(Clone)]
 pub(crate) enum Mode {
     Ec2,
@@ -55,19 +55,19 @@ pub(crate) struct Common {
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) max_attempts: u32,
     pub(crate) attempt_timeout: Duration,
-    /// That of a whole call.
+    /// Time limit of the whole call.
     pub(crate) deadline: Duration,
-    /// True if the default chain is asked where an instance gives no credentials.
+    /// True if the default chain is used when an instance provides no credentials.
     pub(crate) fallback: bool,
 }
 
 impl Common {
-    /// The time after which a source of credentials is given up, while there is time left to say which one it was.
+    /// Time limit of one source of credentials, short enough to leave time for naming the source in the error.
     pub(crate) fn patience(&self) -> Duration {
         self.longest() / 3 * 2
     }
 
-    /// The deadline, or a day: timers cannot hold everything.
+    /// The deadline, capped at a day: timers overflow on huge values.
     pub(crate) fn longest(&self) -> Duration {
         self.deadline.min(Duration::from_hours(24))
     }
@@ -75,11 +75,11 @@ impl Common {
 
 /// The result of resolving a mode.
 pub(crate) struct Resolved {
-    /// With a region in it.
+    /// Always has a region.
     pub(crate) config: SdkConfig,
     /// The endpoint of Secrets Manager, if one was configured.
     pub(crate) endpoint: Option<Endpoint>,
-    /// The profile, if it was named.
+    /// The profile, if one was named.
     pub(crate) profile: Option<String>,
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
     }
     let region = id.region().or(common.region.as_ref()).cloned();
     let environment = Environment::PROCESS;
-    // The configuration of a caller may have a client of its own, which these say nothing to.
+    // A caller's configuration may bring its own HTTP client, to which these settings do not apply.
     if !matches!(mode, Mode::Sdk(_)) {
         http::check_proxies(environment)?;
         // The SDK puts it into a header.
@@ -143,7 +143,7 @@ async fn of_instance(
     id: &SecretId,
 ) -> Result<Resolved> {
     Profiles::check(environment)?;
-    // Files may be missing or malformed on an instance that needs none.
+    // Files may be missing or malformed on an instance that does not need them.
     let profiles = Profiles::load(environment).await;
     let name = environment.profile()?;
     let profile = profiles.as_ref().ok().and_then(|profiles| profiles.get(&name));
@@ -155,7 +155,7 @@ async fn of_instance(
             None => region::of_instance(&client, environment, id).await,
         }
     };
-    // Together. Without a region, credentials are not waited for.
+    // Concurrently. If the region fails, credentials are not waited for.
     let (region, first) = try_join(region, role.prime().map(Ok)).await?;
     let resolver = Resolver::new(environment, common, region, profile.as_ref())?;
     let guarded = match first {
@@ -202,7 +202,7 @@ async fn of_default(
     };
     let resolver = Resolver::new(environment, common, region, profile.as_ref())?;
     let source = Source::of_environment(environment, profile.as_ref())?;
-    // What is in files that cannot be read may have been meant.
+    // Unreadable files may contain the source that was meant.
     if source.is_none() {
         profiles.as_ref().map_err(Clone::clone)?;
     }
@@ -234,7 +234,7 @@ async fn of_profile(
     resolver.config(guarded).await
 }
 
-/// Rejects a profile that is asked for, and that no file has.
+/// Rejects a requested profile that no file defines.
 fn check_profile(profiles: Option<&Profiles>, found: Option<&Section<'_>>, name: &str) -> Result<()> {
     let (Some(profiles), None, true) = (profiles, found, name != "default") else { return Ok(()) };
     let problem = format!("the profile {name:?} does not exist");
@@ -249,7 +249,7 @@ fn no_region_in_profile(environment: Environment, name: &str) -> Error {
     ))
 }
 
-/// Of two regions, each with what names it.
+/// The error for two different regions, each with its source.
 fn contradiction((source, region): (&str, &Region), (other, own): (&str, &Region)) -> Error {
     Error::not_applied(
         ErrorKind::InvalidArgument,

@@ -1,4 +1,4 @@
-//! Descent: whether one version was built on another.
+//! Tells if one version was built on another.
 
 use std::{
     pin::pin,
@@ -17,28 +17,28 @@ use crate::{
     protocol::VersionId,
 };
 
-/// The most generations that are followed.
+/// The maximum number of generations to follow.
 const MAX_HOPS: usize = 8;
 
-/// The time limit of the check of a loaded version, which is part of the load.
+/// Time limit for checking a loaded version, which is part of the load.
 const FOLLOW_LIMIT: Duration = Duration::from_millis(500);
 
 /// Result of [`AwsSecretBackend::descends`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Descent {
-    /// Every version from the one to the other was written by this project, each on the one before.
+    /// This project wrote every version between the two, each based on the one before.
     Yes,
-    /// The chain of versions ends before it reaches the other: a foreign write or a rollback came between.
+    /// The chain of versions ends before it reaches the other: a foreign write or a rollback intervened.
     No,
-    /// It cannot be told: the chain is longer than 8 versions, has branches, or a version of it has expired.
+    /// Undecidable: the chain is longer than 8 versions, branches, or contains an expired version.
     Unknown,
 }
 
 impl AwsSecretBackend {
-    /// Tells whether the version `to` descends from `from` by writes of this project alone.
+    /// Determines if the version `to` descends from `from` through writes of this project only.
     ///
-    /// IDs of successors are computed from those of their bases. So a descendant within 8 generations is recognised
-    /// without a call; otherwise the chain is followed by version ID, with at most 18 calls.
+    /// The IDs of successors are computed from those of their bases, so a descendant within 8 generations is recognised
+    /// without a call. Otherwise the chain is followed by version ID, with at most 18 calls.
     ///
     /// # Errors
     /// Those of a load.
@@ -61,7 +61,7 @@ impl Inner {
                 chain.push(next);
                 continue;
             }
-            // The second slot is the first of another branch, which may lead there.
+            // The second slot starts another branch, which may lead there.
             for parent in &chain {
                 if self.exists(&parent.slot(2)).await? {
                     return Ok(Descent::Unknown);
@@ -72,13 +72,13 @@ impl Inner {
         Ok(Descent::Unknown)
     }
 
-    /// Begins the chain of versions that loads are held against, with a commit of this backend.
+    /// Starts the chain of versions that loads are checked against, with a commit of this backend.
     pub(crate) fn begin_chain(&self, commit: &Version) {
         *self.chain() = Some(commit.clone());
     }
 
-    /// Logs a warning if the version that was loaded does not descend from the last commit made here. A descendant is
-    /// mostly recognised without a call.
+    /// Logs a warning if the loaded version does not descend from this backend's last commit. Most descendants are
+    /// recognised without a call.
     pub(crate) async fn follow(&self, loaded: &Version) {
         let Some(known) = self.chain().clone().filter(|_| !loaded.is_no_value()) else { return };
         if !is_near_descendant(&known, loaded) {
@@ -91,7 +91,7 @@ impl Inner {
             }
         }
         let mut chain = self.chain();
-        // A commit made meanwhile begins another one.
+        // A commit made meanwhile starts another chain.
         if chain.as_ref() == Some(&known) {
             *chain = Some(loaded.clone());
         }
@@ -125,7 +125,7 @@ impl Inner {
     }
 }
 
-/// Returns true for a descendant within a few generations, by its ID alone.
+/// Returns true for a descendant within a few generations, judging by its ID alone.
 fn is_near_descendant(from: &Version, to: &Version) -> bool {
     from == to || from.chain().take(MAX_HOPS).any(|parent| to.is_slot_of(&parent))
 }

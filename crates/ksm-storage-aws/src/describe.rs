@@ -1,4 +1,4 @@
-//! The words for a call that failed, by its cause.
+//! Messages for failed calls, by cause.
 
 use std::{error, time::SystemTime};
 
@@ -15,7 +15,7 @@ use crate::{
     trace::Trace,
 };
 
-/// A call that was not made, because the source of its credentials failed.
+/// A call that was not made because its credentials failed.
 pub(crate) fn of_source(failed: &SourceFailed) -> CallError {
     let message = failed.to_string();
     let failure = match failed.cause.kind() {
@@ -32,7 +32,7 @@ pub(crate) fn of_source(failed: &SourceFailed) -> CallError {
     }
 }
 
-/// A call that got no answer.
+/// A call that got no reply.
 pub(crate) fn of_connection(
     error: &(dyn error::Error + 'static),
     failure: Failure,
@@ -53,17 +53,17 @@ pub(crate) fn of_connection(
     CallError { message: Some(message.into()), hint: Some(hint.into()), ..CallError::new(failure) }
 }
 
-/// The part of a service's message that says who may not do what.
+/// The part of a service's message that names the principal and the denied action.
 pub(crate) fn said(message: &str) -> Option<String> {
     denial(message).map(|refusal| format!("the service answered that {refusal}:"))
 }
 
-/// The words for an answer that rejects the time of a request. The header says how wrong it was.
+/// The message for a reply that rejects the time of a request. The reply's `Date` header shows the clock skew.
 pub(crate) fn skew<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
 where
     E: ProvideErrorMetadata,
 {
-    /// AWS allows five minutes, and a request may have been under way for some of them.
+    /// AWS tolerates five minutes of skew, part of which the request may have spent in transit.
     const ALLOWED: u64 = 240;
     let code = error.code().unwrap_or_default();
     let is_signature = matches!(code, "SignatureDoesNotMatch" | "InvalidSignatureException" | "AuthFailure");

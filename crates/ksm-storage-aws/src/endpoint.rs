@@ -1,4 +1,4 @@
-//! Endpoints, and the rule on plain HTTP.
+//! Endpoints, and the rule about plain HTTP.
 
 use std::{fmt, net::IpAddr};
 
@@ -9,7 +9,7 @@ use crate::setting::{Given, InvalidSetting, Setting};
 pub(crate) const PLAIN_HTTP: &str =
     "plain http to a host that is not on loopback, so that anybody could read along";
 
-/// An endpoint that was configured, and where.
+/// A configured endpoint, and the setting it comes from.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     pub(crate) setting: Setting,
@@ -32,7 +32,7 @@ impl Endpoint {
         InvalidSetting::new(&self.setting, PLAIN_HTTP)
     }
 
-    /// True if this endpoint leads to the host of `uri`.
+    /// True if this endpoint has the host of `uri`.
     pub(crate) fn leads_to(&self, uri: &str) -> bool {
         authority(&self.url)
             .is_some_and(|own| authority(uri).is_some_and(|other| own.eq_ignore_ascii_case(other)))
@@ -45,7 +45,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// `http` or `https`, a host, a port and a path; nothing secret can be in it.
+/// Accepts `http` or `https`, a host, a port and a path: nothing that could be secret.
 fn check(url: &str) -> Result<(), &'static str> {
     if url.len() > 2048 {
         return Err("longer than 2048 characters");
@@ -94,7 +94,7 @@ pub(crate) fn check_host(host: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The problem with an URL that requests could be sent to.
+/// The reason why requests cannot be sent to a URL, if there is one.
 pub(crate) fn problem(url: &str) -> Option<&'static str> {
     check(url).err()
 }
@@ -118,7 +118,7 @@ fn authority(uri: &str) -> Option<&str> {
     uri.split_once("://")?.1.split(['/', '?', '#']).next()
 }
 
-/// A client, by the hosts that it may ask in clear besides loopback.
+/// Purpose of a client, which decides the hosts it may contact over plain HTTP besides loopback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Calls of AWS services.
@@ -138,14 +138,14 @@ impl Purpose {
         }
     }
 
-    /// True if a request for `uri` may be sent: over TLS, or to where nobody can read along.
+    /// True if a request to `uri` may be sent: over TLS, or to a host where nobody can intercept it.
     pub(crate) fn permits(self, uri: &str) -> bool {
         let Some((scheme, rest)) = uri.split_once("://") else { return false };
         if scheme.eq_ignore_ascii_case("https") {
             return true;
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        // What is before the last `@` names a user, and may look like a host.
+        // Text before the last `@` is a user name, which may look like a host.
         let authority = authority.rsplit('@').next().unwrap_or_default();
         let Some((host, _)) = split(authority) else { return false };
         let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -11,7 +11,7 @@ use crate::{
     setting::{Given, InvalidSetting, Setting},
 };
 
-/// A lookup of environment variables; a fake one in tests.
+/// A lookup of environment variables, replaceable in tests.
 #[derive(Clone, Copy)]
 pub(crate) struct Environment(pub(crate) fn(&str) -> Option<OsString>);
 
@@ -49,7 +49,7 @@ impl Environment {
         Ok(None)
     }
 
-    /// Checks a variable that the SDK reads by itself, to put it into a header.
+    /// Checks a variable that the SDK reads itself and puts into a header.
     pub(crate) fn check_header(self, name: &'static str) -> Result<()> {
         let value = (self.0)(name).unwrap_or_default();
         let fits = |text: &str| text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
@@ -60,19 +60,19 @@ impl Environment {
         Err(InvalidSetting::new(&Setting::Variable(name), problem).into())
     }
 
-    /// The profile that is used if the program names none.
+    /// The default profile, for programs that name none.
     pub(crate) fn profile(self) -> Result<String> {
         let given = self.given("AWS_PROFILE")?.map(Given::profile).transpose()?;
         Ok(given.unwrap_or_else(|| "default".to_owned()))
     }
 
-    /// As AWS SDKs read it: anything but `true` is false.
+    /// As in other AWS SDKs, anything but `true` is false.
     pub(crate) fn is_metadata_disabled(self) -> Result<bool> {
         let disabled = self.text("AWS_EC2_METADATA_DISABLED")?;
         Ok(disabled.is_some_and(|value| value.eq_ignore_ascii_case("true")))
     }
 
-    /// The folder that `~` stands for.
+    /// The directory that `~` stands for.
     pub(crate) fn home(self) -> Result<Option<String>> {
         let home = self.text("HOME")?;
         if home.is_some() || !cfg!(windows) {
@@ -85,7 +85,7 @@ impl Environment {
         }
     }
 
-    /// An environment for the SDK with these variables, those that say where home is, and nothing else.
+    /// An environment for the SDK that contains only these variables and those that locate the home directory.
     pub(crate) fn selection(
         self,
         names: &[&'static str],
@@ -102,7 +102,7 @@ impl Environment {
     }
 }
 
-/// Instead of the configuration files: this text.
+/// Replaces the configuration files by this text.
 pub(crate) fn files_with(text: impl Into<String>) -> EnvConfigFiles {
     use aws_runtime::env_config::file::EnvConfigFileKind::Config;
     EnvConfigFiles::builder().with_contents(Config, text).build()

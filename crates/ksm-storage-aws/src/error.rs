@@ -1,4 +1,4 @@
-//! One mapping from what a call came to, to what the caller is told.
+//! The single mapping from the result of a call to the caller's error.
 
 use ksm_storage_core::{Absence, Error, ErrorKind, Location, Outcome};
 
@@ -7,7 +7,7 @@ use crate::{
     hints::Place,
 };
 
-/// The calls of the seam.
+/// The calls of [`SecretsClient`](crate::SecretsClient).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Get,
@@ -29,7 +29,7 @@ impl Call {
     }
 }
 
-/// Kind and outcome. The text of an answer has no part in it.
+/// Kind and outcome, regardless of the text of the reply.
 pub(crate) fn classify(error: &CallError) -> (ErrorKind, Outcome) {
     let (kind, outcome) = if error.failure == Failure::Answered {
         let (kind, outcome, _) = answered(error);
@@ -60,7 +60,7 @@ fn unanswered(failure: &Failure) -> (ErrorKind, &'static str) {
     }
 }
 
-/// The advice on an error code.
+/// The hint for an error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Advice {
     None,
@@ -70,7 +70,7 @@ enum Advice {
     Denied,
 }
 
-/// By the error code, and where that says nothing by the status.
+/// Decides by the error code, or by the HTTP status if the code is unknown.
 fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
     use ErrorKind::{
         AccessDenied, Credentials, InvalidArgument, NotFound, QuotaExceeded, Throttled, Unavailable,
@@ -189,7 +189,7 @@ fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
     }
 }
 
-/// The absence of the secret, or of a value in it: the service's answer does not tell which.
+/// The secret or its value is absent: the service's reply does not distinguish the two.
 pub(crate) fn absence(place: &Place<'_>, answer: CallError) -> Absence {
     let mut absence = Absence::new("the secret does not exist in this region, or has no value")
         .with_hint(format!("{}; if it has no value, store one with put-secret-value", place.create()));
@@ -226,7 +226,7 @@ mod tests {
         failed(call, error, &place, Location::new("aws-sm", "us-east-1/ksm-config"))
     }
 
-    /// Every code that the API model or practice knows; the outcome is that of a put.
+    /// Covers every code known from the API model or from practice; the outcome is that of a put.
     #[test]
     fn every_code_has_its_kind_outcome_and_remedy() {
         use ErrorKind::*;

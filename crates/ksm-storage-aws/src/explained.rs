@@ -1,4 +1,4 @@
-//! Why a source gave no credentials, and what to do about it.
+//! Explains why a source provided no credentials, and the remedy.
 
 use std::{error, fmt, fs::File, path::Path, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     trace::Trace,
 };
 
-/// A source of credentials, with what its errors name.
+/// A source of credentials, as named in errors.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
     Process { profile: String },
@@ -43,12 +43,12 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A source of credentials whose errors say what is wrong with it.
+/// A source of credentials whose errors explain the failure.
 pub(crate) struct Explained {
     pub(crate) origin: Origin,
     pub(crate) provider: SharedCredentialsProvider,
     pub(crate) trace: Trace,
-    /// The time after which it is given up, while there is time left to say so.
+    /// Time limit of the source, short enough to leave time for reporting it.
     pub(crate) limit: Duration,
 }
 
@@ -59,7 +59,7 @@ impl Explained {
             Ok(Err(error)) => error,
             Err(_) => CredentialsError::provider_timed_out(self.limit),
         };
-        // Sources below this one have said it, and settings name themselves.
+        // A nested source has already reported the cause, and settings name themselves.
         let is_known = find::<SourceFailed>(&error).is_some()
             || find::<InvalidSetting>(&error).is_some()
             || find::<Panicked>(&error).is_some()
@@ -137,7 +137,7 @@ impl Explained {
         }
     }
 
-    /// The service that issues the credentials said no.
+    /// The service that issues the credentials refused.
     fn answered(&self, code: &str, message: &str) -> SourceFailed {
         let Self { origin, .. } = self;
         let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
@@ -188,7 +188,7 @@ impl Explained {
     }
 }
 
-/// The words for a clock that no service accepts.
+/// The message for a clock that services reject.
 pub(crate) const CLOCK: &str =
     "compare it with the true time (date -u), and switch on NTP (timedatectl set-ntp true)";
 
@@ -210,7 +210,7 @@ fn process_hint(failed: &ProcessFailed) -> String {
     }
 }
 
-/// The cause of a connection's failure, if that is what the credentials failed for.
+/// The cause of the connection failure, if the credentials failed because of one.
 fn connection(error: &CredentialsError) -> Option<Cause> {
     match Cause::of_connection(error) {
         None if matches!(error, CredentialsError::ProviderTimedOut(_)) => Some(Cause::Slow),
@@ -218,11 +218,11 @@ fn connection(error: &CredentialsError) -> Option<Cause> {
     }
 }
 
-/// The reason for which a source gave no credentials. It quotes nothing of a reply but names that were parsed.
+/// The reason why a source provided no credentials. From a reply, it quotes only parsed names.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceFailed {
     pub(crate) cause: Cause,
-    /// `None` for what is named by the mode that asked for it.
+    /// `None` if the mode that asked names the source.
     origin: Option<Origin>,
     message: String,
     pub(crate) hint: Option<String>,
@@ -262,7 +262,7 @@ impl fmt::Display for SourceFailed {
 
 impl error::Error for SourceFailed {}
 
-/// The error of credentials that could not be obtained; `what` names the source, if it does not name itself.
+/// The error for credentials that could not be obtained; `what` names the source if it does not name itself.
 pub(crate) fn unobtained(what: &str, error: &CredentialsError) -> Error {
     let Some(failed) = find::<SourceFailed>(error) else {
         return refused(error).unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! The SDK configuration of a caller, used as given.
+//! Uses a caller's SDK configuration as given.
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_types::{
@@ -17,7 +17,7 @@ use crate::{
     setting::{Given, Setting},
 };
 
-/// Only what is unset is filled in. What the environment put into the configuration is parsed as elsewhere.
+/// Fills in only unset values. Values that the environment put into the configuration are parsed as elsewhere.
 pub(crate) fn as_given(
     config: &SdkConfig,
     common: &Common,
@@ -74,7 +74,7 @@ pub(crate) fn as_given(
     Ok(Resolved { config: builder.build(), endpoint, profile: None })
 }
 
-/// The endpoint that a client of Secrets Manager would take from the configuration.
+/// The endpoint that a Secrets Manager client would take from the configuration.
 fn endpoint_in(config: &SdkConfig) -> String {
     let own = config.endpoint_url().unwrap_or_default();
     if config.get_origin("endpoint_url").is_client_config() && !own.is_empty() {
@@ -89,7 +89,7 @@ fn endpoint_in(config: &SdkConfig) -> String {
     found.filter(|found| !found.trim().is_empty()).unwrap_or_else(|| own.to_owned())
 }
 
-/// Instead of the settings of a service: none.
+/// An empty set of service settings.
 #[derive(Debug)]
 struct NoConfig;
 

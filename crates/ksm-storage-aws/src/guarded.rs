@@ -1,4 +1,4 @@
-//! The checks that every source of credentials goes through.
+//! Checks that apply to every source of credentials.
 
 use std::{
     error, fmt,
@@ -25,9 +25,9 @@ use crate::{
     source::check,
 };
 
-/// A source of credentials that neither panics nor hands out what no header can hold.
+/// A source of credentials that neither panics nor returns values that a header cannot hold.
 pub(crate) struct Guarded {
-    /// Credentials that were obtained when opening.
+    /// Credentials obtained while opening.
     first: Mutex<Option<Credentials>>,
     source: SharedCredentialsProvider,
 }
@@ -74,7 +74,7 @@ impl fmt::Debug for Guarded {
     }
 }
 
-/// A cache of credentials that checks what their source hands out. Clients of one cache share what it holds.
+/// A cache of credentials that checks what its source returns. Clients that share a cache share its content.
 #[derive(Debug)]
 pub(crate) struct CheckedCache(pub(crate) SharedIdentityCache);
 
@@ -88,7 +88,7 @@ impl ResolveCachedIdentity for CheckedCache {
         let checked = SharedIdentityResolver::new(Checked(resolver));
         IdentityFuture::new(async move {
             let identity = self.0.resolve_cached_identity(checked, components, config).await;
-            // The cache itself fails for one reason, in which it gives no type.
+            // The cache itself fails for a single reason, and without a type for it.
             identity.map_err(|error| {
                 let is_known = chain(&*error).any(<dyn error::Error>::is::<CredentialsError>);
                 if is_known { error } else { CredentialsError::provider_timed_out(Duration::ZERO).into() }

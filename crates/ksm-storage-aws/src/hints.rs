@@ -1,15 +1,15 @@
-//! Commands in hints, for a shell.
+//! Shell commands in hints.
 
 use aws_types::region::Region;
 use ksm_storage_core::shell_word;
 
 use crate::SecretId;
 
-/// The secret that a hint is about, and how the AWS CLI finds it.
+/// The secret that a hint is about, with the AWS CLI options that select it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) id: &'a SecretId,
-    /// Once an answer has told it.
+    /// The ARN, once a reply contained it.
     pub(crate) arn: Option<&'a str>,
     pub(crate) region: &'a str,
     pub(crate) profile: Option<&'a str>,
@@ -21,7 +21,7 @@ impl Place<'_> {
         self.with(action, "--secret-id", self.arn.unwrap_or(self.id.as_str()), "")
     }
 
-    /// The command that changes nothing, and shows whether the secret is there.
+    /// The command that shows if the secret exists, without changing anything.
     pub(crate) fn describe(&self) -> String {
         self.command("describe-secret")
     }
@@ -39,8 +39,8 @@ impl Place<'_> {
         format!("look for it in this region: {}; if it is nowhere, create it: {create}", self.describe())
     }
 
-    /// The ARN that a policy needs, as far as it is known: a name is one in the account of who asks, whom a message may
-    /// name.
+    /// The ARN to put into a policy, as far as it is known. A name belongs to the caller's account, which the message
+    /// may contain.
     pub(crate) fn arn(&self, message: Option<&str>) -> String {
         if let Some(arn) = self.arn {
             return arn.to_owned();

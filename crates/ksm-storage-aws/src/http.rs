@@ -1,4 +1,4 @@
-//! The HTTP client of every call that this crate makes, and the rules that each of its requests meets.
+//! The HTTP client for all calls of this crate, and the rules that every request must meet.
 
 mod guard;
 mod proxy;
@@ -25,10 +25,10 @@ use crate::{endpoint::Purpose, environment::Environment, setting::InvalidSetting
 pub(crate) use guard::{InterimFlood, MAX_REPLY, NeverSent, ReplyTooLong, guarded};
 pub(crate) use proxy::{check as check_proxies, of as proxy_of};
 
-/// A client that gets TLS ready, root certificates included, for the first https request and not before.
+/// A client that sets up TLS, including root certificates, on the first HTTPS request.
 ///
-/// Plain http goes by no proxy: but for emulators, what is asked in that way is the metadata service of the instance or
-/// the container. The endpoints are those that were configured, to be named in errors.
+/// Plain HTTP bypasses proxies: besides emulators, its only peers are the metadata services of the instance and the
+/// container. The endpoints are those that were configured, to be named in errors.
 pub(crate) fn client(purpose: Purpose, trace: impl Into<Trace>) -> SharedHttpClient {
     let clients = Clients { plain: Builder::new().build_http(), secured: Mutex::new(None) };
     guarded(SharedHttpClient::new(Client(Arc::new(clients))), purpose, trace)
@@ -38,7 +38,7 @@ struct Client(Arc<Clients>);
 
 struct Clients {
     plain: SharedHttpClient,
-    /// None until it is needed, and for as long as certificates or proxy are wrong.
+    /// `None` until first use, and while certificates or proxy settings are invalid.
     secured: Mutex<Option<SharedHttpClient>>,
 }
 
@@ -76,7 +76,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The connector of one request. Those behind it, with their connections, are kept by the two clients.
+/// The connector of one request. The two clients keep the underlying connectors and their connections.
 struct ByScheme {
     clients: Arc<Clients>,
     settings: HttpConnectorSettings,
@@ -140,7 +140,7 @@ fn build_secured(_: Environment) -> Result<SharedHttpClient, InvalidSetting> {
     Ok(without_tls())
 }
 
-/// A client that sends nothing, and says what is missing.
+/// A client that sends nothing and reports the missing feature.
 #[cfg(any(test, not(any(feature = "tls-aws-lc", feature = "tls-ring"))))]
 fn without_tls() -> SharedHttpClient {
     use aws_smithy_runtime_api::client::http::http_client_fn;

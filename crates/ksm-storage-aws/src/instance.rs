@@ -1,4 +1,4 @@
-//! The role of the instance that this runs on.
+//! The role of the instance that the program runs on.
 
 use std::{
     fmt,
@@ -17,11 +17,11 @@ const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 
 /// The credentials of the instance's role.
 ///
-/// The SDK has such a provider, which panics on the name of a role that is none.
+/// The SDK's provider panics on a malformed role name.
 pub(crate) struct InstanceRole {
     client: imds::Client,
     is_disabled: bool,
-    /// The provider of the role that was found last. It keeps the credentials for when the service fails.
+    /// The provider of the most recent role. It keeps its credentials for outages of the metadata service.
     last: Mutex<Option<(String, Arc<ImdsCredentialsProvider>)>>,
 }
 
@@ -81,7 +81,7 @@ impl fmt::Debug for InstanceRole {
     }
 }
 
-/// The first role of the list, as other AWS SDKs take it; an instance has one.
+/// The first role of the list, as in other AWS SDKs; an instance has one.
 fn role(list: &str) -> Result<&str, InvalidSetting> {
     let role = list.trim().lines().next().unwrap_or_default().trim();
     let known = |char: char| char.is_ascii_alphanumeric() || "_+=,.@-".contains(char);
@@ -92,7 +92,7 @@ fn role(list: &str) -> Result<&str, InvalidSetting> {
     Err(InvalidSetting::new(&setting, "expected at most 64 letters, digits and _+=,.@-"))
 }
 
-/// No role and no answer at all mean that there are no credentials here.
+/// A missing role, or no reply at all, means that there are no credentials here.
 fn failed(error: ImdsError) -> CredentialsError {
     match error {
         ImdsError::ErrorResponse(answer) if answer.response().status().as_u16() == 404 => {

@@ -1,4 +1,4 @@
-//! Additions to the SDK's calls.
+//! Extensions of the SDK's calls.
 
 use std::{
     error, fmt,
@@ -38,23 +38,24 @@ use crate::{
     sdk::{UNBUILT, chain},
 };
 
-/// The requests of one call that were sent and not refused: the SDK repeats those that fail, and reports the last alone.
+/// Counts the requests of one call that were sent and not refused: the SDK retries failures, and reports only the last
+/// one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Requests(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// Those that the SDK handed over.
+    /// Requests that the SDK handed over.
     built: AtomicUsize,
     sent: AtomicUsize,
     refused: AtomicUsize,
 }
 
 impl Requests {
-    /// Adds to an error whether a request was sent, and whether one of several got no answer that refuses it.
+    /// Records in the error if a request was sent, and if any was sent without being refused.
     pub(crate) fn tell(&self, error: CallError) -> CallError {
         let (sent, refused) = (self.0.sent.load(Ordering::Relaxed), self.0.refused.load(Ordering::Relaxed));
-        // The SDK reports what it cannot build as a connection that broke.
+        // The SDK reports a request that it cannot build as a broken connection.
         let is_broken = error.failure == Failure::Disconnected
             && error.message.as_deref().is_none_or(|message| message == Cause::Broken.words());
         let error = if is_broken && self.0.built.load(Ordering::Relaxed) == 0 {
@@ -95,7 +96,7 @@ impl Intercept for Requests {
         Ok(())
     }
 
-    /// A request that was handed over, but for which there was no connection, was not sent.
+    /// A request that was handed over but found no connection was not sent.
     fn read_after_attempt(
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
@@ -138,7 +139,7 @@ impl ClassifyRetry for NoQuickRetry {
     }
 }
 
-/// A request that is not sent, and why.
+/// A request that is not sent, with the reason.
 #[derive(Debug)]
 pub(crate) struct Unbuilt(pub(crate) &'static str);
 

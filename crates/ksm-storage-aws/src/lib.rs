@@ -1,4 +1,4 @@
-//! A Keeper Secrets Manager configuration in one secret of AWS Secrets Manager.
+//! Stores a Keeper Secrets Manager configuration in one AWS Secrets Manager secret.
 //!
 //! ```no_run
 //! use ksm_storage_aws::{AwsSecretStorage, Error};
@@ -15,11 +15,11 @@
 //! # }
 //! ```
 //!
-//! Opening reads the secret once; a write reads it, puts it if nobody else has meanwhile, and looks for a version of a
-//! foreign program that it may have displaced. [`Concurrency`] says how that is done, and what it needs.
+//! Opening reads the secret once. A write reads it, puts a new version unless another writer was faster, and checks for
+//! a foreign version that it may have displaced. [`Concurrency`] describes how this works and the permissions it needs.
 //!
 //! # Map
-//! | for | there is |
+//! | to | use |
 //! |---|---|
 //! | opening a storage, with credentials and region found | [`AwsSecretStorage`], then [`AwsStorageBuilder`] |
 //! | naming a secret | [`SecretId`] |
@@ -38,9 +38,9 @@
 //!   is an error, unless [`from_sdk_config`](AwsSecretStorage::from_sdk_config) brings an HTTP client.
 //!
 //! # Events
-//! This crate and core log with `tracing`: `fallback` (a warning) when EC2 mode goes on to the default chain, `created`
-//! when a secret was created; the page `docs/reference.md` of the project has all of them. The SDK's own events are kept
-//! from the subscriber during a call, because on a malformed reply they show all of it.
+//! This crate and core log with `tracing`: `fallback` (a warning) when EC2 mode falls back to the default chain,
+//! `created` when a secret was created; `docs/reference.md` lists all events. The SDK's own events are withheld from
+//! the subscriber during a call, because they show the whole of a malformed reply.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

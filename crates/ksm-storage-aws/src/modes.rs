@@ -1,27 +1,27 @@
-//! The ways to find credentials and a region.
+//! Modes: the ways to find credentials and a region.
 
 use aws_config::SdkConfig;
 use ksm_storage_core::SecretString;
 
 use crate::{AwsStorageBuilder, credentials::Mode};
 
-/// Opens a configuration that is kept as one secret of AWS Secrets Manager.
+/// Opens a configuration stored as one AWS Secrets Manager secret.
 ///
-/// Every mode takes the secret's id: a name, a name with suffix, a full or partial ARN, or `aws-sm://region/name`.
-/// If it is empty, the variable `KSM_AWS_SECRET` is used, else `ksm-config`. The secret must exist, with at least `{}`
-/// in it:
+/// Every mode takes the secret's ID: a name, a name with suffix, a full or partial ARN, or `aws-sm://region/name`. An
+/// empty ID means the value of the variable `KSM_AWS_SECRET`, or `ksm-config` if that is unset. The secret must exist
+/// and contain at least `{}`:
 ///
 /// ```text
 /// aws secretsmanager create-secret --name ksm-config --secret-string '{}'
 /// ```
 ///
-/// | mode | credentials | region, unless the id or [`region`](AwsStorageBuilder::region) names it |
+/// | mode | credentials | region, unless in the ID or set by [`region`](AwsStorageBuilder::region) |
 /// |---|---|---|
 /// | [`from_ec2_instance_config`] | the instance's role, else the default chain | instance metadata |
 /// | [`from_default_config`] | the default chain: variables, profile, web identity, container, instance | the same chain |
-/// | [`from_profile_config`] | a profile by name | variables, the profile |
-/// | [`from_custom_config`] | those given | the one given |
-/// | [`from_sdk_config`] | those of an `SdkConfig` | the one of the `SdkConfig` |
+/// | [`from_profile_config`] | the named profile | variables, the profile |
+/// | [`from_custom_config`] | the given keys | the given region |
+/// | [`from_sdk_config`] | those of the `SdkConfig` | that of the `SdkConfig` |
 ///
 /// [`from_ec2_instance_config`]: Self::from_ec2_instance_config
 /// [`from_default_config`]: Self::from_default_config
@@ -38,8 +38,8 @@ impl AwsSecretStorage {
         Self::from_ec2_instance_config(key)
     }
 
-    /// For EC2: the credentials of the instance's role, and if none can be obtained there the default chain. Off EC2
-    /// this works with an ARN only, as the region of a short name comes from the instance metadata.
+    /// For EC2: the credentials of the instance's role, or the default chain if the role provides none. Off EC2, this
+    /// needs an ARN, because the region of a short name comes from the instance metadata.
     ///
     /// ```no_run
     /// # use ksm_storage_aws::{AwsSecretStorage, Error};
@@ -66,7 +66,7 @@ impl AwsSecretStorage {
         AwsStorageBuilder::new(key.into(), Mode::Default)
     }
 
-    /// A profile of the AWS configuration files. There is no fallback if it does not exist.
+    /// A profile of the AWS configuration files, without fallback if it does not exist.
     ///
     /// ```no_run
     /// # use ksm_storage_aws::{AwsSecretStorage, Error};
@@ -79,7 +79,8 @@ impl AwsSecretStorage {
         AwsStorageBuilder::new(key.into(), Mode::Profile(profile.into()))
     }
 
-    /// Credentials from elsewhere. With an ARN the region may be empty. No file is read, but for root certificates.
+    /// Credentials from another source. With an ARN, the region may be empty. The only files read are root
+    /// certificates.
     ///
     /// ```no_run
     /// # use ksm_storage_aws::{AwsSecretStorage, Error};
@@ -106,9 +107,9 @@ impl AwsSecretStorage {
         AwsStorageBuilder::new(key.into(), mode)
     }
 
-    /// Everything else. The configuration is used as given; only retries, timeouts and the app name are filled in where
-    /// it sets none. Storages opened from one configuration share its credentials, and its connections if it names an
-    /// HTTP client.
+    /// For all other cases. The configuration is used as given; retries, timeouts and the app name are filled in if
+    /// unset. Storages opened from one configuration share its credentials and, if it names an HTTP client, its
+    /// connections.
     ///
     /// ```no_run
     /// # use ksm_storage_aws::{AwsSecretStorage, Error};

@@ -1,4 +1,4 @@
-//! Credentials from a program, which a profile names as its `credential_process`:
+//! Credentials from the program that a profile names as its `credential_process`:
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>
 
 use std::{fmt, process::Stdio, time::SystemTime};
@@ -17,11 +17,11 @@ use crate::{
     setting::{InvalidSetting, Setting},
 };
 
-/// The most that is read of a program's output, in bytes.
+/// The maximum length of a program's output, in bytes.
 const MAX_OUTPUT: u64 = 64 << 10;
 const OUTPUT: Setting = Setting::Reply("output of credential_process");
 
-/// The program of a profile. It ends with the call that waits for it, and so do the programs that it started.
+/// A profile's program. It is killed together with its descendants when the call that waits for it ends.
 pub(crate) struct Process(pub(crate) SecretString);
 
 impl Process {
@@ -47,7 +47,7 @@ impl Process {
         }
         let status = child.wait().await.map_err(|error| failed(format!("it was lost ({})", error.kind())))?;
         group.release();
-        // How a shell says that there is no such program, or that it may not be run.
+        // The shell's exit codes for a missing program, and for one that may not be run.
         if matches!(status.code(), Some(126 | 127)) {
             let problem = format!("it ended with {status}");
             let failed = ProcessFailed { cause: Cause::ProgramMissing, problem };
@@ -75,7 +75,7 @@ impl fmt::Debug for Process {
     }
 }
 
-/// A `credential_process` that gave no credentials, and why.
+/// The reason why a `credential_process` provided no credentials.
 #[derive(Debug)]
 pub(crate) struct ProcessFailed {
     pub(crate) cause: Cause,
@@ -110,7 +110,7 @@ fn shell(line: &str) -> Command {
     command
 }
 
-/// The process group of a child, which is killed with what is left in it.
+/// The process group of a child. Killed with all its remaining members.
 struct Group(#[cfg(unix)] Option<rustix::process::Pid>);
 
 impl Group {
@@ -125,7 +125,7 @@ impl Group {
         Self()
     }
 
-    /// The child has ended: what it left behind, such as an agent, may stay.
+    /// The child has ended: processes that it left behind, such as an agent, may stay.
     #[cfg_attr(not(unix), expect(clippy::unused_self, reason = "there are no groups"))]
     fn release(mut self) {
         #[cfg(unix)]
@@ -137,13 +137,13 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // It fails if the group has ended.
+            // Fails if the group has already ended.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }
 }
 
-/// Nothing of the output is repeated.
+/// Errors quote nothing of the output.
 fn parse(output: &[u8]) -> Result<Credentials, &'static str> {
     let output: Map<String, Value> = serde_json::from_slice(output).map_err(|_| "it is no JSON object")?;
     let field =

@@ -65,12 +65,12 @@ impl Profiles {
         Some(Section { profiles: self, profile, name: name.to_owned() })
     }
 
-    /// The profile of this name, or why there is none.
+    /// Returns the profile with this name, or an error that says why there is none.
     pub(crate) fn require(&self, name: &str) -> Result<Section<'_>> {
         self.get(name).ok_or_else(|| unusable(name, "does not exist").with_hint(self.missing(name)))
     }
 
-    /// The advice on a profile that is in no file.
+    /// The hint for a profile that is in no file.
     pub(crate) fn missing(&self, name: &str) -> String {
         let [config, credentials] = &self.files;
         if config.has_unquoted(name) {
@@ -85,7 +85,7 @@ impl Profiles {
 }
 
 impl Environment {
-    /// The files that profiles are read from, as the SDK finds them.
+    /// The files that profiles are read from, located like the SDK does.
     pub(crate) fn file_names(self) -> String {
         let file = |name: &'static str, default: &str| {
             let value = self.text(name).unwrap_or_default();
@@ -130,14 +130,14 @@ impl Section<'_> {
         self.given("region")?.map(|given| given.region()).transpose()
     }
 
-    /// A key of a session of IAM Identity Center.
+    /// A key of an IAM Identity Center session.
     pub(crate) fn of_session(&self, session: &str, key: &'static str) -> Result<Option<Given>> {
         let Some(section) = self.profiles.set.sso_session(&encode(session)) else { return Ok(None) };
         let Some(value) = section.get(key) else { return Ok(None) };
         Given::new(Setting::Key { key, section: format!("sso-session {session:?}") }, value)
     }
 
-    /// The endpoint of a service, from the section of services that the profile names, else from the profile.
+    /// The endpoint of a service: from the `services` section that the profile names, otherwise from the profile.
     pub(crate) fn endpoint(&self, service: &str) -> Result<Option<Endpoint>> {
         const KEY: &str = "endpoint_url";
         let own = match self.given("services")? {
@@ -170,7 +170,7 @@ impl Section<'_> {
         crate::setting::InvalidSetting::new(&setting, problem).into()
     }
 
-    /// The profile that this one names as the source of its credentials.
+    /// The profile that this one names as its source of credentials.
     pub(crate) fn source_profile(&self, name: &str) -> Result<Section<'_>> {
         let missing = || {
             self.invalid("source_profile", &format!("there is no profile {name:?}"))

@@ -1,4 +1,4 @@
-//! Profile files, read as boto3 reads them, in a form that the SDK's parser takes.
+//! Profile files, parsed like boto3 does and rewritten for the SDK's parser.
 
 use std::{
     fmt::Write,
@@ -10,16 +10,16 @@ use std::{
 use aws_runtime::env_config::file::EnvConfigFileKind;
 use ksm_storage_core::{Error, ErrorKind, Result};
 
-/// The longest file that is read, in bytes.
+/// The largest file that is read, in bytes.
 const MAX_LEN: u64 = 1 << 20;
 
-/// A file as it was found.
+/// A configuration file as found on disk.
 pub(crate) struct ProfileFile {
     pub(crate) kind: EnvConfigFileKind,
     path: PathBuf,
-    /// With names that the SDK takes, on the same lines; `None` if there is no such file.
+    /// The file with section names that the SDK accepts, on unchanged lines; `None` if there is no such file.
     pub(crate) text: Option<String>,
-    /// Names with blanks and without quotes, which boto3 does not take.
+    /// Unquoted names that contain blanks, which boto3 rejects.
     unquoted: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ impl ProfileFile {
         )
     }
 
-    /// The lines, with `=` in place of `:`, section names encoded, and comments removed.
+    /// Returns the lines with `=` for `:`, encoded section names, and no comments.
     fn normalize(&mut self, text: &str) -> Result<String> {
         let mut normal = String::with_capacity(text.len());
         let (mut has_section, mut has_key, mut is_nested) = (false, false, false);
@@ -101,7 +101,7 @@ impl ProfileFile {
         Ok(normal)
     }
 
-    /// The section's name as the SDK takes it. One that is none of a profile is no section of ours.
+    /// The section's name in the SDK's form. A section that is not a profile is not ours.
     fn section(&mut self, header: &str) -> String {
         if matches!(self.kind, EnvConfigFileKind::Credentials) {
             return encode(header);
@@ -121,7 +121,7 @@ impl ProfileFile {
         }
     }
 
-    /// True if the name is there, but without the quotes that it needs.
+    /// True if the name is present, but without the quotes that it needs.
     pub(crate) fn has_unquoted(&self, name: &str) -> bool {
         self.unquoted.iter().any(|other| other == name)
     }
@@ -140,7 +140,7 @@ impl ProfileFile {
     }
 }
 
-/// A name as an identifier of the SDK's, which has no blanks and no other scripts.
+/// Encodes a name as an SDK identifier, which allows neither blanks nor non-ASCII letters.
 pub(crate) fn encode(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len());
     for byte in name.bytes() {
@@ -153,7 +153,7 @@ pub(crate) fn encode(name: &str) -> String {
     encoded
 }
 
-/// The words of a header, as a shell splits them; `None` if a quote is not closed.
+/// Splits a header into words like a shell; `None` if a quote is not closed.
 fn words(header: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

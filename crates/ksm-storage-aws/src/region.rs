@@ -1,4 +1,4 @@
-//! The region of the instance that this runs on.
+//! The region of the instance that the program runs on.
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ use crate::{
 const IPV4: &str = "http://169.254.169.254";
 const IPV6: &str = "http://[fd00:ec2::254]";
 
-/// The words of the specification.
+/// Wording required by the specification.
 const FAILED: &str = "Failed to determine AWS region for EC2 instance.";
 
-/// A client of the instance metadata service that gives up soon: one attempt of `patience`.
+/// A metadata client that gives up early: one attempt of `patience`.
 pub(crate) fn metadata_client(
     environment: Environment,
     profile: Option<&Section<'_>>,
@@ -64,14 +64,14 @@ fn client(http: &SharedHttpClient, url: &str, patience: Duration) -> imds::Clien
         .connect_timeout(patience)
         .read_timeout(patience)
         .operation_attempt_timeout(patience * 2);
-    // An endpoint that was parsed is one that this takes.
+    // The builder accepts every endpoint that was parsed.
     builder.clone().endpoint(url).unwrap_or(builder).build()
 }
 
 type Read = fn(&str) -> Option<String>;
 
-/// Asks the metadata service: for the placement, for the identity document, for the host name. Only what is not there
-/// leads to the next question; who does not answer once is not asked again.
+/// Asks the metadata service for the placement, then the identity document, then the host name. Only a missing value
+/// leads to the next query; a service that does not answer is not asked again.
 pub(crate) async fn of_instance(
     client: &imds::Client,
     environment: Environment,
@@ -106,7 +106,7 @@ pub(crate) async fn of_instance(
     Err(failed("the instance metadata service does not know it"))
 }
 
-/// Such as `us-east-1` or `us-gov-west-1`.
+/// A region such as `us-east-1` or `us-gov-west-1`.
 fn is_region(text: &str) -> bool {
     let words: Vec<_> = text.split('-').collect();
     let Some((number, names)) = words.split_last() else { return false };
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(in_document("no"), None);
     }
 
-    /// An instance whose places answer so, whatever the token; and how often it was asked.
+    /// An instance whose paths give these answers, regardless of the token; and the number of queries.
     fn instance(answers: [(u16, &'static str); 3]) -> (imds::Client, Arc<AtomicUsize>) {
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&calls);

@@ -1,4 +1,4 @@
-//! From parsed settings and one source of credentials to an SDK configuration.
+//! Builds an SDK configuration from parsed settings and one source of credentials.
 
 use std::{collections::HashMap, pin::Pin, time::Duration};
 
@@ -28,11 +28,11 @@ use crate::{
     trace::Trace,
 };
 
-/// Larger numbers make the SDK count for minutes, or panic, and no deadline has room for them.
+/// Larger numbers make the SDK loop for minutes or panic, and no deadline has room for them.
 const MAX_ATTEMPTS: u32 = 1000;
 const MAX_ATTEMPT_TIMEOUT: Duration = Duration::from_hours(24);
 
-/// The future of a source, which may have another one below it.
+/// The future of a source, which may be nested.
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The parsed settings that a configuration is built from.
@@ -109,13 +109,13 @@ impl<'a> Resolver<'a> {
         self.profile.map(|profile| profile.endpoint(service.section())).transpose().map(Option::flatten)
     }
 
-    /// A client for these services, in an environment that names their endpoints and nothing else.
+    /// A client for these services, in an environment that contains only their endpoints.
     fn client(&self, services: &[Service]) -> Result<(Env, SharedHttpClient, Trace)> {
         let mut endpoints = Vec::new();
         let mut variables = HashMap::new();
         for service in services {
             if let Some(endpoint) = self.endpoint(*service)? {
-                // The client refuses that too, but the SDK may hide why.
+                // The client rejects this too, but the SDK may hide the reason.
                 if !Purpose::Services.permits(endpoint.url()) {
                     return Err(endpoint.plain_http().into());
                 }
@@ -195,7 +195,7 @@ impl<'a> Resolver<'a> {
                 Source::Container => {
                     let env = self.environment.selection(&CONTAINER, no_metadata())?;
                     let token = self.environment.text("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")?;
-                    // Malformed ones were refused; one with a query is just not named.
+                    // Malformed URIs were rejected; one with a query is not named.
                     let full = self.environment.given("AWS_CONTAINER_CREDENTIALS_FULL_URI")?;
                     let endpoints: Vec<_> =
                         full.and_then(|full| Endpoint::parse(full).ok()).into_iter().collect();
@@ -221,7 +221,7 @@ impl<'a> Resolver<'a> {
         let endpoints: Vec<_> = self.endpoint.clone().into_iter().collect();
         let http = http::client(Purpose::Services, endpoints);
         let env = self.environment.selection(&[], no_metadata())?;
-        // A source that is too slow says so itself before that.
+        // Longer than the limit of a slow source, so that the source can report itself.
         let cache = IdentityCache::lazy().load_timeout(self.common.longest()).build();
         let mut loader = self.loader(env, "", http).credentials_provider(credentials).identity_cache(cache);
         if let Some(endpoint) = &self.endpoint {
@@ -248,7 +248,7 @@ pub(crate) fn instance_role(
     }))
 }
 
-/// For a chain in which the metadata service has no part.
+/// For a chain without the metadata service.
 fn no_metadata() -> HashMap<&'static str, String> {
     [("AWS_EC2_METADATA_DISABLED", "true".to_owned())].into()
 }

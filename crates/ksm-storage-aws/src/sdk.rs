@@ -1,4 +1,4 @@
-//! The seam over the real SDK.
+//! [`SecretsClient`] over the AWS SDK.
 
 use std::{borrow::Cow, error, future::Future, io, time::SystemTime};
 
@@ -40,7 +40,8 @@ const MAX_PAGES: usize = 32;
 
 /// [`SecretsClient`] over the AWS SDK.
 ///
-/// The SDK's own log events are kept from the subscriber during a call: on a malformed reply they show the whole of it.
+/// The SDK's own log events are withheld from the subscriber during a call, because they show the whole of a malformed
+/// reply.
 #[derive(Clone, Debug)]
 pub struct SdkClient {
     client: Client,
@@ -55,13 +56,13 @@ impl SdkClient {
     /// that the environment names.
     ///
     /// # Panics
-    /// As the SDK's own client does: if the configuration has no behavior version, or no sleep implementation for the
-    /// retries and timeouts that it asks for.
+    /// As for the SDK's own client: if the configuration has no behavior version, or no sleep implementation for its
+    /// retries and timeouts.
     pub fn new(config: impl Into<aws_sdk_secretsmanager::config::Builder>) -> Self {
         Self::traced(config.into(), Trace::default())
     }
 
-    /// A client whose errors name the setting that its endpoint comes from.
+    /// A client whose errors name the setting of its endpoint.
     pub(crate) fn traced(config: aws_sdk_secretsmanager::config::Builder, trace: Trace) -> Self {
         let config: Config = config.retry_classifier(NoQuickRetry).build();
         let http = match config.http_client() {
@@ -83,7 +84,7 @@ impl SecretsClient for SdkClient {
     async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError> {
         let request = self.client.get_secret_value().secret_id(secret);
         let request = match version {
-            // Said, not left to be the default: one emulator takes the default for something else.
+            // Stated explicitly: one emulator has a different default.
             Select::Current => request.version_stage(CURRENT),
             Select::Previous => request.version_stage(PREVIOUS),
             Select::Label(label) => request.version_stage(label),
@@ -175,7 +176,7 @@ fn text(value: &Payload) -> Result<&str, CallError> {
         .map_err(|_| CallError::new(Failure::NotBuilt("the value is not UTF-8".into())))
 }
 
-/// The answer to a call, with its requests counted.
+/// The reply to a call, with its requests counted.
 async fn counted<T, E, F>(trace: &Trace, call: impl FnOnce(Requests) -> F) -> Result<T, CallError>
 where
     E: error::Error + ProvideErrorMetadata + 'static,
@@ -193,12 +194,12 @@ where
     Err(requests.tell(error))
 }
 
-/// Keeps the SDK's own events from the subscriber: on a malformed reply they show the whole of it.
+/// Withholds the SDK's own events from the subscriber: they show the whole of a malformed reply.
 pub(crate) fn without_tracing<F: Future>(call: F) -> WithDispatch<F> {
     call.with_subscriber(NoSubscriber::default())
 }
 
-/// The printable part of a failed call. The error itself is dropped: its `Debug` shows the raw reply.
+/// The printable part of a failed call. The error itself is dropped, because its `Debug` shows the raw reply.
 fn describe<E>(error: &SdkError<E, HttpResponse>, trace: &Trace) -> CallError
 where
     E: error::Error + ProvideErrorMetadata + 'static,
@@ -249,7 +250,7 @@ fn dispatch(failure: &DispatchFailure) -> Failure {
     }
 }
 
-/// The failures of a request that have a cause of their own.
+/// The failures of a request that have a specific cause.
 fn known(error: &(dyn error::Error + 'static)) -> Option<Failure> {
     if let Some(refusal) = refusal(error) {
         return Some(Failure::NotBuilt(refusal.into()));
@@ -266,11 +267,11 @@ fn known(error: &(dyn error::Error + 'static)) -> Option<Failure> {
     find::<Panicked>(error).map(|panicked| Failure::Panicked(panicked.step()))
 }
 
-/// The errors from this one to the first cause.
+/// The errors from this one to its root cause.
 pub(crate) fn chain<'a>(
     error: &'a (dyn error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn error::Error + 'static)> {
-    // The source of an I/O error is that of the error it wraps: the wrapped one would be left out.
+    // The source of an I/O error is the source of the error it wraps, which would itself be skipped.
     std::iter::successors(Some(error), |error| {
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped as &(dyn error::Error + 'static)),
@@ -283,13 +284,13 @@ pub(crate) fn find<'a, E: error::Error + 'static>(error: &'a (dyn error::Error +
     chain(error).find_map(|error| error.downcast_ref())
 }
 
-/// The words of a setting or request that was refused by rules of our own.
+/// The message for a setting or request that our own rules reject.
 fn refusal(error: &(dyn error::Error + 'static)) -> Option<String> {
     let invalid = find::<InvalidSetting>(error).filter(|invalid| invalid.is_input());
     invalid.map(ToString::to_string).or_else(|| find::<Unbuilt>(error).map(ToString::to_string))
 }
 
-/// The error of credentials that could not be obtained because a setting can never work.
+/// The error for credentials that could not be obtained because of an invalid setting.
 pub(crate) fn refused(error: &CredentialsError) -> Option<Error> {
     match find::<InvalidSetting>(error).filter(|invalid| invalid.is_input()) {
         Some(invalid) => Some(invalid.clone().into()),
@@ -297,7 +298,7 @@ pub(crate) fn refused(error: &CredentialsError) -> Option<Error> {
     }
 }
 
-/// In words of our own: sources can quote what a credentials service replied.
+/// Describes the failure in our own words: sources can quote a credentials service's reply.
 pub(crate) fn why(error: &CredentialsError) -> Cow<'static, str> {
     if let Some(invalid) = find::<InvalidSetting>(error) {
         return invalid.to_string().into();
@@ -326,7 +327,7 @@ pub(crate) fn why(error: &CredentialsError) -> Cow<'static, str> {
     .into()
 }
 
-/// A code or id, if it is a word and no more: both come from the reply.
+/// A code or ID if it is a single word: both come from the reply.
 fn clean(text: &str, longest: usize) -> Option<String> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     ((1..=longest).contains(&text.len()) && text.bytes().all(word)).then(|| text.to_owned())
@@ -345,7 +346,7 @@ mod tests {
 
     #[tokio::test]
     async fn plain_http_to_elsewhere_is_refused_before_it_is_sent() {
-        // No loopback address, but one that leads nowhere else if it is not refused.
+        // Not a loopback address, but one that leads nowhere even if it is not rejected.
         let endpoint = "http://0.0.0.0:1";
         let config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())

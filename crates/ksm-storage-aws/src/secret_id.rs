@@ -1,4 +1,4 @@
-//! Which secret, and what its id says of the region.
+//! Secret IDs, and the region that they contain.
 
 use std::{fmt, str::FromStr};
 
@@ -7,19 +7,19 @@ use ksm_storage_core::{Error, ErrorKind, Result};
 
 use crate::environment::Environment;
 
-/// The variable that names the secret where the program does not.
+/// The variable that names the secret if the program does not.
 const VARIABLE: &str = "KSM_AWS_SECRET";
 const DEFAULT_NAME: &str = "ksm-config";
 /// The service's own limits.
 const MAX_NAME: usize = 512;
-/// In an ARN the service ends the name with a hyphen and six characters of its own.
+/// In an ARN, the service appends a hyphen and six characters to the name.
 const MAX_NAME_IN_ARN: usize = MAX_NAME + 7;
 
-/// A secret: by its name, or by its full or partial ARN.
+/// Identifies a secret by its name, or by its full or partial ARN.
 ///
 /// Parsed from
-/// - a name, such as `ksm-config`, or a name with the suffix that the service has added, `ksm-config-aBcDeF`;
-/// - an ARN of any partition, with the suffix or without;
+/// - a name, such as `ksm-config`, optionally with the suffix that the service has added: `ksm-config-aBcDeF`;
+/// - an ARN of any partition, with or without the suffix;
 /// - `aws-sm://region/name`.
 ///
 /// ```
@@ -34,7 +34,7 @@ const MAX_NAME_IN_ARN: usize = MAX_NAME + 7;
 pub struct SecretId {
     /// The ID in requests to the service.
     id: String,
-    /// Where in `id` the name begins.
+    /// The offset of the name in `id`.
     name: usize,
     region: Option<Region>,
 }
@@ -53,17 +53,17 @@ impl SecretId {
         }
     }
 
-    /// The id as the service takes it: the name or the ARN.
+    /// The ID as the service accepts it: the name or the ARN.
     pub fn as_str(&self) -> &str {
         &self.id
     }
 
-    /// The name; of an ARN what follows `secret:`, suffix included.
+    /// The name. For an ARN, the part after `secret:`, including the suffix.
     pub fn name(&self) -> &str {
         &self.id[self.name..]
     }
 
-    /// The region that the id names.
+    /// The region in the ID, if it contains one.
     pub fn region(&self) -> Option<&Region> {
         self.region.as_ref()
     }
@@ -84,7 +84,7 @@ impl SecretId {
         self.name > 0
     }
 
-    /// The name without its last seven characters, if those may be the suffix that the service adds.
+    /// The name without its last seven characters, if these may be the suffix that the service adds.
     pub(crate) fn without_suffix(&self) -> Option<&str> {
         let name = self.name();
         let at = name.len().checked_sub(7)?;
@@ -93,7 +93,8 @@ impl SecretId {
         (!bare.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(bare)
     }
 
-    /// Returns true if the name ends as only the service ends one: a word has no digit and no capital within.
+    /// Returns true if the name certainly ends in a service suffix: an ordinary word has no digits and no inner
+    /// capitals.
     pub(crate) fn has_suffix_for_sure(&self) -> bool {
         let is_word = |suffix: &str| suffix.bytes().all(|byte| byte.is_ascii_lowercase());
         self.without_suffix().is_some_and(|bare| !is_word(&self.name()[bare.len() + 1..]))
@@ -129,12 +130,13 @@ impl FromStr for SecretId {
     }
 }
 
-/// In upper or lower case.
+/// Ignores ASCII case.
 fn begins_with(text: &str, start: &str) -> bool {
     text.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start))
 }
 
-/// `arn:partition:secretsmanager:region:account:secret:name`. Partitions and regions are not looked up: new ones appear.
+/// `arn:partition:secretsmanager:region:account:secret:name`. Partitions and regions are not looked up, since new ones
+/// appear.
 fn parse_arn(text: &str) -> Result<SecretId> {
     let parts: Vec<_> = text.splitn(7, ':').collect();
     let &[arn, partition, service, region, account, kind, name] = &*parts else {
@@ -168,7 +170,7 @@ fn check_region(text: &str, region: &str) -> Result<()> {
     Err(malformed(text, &part("region", region, "such as us-east-1")))
 }
 
-/// Lower-case letters, digits and single hyphens between them.
+/// Lower-case letters and digits, with single hyphens between them.
 fn is_label(text: &str) -> bool {
     let word = |word: &str| {
         !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -207,7 +209,7 @@ fn shorten(text: &str) -> String {
     short
 }
 
-/// Only what looks like an id is repeated: something secret may have been given in its place.
+/// Repeats the text only if it looks like an ID: a secret may have been passed by mistake.
 fn malformed(text: &str, what: &str) -> Error {
     let shown = if begins_with(text, "arn:") || begins_with(text, "aws-sm://") {
         format!("{:?}", shorten(text))

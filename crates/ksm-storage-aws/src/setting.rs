@@ -1,26 +1,26 @@
-//! Settings as the outside gives them, parsed where they enter.
+//! Settings from outside, parsed on entry.
 //!
-//! White space around a value is dropped, and an empty value means that the setting is unset. What does not parse is an
-//! error that names the setting: the SDK would ignore it, or panic.
+//! White space around a value is dropped, and an empty value means unset. A malformed value is an error that names the
+//! setting: the SDK would ignore it, or panic.
 
 use std::{error, fmt, fs};
 
 use aws_types::region::Region;
 use ksm_storage_core::{Error, ErrorKind, Result};
 
-/// The longest value that is read at all, in bytes.
+/// The longest value that is accepted, in bytes.
 const MAX_LEN: usize = 32 << 10;
 
-/// The place that a value comes from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Setting {
     /// An environment variable.
     Variable(&'static str),
     /// A key in a section of the AWS configuration files, such as `profile "work"`.
     Key { key: &'static str, section: String },
-    /// A method of the builder, or a part of the secret id.
+    /// A method of the builder, or a part of the secret ID.
     Method(&'static str),
-    /// A reply of a service, or the output of a process.
+    /// A service's reply, or a process's output.
     Reply(&'static str),
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for Setting {
     }
 }
 
-/// A setting that can never work; the source of the [`Error`] that reports it.
+/// An invalid setting; the source of the [`Error`] that reports it.
 #[derive(Clone, Debug)]
 pub(crate) struct InvalidSetting {
     pub(crate) setting: Setting,
@@ -72,7 +72,7 @@ impl InvalidSetting {
         }
     }
 
-    /// True for a value that somebody set, false for a reply.
+    /// True for a value set by the user, false for a reply.
     pub(crate) fn is_input(&self) -> bool {
         !matches!(self.setting, Setting::Reply(_))
     }
@@ -86,7 +86,7 @@ impl From<InvalidSetting> for Error {
     }
 }
 
-/// A value from outside, and where it comes from.
+/// A value from outside, with its origin.
 #[derive(Clone)]
 pub(crate) struct Given {
     pub(crate) setting: Setting,
@@ -94,7 +94,7 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// `None` for a value that is empty.
+    /// Returns `None` for an empty value.
     pub(crate) fn new(setting: Setting, value: &str) -> Result<Option<Self>> {
         let value = value.trim();
         if value.is_empty() {
@@ -118,7 +118,7 @@ impl Given {
         self.value
     }
 
-    /// The value is not quoted: it may be secret, or be put where it does not belong.
+    /// Does not quote the value, which may be secret or misplaced.
     pub(crate) fn invalid(&self, problem: impl Into<String>) -> Error {
         InvalidSetting::new(&self.setting, problem).into()
     }
@@ -132,7 +132,7 @@ impl Given {
         Ok(self)
     }
 
-    /// Visible ASCII characters alone: what a header of HTTP can hold.
+    /// Accepts visible ASCII characters only: those that an HTTP header can hold.
     fn visible(self) -> Result<Self> {
         match self.value.chars().enumerate().find(|(_, char)| !char.is_ascii_graphic()) {
             Some((at, _)) => {
@@ -142,7 +142,7 @@ impl Given {
         }
     }
 
-    /// Regions are not looked up: new ones appear.
+    /// Regions are not looked up, since new ones appear.
     pub(crate) fn region(&self) -> Result<Region> {
         let word = |word: &str| {
             !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -173,17 +173,17 @@ impl Given {
         self.visible()?.at_most(1024)
     }
 
-    /// AWS sets no limit; a header of 16 KiB is more than its services accept.
+    /// AWS sets no limit; its services accept headers of less than 16 KiB.
     pub(crate) fn token(self) -> Result<Self> {
         self.visible()?.at_most(16 << 10)
     }
 
-    /// An ARN, a name or an identifier, which is sent to a service.
+    /// An ARN, a name or an identifier to be sent to a service.
     pub(crate) fn identifier(self) -> Result<Self> {
         self.visible()?.at_most(2048)
     }
 
-    /// The path of a file that can be read to its end. It may be missing, and it may be a pipe.
+    /// The path of a file that can be read to its end. The file may be missing, or a pipe.
     pub(crate) fn file(self) -> Result<Self> {
         const MAX: u64 = 1 << 20;
         let given = self.at_most(4096)?;

@@ -1,19 +1,19 @@
-//! The wire format that writers of this project share: the version IDs of successors, and the bit of a nonce that marks a
-//! staged version. It is frozen: a writer with another one would not exclude the ones there are.
+//! The wire format that this project's writers share: the version IDs of successors, and the nonce bit that marks a
+//! staged version. It is frozen: writers with another format would not exclude existing ones.
 
 use ksm_storage_core::{Payload, Version, read_nonce};
 use uuid::{Uuid, uuid};
 
 use crate::protocol::{Placement, VersionId};
 
-/// The version of a secret that has no value yet. No version ID is as short.
+/// Stands for the version of a secret that has no value yet. No version ID is as short.
 pub(crate) const NO_VALUE: &str = "";
 /// The namespace of successor IDs.
 const NAMESPACE: Uuid = uuid!("7c1d0a52-9b8e-4c55-8a35-0d5ae1c3f6b7");
-/// Between a version and the number of a later slot.
+/// Separates a version from the number of a later slot.
 const SEPARATOR: char = '\u{1f}';
-/// The bit of a nonce that is set in staged versions. Readers ignore it; writers find in it what a version without labels
-/// was put as.
+/// The nonce bit that is set in staged versions. Readers ignore it; for writers, it tells the placement of a version
+/// without labels.
 const STAGED_BIT: u64 = 1 << 63;
 
 impl VersionId for Version {
@@ -34,7 +34,7 @@ impl VersionId for Version {
     }
 }
 
-/// A nonce of the random bits, for a put of this placement.
+/// A nonce with these random bits, for a put with this placement.
 pub(crate) fn nonce(random: u64, placement: Placement) -> u64 {
     match placement {
         Placement::Plain => random & !STAGED_BIT,

@@ -1,4 +1,4 @@
-//! Sources of credentials, found from variables and profiles without asking any of them.
+//! Sources of credentials, determined from variables and profiles without contacting any source.
 
 use std::fmt::Write;
 
@@ -14,7 +14,7 @@ use crate::{
     setting::{Given, InvalidSetting, Setting},
 };
 
-/// The variables of a container's credentials.
+/// The variables for container credentials.
 pub(crate) const CONTAINER: [&str; 4] = [
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -25,12 +25,12 @@ pub(crate) const CONTAINER: [&str; 4] = [
 /// One source of credentials.
 pub(crate) enum Source {
     Keys(Credentials),
-    /// A token of the platform, for which STS issues credentials. As a profile that the SDK understands.
+    /// A token of the platform that STS exchanges for credentials, in the form of a profile for the SDK.
     WebIdentity {
         files: String,
         origin: Origin,
     },
-    /// A session of IAM Identity Center, or of `aws login`. As a profile that the SDK understands.
+    /// A session of IAM Identity Center or `aws login`, in the form of a profile for the SDK.
     SignIn {
         files: String,
         origin: Origin,
@@ -42,7 +42,7 @@ pub(crate) enum Source {
     },
     Container,
     Instance,
-    /// A role that the source below it may assume.
+    /// A role that the nested source may assume.
     Role {
         arn: String,
         external_id: Option<String>,
@@ -53,7 +53,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// The source of the default chain, but for the instance: variables, profile, web identity, container.
+    /// The source of the default chain except for the instance: variables, profile, web identity, container.
     pub(crate) fn of_environment(
         environment: Environment,
         profile: Option<&Section<'_>>,
@@ -76,12 +76,13 @@ impl Source {
         container(environment)
     }
 
-    /// The source that a profile names, if it names any.
+    /// The source that a profile names, if any.
     pub(crate) fn of_profile(environment: Environment, profile: &Section<'_>) -> Result<Option<Self>> {
         follow(environment, profile, &mut Vec::new())
     }
 
-    /// The service that issues these credentials, and those behind it, as the names of variables and profiles end.
+    /// The services that issue these credentials and those they depend on, named by the suffixes of variables and
+    /// profile keys.
     pub(crate) fn services(&self) -> Vec<Service> {
         match self {
             Self::WebIdentity { .. } => vec![Service::Sts],
@@ -93,7 +94,7 @@ impl Source {
     }
 }
 
-/// An AWS service, as endpoints are configured for it.
+/// An AWS service, as used in endpoint settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     SecretsManager,
@@ -125,7 +126,7 @@ impl Service {
     }
 }
 
-/// Access key ID, secret access key and session token, of which the first two belong together.
+/// Access key ID, secret access key and session token. The first two belong together.
 pub(crate) fn keys(id: Given, secret: Given, token: Option<Given>) -> Result<Credentials> {
     let token = token.map(Given::token).transpose()?.map(Given::into_string);
     let (id, secret) = (id.access_key_id()?.into_string(), secret.secret_access_key()?.into_string());
@@ -184,7 +185,7 @@ fn follow(environment: Environment, profile: &Section<'_>, seen: &mut Vec<String
     let is_source = !seen.is_empty();
     seen.push(profile.name.clone());
     let text = |key| profile.given(key)?.map(Given::identifier).transpose();
-    // A source's own keys come before the role that it may assume.
+    // A source's own keys take precedence over a role that it may assume.
     if is_source && let Some(keys) = own_keys(profile).ok().flatten() {
         return Ok(Some(keys));
     }
@@ -311,7 +312,7 @@ fn sign_in(profile: &Section<'_>) -> Result<Option<Source>> {
     Ok(Some(Source::SignIn { files: text, origin }))
 }
 
-/// Checks credentials from wherever they come: a header must be able to hold them.
+/// Checks credentials from any source: a header must be able to hold them.
 pub(crate) fn check(credentials: &Credentials) -> Result<(), InvalidSetting> {
     let parts = [
         ("access key ID of the credentials", Some(credentials.access_key_id())),

@@ -1,4 +1,4 @@
-//! A conditional write: carries out what [`protocol`](crate::protocol) asks for, and puts its verdict into words.
+//! A conditional write: performs the requests of [`protocol`](crate::protocol), and turns its verdict into a result.
 
 use std::{pin::pin, sync::atomic::Ordering, time::Duration};
 
@@ -23,12 +23,12 @@ use crate::{
     throttle::Throttle,
 };
 
-/// The label of staged versions. It is one fixed label, because those of all versions together may be 20.
+/// The label of staged versions. It is a single fixed label, because all versions together may have at most 20.
 const STAGED: &str = "KSM_STAGED";
-/// The most reads of one store. A chain of versions that is longer is not walked to its end.
+/// Maximum reads per store. A longer chain of versions is not walked to its end.
 const MAX_READS: u32 = 256;
-/// The time limit of the check after a write. A check that took longer would let the caller's deadline pass, and core
-/// would report a write that is good as unknown.
+/// Time limit of the check after a write. A longer check could exceed the caller's deadline, and core would report a
+/// valid write as unknown.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
 const CHECK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -42,7 +42,7 @@ struct Session<'a> {
     move_error: Option<CallError>,
     read_error: Option<CallError>,
     reads: u32,
-    /// The version that was read last.
+    /// The most recently read version.
     found: Option<SecretVersion>,
 }
 
@@ -74,12 +74,12 @@ impl Inner {
         }
     }
 
-    /// The first version of a new secret, or `None` if the secret exists by now.
+    /// Creates the secret with its first version. Returns `None` if the secret exists by now.
     async fn create(&self, kms_key_id: Option<String>, value: &Payload) -> Result<Option<Version>> {
         let token = Version::new(NO_VALUE).slot(1);
         let create = Create {
             name: self.id.name().to_owned(),
-            // That of a first put, which excludes one.
+            // The token of a first put, which this thereby excludes.
             token: token.as_str().to_owned(),
             value: value.clone(),
             kms_key_id,
@@ -108,14 +108,14 @@ impl Inner {
         }
     }
 
-    /// The nonce of a store, without its bit for the placement.
+    /// The nonce of a store, without its placement bit.
     pub(crate) fn nonce(&self) -> Result<u64> {
         getrandom::u64().map_err(|_| {
             self.error(ErrorKind::Unavailable, "the operating system provides no random numbers")
         })
     }
 
-    /// The version that a plain put displaced. The write stays good whatever comes of the check.
+    /// The version that a plain put displaced. The write stays valid whatever the check finds.
     async fn displaced(&self, base: &Version, token: &Version) -> Displaced {
         let limit = self.clock.alarm(self.clock.now().saturating_add(CHECK_LIMIT));
         match select(pin!(self.check(base, token)), limit).await {
@@ -124,7 +124,7 @@ impl Inner {
         }
     }
 
-    /// Checks until a check decides, or cannot ever.
+    /// Repeats the check until it decides or cannot ever decide.
     async fn check(&self, base: &Version, token: &Version) -> Displaced {
         let mut pause = CHECK_PAUSE;
         loop {
@@ -358,7 +358,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// True if an optimistic writer was denied the move that would have passed a pending version safely.
+    /// True if an optimistic writer was denied the move that would have safely passed a pending version.
     fn is_denied_recovery(&self) -> bool {
         let denied = |error: &CallError| classify(error).0 == ErrorKind::AccessDenied;
         self.inner.concurrency == Concurrency::Optimistic && self.move_error.as_ref().is_some_and(denied)
@@ -378,7 +378,7 @@ impl<'a> Session<'a> {
 }
 
 impl CallError {
-    /// The answer that a failed put or move is, where `conflict` is the code of its condition.
+    /// The protocol's answer for a failed put or move, where `conflict` is the error code of its condition.
     fn answer<I>(&self, conflict: &str) -> Answer<I> {
         let sent = self.unanswered || self.sent;
         match classify(self).1 {

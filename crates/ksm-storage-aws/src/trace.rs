@@ -1,4 +1,4 @@
-//! The host that a request went to, to be named in errors.
+//! The host that a request went to, for errors.
 
 use std::{
     fmt,
@@ -7,12 +7,12 @@ use std::{
 
 use crate::{endpoint::Endpoint, environment::Environment, http};
 
-/// The host that a client asked last, shared by all its connections.
+/// The host that a client contacted last, shared by all its connections.
 ///
-/// A request that times out is dropped without a word of its own, so that its error cannot say where it went.
+/// A timed-out request is dropped without an error of its own, so only this tells where it went.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
-    /// Those that were configured, to name the setting.
+    /// The configured endpoints, to name the setting.
     endpoints: Arc<[Endpoint]>,
     last: Arc<Mutex<Option<String>>>,
 }
@@ -24,26 +24,26 @@ impl From<Vec<Endpoint>> for Trace {
 }
 
 impl Trace {
-    /// Notes that a request for `uri` begins.
+    /// Records the start of a request for `uri`.
     pub(crate) fn note(&self, uri: &str) {
         // A path may be secret.
         let origin = uri.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin);
     }
 
-    /// The setting that leads to the host of `uri`.
+    /// The setting whose endpoint has the host of `uri`.
     pub(crate) fn endpoint(&self, uri: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.leads_to(uri))
     }
 
-    /// The host that was asked last, if any was.
+    /// The host that was contacted last, if any.
     pub(crate) fn peer(&self) -> Option<Peer> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         last.and_then(|uri| Peer::of(&uri, self, Environment::PROCESS))
     }
 }
 
-/// A host, and how it came to be asked.
+/// A host, and the setting or proxy that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     scheme: String,
@@ -51,11 +51,11 @@ pub(crate) struct Peer {
     port: u16,
     /// The variable, profile key or method that names it.
     setting: Option<String>,
-    /// The proxy between here and there: its address, and the variable that names it.
+    /// The proxy on the way to it: its address, and the variable that names it.
     pub(crate) proxy: Option<Proxy>,
 }
 
-/// A proxy, without user and password.
+/// A proxy's address without user and password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Proxy {
     pub(crate) variable: &'static str,

@@ -1,16 +1,16 @@
-//! Writes that are not acknowledged: the reads that tell whether one took effect.
+//! Unacknowledged writes: the reads that decide if one took effect.
 
 use super::*;
 
 #[tokio::test]
 async fn unanswered_put_is_looked_up() {
-    // Nothing there yet: it may still arrive.
+    // Nothing there yet: the put may still arrive.
     let mut client = MockSecretsClient::new();
     client.expect_put().once().returning(|_| Err(CallError::new(Failure::Disconnected)));
     expect_reads(&mut client, [(id(&slot(1)), Err(missing()))]);
     assert_eq!(store(client).await.unwrap_err().outcome(), Outcome::Unknown);
 
-    // Another's bytes, which are current.
+    // Another writer's bytes, which are current.
     let mut client = MockSecretsClient::new();
     client.expect_put().once().returning(|_| Err(CallError::new(Failure::Disconnected)));
     expect_reads(&mut client, [(id(&slot(1)), Ok(version(&slot(1), &[CURRENT])))]);
@@ -21,7 +21,7 @@ async fn unanswered_put_is_looked_up() {
     assert_eq!((current.version().as_str(), applied_if), (&*slot(1), Vec::new()));
 }
 
-/// A put that is answered with `error`; its own bytes are in its slot.
+/// A put answered with `error`, although its bytes are in its slot.
 async fn carried_out_and_answered(error: CallError) -> StoreOutcome {
     let sent = Arc::new(Mutex::new(None));
     let mut client = MockSecretsClient::new();
@@ -129,7 +129,7 @@ async fn refused_move_is_looked_into() {
         match stored {
             Ok(StoreOutcome::Conflict { applied_if, .. }) => {
                 assert!(!committed, "{told}");
-                // The version that was staged, and those that would be built on it.
+                // The staged version, and versions that would be built on it.
                 assert_eq!((applied_if[0].as_str(), applied_if[1].as_str()), (&*slot(1), &*after));
             }
             Ok(StoreOutcome::Committed { .. }) => assert!(committed, "{told}"),
@@ -138,7 +138,7 @@ async fn refused_move_is_looked_into() {
     }
 }
 
-/// A strict put of a first value, whose answer shows these labels.
+/// A strict put of a first value whose reply shows these labels.
 async fn first_value(
     labels: &'static [&'static str],
     successor: Option<Result<SecretVersion, CallError>>,

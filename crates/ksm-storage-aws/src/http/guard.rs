@@ -1,4 +1,4 @@
-//! The one place that every request and every reply passes.
+//! The single point that every request and reply passes.
 
 use std::{
     error, fmt,
@@ -33,13 +33,13 @@ use tokio::{sync::Notify, task::coop::consume_budget};
 
 use crate::{endpoint::Purpose, interceptors::Unbuilt, sdk::chain, trace::Trace};
 
-/// The longest reply that is read, in bytes. A value of 64 KiB takes 88 KiB in base64, and no other reply is longer.
+/// The longest reply that is read, in bytes. A value of 64 KiB takes 88 KiB in base64; no other reply is longer.
 pub(crate) const MAX_REPLY: usize = 1 << 20;
 
-/// The most interim replies, such as `103 Early Hints`, to one request. AWS sends none.
+/// Maximum number of interim replies, such as `103 Early Hints`, to one request. AWS sends none.
 const MAX_INTERIM: usize = 100;
 
-/// A client that sends nothing secret in clear, reads no reply without end, and does not panic.
+/// A client that sends no secrets over plain HTTP, limits the length of replies, and does not panic.
 pub(crate) fn guarded(
     inner: SharedHttpClient,
     purpose: Purpose,
@@ -137,10 +137,10 @@ impl fmt::Debug for GuardedConnector {
     }
 }
 
-/// Reports when a request has had more than [`MAX_INTERIM`] interim replies.
+/// Notifies when a request has received more than [`MAX_INTERIM`] interim replies.
 ///
-/// hyper skips them in a loop that yields only as often as reads from a socket make it. Each of them is charged like a
-/// read, or else a flood would keep timers from running.
+/// hyper skips these in a loop that yields only when a socket read does. Each is charged to the task's budget like a
+/// read; otherwise a flood would keep timers from running.
 fn watch(request: HttpRequest) -> Result<(HttpRequest, Arc<Notify>), ConnectorError> {
     let user = |error: HttpError| ConnectorError::user(error.into());
     let mut request = request.try_into_http1x().map_err(user)?;
@@ -162,7 +162,7 @@ fn bounded(mut response: HttpResponse) -> HttpResponse {
     response
 }
 
-/// Marks a failure that came before there was a connection.
+/// Marks a failure that occurred before there was a connection.
 fn marked(error: ConnectorError) -> ConnectorError {
     let unconnected =
         chain(&error).any(|error| error.downcast_ref::<ClientError>().is_some_and(ClientError::is_connect));
@@ -173,7 +173,7 @@ fn marked(error: ConnectorError) -> ConnectorError {
     marked(NeverSent(error.into_source()).into())
 }
 
-/// The failure of a request that was never sent: there was no connection.
+/// The failure of a request that was never sent, because there was no connection.
 #[derive(Debug)]
 pub(crate) struct NeverSent(BoxError);
 
@@ -189,7 +189,7 @@ impl error::Error for NeverSent {
     }
 }
 
-/// A reply that was announced by more than [`MAX_INTERIM`] interim ones.
+/// A reply preceded by more than [`MAX_INTERIM`] interim replies.
 #[derive(Debug)]
 pub(crate) struct InterimFlood;
 
@@ -201,7 +201,7 @@ impl fmt::Display for InterimFlood {
 
 impl error::Error for InterimFlood {}
 
-/// A reply of more than [`MAX_REPLY`] bytes.
+/// A reply longer than [`MAX_REPLY`] bytes.
 pub(crate) type ReplyTooLong = LengthLimitError;
 
 #[cfg(test)]

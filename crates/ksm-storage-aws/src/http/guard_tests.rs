@@ -11,7 +11,7 @@ use aws_types::{os_shim_internal::Env, region::Region};
 use super::*;
 use crate::{environment::files_with, sdk::refused};
 
-/// A client that counts what would be sent.
+/// A client that counts the requests it would send.
 #[derive(Clone, Debug, Default)]
 struct Counting(Arc<AtomicUsize>);
 
@@ -22,13 +22,14 @@ impl HttpConnector for Counting {
     }
 }
 
-/// The requests that this profile's source of credentials sends, with services at this endpoint, and its error's words.
+/// The number of requests that this profile's credentials source sends while services have this endpoint, and its error
+/// message.
 async fn requests(profile: &str, endpoint: &str, purpose: Purpose) -> (usize, Option<String>) {
     let home = tempfile::tempdir().unwrap();
     let cache = home.path().join(".aws/sso/cache");
     std::fs::create_dir_all(&cache).unwrap();
     std::fs::write(home.path().join("token"), "s3cret").unwrap();
-    // The name is SHA-1 of the start URL.
+    // The file name is the SHA-1 of the start URL.
     let session = r#"{"accessToken":"s3cret","expiresAt":"2999-01-01T00:00:00Z"}"#;
     std::fs::write(cache.join("b343494cf15ba6b81449840ea93161cf3b27e5e3.json"), session).unwrap();
     let home = home.path().to_str().unwrap();

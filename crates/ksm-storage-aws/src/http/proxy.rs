@@ -1,4 +1,4 @@
-//! Proxies, as `curl` and the AWS SDKs read them from the environment.
+//! Proxy settings, read from the environment like `curl` and the AWS SDKs do.
 
 #[cfg(any(test, feature = "tls-aws-lc", feature = "tls-ring"))]
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -14,12 +14,12 @@ use crate::{
     trace::Proxy,
 };
 
-/// In pairs: upper case comes first.
+/// In pairs: upper case takes precedence.
 const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// Checks the variables before anything is sent: whoever sets one wants no connection past it.
+/// Checks the variables before anything is sent: whoever sets one wants no connection to bypass it.
 pub(crate) fn check(environment: Environment) -> Result<()> {
     for name in HTTPS.into_iter().chain(HTTP) {
         if let Some(given) = environment.given(name)? {
@@ -29,12 +29,12 @@ pub(crate) fn check(environment: Environment) -> Result<()> {
     exceptions(environment).map(drop)
 }
 
-/// The proxy of https requests.
+/// The proxy for HTTPS requests.
 #[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
 pub(super) fn config(environment: Environment) -> Result<ProxyConfig, InvalidSetting> {
     let config = || -> Result<ProxyConfig> {
         check(environment)?;
-        // A web server's CGI sets this, and a header `Proxy` of a request would become `HTTP_PROXY`.
+        // A CGI server sets this variable, and would turn a request header `Proxy` into `HTTP_PROXY`.
         if (environment.0)("REQUEST_METHOD").is_some() {
             return Ok(ProxyConfig::disabled());
         }
@@ -54,7 +54,7 @@ pub(crate) fn of(environment: Environment, uri: &str) -> Option<Proxy> {
     let given = first(environment, HTTPS).ok()??;
     let matcher = Matcher::builder().https(url(&given).ok()?).no(exceptions(environment).ok()?).build();
     let proxy = matcher.intercept(&uri.parse().ok()?)?;
-    // What the matcher returns has neither user nor password.
+    // The URI that the matcher returns contains neither user nor password.
     let address = format!("{}://{}", proxy.uri().scheme_str()?, proxy.uri().authority()?);
     let variable = HTTPS.into_iter().find(|name| given.setting == Setting::Variable(name))?;
     Some(Proxy { variable, address })
@@ -69,7 +69,7 @@ fn first<const N: usize>(environment: Environment, names: [&'static str; N]) -> 
     Ok(None)
 }
 
-/// `http://HOST:PORT`, with user and password, or without the scheme.
+/// `http://HOST:PORT`, optionally with user and password, or without the scheme.
 fn url(given: &Given) -> Result<String> {
     let (scheme, rest) = given.as_str().split_once("://").unwrap_or(("http", given.as_str()));
     if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
@@ -94,7 +94,7 @@ fn url(given: &Given) -> Result<String> {
     Ok(format!("{}://{authority}", scheme.to_ascii_lowercase()))
 }
 
-/// Hosts, addresses and networks, separated by commas or blanks, as the SDK takes them.
+/// Hosts, addresses and networks, separated by commas or blanks, in the format of the SDK.
 fn exceptions(environment: Environment) -> Result<String> {
     let Some(given) = first(environment, EXCEPTIONS)? else { return Ok(String::new()) };
     let entries = given.as_str().split([',', ' ']).filter(|entry| !entry.is_empty());
@@ -102,7 +102,7 @@ fn exceptions(environment: Environment) -> Result<String> {
         if !is_exception(entry) {
             return Err(given.invalid("expected host names, addresses and networks, separated by commas"));
         }
-        // `*.example.com` is spelt `.example.com` there.
+        // The SDK writes `*.example.com` as `.example.com`.
         Ok(entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry))
     });
     Ok(entries.collect::<Result<Vec<_>>>()?.join(","))

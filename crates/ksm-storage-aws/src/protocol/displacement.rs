@@ -1,8 +1,8 @@
-//! Displacement check: which version a plain put took `AWSCURRENT` from. A move is exact and needs none.
+//! Displacement check: finds the version that a plain put took `AWSCURRENT` from. A move is exact and needs no check.
 
 use super::{Answer, Author, Labels, Progress, Request, VersionId};
 
-/// The check after a plain put under `token` on `base`.
+/// The check that follows a plain put under `token` on `base`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Displacement<I> {
     pub(crate) base: I,
@@ -10,7 +10,7 @@ pub(crate) struct Displacement<I> {
     pub(crate) step: CheckStep<I>,
 }
 
-/// The read that comes next.
+/// The next read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CheckStep<I> {
     Base,
@@ -26,15 +26,15 @@ pub(crate) enum Finding<I> {
     Nothing,
     /// The put took the label from this version.
     Displaced { version: I, author: Author },
-    /// Another write followed: the labels do not tell any more, now or later.
+    /// Another write followed, so the labels can no longer decide.
     Followed,
-    /// A read failed or was stale: another check may tell.
+    /// A read failed or was stale; another check may decide.
     Inconclusive,
 }
 
 impl<I: VersionId> Displacement<I> {
     pub(crate) fn new(base: I, token: I) -> Self {
-        // There is no version to read before the first value.
+        // Before the first value, there is no version to read.
         let step = if base.is_no_value() { CheckStep::Previous } else { CheckStep::Base };
         Self { base, token, step }
     }
@@ -49,7 +49,7 @@ impl<I: VersionId> Displacement<I> {
         }
     }
 
-    /// Takes the answer to that call.
+    /// Processes the answer to that call.
     pub(crate) fn answer(self, answer: Answer<I>) -> Progress<Self, Finding<I>> {
         let found = match answer {
             Answer::Found(found) => found,
@@ -59,7 +59,8 @@ impl<I: VersionId> Displacement<I> {
             _ => return Progress::Done(Finding::Inconclusive),
         };
         match self.step.clone() {
-            // The label went from the base to our version directly. `AWSPREVIOUS` by label may name an ancestor.
+            // The label went directly from the base to our version. The version labelled `AWSPREVIOUS` may be an
+            // ancestor.
             CheckStep::Base if found.labels == Labels::Previous => Progress::Done(Finding::Nothing),
             CheckStep::Base => self.to(CheckStep::Previous),
             CheckStep::Previous if self.is_descendant(&found.id) => Progress::Done(Finding::Followed),
@@ -75,12 +76,12 @@ impl<I: VersionId> Displacement<I> {
         }
     }
 
-    /// Our version, or one that was built on it: current after ours, so not displaced by it.
+    /// Our version or one built on it: it became current after ours, so ours did not displace it.
     fn is_descendant(&self, version: &I) -> bool {
         *version == self.token || self.token.chain().any(|parent| version.is_slot_of(&parent))
     }
 
-    /// The base or its parent: previous to a version before ours.
+    /// The base or its parent: only a version before ours has it as previous.
     fn is_stale(&self, version: &I) -> bool {
         *version == self.base || self.base.is_slot_of(version)
     }

@@ -1,17 +1,17 @@
-//! The write protocol: which calls a conditional write makes, and what it concludes from their answers.
+//! The write protocol: the calls that a conditional write makes, and its conclusions from their answers.
 //!
-//! Nothing in here performs I/O, reads a clock or waits. [`Store`] and [`Displacement`] are values that name their next
-//! request and take its answer, so that the model in `tests/model` explores this code and not a copy of it.
+//! This module performs no I/O, reads no clock and never waits. [`Store`] and [`Displacement`] are values that return
+//! their next request and accept its answer, so that the model in `tests/model` explores this code rather than a copy.
 //!
-//! Two invariants carry everything else. `slot(V, n)` is the n-th successor ID of version V.
-//! 1. A plain put on V goes to `slot(V, 1)`; later slots take one only after *token in use* has found that the label
-//!    left every version of the chain behind slot 1.
-//! 2. Every other commit on V moves `AWSCURRENT` from V, and only once `slot(V, 1)` exists. AWS refuses the move unless V
-//!    carries the label.
+//! Everything rests on two invariants. `slot(V, n)` is the n-th successor ID of version V.
+//! 1. A plain put on V goes to `slot(V, 1)`. It takes a later slot only after *token in use* has found that the label
+//!    has left every version of the chain behind slot 1.
+//! 2. Every other commit on V moves `AWSCURRENT` from V, and only once `slot(V, 1)` exists. AWS refuses the move unless
+//!    V carries the label.
 //!
-//! So a successful plain put proves that no commit of ours ever left V, and a successful move proves that V was current at
-//! that moment. Labels are read by version ID wherever a decision depends on them; a read of a label may be stale by any
-//! amount. Reads by ID are taken to be fresh.
+//! So a successful plain put proves that no earlier commit of ours was based on V, and a successful move proves that V
+//! was current at that moment. Labels are read by version ID wherever a decision depends on them, because a read by
+//! label may be arbitrarily stale. Reads by ID are assumed to be fresh.
 
 pub(crate) mod displacement;
 pub(crate) mod ownership;
@@ -23,47 +23,47 @@ use std::fmt::Debug;
 pub(crate) use displacement::{Displacement, Finding};
 pub(crate) use store::Store;
 
-/// A version ID, from which those of its successors are computed.
+/// A version ID, from which the IDs of its successors are computed.
 pub(crate) trait VersionId: Clone + Eq + Debug {
-    /// Successors that one version may have.
+    /// The maximum number of successors of a version.
     const SLOTS: u8;
-    /// Generations of first successors that are searched for a descendant.
+    /// The number of generations of first successors that are searched for a descendant.
     const GENERATIONS: usize;
 
-    /// The ID of the successor number `number`, counted from 1.
+    /// The ID of the successor with this number, counted from 1.
     fn slot(&self, number: u8) -> Self;
 
-    /// True for the base of the first value of a secret, which is no version.
+    /// True for the base of a secret's first value, which is not a version.
     fn is_no_value(&self) -> bool;
 
-    /// This version and its first successors, generation by generation.
+    /// This version and its line of first successors.
     fn chain(&self) -> impl Iterator<Item = Self> {
         std::iter::successors(Some(self.clone()), |id| Some(id.slot(1))).take(1 + Self::GENERATIONS)
     }
 
-    /// True if this is a successor of `parent`, in whatever slot.
+    /// True if this is a successor of `parent`, in any slot.
     fn is_slot_of(&self, parent: &Self) -> bool {
         (1..=Self::SLOTS).any(|number| parent.slot(number) == *self)
     }
 }
 
-/// The way a writer commits.
+/// The commit method of a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mode {
-    /// By a plain put; moves the label only after a version that may still become current.
+    /// A plain put; moves the label only to get past a version that may still become current.
     Optimistic,
-    /// As `Optimistic`, by a role that was denied to move the label.
+    /// Like `Optimistic`, for a role that was denied moving the label.
     PutOnly,
     /// By staging and a move.
     Strict,
 }
 
-/// The label that a put takes.
+/// The label that a put attaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Placement {
     /// `AWSCURRENT`: the put is the commit.
     Plain,
-    /// A private one: the commit is a move that follows. The first value of a secret becomes current all the same.
+    /// A private label: a move follows as the commit. The first value of a secret becomes current regardless.
     Staged,
 }
 
@@ -91,11 +91,11 @@ pub(crate) enum Answer<I> {
     Done(Labels),
     /// `ResourceExistsException` for a put, `InvalidParameterException` for a move.
     Conflict,
-    /// Every request that was sent was refused, for another reason.
+    /// Every request sent was refused, for another reason than a conflict.
     Refused,
     /// No request was sent.
     NotSent,
-    /// Nothing that tells whether the request was carried out.
+    /// The reply, if any, does not show if the request was carried out.
     Unanswered,
     /// A read found this version.
     Found(Seen<I>),
@@ -103,7 +103,7 @@ pub(crate) enum Answer<I> {
     Missing,
 }
 
-/// The labels of a version that decisions depend on.
+/// The labels of a version, as far as decisions depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Labels {
     Current,
@@ -111,7 +111,7 @@ pub(crate) enum Labels {
     Neither,
 }
 
-/// A version, as a read returned it.
+/// A version as returned by a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen<I> {
     pub(crate) id: I,
@@ -119,18 +119,18 @@ pub(crate) struct Seen<I> {
     pub(crate) author: Author,
 }
 
-/// The writer of a version, by its content.
+/// The writer of a version, judging by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Author {
-    /// This store: the bytes are those of its put, nonce included.
+    /// This store: the bytes equal those of its put, including the nonce.
     ThisStore,
     /// A writer of this project, by a put of this placement (bit 63 of the nonce).
     Project(Placement),
-    /// Anybody else.
+    /// Any other writer.
     Foreign,
 }
 
-/// The step after an answer.
+/// Next action after an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Progress<S, R> {
     Next(S),
@@ -140,22 +140,22 @@ pub(crate) enum Progress<S, R> {
 /// The result of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict<I> {
-    /// Our version is, or was, current.
+    /// Our version is or was current.
     Committed { token: I, placement: Placement },
-    /// The base is not current any more, and this store has not taken effect.
+    /// The base is no longer current, and this store has not taken effect.
     Conflict {
-        /// The version that was just read with `AWSCURRENT`.
+        /// The version that was just seen with `AWSCURRENT`.
         current: Option<I>,
-        /// Our staged version, should it become current after all.
+        /// Our staged version, in case it becomes current after all.
         abandoned: Option<I>,
     },
-    /// This store has not taken effect, and will not.
+    /// This store has not taken effect and never will.
     NotApplied(Reason),
-    /// Nobody can tell.
+    /// Undecidable.
     Unknown(Reason),
 }
 
-/// The reason why a store neither committed nor met a conflict.
+/// The reason why a store ended in neither a commit nor a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
     /// The put failed.
@@ -164,12 +164,12 @@ pub(crate) enum Reason {
     Move,
     /// A read that a decision depends on failed.
     Read,
-    /// The move was refused, and the labels do not tell whether an earlier delivery of it was carried out.
+    /// The move was refused, and the labels do not show if an earlier delivery of it was carried out.
     MoveRefused,
-    /// The first value was stored, and shows no label.
+    /// The first value was stored, but shows no label.
     FirstValue,
-    /// A staged version that may still become current is in the way, and this role may not move the label.
+    /// A staged version that may still become current blocks the put, and this role may not move the label.
     Pending,
-    /// Every slot of the base is in use.
+    /// All slots of the base are in use.
     NoSlotLeft,
 }

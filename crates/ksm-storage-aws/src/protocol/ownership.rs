@@ -1,11 +1,11 @@
-//! Ownership of a put and of a move: whether the write took effect, after any answer but success.
+//! Ownership of a put and of a move: decides if the write took effect, after any answer except success.
 
 use super::{
     Answer, Author, Labels, Placement, Progress, Reason, Verdict, VersionId,
     store::{Proceed, Step, Store, not_applied, unknown},
 };
 
-/// The answer to a put that was not acknowledged.
+/// The answer to an unacknowledged put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PutFailure {
     Exists,
@@ -13,7 +13,7 @@ pub(crate) enum PutFailure {
     Unanswered,
 }
 
-/// The answer to a move that was not acknowledged.
+/// The answer to an unacknowledged move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum MoveFailure {
     /// The base does not carry `AWSCURRENT`.
@@ -24,7 +24,8 @@ pub(crate) enum MoveFailure {
 
 /// Ownership of a put.
 impl<I: VersionId> Store<I> {
-    /// A refusal may answer the second delivery of a put that was carried out, so anything but success is looked into.
+    /// A refusal may answer the second delivery of a put that was carried out, so anything except success is
+    /// investigated.
     pub(super) fn put_answered(self, answer: &Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Done(labels) => self.placed(*labels),
@@ -37,7 +38,7 @@ impl<I: VersionId> Store<I> {
         }
     }
 
-    /// A version under our token with our nonce is our write. Other bytes keep our put from ever taking effect.
+    /// A version under our token with our nonce is our write. Other bytes prevent our put from ever taking effect.
     pub(super) fn find_put(self, failure: PutFailure, answer: Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Found(found) if found.author == Author::ThisStore => self.placed(found.labels),
@@ -46,7 +47,7 @@ impl<I: VersionId> Store<I> {
         }
     }
 
-    /// A put that is not there yet may still arrive. Only the move makes a staged one take effect, and none was sent.
+    /// A put that is not visible yet may still arrive. A staged one takes effect only by the move, and none was sent.
     fn put_not_found(self, failure: PutFailure, answer: &Answer<I>) -> Proceed<I> {
         let staged = self.placement == Placement::Staged && !self.base.is_no_value();
         let reason = match (failure, answer) {
@@ -69,7 +70,8 @@ impl<I: VersionId> Store<I> {
 
 /// Ownership of a move.
 impl<I: VersionId> Store<I> {
-    /// A refusal may answer the second delivery of a move that was carried out, so anything but success is looked into.
+    /// A refusal may answer the second delivery of a move that was carried out, so anything except success is
+    /// investigated.
     pub(super) fn move_answered(self, answer: &Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Done(_) => self.committed(),
@@ -82,7 +84,7 @@ impl<I: VersionId> Store<I> {
         }
     }
 
-    /// Only our move gives our version one of the two labels.
+    /// Only our move gives our version one of these two labels.
     pub(super) fn find_moved(self, failure: MoveFailure, answer: &Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Found(found) if found.labels != Labels::Neither => self.committed(),
@@ -91,7 +93,7 @@ impl<I: VersionId> Store<I> {
         }
     }
 
-    /// A version is built upon only after it was seen with `AWSCURRENT`, so a successor proves the move.
+    /// A version is built on only after it was seen with `AWSCURRENT`, so a successor proves the move.
     pub(super) fn find_successor(self, failure: MoveFailure, answer: &Answer<I>) -> Proceed<I> {
         match (answer, failure) {
             (Answer::Found(_), _) => self.committed(),
@@ -100,7 +102,7 @@ impl<I: VersionId> Store<I> {
         }
     }
 
-    /// Had our move taken the label from the base, the next commit would have put `AWSPREVIOUS` on our version.
+    /// If our move had taken the label from the base, the next commit would have put `AWSPREVIOUS` on our version.
     pub(super) fn find_base(self, answer: &Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Found(base) if base.labels == Labels::Previous => self.moved_elsewhere(None),
@@ -109,7 +111,7 @@ impl<I: VersionId> Store<I> {
         }
     }
 
-    /// The label went from the base to another of its successors, and leaves it once unless somebody moves it back.
+    /// The label left the base for another successor. It leaves the base only once unless somebody moves it back.
     pub(super) fn find_sibling(self, number: u8, answer: &Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Found(sibling) if sibling.labels == Labels::Current => {

@@ -1,6 +1,7 @@
-//! One conditional write, call by call.
+//! One conditional write as a sequence of calls.
 
-// The two modules continue `impl Store`, and its steps carry their types: one machine in three files, hence the cycles.
+// The two submodules continue `impl Store` and define types for its steps: one state machine in three files, hence the
+// cycles.
 use super::{
     Answer, Labels, Mode, Placement, Progress, Reason, Request, Verdict, VersionId,
     ownership::{MoveFailure, PutFailure},
@@ -14,13 +15,13 @@ pub(super) type Proceed<I> = Progress<Store<I>, Verdict<I>>;
 pub(crate) struct Store<I> {
     pub(crate) base: I,
     pub(crate) mode: Mode,
-    /// The slot of `base` that is tried.
+    /// The slot of `base` being tried.
     pub(crate) slot: u8,
     pub(crate) placement: Placement,
     pub(crate) step: Step<I>,
 }
 
-/// The call that comes next, and what is known by then.
+/// The next call, with the knowledge gathered so far.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Step<I> {
     Put,
@@ -31,18 +32,18 @@ pub(crate) enum Step<I> {
     Move,
     /// Ownership of a move, step 1: reads the token.
     FindMoved(MoveFailure),
-    /// Step 2: reads the token's successor.
+    /// Ownership of a move, step 2: reads the token's successor.
     FindSuccessor(MoveFailure),
-    /// Step 3: reads the base.
+    /// Ownership of a move, step 3: reads the base.
     FindBase,
-    /// Step 4: reads the version in another slot of the base, then its successor.
+    /// Ownership of a move, step 4: reads the version in another slot of the base, then its successor.
     FindSibling(u8),
     FindSiblingSuccessor(u8),
     /// Token in use, step 2: reads the first successor of the tail.
     Walk(Tail<I>),
-    /// Step 3: reads the base.
+    /// Token in use, step 3: reads the base.
     ReadBase(Recovery),
-    /// The base is not current: reads the first successor of this version, to find the one that is.
+    /// The base is not current: follows first successors from this version to find the current one.
     Seek(I),
 }
 
@@ -75,7 +76,7 @@ impl<I: VersionId> Store<I> {
         }
     }
 
-    /// Takes the answer to that call.
+    /// Processes the answer to that call.
     pub(crate) fn answer(self, answer: Answer<I>) -> Proceed<I> {
         match self.step.clone() {
             Step::Put => self.put_answered(&answer),
@@ -93,11 +94,11 @@ impl<I: VersionId> Store<I> {
         }
     }
 
-    /// Our bytes are under the token, with these labels.
+    /// Our bytes are stored under the token, with these labels.
     pub(super) fn placed(self, labels: Labels) -> Proceed<I> {
         match self.placement {
             Placement::Plain => self.committed(),
-            // A first value is current at once, whatever its label.
+            // A first value becomes current at once, whatever its label.
             Placement::Staged if self.base.is_no_value() => match labels {
                 Labels::Current | Labels::Previous => self.committed(),
                 Labels::Neither => self.to(Step::FindFirstSuccessor),

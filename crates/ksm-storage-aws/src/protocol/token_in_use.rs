@@ -5,33 +5,33 @@ use super::{
     store::{Proceed, Step, Store, conflict, not_applied},
 };
 
-/// The last version known of the chain behind the slot.
+/// The last known version of the chain behind the slot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tail<I> {
     pub(crate) id: I,
     pub(crate) state: TailState,
 }
 
-/// The state of a version that `AWSCURRENT` is not on, as far as it is known.
+/// The known state of a version that does not carry `AWSCURRENT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum TailState {
-    /// It was current, and the label was moved away by somebody else than a writer of this project.
+    /// It was current, and somebody other than a writer of this project moved the label away.
     Left,
-    /// It may be a staged version whose move is still to come.
+    /// It may be a staged version that is yet to be moved.
     Pending,
 }
 
-/// The action if the base is still current.
+/// Next action if the base is still current.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Recovery {
     /// Put into the next slot, with this placement.
     NextSlot(Placement),
-    /// Nothing that is safe.
+    /// No safe action.
     Blocked,
 }
 
 impl<I: VersionId> Tail<I> {
-    /// `AWSPREVIOUS` or a plain put prove that the version was current.
+    /// `AWSPREVIOUS` or a plain put proves that the version was current.
     fn new(seen: Seen<I>) -> Self {
         let plain = seen.author == Author::Project(Placement::Plain);
         let state =
@@ -41,7 +41,7 @@ impl<I: VersionId> Tail<I> {
 }
 
 impl<I: VersionId> Store<I> {
-    /// Step 1. A version with `AWSCURRENT` ends every doubt: the base was read stale.
+    /// Step 1. A version with `AWSCURRENT` resolves all doubt: the read of the base was stale.
     pub(super) fn token_in_use(self, found: Seen<I>) -> Proceed<I> {
         if found.labels == Labels::Current {
             return conflict(Some(found.id));
@@ -50,13 +50,13 @@ impl<I: VersionId> Store<I> {
             return conflict(None);
         }
         match self.placement {
-            // A move is refused unless the base is current, so nothing else needs to be known.
+            // A move is refused unless the base is current, so no further knowledge is needed.
             Placement::Staged => self.to(Step::ReadBase(Recovery::NextSlot(Placement::Staged))),
             Placement::Plain => self.to(Step::Walk(Tail::new(found))),
         }
     }
 
-    /// Step 2. A plain put has no condition, so it first makes sure that no version of the chain is current.
+    /// Step 2. A plain put has no condition, so this first ensures that no version of the chain is current.
     pub(super) fn walk(self, tail: &Tail<I>, answer: Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Found(found) if found.labels == Labels::Current => conflict(Some(found.id)),
@@ -75,7 +75,8 @@ impl<I: VersionId> Store<I> {
         }
     }
 
-    /// Step 3, after the walk: read before it, the base could lose the label to a version that the walk has passed.
+    /// Step 3, after the walk. If read before it, the base could lose the label to a version that the walk has already
+    /// passed.
     pub(super) fn read_base(self, recovery: Recovery, answer: &Answer<I>) -> Proceed<I> {
         let current = match answer {
             Answer::Found(base) => base.labels == Labels::Current,
@@ -93,8 +94,8 @@ impl<I: VersionId> Store<I> {
         }
     }
 
-    /// A load may be as stale as the last one, so the conflict carries the version that is current, if the chain leads to
-    /// it. A plain put has walked the chain before.
+    /// The next load may be as stale as the last one, so the conflict carries the current version if the chain leads to
+    /// it. A plain put has already walked the chain.
     pub(super) fn seek(self, answer: Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Found(found) if found.labels == Labels::Current => conflict(Some(found.id)),
