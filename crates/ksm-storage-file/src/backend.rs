@@ -14,7 +14,7 @@ use ksm_storage_core::{
 use tokio::runtime::Handle;
 use tracing::warn;
 
-// A backend hands out its builder, which builds the backend: hence a cycle of modules.
+// A backend returns its builder, which builds the backend: hence a cycle of modules.
 use crate::{
     Durability, FileBuilder,
     error::quoted,
@@ -24,10 +24,10 @@ use crate::{
     store,
 };
 
-/// A configuration in one JSON file. Clones share it, and so does every other backend on the same file.
+/// A configuration in one JSON file, shared by clones and by all other backends on the same file.
 ///
-/// I/O is done on the threads that Tokio keeps for what blocks. A store whose future is dropped goes on there, unless it
-/// waits for the lock: it takes effect once or never.
+/// I/O runs on Tokio's blocking threads. If the future of a store is dropped, the store continues there, unless it is
+/// waiting for the lock: it takes effect once or never.
 ///
 /// ```
 /// # use ksm_storage_core::{ConfigStorage, Error, ErrorKind};
@@ -47,17 +47,17 @@ use crate::{
 pub struct FileBackend {
     path: Arc<PathBuf>,
     durability: Durability,
-    /// True once the leftovers have been reported.
+    /// True once leftovers have been reported.
     is_reported: Arc<AtomicBool>,
 }
 
 impl FileBackend {
-    /// The file at `path`. Nothing is read or created before it is opened.
+    /// A backend for the file at `path`. Nothing is read or created before a storage is opened on it.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self::builder(path).build()
     }
 
-    /// The same, with settings.
+    /// Returns a builder, to change the default settings.
     pub fn builder(path: impl Into<PathBuf>) -> FileBuilder {
         FileBuilder::new(path.into())
     }
@@ -66,20 +66,20 @@ impl FileBackend {
         Self { path: Arc::new(path), durability, is_reported: Arc::default() }
     }
 
-    /// Lists the files beside the configuration that writes left behind, at most 64.
+    /// Lists up to 64 files that writes left behind beside the configuration.
     ///
-    /// These are `NAME.temporary-NUMBER`, of a process that was killed during a write, and `NAME.displaced-NUMBER`, with
-    /// the version of another program that a write displaced. They are never deleted automatically, and each opening
+    /// These are `NAME.temporary-NUMBER`, from a process that was killed during a write, and `NAME.displaced-NUMBER`,
+    /// with another program's version that a write displaced. They are never deleted automatically, and each opening
     /// reports them as events.
     ///
     /// # Errors
-    /// Those of opening, and if the folder cannot be listed.
+    /// Those of opening, and an error if the folder cannot be listed.
     pub async fn leftovers(&self) -> Result<Vec<PathBuf>> {
         let path = Arc::clone(&self.path);
         self.blocking(move |is_awaited| leftover::find(&FilePaths::resolve(&path)?, is_awaited)).await
     }
 
-    /// Runs `work` on a thread for what blocks, and lets it know whether this future still waits for it.
+    /// Runs `work` on a blocking thread, and tells it if this future is still waiting.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Fn() -> bool) -> Result<T> + Send + 'static,
@@ -94,17 +94,17 @@ impl FileBackend {
         result
             .unwrap_or_else(|error| {
                 if error.is_cancelled() {
-                    // It had not begun.
+                    // The work had not begun.
                     return Err(runtime_error("the Tokio runtime has ended"));
                 }
-                // Whatever the panic said, it may quote what it was about.
+                // The panic's message is omitted, because it may quote a secret.
                 Err(Error::new(ErrorKind::Unexpected, "the file backend panicked"))
             })
             .map_err(|error| error.with_location(self.location()))
     }
 }
 
-/// The path as the URL of a storage has it: in ASCII, and without what begins another part of the URL.
+/// The path in the form of a storage URL: ASCII, without characters that begin another part of the URL.
 fn percent_encoded(path: &Path) -> String {
     let mut encoded = String::new();
     for &byte in path.as_os_str().as_encoded_bytes() {
@@ -126,7 +126,7 @@ fn runtime_error(message: &'static str) -> Error {
 impl StorageBackend for FileBackend {
     fn location(&self) -> Location {
         let address = percent_encoded(&self.path);
-        // After two slashes the first part of a relative path would be taken for a host.
+        // After two slashes, the first component of a relative path would be read as a host.
         if address.starts_with('/') {
             Location::new("file", address)
         } else {
@@ -145,7 +145,7 @@ impl StorageBackend for FileBackend {
             .blocking(move |is_awaited| {
                 let paths = FilePaths::resolve(&path)?;
                 let stored = read::current(&paths)?.stored;
-                // That the folder cannot be listed does not make the configuration worse.
+                // An error in listing the folder does not affect the configuration.
                 let leftovers = is_first.then(|| leftover::find(&paths, is_awaited).unwrap_or_default());
                 Ok((stored, leftovers.unwrap_or_default()))
             })

@@ -8,12 +8,12 @@ pub enum Durability {
     /// A crash of the machine: file and folder are synced before a write is acknowledged.
     #[default]
     Synced,
-    /// A crash of the process, but not of the machine: nothing is synced, and after a power failure the file may even be
-    /// empty. For tests that write thousands of times, and for nothing else.
+    /// A crash of the process, but not of the machine: nothing is synced, and after a power failure the file may even
+    /// be empty. Only for tests that write thousands of times.
     Relaxed,
 }
 
-/// Settings of a [`FileBackend`]. Setters never fail: what is wrong with a path is told when the storage is opened.
+/// Settings of a [`FileBackend`]. Setters never fail: opening reports an invalid path.
 ///
 /// ```
 /// use ksm_storage_file::{Durability, FileBackend};
@@ -32,15 +32,15 @@ impl FileBuilder {
         Self { path, durability: Durability::default() }
     }
 
-    /// The failures that an acknowledged write survives: [`Durability::Synced`] if not set.
+    /// Sets the failures that an acknowledged write survives. The default is [`Durability::Synced`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// The backend. A relative path is meant from the folder that is the current one now.
+    /// Returns the backend. A relative path is resolved against the current directory at this moment.
     pub fn build(self) -> FileBackend {
-        // It fails on an empty path, which is told when the file is looked for.
+        // Fails on an empty path, which is reported when the file is opened.
         let path = path::absolute(&self.path).unwrap_or(self.path);
         FileBackend::from_parts(path, self.durability)
     }

@@ -1,4 +1,4 @@
-//! The one mapping from errors of the system to those of the caller. Nothing here may hold a byte of a payload.
+//! The single mapping from system errors to the caller's errors. They must contain no byte of a payload.
 
 use std::{io, path::Path};
 
@@ -6,7 +6,7 @@ use ksm_storage_core::{Error, ErrorKind, shell_word};
 
 use crate::os;
 
-/// The system's error when asked to do `action` with `path`, before anything was changed.
+/// The system's error for `action` on `path`, before anything was changed.
 pub(crate) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
     use io::ErrorKind as Io;
     let (kind, hint) = os::classify(&error).unwrap_or(match error.kind() {
@@ -38,7 +38,7 @@ pub(crate) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
         .with_source(error)
 }
 
-/// A file of another user, who could read what is written to it.
+/// A file owned by another user, who could read whatever is written to it.
 pub(crate) fn foreign_owner(path: &Path, uid: u32) -> Error {
     let path = quoted(path);
     let message = format!("{path} belongs to another user (uid {uid})");

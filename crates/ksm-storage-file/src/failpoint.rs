@@ -1,4 +1,4 @@
-/// Points of a write at which tests end the process, or let somebody else in.
+/// Points of a write at which tests end the process, or run code of another writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failpoint {
     LockOpened,
@@ -43,7 +43,7 @@ mod tests {
         result
     }
 
-    /// Does `work` as on a file system without an exchange of files.
+    /// Runs `work` as on a file system that cannot exchange files.
     #[cfg(unix)]
     pub(crate) fn without_exchange<T>(work: impl FnOnce() -> T) -> T {
         LACKS_EXCHANGE.set(true);

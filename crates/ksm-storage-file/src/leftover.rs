@@ -4,22 +4,22 @@ use ksm_storage_core::Result;
 
 use crate::{error::failed, lock::Lock, os, paths::FilePaths, read};
 
-/// The time after which a temporary file beside a lock that is held is called a leftover.
+/// The age after which a temporary file beside a held lock is considered a leftover.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The files of writes that were killed, and those that writes displaced.
+/// The files left by killed writes, and those that writes displaced.
 pub(crate) fn find(paths: &FilePaths, is_awaited: &dyn Fn() -> bool) -> Result<Vec<PathBuf>> {
     let list = || paths.leftovers().map_err(|error| failed("list", &paths.folder, error));
     let mut found = list()?;
     if !found.is_empty() && paths.lock().exists() {
-        // A writer at work has a temporary file as well, until it gives back the lock.
+        // An active writer has a temporary file too, until it releases the lock.
         let lock = Lock::acquire_within(PATIENCE, paths, is_awaited);
         let remaining = list()?;
         drop(lock);
         found.retain(|path| remaining.contains(path));
     }
     for path in &found {
-        // A writer that was killed may have displaced a file with another mode.
+        // A killed writer may have displaced a file with another mode.
         let _ = read::open(path).and_then(|file| os::make_private(&file));
     }
     Ok(found)

@@ -1,5 +1,5 @@
-//! The file that writers lock. It is never deleted or read. Each creation of the configuration extends it by a byte, so that
-//! one absence of the configuration differs from another.
+//! The lock file for writers. It is never deleted or read. Each creation of the configuration extends it by a byte, so
+//! that each absence of the configuration has its own version.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -17,11 +17,11 @@ use crate::{
     paths::FilePaths,
 };
 
-/// The time that a writer waits. Others hold the lock for as long as two syncs take.
+/// The time that a writer waits. Others hold the lock for the duration of two syncs.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
-/// The lock, held until this is dropped or the process ends.
+/// The lock, held until it is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
@@ -29,7 +29,7 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Waits for the lock, but not for long, and no longer than the result is awaited.
+    /// Waits for the lock, for a limited time and only while the result is awaited.
     pub(crate) fn acquire(paths: &FilePaths, is_awaited: &dyn Fn() -> bool) -> Result<Self> {
         Self::acquire_within(PATIENCE, paths, is_awaited)
     }
@@ -72,7 +72,8 @@ impl Lock {
         }
     }
 
-    /// Returns true unless the lock file was deleted or replaced, so that another writer may have locked another one.
+    /// Returns true unless the lock file was deleted or replaced, in which case another writer may have locked a new
+    /// one.
     pub(crate) fn is_current(&self) -> bool {
         match (self.file.metadata(), fs::symlink_metadata(&self.path)) {
             (Ok(locked), Ok(found)) => os::same_file(&locked, &found),
@@ -85,7 +86,7 @@ impl Lock {
         self.file.try_clone().unwrap()
     }
 
-    /// Makes the absence of the configuration that comes next differ from this one, which is about to end.
+    /// Makes the next absence of the configuration differ from the one that is about to end.
     pub(crate) fn record_creation(&self) -> Result<()> {
         self.file
             .metadata()
@@ -95,13 +96,13 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// Closing the file would not do: a process that was forked meanwhile has it open too.
+    /// Closing the file is not enough: a process forked meanwhile has it open too.
     fn drop(&mut self) {
         let _ = self.file.unlock();
     }
 }
 
-/// Refuses what is not this user's own lock file, for it is extended.
+/// Accepts only this user's own lock file, because the file is extended.
 fn check(file: &File, path: &Path) -> Result<()> {
     let metadata = file.metadata().map_err(|error| failed("inspect", path, error))?;
     if !metadata.is_file() {

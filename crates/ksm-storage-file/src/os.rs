@@ -1,4 +1,4 @@
-//! Differences between systems.
+//! Platform differences.
 
 #[cfg(not(unix))]
 mod other;
@@ -10,17 +10,17 @@ pub(crate) use other::*;
 #[cfg(unix)]
 pub(crate) use unix::*;
 
-/// Effect of a file that took its place in one step on the one that was there.
+/// Effect of placing a file on the file that was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "android", target_vendor = "apple")),
     expect(dead_code, reason = "elsewhere files cannot be exchanged")
 )]
 pub(crate) enum Placed {
-    /// The two have changed places: the old one has the new one's former name.
+    /// The two files have been exchanged: the old one now has the new one's former name.
     Exchanged,
-    /// There was none.
+    /// There was no file.
     New,
-    /// It has replaced whatever was there.
+    /// It has replaced any file that was there.
     Replaced,
 }

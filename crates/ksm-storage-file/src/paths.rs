@@ -8,13 +8,13 @@ use ksm_storage_core::{Error, ErrorKind, Result};
 
 use crate::error::{failed, quoted};
 
-/// Both have nine letters, so that where one name is short enough the other is too.
+/// Both have nine letters, so that a file name short enough for one is short enough for the other.
 const TEMPORARY: &str = "temporary-";
 const DISPLACED: &str = "displaced-";
 /// The maximum number of leftovers that are listed.
 const MAX_LEFTOVERS: usize = 64;
 
-/// The file, with all links followed, and the files that may be beside it.
+/// The path of the file, with all links followed, and of the files that may be beside it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FilePaths {
     pub(crate) folder: PathBuf,
@@ -42,12 +42,12 @@ impl FilePaths {
         self.folder.join(self.with_extension("lock"))
     }
 
-    /// The new content, until it takes the place of the file.
+    /// The new content, until it replaces the file.
     pub(crate) fn temporary(&self, nonce: u64) -> PathBuf {
         self.folder.join(self.with_extension(&format!("{TEMPORARY}{nonce:016x}")))
     }
 
-    /// The content that the writer with this nonce displaced.
+    /// The content displaced by the writer with this nonce.
     pub(crate) fn displaced(&self, nonce: u64) -> PathBuf {
         self.folder.join(self.with_extension(&format!("{DISPLACED}{nonce:016x}")))
     }
@@ -75,7 +75,7 @@ impl FilePaths {
     }
 }
 
-/// The path of a file that does not exist.
+/// The path of a file that does not exist yet.
 fn creatable(path: &Path) -> Result<PathBuf> {
     if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
         let message = format!("{} is a symbolic link to a missing file", quoted(path));

@@ -19,21 +19,21 @@ use crate::{
 };
 
 const CREATE: &str = "create it first, with `{}` as its content";
-/// The largest document there is.
+/// The largest valid document.
 pub(crate) const MAX_PAYLOAD: usize = ConfigDocument::MAX_LEN;
 const MAX_FILE: usize = MAX_PAYLOAD + NONCE_LEN;
-/// Maximum reads of a file that changes meanwhile, and the pause between: a write in place is soon done.
+/// Maximum reads of a file that changes meanwhile, and the pause in between: a write in place takes a short time.
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// The stored content.
 pub(crate) struct Current {
     pub(crate) stored: Stored,
-    /// The file, if there is one.
+    /// The file, if it exists.
     pub(crate) file: Option<Content>,
 }
 
-/// A file as it was read.
+/// A file's content and metadata.
 pub(crate) struct Content {
     pub(crate) bytes: Payload,
     pub(crate) metadata: Metadata,
@@ -49,8 +49,8 @@ impl Content {
     }
 }
 
-/// Reads without a lock, for writers of this crate replace the file in one step. What a program writes in place, and
-/// changes while it is read, is read again.
+/// Reads without a lock, because writers of this crate replace the file atomically. A file that changes while it is
+/// read, because a program writes in place, is read again.
 pub(crate) fn current(paths: &FilePaths) -> Result<Current> {
     let path = paths.file();
     for _ in 0..ATTEMPTS {
@@ -77,7 +77,7 @@ pub(crate) fn current(paths: &FilePaths) -> Result<Current> {
         .with_hint("let other programs replace the file by renaming a new one"))
 }
 
-/// The content at `path`, whoever may read it.
+/// The content at `path`, without checking permissions.
 pub(crate) fn unchecked(path: &Path) -> io::Result<Content> {
     let mut file = open(path)?;
     let metadata = file.metadata()?;
@@ -87,7 +87,7 @@ pub(crate) fn unchecked(path: &Path) -> io::Result<Content> {
     content(&mut file, metadata)?.ok_or_else(|| io::ErrorKind::ResourceBusy.into())
 }
 
-/// A file of any kind, without following a link or waiting for the other end of a pipe.
+/// Opens a file of any kind, without following a link or waiting for the other end of a pipe.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     os::without_waiting(options.read(true));
@@ -123,9 +123,9 @@ fn check_len(len: u64, path: &Path) -> Result<()> {
         .with_hint("check the path: the file is not a configuration"))
 }
 
-/// The whole file, if it does not change meanwhile. Being replaced is not a change of it.
+/// The whole file, or `None` if it changes meanwhile. Being replaced does not count as a change.
 fn content(file: &mut File, metadata: Metadata) -> io::Result<Option<Content>> {
-    // Some file systems, such as /proc, give no length.
+    // Some file systems, such as /proc, report no length.
     let len = usize::try_from(metadata.len()).unwrap_or(MAX_FILE);
     let bytes = read(file, if len == 0 { MAX_FILE } else { len })?;
     let after = file.metadata()?;
@@ -135,11 +135,11 @@ fn content(file: &mut File, metadata: Metadata) -> io::Result<Option<Content>> {
     Ok(is_unchanged.then_some(Content { bytes, metadata }))
 }
 
-/// At most `len + 1` bytes, into a buffer that never moves: no copy of it is left behind in memory.
+/// Reads at most `len + 1` bytes into a buffer that never moves, so that no copy is left behind in memory.
 fn read(file: &mut File, len: usize) -> io::Result<Payload> {
     let mut buffer = Vec::with_capacity(len + 1);
     let result = file.take(len as u64 + 1).read_to_end(&mut buffer);
-    // Also on failure: what was read is zeroized.
+    // On failure too: the bytes read so far are zeroized.
     let payload = Payload::from(buffer);
     result.map(|_| payload)
 }

@@ -1,5 +1,5 @@
-//! A write: a new file, which takes the place of the old one. A process that ends at any point of it leaves the old
-//! content or the new one in the file.
+//! Writes a new file that replaces the old one. A process that ends at any point leaves the old content or the new one
+//! in the file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -36,7 +36,7 @@ pub(crate) fn store(
     let paths = FilePaths::resolve(path)?;
     let lock = Lock::acquire(&paths, is_awaited)?;
     reached(Failpoint::Locked);
-    // A link may have been changed during the wait for the lock.
+    // A link may have changed while waiting for the lock.
     if FilePaths::resolve(path)? != paths {
         return Ok(StoreOutcome::conflict(None));
     }
@@ -60,7 +60,7 @@ pub(crate) fn store(
         Some(_) => {}
         None => lock.record_creation()?,
     }
-    // Opened beforehand: a folder that cannot be synced is an error while nothing is written.
+    // Opened beforehand, so that a folder that cannot be synced is an error before anything is written.
     let folder = match durability {
         Durability::Synced => {
             os::open_folder(&paths.folder).map_err(|error| failed("open the folder", &paths.folder, error))?
@@ -86,7 +86,7 @@ pub(crate) fn store(
             Some(displaced) => displaced,
             None => return Ok(StoreOutcome::conflict(None)),
         },
-        // A program without the lock has removed, or created, the file since it was read.
+        // A program without the lock has removed or created the file since it was read.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
             return Ok(StoreOutcome::conflict(None));
         }
@@ -105,13 +105,13 @@ pub(crate) fn store(
     Ok(StoreOutcome::Committed { version, displaced })
 }
 
-/// A new content, and the path of its temporary file, which is removed on drop.
+/// New content, and the path of its temporary file, which is removed on drop.
 struct NewFile {
     path: PathBuf,
     nonce: u64,
     file: File,
     bytes: Payload,
-    /// False if the file at `path` is to be preserved: its content is stored nowhere else.
+    /// False if the file at `path` must be preserved, because its content is stored nowhere else.
     is_disposable: bool,
 }
 
@@ -134,7 +134,7 @@ impl NewFile {
         Ok(new)
     }
 
-    /// Compares what the exchange displaced with what had been read. Returns `None` if the exchange was undone.
+    /// Compares the displaced content with the content read before. Returns `None` if the exchange was undone.
     fn displaced(&mut self, paths: &FilePaths, base: Option<&Content>) -> Option<Displaced> {
         let found = read::unchecked(&self.path);
         let base_nonce = base.and_then(Content::nonce);
@@ -142,7 +142,7 @@ impl NewFile {
         let is_cooperative = |found: &Content| found.nonce().is_some() && found.nonce() != base_nonce;
         match &found {
             Ok(found) if is_base(found) => return Some(Displaced::Nothing),
-            // A write of this project: its writer had another lock, because somebody had deleted the lock file.
+            // A write of this project, whose writer held another lock because the lock file was deleted.
             Ok(found) if is_cooperative(found) && self.undo(&paths.file()) => return None,
             _ => {}
         }
@@ -156,8 +156,7 @@ impl NewFile {
         })
     }
 
-    /// Exchanges the two files once more. Returns false if this content is in the file all the same, or again: a third one
-    /// had come instead.
+    /// Undoes the exchange. Returns false if this content is current nonetheless, because a third version had arrived.
     fn undo(&mut self, file: &Path) -> bool {
         let exchanged = |result| matches!(result, Ok(Placed::Exchanged));
         if !exchanged(os::exchange(&self.path, file)) {
@@ -170,7 +169,7 @@ impl NewFile {
         !exchanged(os::exchange(&self.path, file))
     }
 
-    /// Gives the displaced file its own name, and its owner alone access. Returns its path.
+    /// Renames the displaced file, and restricts access to its owner. Returns its path.
     fn preserve(&mut self, paths: &FilePaths) -> PathBuf {
         self.is_disposable = false;
         if let Ok(file) = read::open(&self.path) {
@@ -187,7 +186,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if self.is_disposable {
-            // If that fails, the next opening reports it.
+            // If this fails, the next opening reports the file.
             let _ = fs::remove_file(&self.path);
         }
     }

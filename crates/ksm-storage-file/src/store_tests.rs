@@ -76,7 +76,7 @@ fn leftovers(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The output of a command of a report.
+/// The output of a command quoted in a report.
 fn shown(command: &str) -> String {
     let output = Command::new("bash").args(["-c", command]).output().unwrap();
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
@@ -90,7 +90,7 @@ fn one_file(content: &str) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Writes `new` while `work` happens at one failpoint.
+/// Writes `new`, and runs `work` at one failpoint.
 fn write_while(failpoint: Failpoint, path: &Path, work: impl Fn() + 'static) -> StoreOutcome {
     let expected = version(path);
     let hook = move |reached| {
@@ -101,7 +101,7 @@ fn write_while(failpoint: Failpoint, path: &Path, work: impl Fn() + 'static) -> 
     during(hook, || write_on(&expected, path, "new"))
 }
 
-/// Replaces the file as another program does.
+/// Replaces the file as another program would.
 fn replace(path: &Path, content: &str, mode: u32) {
     let other = path.with_extension("other");
     fs::write(&other, content).unwrap();
@@ -125,7 +125,7 @@ fn child() {
     during(hook, || write(&path, "new"));
 }
 
-/// Kills a writer at `last`; what `foreign` says replaces the file between its check and its exchange.
+/// Kills a writer at `last`; `foreign` replaces the file between the writer's check and its exchange.
 fn kill(path: &Path, last: Failpoint, foreign: Option<&str>) {
     let status = Command::new(env::current_exe().unwrap())
         .args(["--ignored", "--exact", "store_tests::child"])
@@ -156,7 +156,7 @@ fn killed_writer_leaves_old_or_new() {
             );
             assert_eq!(content(&path).as_deref(), if is_placed { Some("new") } else { old }, "{last:?}");
 
-            // What it left is reported, and stays where the next write leaves it alone.
+            // The leftovers are reported, and the next write does not touch them.
             let found = leftovers(&path);
             let expected = match last {
                 Failpoint::Created | Failpoint::Written | Failpoint::Synced | Failpoint::Checked => 1,
@@ -199,7 +199,7 @@ fn foreign_write_after_check_is_reported() {
         |path| replace(path, "foreign", 0o600),
         // As an editor leaves it: refused by a load, but not lost.
         |path| replace(path, "foreign", 0o644),
-        // In place, with as many bytes, whatever the clock's ticks are.
+        // In place with the same length, regardless of the clock's resolution.
         |path| fs::write(path, "foreign").unwrap(),
         |path| {
             fs::write(path.with_extension("other"), "foreign").unwrap();
@@ -226,7 +226,7 @@ fn foreign_write_after_check_is_reported() {
     }
 }
 
-/// `sed -i` without a copy leaves the nonce of the version that it edits.
+/// `sed -i` without a backup keeps the nonce of the version that it edits.
 #[test]
 fn edit_with_nonce_is_foreign() {
     let (_folder, path) = one_file("old");
@@ -325,7 +325,7 @@ fn largest_payload_is_read_back() {
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotApplied));
 }
 
-/// Paths with which a command of a report must work all the same.
+/// Paths that must not break the commands in reports.
 #[test]
 fn reports_quote_hostile_paths() {
     for name in ["-n", "a b", "a\nb", "$(touch PWNED)", "'\"\\", "ü", "*"] {

@@ -1,4 +1,4 @@
-//! The names of store events.
+//! Version names of store events.
 
 use std::{
     fs::Metadata,
@@ -10,11 +10,11 @@ use ksm_storage_core::{Payload, Version};
 
 use crate::os;
 
-/// Versions are logged. With a key of this process their hash says nothing about the content, however guessable that is.
+/// Versions are logged. Keyed per process, their hash reveals nothing about the content, however guessable that is.
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// The version of a file with these bytes. The nonce tells the writes of this crate apart. With those of others, and
-/// when somebody puts an earlier file back, it takes the file's identity, its times and its content.
+/// The version of a file with these bytes. The nonce distinguishes writes of this crate. The file's identity, times and
+/// content distinguish writes of other programs, and earlier files that were put back.
 pub(crate) fn of_file(bytes: &Payload, nonce: Option<u64>, metadata: &Metadata) -> Version {
     let mut hasher = KEY.build_hasher();
     os::identity(metadata).hash(&mut hasher);
@@ -26,9 +26,9 @@ pub(crate) fn of_file(bytes: &Payload, nonce: Option<u64>, metadata: &Metadata) 
     })
 }
 
-/// The version of there being no file, beside this lock file.
+/// The version that stands for an absent file, beside this lock file.
 pub(crate) fn of_nothing(lock: Option<&Metadata>) -> Version {
-    // An empty one is as good as none: the first writer creates it.
+    // An empty lock file is equivalent to none: the first writer creates it.
     let identity = lock.filter(|lock| lock.len() > 0).map(os::identity);
     Version::new(format!("absent-{:016x}", KEY.hash_one(identity)))
 }
@@ -37,7 +37,7 @@ pub(crate) fn of_nothing(lock: Option<&Metadata>) -> Version {
 mod tests {
     use super::*;
 
-    /// As after a write in place within one tick of the file system's clock.
+    /// Simulates a write in place within one tick of the file system's clock.
     #[test]
     fn other_content_has_another_version() {
         let metadata = std::fs::metadata(env!("CARGO_MANIFEST_DIR")).unwrap();

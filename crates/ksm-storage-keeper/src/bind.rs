@@ -1,8 +1,8 @@
-//! From what is stored to a client that works.
+//! Binds a stored configuration, if necessary, and starts a client on it.
 //!
-//! A bind is two conditional writes with one request between them. The key pair is stored before the request, for
-//! Keeper ties the token to the first key pair that it sees; the application key is stored before any other request,
-//! for Keeper may not give it again. Clients that start with one token at the same time adopt the key pair that was
+//! A bind is two conditional writes with one request between them. The key pair is stored before the request, because
+//! Keeper ties the token to the first key pair that it sees. The application key is stored before any other request,
+//! because Keeper may not return it again. Clients that start concurrently with one token adopt the key pair that was
 //! stored first.
 
 use std::{sync::Arc, time::Duration};
@@ -23,9 +23,9 @@ use crate::{
     token::Token,
 };
 
-/// The number of times that another client may get in between before that is taken for a defect.
+/// Number of times that another client may intervene before this is considered a bug.
 const ROUNDS: usize = 8;
-/// The time to wait for another client with the same token, once Keeper has refused this one.
+/// Delays while waiting for another client with the same token, after Keeper has refused this one.
 const WAITS: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(250),
@@ -34,7 +34,7 @@ const WAITS: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
-/// Fate of a stored configuration that belongs to another token.
+/// Policy for a stored configuration that belongs to another token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
     Keep,
@@ -52,9 +52,9 @@ pub(crate) struct Opened {
 enum Step {
     /// It is bound.
     Start,
-    /// It has a key pair that may have been sent: ask for the application key with that one.
+    /// Its key pair may have been sent already: ask for the application key with that pair.
     Resume(ConfigDocument),
-    /// It has none: make one from this token, and store it first.
+    /// It has no key pair: create one from this token and store it before asking.
     Begin(ConfigDocument, Token),
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn open(
             Some(opened) => return Ok(opened),
             None => wait_for_another(storage, &location).await?,
         }
-        // A refused token replaces nothing that another one has bound meanwhile.
+        // A refused token must not replace a binding that another client has made meanwhile.
         let other = |token| group::belongs_to_another(storage.snapshot().document(), token);
         if existing == Existing::Replace && token.as_ref().is_some_and(other) {
             break;
@@ -100,8 +100,8 @@ pub(crate) async fn open(
     Err(Error::new(ErrorKind::TokenSpent, location))
 }
 
-/// Chooses the next step. The SDK gets a token only where no stored key pair belongs to it: it would make another pair,
-/// and Keeper knows the first.
+/// Chooses the next step. The SDK is given a token only if no stored key pair belongs to it: it would create another
+/// pair, while Keeper knows the first.
 fn next(
     found: &ConfigDocument,
     token: Option<&Token>,
@@ -149,7 +149,7 @@ fn next(
         (_, Some(_)) if has_key_pair => Ok(Step::Resume(seed)),
         _ if group::count_foreign(found) > 0 => Err(Error::foreign(found, location.clone())),
         (Some(token), _) => begin(seed, token.clone(), location),
-        // The start of a configuration that another SDK, or a person, has stored.
+        // An unbound configuration stored by another SDK, or by a person.
         (None, Some(key)) => match Token::parse(&key.into()) {
             Ok(token) => begin(seed, token, location),
             Err(why) => Err(Error::invalid_key(ConfigKey::ClientKey, why, location.clone())),
@@ -160,38 +160,39 @@ fn next(
 fn begin(seed: ConfigDocument, token: Token, location: &Location) -> Result<Step> {
     let seed = group::without_credentials(seed);
     match keys::first_invalid(&seed) {
-        // The token's own takes its place.
+        // The given token replaces the stored one.
         None | Some((ConfigKey::ClientKey, _)) => Ok(Step::Begin(seed, token)),
         Some((key, why)) => Err(Error::invalid_key(key, why, location.clone())),
     }
 }
 
-/// Asks Keeper for the application key and stores it. `None` if Keeper does not give it to this client.
+/// Asks Keeper for the application key and stores it. Returns `None` if Keeper does not return the key to this client.
 ///
-/// Between Keeper's answer and its being stored the application key is nowhere else, so that this is not to be dropped.
+/// Between Keeper's reply and the write, the application key exists only here, so this future must not be dropped.
 async fn bind(session: Session, storage: ConfigStorage, settings: Arc<Settings>) -> Result<Option<Opened>> {
     let location = storage.location();
     let Some(bound) = ask(session, &location).await? else { return Ok(None) };
     let wanted = bound.config(&location)?;
-    // First of all: a start that fails would take the key with it.
+    // First of all: a failing start would lose the key.
     let stored = group::store_bound(&storage, wanted.clone(), Vec::new()).await;
     let session = Session::start(wanted, settings, Purpose::Work, &location).await?;
     Ok(Some(Opened { session, stored }))
 }
 
-/// The session with the application key; `None` if Keeper does not give it to this client.
+/// The session with the application key; `None` if Keeper does not return the key to this client.
 async fn ask(mut session: Session, location: &Location) -> Result<Option<Session>> {
     let run = move || {
         let outcome = session.run(|manager| manager.get_secrets(Vec::new()));
         (session, outcome)
     };
     let (session, outcome) = blocking(location, run).await?;
-    // Whatever the outcome: the call was stopped at the checkpoint.
+    // Regardless of the result: the call was stopped at the checkpoint.
     if text(&session.config(location)?, ConfigKey::AppKey).is_some() {
         return Ok(Some(session));
     }
     let reply = session.last_reply();
-    // Another client with this token may have been faster; none changes the address that Keeper has locked it to.
+    // Another client with this token may have been faster. No other client changes the address that Keeper has locked
+    // it to.
     let refused = matches!(&reply, Some(Reply::Refused(refusal)) if refusal.code == "access_denied" && !refusal.ip_locked);
     match outcome {
         CallOutcome::Panicked(panic) => {
@@ -204,14 +205,14 @@ async fn ask(mut session: Session, location: &Location) -> Result<Option<Session
     }
 }
 
-/// Gives another client with the same token the time to store what Keeper gave to it.
+/// Gives another client with the same token time to store the application key that it received.
 async fn wait_for_another(storage: &ConfigStorage, location: &Location) -> Result<()> {
     let before = storage.snapshot();
     for wait in WAITS {
         tokio::time::sleep(wait).await;
         let now = storage.refresh().await.map_err(|error| Error::storage(error, location.clone()))?;
-        // Through a clone of this handle `before` may show the other's binding already. Nothing bound is stored when
-        // Keeper is asked, so that it can only be another's.
+        // `before` may already be the other's binding, if it used a clone of this handle. Keeper is asked only while
+        // nothing bound is stored, so a binding can only be the other's.
         let bound = now.bind_state() == BindState::Bound;
         if bound || !group::is_same(before.document(), now.document()) {
             return Ok(());

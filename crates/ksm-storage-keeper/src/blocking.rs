@@ -1,4 +1,4 @@
-//! The synchronous twin of [`KeeperClient`](crate::KeeperClient).
+//! The blocking counterpart of [`KeeperClient`](crate::KeeperClient).
 //!
 //! ```no_run
 //! use ksm_storage_core::blocking::ConfigStorage;
@@ -25,9 +25,9 @@ use crate::{Error, KeeperClientBuilder, Result};
 
 /// The Keeper SDK on a stored configuration, for programs without an async runtime of their own.
 ///
-/// Method by method it is [`KeeperClient`](crate::KeeperClient), on the runtime of the
-/// [`blocking::ConfigStorage`](ConfigStorage) that it is opened on. It may be called inside an async runtime too; a call
-/// blocks the thread that it is made on.
+/// Its methods are those of [`KeeperClient`](crate::KeeperClient), on the runtime of the
+/// [`blocking::ConfigStorage`](ConfigStorage) that it is opened on. It may also be used inside an async runtime; each
+/// call blocks its thread.
 #[derive(Clone, Debug)]
 pub struct KeeperClient {
     client: crate::KeeperClient,
@@ -110,7 +110,7 @@ impl KeeperClient {
         self.client.bind_state()
     }
 
-    /// The storage that the client works on.
+    /// The storage that the client uses.
     pub fn storage(&self) -> &ConfigStorage {
         &self.storage
     }

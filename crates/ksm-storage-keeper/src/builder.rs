@@ -10,9 +10,9 @@ use crate::{
     token::Token,
 };
 
-/// Settings of a client that is about to be opened.
+/// Settings for opening a client.
 ///
-/// Setters never fail; opening does.
+/// Setters never fail: opening reports invalid settings.
 ///
 /// ```
 /// use ksm_storage_core::ConfigStorage;
@@ -35,14 +35,14 @@ pub struct KeeperClientBuilder {
     settings: Settings,
 }
 
-// Beside the builder, so that the client need not know it.
+// Implemented here, so that the client does not depend on its builder.
 impl KeeperClient {
-    /// A client with other settings than none.
+    /// Returns a builder, to change the default settings.
     pub fn builder() -> KeeperClientBuilder {
         KeeperClientBuilder::default()
     }
 
-    /// Starts on a configuration that is bound already, or has all that it takes to be.
+    /// Starts on a configuration that is already bound, or that contains all that a bind needs.
     ///
     /// # Errors
     /// Those of [`KeeperClientBuilder::open`].
@@ -52,19 +52,19 @@ impl KeeperClient {
 }
 
 impl KeeperClientBuilder {
-    /// The one-time token to bind with, such as `US:…`. It is used once; while what is stored belongs to it, giving it
-    /// again does nothing. An empty one counts as none, and line ends after it are dropped.
+    /// The one-time token to bind with, such as `US:…`. It is used once: passing it again has no effect while the
+    /// stored configuration belongs to it. An empty token means none, and trailing line ends are dropped.
     ///
-    /// Keeper locks the client to the external IP address from which the token is first used, unless the token was made
-    /// without that lock (`--unlock-ip` in Keeper Commander). Bind from where the client is going to run, or
-    /// use such a token.
+    /// Keeper locks the client to the external IP address from which the token is first used, unless the token was
+    /// created without that lock (`--unlock-ip` in Keeper Commander). Bind where the client will run, or use such a
+    /// token.
     pub fn token(mut self, token: impl Into<SecretString>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// The host of the Keeper region, or the region's code such as `EU`, for a token that does not name it. Until the
-    /// client is bound it takes the place of a stored one; once bound, the stored one counts.
+    /// The host of the Keeper region, or its code such as `EU`, for a token that does not contain it. It overrides a
+    /// stored host until the client is bound, and has no effect afterwards.
     pub fn hostname(mut self, hostname: impl Into<String>) -> Self {
         self.settings.hostname = Some(hostname.into());
         self
@@ -76,54 +76,57 @@ impl KeeperClientBuilder {
         self
     }
 
-    /// The public key of an isolated Keeper server (URL-safe base64 of the 65 bytes of its point). It takes the place of
-    /// a stored one, and is stored when the client binds.
+    /// The public key of an isolated Keeper server (URL-safe base64 of the 65 bytes of its point). It overrides a
+    /// stored key, and is stored when the client binds.
     pub fn server_public_key(mut self, key: impl Into<String>) -> Self {
         self.settings.server_public_key = Some(key.into());
         self
     }
 
-    /// The number of that key.
+    /// The ID of that key.
     pub fn server_public_key_id(mut self, id: impl Into<String>) -> Self {
         self.settings.server_public_key_id = Some(id.into());
         self
     }
 
-    /// The longest time that one request to Keeper may take, with its reply: 30 s by default. A call mostly makes one;
-    /// downloads and uploads of files have the SDK's own limits.
+    /// Time limit of a single request to Keeper, including its reply. The default is 30 s. Most calls make one request;
+    /// file downloads and uploads have the SDK's own limits.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.settings.request_timeout = timeout;
         self
     }
 
-    /// Accepts any certificate of Keeper's server. Requests are encrypted to its public key all the same; but use this
-    /// for tests alone.
+    /// Accepts any certificate of Keeper's server. Requests are still encrypted to Keeper's public key; use this only
+    /// in tests.
     pub fn insecure_skip_verify(mut self) -> Self {
         self.settings.insecure_skip_verify = true;
         self
     }
 
-    /// Binds what is stored, if it is not bound yet, else just starts: nothing is sent then, and nothing written.
+    /// Binds the stored configuration, or just starts if it is already bound: then nothing is sent or written.
     ///
-    /// A bind writes twice and sends one request. What it began is gone on with by the next call, in this process or
-    /// another. Dropped while Keeper is asked, it runs on until the answer is stored.
+    /// A bind writes twice and sends one request. If it is interrupted, the next call, in this process or another,
+    /// continues it. If it is dropped while Keeper is being asked, it runs on until the reply is stored.
     ///
     /// # Errors
     /// - [`ErrorKind::InvalidArgument`], [`ErrorKind::InvalidConfig`], [`ErrorKind::InvalidToken`],
     ///   [`ErrorKind::TokenMismatch`], [`ErrorKind::Unbound`]: before anything is sent.
-    /// - [`ErrorKind::AccessDenied`], [`ErrorKind::TokenSpent`], [`ErrorKind::Throttled`], [`ErrorKind::Unreachable`], [`ErrorKind::Sdk`]: what Keeper
-    ///   said, or did not say.
+    /// - [`ErrorKind::AccessDenied`], [`ErrorKind::TokenSpent`], [`ErrorKind::Throttled`], [`ErrorKind::Unreachable`],
+    ///   [`ErrorKind::Sdk`]: Keeper refused or did not reply.
     /// - [`ErrorKind::Storage`]: the storage failed before Keeper was asked.
-    /// - [`ErrorKind::NotSaved`]: Keeper has bound the client, but that could not be stored. The error holds the client.
+    /// - [`ErrorKind::NotSaved`]: Keeper has bound the client, but the binding could not be stored. The error holds the
+    ///   client.
     /// - [`ErrorKind::Runtime`], [`ErrorKind::Panicked`].
     pub async fn open(self, storage: ConfigStorage) -> Result<KeeperClient> {
         let (settings, token) = self.parse(&storage)?;
         start(storage, settings, token, Existing::Keep).await
     }
 
-    /// Binds with the token in place of what is stored for another one.
+    /// Binds with the token, replacing a configuration that belongs to another one.
     ///
-    /// The old binding is lost as soon as the new key pair is stored, before Keeper is asked: only then a crash loses
+    /// The old binding is lost as soon as the new key pair is stored, before Keeper is asked: only this order loses
+    /// nothing in a crash. Keys unknown to the SDK are kept. Called again with the same token, this is
+    /// [`open`](Self::open).
     /// nothing. Keys unknown to the SDK stay. Called again with the same token, it is [`open`](Self::open).
     ///
     /// ```no_run
@@ -135,7 +138,7 @@ impl KeeperClientBuilder {
     /// ```
     ///
     /// # Errors
-    /// Those of [`open`](Self::open); [`ErrorKind::Unbound`] without a token.
+    /// Those of [`open`](Self::open), and [`ErrorKind::Unbound`] without a token.
     pub async fn rebind(self, storage: ConfigStorage) -> Result<KeeperClient> {
         let (settings, token) = self.parse(&storage)?;
         if token.is_none() {

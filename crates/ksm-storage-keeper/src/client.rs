@@ -19,9 +19,9 @@ use crate::{
 
 /// The Keeper SDK on a stored configuration.
 ///
-/// Clones are the same client; its calls run one after another, on threads that may block. What a call changes in the
-/// configuration is stored when it ends, whichever way it does. Only a bind and a change of the server's public key
-/// ever change it: reading records costs no access to the storage.
+/// Clones are the same client. Its calls run one after another, on threads that may block. When a call ends,
+/// successfully or not, its changes to the configuration are stored. Only a bind and a change of the server's public
+/// key ever change the configuration: reading records does not access the storage.
 ///
 /// ```no_run
 /// # use ksm_storage_core::ConfigStorage;
@@ -46,14 +46,14 @@ struct Inner {
 
 struct SessionState {
     session: Session,
-    /// The storage does not hold this client yet.
+    /// True while the storage does not contain this client.
     bound_unsaved: bool,
     /// The stored version that this client was last compared with.
     compared: Option<Version>,
 }
 
 impl KeeperClient {
-    /// A client on a session; `stored` tells whether the storage holds its binding.
+    /// A client on a session; `stored` is the result of storing its binding.
     pub(crate) fn new(
         storage: ConfigStorage,
         settings: Arc<Settings>,
@@ -69,11 +69,11 @@ impl KeeperClient {
         }
     }
 
-    /// Runs any call of the SDK, and stores what it changed in the configuration, on success, error and panic alike.
+    /// Runs any call of the SDK, and stores its changes to the configuration, even if it fails or panics.
     ///
-    /// Calls on one client wait for each other. A call that is dropped runs on to its end, and its changes are stored.
-    /// Do not replace the borrowed client, nor bind a clone of it: a clone's configuration is its own. Within the closure
-    /// do not wait for another call on this client, its clones and blocking handles included: that one waits for this.
+    /// Calls on one client run one at a time. A dropped call runs to its end, and its changes are stored. Do not
+    /// replace the borrowed client or bind a clone of it: a clone has a configuration of its own. Within the closure,
+    /// do not wait for another call on this client, its clones or its blocking handles: that call waits for this one.
     ///
     /// If the storage has meanwhile seen the credentials of another client, by a refresh or a write, the call starts on
     /// those: see [`reload`](Self::reload). What is no bound client is left alone, with a warning event.
@@ -82,14 +82,14 @@ impl KeeperClient {
     /// warning event, and the next start asks Keeper once more.
     ///
     /// # Errors
-    /// - [`ErrorKind::AccessDenied`], [`ErrorKind::Throttled`], [`ErrorKind::Unreachable`], [`ErrorKind::Sdk`]: the call
-    ///   failed. To see the SDK's own error, take it out within the closure; it may quote identifiers.
+    /// - [`ErrorKind::AccessDenied`], [`ErrorKind::Throttled`], [`ErrorKind::Unreachable`], [`ErrorKind::Sdk`]: the
+    ///   call failed. To see the SDK's own error, capture it within the closure; it may quote identifiers.
     /// - [`ErrorKind::Panicked`]: the SDK panicked within the call.
-    /// - [`ErrorKind::NotSaved`]: the call succeeded, but what it changed in the configuration could not be stored.
+    /// - [`ErrorKind::NotSaved`]: the call succeeded, but its changes to the configuration could not be stored.
     /// - [`ErrorKind::Runtime`].
     ///
     /// # Panics
-    /// If the closure itself panics, with what it raised, once the changes are stored.
+    /// Resumes a panic of the closure itself, after storing the changes.
     pub async fn call<T, F>(&self, call: F) -> Result<T>
     where
         F: FnOnce(&mut SecretsManager) -> Result<T, KSMRError> + Send + 'static,
@@ -98,7 +98,7 @@ impl KeeperClient {
         self.run_step("running the call", call).await?.unwrap_or_else(|payload| panic::resume_unwind(payload))
     }
 
-    /// A call with a closure of this crate, whose panics are all the SDK's.
+    /// Runs a closure of this crate, any panic of which is the SDK's.
     async fn own_call<T, F>(&self, step: &'static str, call: F) -> Result<T>
     where
         F: FnOnce(&mut SecretsManager) -> Result<T, KSMRError> + Send + 'static,
@@ -108,7 +108,7 @@ impl KeeperClient {
         outcome.unwrap_or_else(|_| Err(Error::panicked(step, None, self.location())))
     }
 
-    /// Runs a call to its end. The inner error is a panic that is not known to be the SDK's.
+    /// Runs a call to its end. The inner error is a panic that cannot be attributed to the SDK.
     async fn run_step<T, F>(&self, step: &'static str, call: F) -> Result<Result<Result<T>, Payload>>
     where
         F: FnOnce(&mut SecretsManager) -> Result<T, KSMRError> + Send + 'static,
@@ -119,7 +119,7 @@ impl KeeperClient {
         run_detached(&self.location(), async move { client.run(state, step, call).await }).await
     }
 
-    /// The records with these identifiers; all that the application may read, if there are none.
+    /// The records with these UIDs, or all records that the application may read if `uids` is empty.
     ///
     /// # Errors
     /// Those of [`call`](Self::call).
@@ -128,7 +128,7 @@ impl KeeperClient {
         self.own_call("reading records", move |sdk| sdk.get_secrets(uids)).await
     }
 
-    /// The value that a notation such as `keeper://Database/field/password` names. An error quotes the notation.
+    /// The value that a notation such as `keeper://Database/field/password` refers to. Errors quote the notation.
     ///
     /// # Errors
     /// Those of [`call`](Self::call).
@@ -138,7 +138,7 @@ impl KeeperClient {
         value.map_err(|error| error.with_notation(notation))
     }
 
-    /// Stores what an earlier call could not. Without such a change it does nothing.
+    /// Stores changes that an earlier call could not store. Otherwise does nothing.
     ///
     /// ```no_run
     /// # use ksm_storage_keeper::{Error, KeeperClient};
@@ -146,7 +146,7 @@ impl KeeperClient {
     /// if let Err(error) = keeper.get_secrets(&[]).await
     ///     && let Some(unsaved) = error.unsaved()
     /// {
-    ///     // The storage has been mended meanwhile.
+    ///     // The storage works again.
     ///     unsaved.save().await?;
     /// }
     /// # Ok(())
@@ -160,7 +160,7 @@ impl KeeperClient {
         self.store(&mut state).await.map_err(|error| Error::not_saved(error, self.clone()))
     }
 
-    /// Reads the storage again, and starts the SDK on what is there.
+    /// Reads the storage again, and restarts the SDK on its content.
     ///
     /// For a long-running program whose configuration was replaced: on [`ErrorKind::AccessDenied`] reload, then call
     /// again. A change that is not stored yet is stored first. A storage that is
@@ -182,8 +182,8 @@ impl KeeperClient {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotSaved`], [`ErrorKind::Storage`]; [`ErrorKind::Unbound`] or [`ErrorKind::InvalidConfig`] if what is
-    /// stored is no bound client. The client stays as it is then.
+    /// [`ErrorKind::NotSaved`], [`ErrorKind::Storage`]; [`ErrorKind::Unbound`] or [`ErrorKind::InvalidConfig`] if no
+    /// bound client is stored. The client is then unchanged.
     pub async fn reload(&self) -> Result<()> {
         let mut state = self.lock().await;
         self.store(&mut state).await.map_err(|error| Error::not_saved(error, self.clone()))?;
@@ -197,7 +197,7 @@ impl KeeperClient {
         if group::is_foreign(snapshot.document()) {
             return Err(Error::foreign(snapshot.document(), self.location()));
         }
-        // A document with such a key is not bound, and the reason is better than that.
+        // A document with an invalid key is not bound, but naming the key is the better error.
         if let Some((key, why)) = keys::first_invalid(snapshot.document()) {
             return Err(Error::invalid_key(key, why, self.location()));
         }
@@ -233,12 +233,12 @@ impl KeeperClient {
         keys::bind_state(self.inner.storage.snapshot().document())
     }
 
-    /// Where the configuration lives.
+    /// The location of the configuration.
     pub fn location(&self) -> Location {
         self.inner.storage.location()
     }
 
-    /// The storage that the client works on.
+    /// The storage that the client uses.
     pub fn storage(&self) -> &ConfigStorage {
         &self.inner.storage
     }
@@ -284,7 +284,7 @@ impl KeeperClient {
         }))
     }
 
-    /// Adds to an error that matters more what has become of the change.
+    /// Adds the outcome of the change to an error that takes precedence.
     fn note(&self, error: Error, stored: Result<(), StorageError>) -> Error {
         let Err(unsaved) = stored else { return error };
         let location = self.location();
@@ -292,7 +292,7 @@ impl KeeperClient {
         error.with_unsaved(unsaved, self.clone())
     }
 
-    /// Stores what the SDK's configuration has and the storage has not.
+    /// Stores the keys of the SDK's configuration that differ from the storage.
     async fn store(&self, state: &mut SessionState) -> Result<(), StorageError> {
         let now = state.session.config(&self.location()).map_err(|_| {
             StorageError::new(StorageErrorKind::Unexpected, "the SDK's configuration cannot be read")

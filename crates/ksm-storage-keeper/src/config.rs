@@ -1,20 +1,20 @@
-//! The configuration as the SDK has it, and as a storage has it.
+//! Converts the configuration between the SDK and a storage.
 
 use keeper_secrets_manager_core::{
     InMemoryKeyValueStorage, KSMRError, KeyValueStorage, KvStoreType, config_keys::ConfigKeys,
 };
 use ksm_storage_core::{ConfigDocument, ConfigKey, ExposeSecret};
 
-/// The SDK's name of a key. It knows the same eleven.
+/// The SDK's name of a key. Both know the same eleven.
 pub(crate) fn sdk_key(key: ConfigKey) -> Option<ConfigKeys> {
     ConfigKeys::get_enum(key.as_str())
 }
 
-/// The SDK's input at its start: the values of the known keys, as strings. It refuses anything else.
+/// The SDK's initial input: the values of the known keys, as strings. It accepts nothing else.
 pub(crate) fn seed(document: &ConfigDocument) -> Result<KvStoreType, KSMRError> {
     let value = |&key| Some((sdk_key(key)?, document.get(key)?.expose_secret().to_owned()));
     let mut config = InMemoryKeyValueStorage::new(None)?;
-    // All at once: it answers each single change with a copy of everything.
+    // All at once: the SDK answers each single change with a copy of everything.
     config.save_storage(ConfigKey::ALL.iter().filter_map(value).collect())?;
     Ok(KvStoreType::InMemory(config))
 }
@@ -30,13 +30,13 @@ pub(crate) fn read(config: &KvStoreType) -> Result<ConfigDocument, KSMRError> {
     Ok(document)
 }
 
-/// The keys in which two documents differ, as the SDK sees them.
+/// The keys in which two documents differ from the SDK's point of view.
 pub(crate) fn differing(one: &ConfigDocument, other: &ConfigDocument) -> Vec<ConfigKey> {
     let differs = |key: &ConfigKey| text(one, *key) != text(other, *key);
     ConfigKey::ALL.iter().copied().filter(differs).collect()
 }
 
-/// Makes `keys` of `stored` what they are in `wanted`. What is right already is not rewritten: a number stays one.
+/// Copies `keys` from `wanted` to `stored`. Equal values are not rewritten, so that a number stays a number.
 pub(crate) fn copy(stored: &mut ConfigDocument, wanted: &ConfigDocument, keys: &[ConfigKey]) {
     for &key in keys {
         match text(wanted, key) {
@@ -47,7 +47,7 @@ pub(crate) fn copy(stored: &mut ConfigDocument, wanted: &ConfigDocument, keys: &
     }
 }
 
-/// The value of a key; none if it is empty, which the SDKs take for absent.
+/// The value of a key, or `None` if it is empty, which SDKs treat as absent.
 pub(crate) fn text(document: &ConfigDocument, key: ConfigKey) -> Option<&str> {
     document.get(key).map(ExposeSecret::expose_secret).filter(|value| !value.is_empty())
 }

@@ -5,7 +5,7 @@ use ksm_storage_core::Location;
 
 use crate::{Error, ErrorKind};
 
-/// All kinds. A kind that is missing does not compile.
+/// All kinds. Omitting one is a compile error.
 macro_rules! kinds {
     ($($kind:ident)*) => {{
         fn _complete(kind: ErrorKind) {

@@ -3,7 +3,7 @@ use std::{error, fmt};
 use keeper_secrets_manager_core::KSMRError;
 use ksm_storage_core::{self as core, ConfigDocument, ConfigKey, Location};
 
-// The client's calls return this error, which hands the client back: the one cycle of modules here.
+// The client's calls return this error, which can hold the client: the only cycle of modules here.
 use crate::{
     KeeperClient, group,
     post::{Refusal, Reply},
@@ -13,49 +13,49 @@ use crate::{
 /// The result of a call on a [`KeeperClient`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The category of an error, by what the caller can do about it.
+/// The category of an error, which decides what the caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Keeper refuses this client: it was removed, its application was, or it is locked to the IP address that bound it.
-    /// If the configuration was replaced meanwhile, [`KeeperClient::reload`] takes it over.
+    /// Keeper refuses this client: it or its application was removed, or it is locked to the IP address that bound it.
+    /// If the configuration was replaced meanwhile, call [`KeeperClient::reload`].
     AccessDenied,
-    /// A setting, of the builder or in the environment, can never work. The error names it.
+    /// A setting of the builder or the environment is invalid. The error names it.
     InvalidArgument,
-    /// The stored document is none of a Keeper client, or has a key whose value is malformed. The error names it.
+    /// The stored document is not a Keeper configuration, or one of its values is malformed. The error names the key.
     InvalidConfig,
-    /// The token has not the form of one. Copy it again.
+    /// The token is malformed. Copy it again.
     InvalidToken,
-    /// A change of the configuration could not be stored. It is kept: see [`Error::unsaved`].
+    /// A change to the configuration could not be stored. The client keeps it: see [`Error::unsaved`].
     NotSaved,
-    /// The SDK panicked; a panic of the caller's own closure goes on instead. What the SDK had changed is stored, or kept:
-    /// see [`Error::unsaved`].
+    /// The SDK panicked. (A panic of the caller's own closure is resumed instead.) Changes that the SDK had made are
+    /// stored, or kept: see [`Error::unsaved`].
     Panicked,
-    /// No Tokio runtime on this thread, or it ended meanwhile. Call from one, or use
+    /// There is no Tokio runtime on this thread, or it ended meanwhile. Call from one, or use
     /// [`blocking::KeeperClient`](crate::blocking::KeeperClient).
     Runtime,
-    /// The SDK, or Keeper's service, refused the call: see [`Error::code`].
+    /// The SDK or Keeper's service refused the call: see [`Error::code`].
     Sdk,
     /// The storage failed: see [`Error::storage_error`].
     Storage,
-    /// Keeper asks to slow down. Try again later.
+    /// Keeper asks the client to slow down. Try again later.
     Throttled,
-    /// The stored configuration belongs to another token. Leave the token away to go on with it, or
+    /// The stored configuration belongs to another token. Omit the token to continue with that configuration, or
     /// [`rebind`](crate::KeeperClientBuilder::rebind) to replace it.
     TokenMismatch,
-    /// Keeper does not accept the token, or not any more: it was used, or has expired. Make a new one, and
+    /// Keeper does not accept the token, because it was already used or has expired. Create a new one, and
     /// [`rebind`](crate::KeeperClientBuilder::rebind) with it.
     TokenSpent,
     /// The stored configuration is not bound, and there is no token to bind it with.
     Unbound,
-    /// No answer from Keeper. What was stored before is good: try again.
+    /// Keeper did not reply. The stored configuration remains valid: try again.
     Unreachable,
 }
 
-/// Why a call failed.
+/// The cause of a failed call.
 ///
-/// `Display` is one line for a log, with what to do about it. Neither it nor `Debug` shows a configuration value, a
-/// token, or what the SDK or Keeper's service said in free text: both quote identifiers and replies.
+/// `Display` is one line for a log, including the remedy. Neither it nor `Debug` shows a configuration value, a token,
+/// or free text of the SDK or Keeper's service, which may quote identifiers and replies.
 ///
 /// ```
 /// use ksm_storage_keeper::{Error, ErrorKind};
@@ -141,7 +141,7 @@ impl Error {
             .with_detail(format!("invalid setting {setting}: {why}"))
     }
 
-    /// A stored key that no client can use.
+    /// A stored key whose value no client can use.
     pub(crate) fn invalid_key(key: ConfigKey, why: &str, location: Location) -> Self {
         Self::new(ErrorKind::InvalidConfig, location).with_detail(format!(
             "not the configuration of a Keeper client: invalid {key}: {why}; restore an earlier version of the \
@@ -149,7 +149,7 @@ impl Error {
         ))
     }
 
-    /// A stored document that a bind is not to take over. The names of its keys may be anything, and are not shown.
+    /// A stored document that a bind must not take over. Its key names are arbitrary, so they are not shown.
     pub(crate) fn foreign(document: &ConfigDocument, location: Location) -> Self {
         let (foreign, count) = (group::count_foreign(document), document.names().count());
         let remedy = if group::is_wrapped(document) {
@@ -165,7 +165,7 @@ impl Error {
         ))
     }
 
-    /// A panic of the SDK while it was doing `step`, at a place in its source.
+    /// A panic of the SDK during `step`, at `place` in its source.
     pub(crate) fn panicked(step: &str, place: Option<String>, location: Location) -> Self {
         let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
         Self::new(ErrorKind::Panicked, location).with_detail(format!(
@@ -173,7 +173,7 @@ impl Error {
         ))
     }
 
-    /// The same error, of the read of a notation.
+    /// Adds the notation that was read.
     pub(crate) fn with_notation(self, notation: &str) -> Self {
         let detail = format!("notation \"{}\": {}", sdk_error::quote(notation), self.0.detail);
         self.with_detail(detail)
@@ -198,7 +198,7 @@ impl Error {
         error
     }
 
-    /// The same error, of a call after which a change could not be stored either.
+    /// Adds a change that could not be stored either.
     pub(crate) fn with_unsaved(mut self, storage: core::Error, unsaved: KeeperClient) -> Self {
         self.0.detail.push_str(
             "; besides, a change of the configuration is not stored yet, the next call tries again",
@@ -208,7 +208,7 @@ impl Error {
         self
     }
 
-    /// The facts of an error of the SDK without its free text, and Keeper's last answer.
+    /// An error of the SDK without its free text, and with Keeper's last reply.
     pub(crate) fn sdk(sdk: &KSMRError, reply: Option<Reply>, location: Location) -> Self {
         let kind = match (sdk, &reply) {
             (KSMRError::Throttled(_), _) => ErrorKind::Throttled,
@@ -239,23 +239,23 @@ impl Error {
         error
     }
 
-    /// The category of an error, by what the caller can do about it.
+    /// The category of the error, which decides what the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The storage that the client works on.
+    /// The storage that the client uses.
     pub fn location(&self) -> &Location {
         &self.0.location
     }
 
-    /// The storage's error; with [`ErrorKind::Storage`], [`ErrorKind::NotSaved`], and wherever there is an
+    /// The storage's error. Set for [`ErrorKind::Storage`] and [`ErrorKind::NotSaved`], and whenever there is an
     /// [`unsaved`](Self::unsaved) change.
     pub fn storage_error(&self) -> Option<&core::Error> {
         self.0.storage.as_ref()
     }
 
-    /// Keeper's name for its refusal, such as `access_denied`, where its last answer was one.
+    /// Keeper's code for its refusal, such as `access_denied`, if its last reply was one.
     pub fn code(&self) -> Option<&str> {
         match &self.0.reply {
             Some(Reply::Refused(refusal)) => Some(&refusal.code),
@@ -263,8 +263,8 @@ impl Error {
         }
     }
 
-    /// The client that holds what could not be stored: with [`ErrorKind::NotSaved`], and with another kind if the call
-    /// failed as well. Its next call stores it, and so does [`KeeperClient::save`].
+    /// The client with the unsaved change. Set for [`ErrorKind::NotSaved`], and for other kinds if the call failed as
+    /// well. Its next call stores the change, as does [`KeeperClient::save`].
     pub fn unsaved(&self) -> Option<&KeeperClient> {
         self.0.unsaved.as_ref()
     }
@@ -273,7 +273,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.storage {
-            // It names the place.
+            // The storage error already names the location.
             Some(storage) if storage.location().is_some() => write!(f, "{}: {storage}", self.0.detail),
             Some(storage) => write!(f, "{}: {}: {storage}", self.0.location, self.0.detail),
             None => write!(f, "{}: {}", self.0.location, self.0.detail),
@@ -281,7 +281,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The line of `Display`, since `main` prints the `Debug` of an error; `{:#?}` lists the parts.
+/// Same line as `Display`, since `main` prints the `Debug` of an error; `{:#?}` lists the fields.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !f.alternate() {

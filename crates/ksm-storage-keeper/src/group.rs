@@ -1,7 +1,7 @@
 //! The group of keys that make up one Keeper client.
 //!
-//! They are stored, compared and adopted together: a group made of two clients' keys would open nothing. Every write of
-//! the bridge is here.
+//! They are stored, compared and adopted together, because a mixture of two clients' keys would be useless. All writes
+//! of the bridge are in this module.
 
 use ksm_storage_core::{
     BindState, ConfigDocument, ConfigKey, ConfigStorage, Error as StorageError,
@@ -14,11 +14,11 @@ use crate::{
     token::Token,
 };
 
-/// The credentials that a bind makes.
+/// The credentials that a bind creates.
 const CREDENTIALS: [ConfigKey; 3] = [ConfigKey::AppKey, ConfigKey::ClientId, ConfigKey::PrivateKey];
 /// Keys of a client that only some SDKs write: Ruby's, and Java's and Go's.
 const OTHER_SDKS: [&str; 2] = ["appUid", "publicKey"];
-/// The keys that outlive a change of clients.
+/// The keys that are kept when the client is replaced.
 const SERVER: [ConfigKey; 3] =
     [ConfigKey::Hostname, ConfigKey::ServerPublicKey, ConfigKey::ServerPublicKeyId];
 
@@ -41,7 +41,7 @@ pub(crate) fn has_key_pair(found: &ConfigDocument) -> bool {
     [ConfigKey::ClientId, ConfigKey::PrivateKey].iter().all(|&key| text(found, key).is_some())
 }
 
-/// Removes remains of a client. The SDK would take them for its own, and an application key for Keeper's answer.
+/// Removes remnants of a client. The SDK would use them, and mistake an application key for Keeper's reply.
 pub(crate) fn without_credentials(mut found: ConfigDocument) -> ConfigDocument {
     for key in CREDENTIALS {
         found.remove(key);
@@ -55,19 +55,19 @@ pub(crate) fn remove_server_key(document: &mut ConfigDocument) {
     document.remove(ConfigKey::ServerPublicKeyId);
 }
 
-/// The number of keys that no Keeper SDK knows.
+/// The number of keys unknown to every Keeper SDK.
 pub(crate) fn count_foreign(document: &ConfigDocument) -> usize {
     let is_known = |name: &str| name.parse::<ConfigKey>().is_ok() || OTHER_SDKS.contains(&name);
     document.names().filter(|name| !is_known(name)).count()
 }
 
-/// Returns true if there are keys and none is of a Keeper client.
+/// Returns true if there are keys, none of which belongs to a Keeper client.
 pub(crate) fn is_foreign(document: &ConfigDocument) -> bool {
     let count = document.names().count();
     count > 0 && count_foreign(document) == count
 }
 
-/// Returns true if the configuration is the value of the key under which the AWS console's editor stored it.
+/// Returns true if the configuration is nested under a key, as stored by the AWS console's key/value editor.
 pub(crate) fn is_wrapped(document: &ConfigDocument) -> bool {
     document.names().any(|name| name == "KSM_CONFIG")
 }
@@ -95,8 +95,8 @@ pub(crate) async fn store_key_pair(
     stored.await
 }
 
-/// Stores the whole group of a client that Keeper has bound, unless another client's is stored. Where it is stored
-/// already, stores only the keys that have `changed` since.
+/// Stores the whole group of a client that Keeper has bound, unless another client's group is stored. If the client is
+/// already stored, stores only the keys that have `changed` since.
 pub(crate) async fn store_bound(
     storage: &ConfigStorage,
     wanted: ConfigDocument,
@@ -117,7 +117,7 @@ pub(crate) async fn store_bound(
     stored.await.or_else(|error| tolerate(storage, error, tolerable))
 }
 
-/// Stores the keys that a call has changed. A storage to which nothing is written does without them.
+/// Stores the keys that a call has changed. For a read-only storage, the change is dropped.
 pub(crate) async fn store_changed(
     storage: &ConfigStorage,
     wanted: ConfigDocument,
@@ -137,7 +137,7 @@ pub(crate) async fn store_changed(
     stored.await.or_else(|error| tolerate(storage, error, tolerable))
 }
 
-/// Turns a tolerable error into a warning: it is no reason to fail a call that has succeeded.
+/// Turns a tolerable error into a warning, because the call itself has succeeded.
 fn tolerate(
     storage: &ConfigStorage,
     error: StorageError,

@@ -1,22 +1,22 @@
-//! The host name of Keeper's service, as a caller, a token, the environment or a stored configuration gives it.
+//! The host name of Keeper's service, from a caller, a token, the environment or a stored configuration.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use keeper_secrets_manager_core::constants::get_keeper_servers;
 
-/// The longest name that DNS has.
+/// The longest name that DNS allows.
 const MAX_LEN: usize = 253;
-/// Regions that users write differently from the SDK.
+/// Region codes that users spell differently from the SDK.
 const ALIASES: [(&str, &str); 1] = [("US_GOV", "GOV")];
 
-/// The host of a region such as `EU`, in any case.
+/// The host of a region such as `EU`, ignoring case.
 pub(crate) fn of_region(code: &str) -> Option<&'static str> {
     let code = code.to_ascii_uppercase();
     let code = ALIASES.iter().find(|(alias, _)| *alias == code).map_or(&*code, |(_, code)| code);
     get_keeper_servers().get(code).copied()
 }
 
-/// The host to store: of a region, or a host name with or without `https://`. The error is a constant.
+/// The host to store, parsed from a region code or a host name with or without `https://`. The error is a constant.
 pub(crate) fn parse(text: &str) -> Result<String, &'static str> {
     let text = text.trim_end_matches(['\r', '\n']);
     if let Some(host) = of_region(text) {
@@ -38,14 +38,14 @@ pub(crate) fn parse(text: &str) -> Result<String, &'static str> {
     let port = port.map(str::parse::<u16>).transpose().map_err(|_| "its port is not a number below 65536")?;
     match (port, path) {
         (None | Some(443), "" | "/") => Ok(host.to_owned()),
-        // The one form with a port that the SDK takes as it is (17.3.0): local services are tested with it.
+        // The only form with a port that the SDK uses unchanged (17.3.0), for tests with local services.
         (Some(1..), "/http") if scheme.is_none() => Ok(rest.to_owned()),
         (Some(_), "" | "/") => Err("Keeper's SDK drops the port and connects to 443; leave the port out"),
         _ => Err("it has a path; give the host name alone"),
     }
 }
 
-/// Checks a stored host. It may have any form that an SDK reads, but none that shows a password or breaks a line.
+/// Checks a stored host. Any form that an SDK reads is valid, unless it shows a password or breaks a line.
 pub(crate) fn check_stored(text: &str) -> Result<(), &'static str> {
     match text {
         _ if text.contains('@') => Err("it holds a user name or a password"),

@@ -23,9 +23,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::settings::Settings;
 
-/// The most bytes of an accepted reply, which holds all records that an application may read, without their files.
+/// The maximum size of an accepted reply, which contains all records that an application may read, without files.
 const MAX_REPLY: u64 = 32 << 20;
-/// The most bytes of a rejection.
+/// The maximum size of a rejection.
 const MAX_REJECTION: u64 = 64 << 10;
 
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct HttpClient {
 /// The reason why a request has no usable reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoReply {
-    /// The host name is not known to DNS.
+    /// DNS does not know the host name.
     Dns,
     Refused,
     Timeout,
@@ -45,19 +45,19 @@ pub(crate) enum NoReply {
     WrongName,
     Expired,
     Tls,
-    /// No HTTP client could be made.
+    /// No HTTP client could be created.
     NoClient,
     ProxyLogin,
     Proxy,
     TooLarge,
-    /// The reply is not sealed for this client: it is another server's.
+    /// The reply is not encrypted for this client: it comes from another server.
     Foreign,
-    /// Anything else that a connection may end with.
+    /// Any other failure of the connection.
     Broken,
 }
 
 impl NoReply {
-    /// The cause, and what can be done about it.
+    /// The cause and the remedy.
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Dns => "the host name has no address; check it, and DNS",
@@ -103,10 +103,10 @@ impl HttpClient {
         Ok(Self { client, timeout: settings.request_timeout })
     }
 
-    /// The one client of these settings.
+    /// The shared client for these settings.
     pub(crate) fn of(settings: &Settings) -> Result<&Self, NoReply> {
         if settings.http.get().is_none() {
-            // Sessions of one client run one after another. If another one was faster, its client is as good.
+            // Sessions of one client run one after another. If another one was faster, its client is equivalent.
             let _ = settings.http.set(Self::new(settings)?);
         }
         settings.http.get().ok_or(NoReply::NoClient)
@@ -132,7 +132,7 @@ impl HttpClient {
     }
 
     fn send(&self, request: RequestBuilder) -> Result<KsmHttpResponse, NoReply> {
-        // Set on the request it covers the body too; set on the client, each read of the body.
+        // Set on the request, the timeout covers the body too; set on the client, it applies to each read of the body.
         let response = request.timeout(self.timeout).send().map_err(|error| cause(&error))?;
         let status = response.status().as_u16();
         let limit = if status == 200 { MAX_REPLY } else { MAX_REJECTION };
@@ -142,7 +142,7 @@ impl HttpClient {
         if body.len() as u64 > limit {
             return Err(NoReply::TooLarge);
         }
-        // The SDK looks at the text of rejections only.
+        // The SDK uses only the text of rejections.
         let text = if status == 200 { String::new() } else { String::from_utf8_lossy(&body).into_owned() };
         Ok(KsmHttpResponse::new(status, body, text))
     }
@@ -212,7 +212,7 @@ fn cause(error: &reqwest::Error) -> NoReply {
     }
 }
 
-/// Checks the address of a proxy that a caller gives. The error is a constant, because an address may hold a password.
+/// Checks the address of a caller's proxy. The error is a constant, because an address may contain a password.
 pub(crate) fn check_proxy(text: &str) -> Result<(), &'static str> {
     if text.chars().any(|char| char.is_whitespace() || char.is_control()) {
         return Err("it holds white space or a control character");
@@ -229,7 +229,7 @@ pub(crate) fn check_proxy(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Checks a variable. There the scheme may be missing; what is malformed would be passed over without a word.
+/// Checks a variable. Its scheme may be missing; anything malformed would be ignored silently.
 pub(crate) fn check_system_proxy(text: &str) -> Result<(), &'static str> {
     if text.contains("://") { check_proxy(text) } else { check_proxy(&format!("http://{text}")) }
 }

@@ -7,12 +7,12 @@ use crate::config::{copy, sdk_key};
 
 /// The SDK's own storage trait over a stored configuration.
 ///
-/// It serves code that is generic over that trait. The SDK itself cannot be given one (its list of storages is closed,
-/// 17.3.0), and would make eleven writes of a bind; [`KeeperClient`](crate::KeeperClient) makes two, in an order that
-/// survives a crash, and is what to use.
+/// For code that is generic over that trait. The SDK itself does not accept one (its list of storages is closed,
+/// 17.3.0), and would write eleven times during a bind. Prefer [`KeeperClient`](crate::KeeperClient), which writes
+/// twice, in an order that survives a crash.
 ///
-/// Each `set` and `delete` is one conditional write. Keys unknown to the SDK are not shown; they count for `is_empty`, and
-/// stay through everything but `delete_all`.
+/// Each `set` and `delete` is one conditional write. Keys unknown to the SDK are hidden, but count for `is_empty`, and
+/// only `delete_all` removes them.
 ///
 /// ```
 /// use ksm_storage_core::blocking::ConfigStorage;
@@ -32,7 +32,7 @@ pub struct KeyValueAdapter {
 }
 
 impl KeyValueAdapter {
-    /// The configuration that `storage` is opened on.
+    /// An adapter for the configuration of `storage`.
     pub fn new(storage: ConfigStorage) -> Self {
         Self { storage }
     }
@@ -96,7 +96,7 @@ impl KeyValueStorage for KeyValueAdapter {
         Ok(self.storage.contains(Self::key(&key)?))
     }
 
-    /// Nothing: an opened storage exists.
+    /// Does nothing: an opened storage exists.
     fn create_config_file_if_missing(&self) -> Result<(), KSMRError> {
         Ok(())
     }
@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// The trait as generic code sees it.
+    /// Uses the trait as generic code does.
     fn used(config: &mut impl KeyValueStorage) -> Result<Vec<String>, KSMRError> {
         let sorted = |values: HashMap<ConfigKeys, String>| {
             let mut values: Vec<_> =

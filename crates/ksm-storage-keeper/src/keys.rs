@@ -1,7 +1,7 @@
 //! The keys of a configuration, parsed.
 //!
-//! The SDK reports a key that cannot be one with an error of its cryptography, or panics, when it first uses it. What can be
-//! told at once is told here, by the key's name.
+//! On first use of a malformed key, the SDK returns a cryptography error or panics. This module detects whatever it can
+//! at the start, and names the key.
 
 use base64::{
     Engine,
@@ -13,17 +13,17 @@ use zeroize::Zeroizing;
 
 use crate::{config::text, host, token::Token};
 
-/// Bytes of an AES-256 key.
+/// Length of an AES-256 key in bytes.
 const APP_KEY_LEN: usize = 32;
-/// Bytes of an HMAC-SHA512.
+/// Length of an HMAC-SHA512 in bytes.
 const CLIENT_ID_LEN: usize = 64;
-/// The most characters that the ID of a server key has.
+/// Maximum length of a server key ID in characters.
 const MAX_KEY_ID: usize = 64;
 
 type Check = Result<(), &'static str>;
 type Checked = (ConfigKey, fn(&str) -> Check);
 
-/// The first key whose value no client can use, and the reason. Keys that are absent are valid.
+/// The first key whose value no client can use, and the reason. Absent keys are valid.
 pub(crate) fn first_invalid(document: &ConfigDocument) -> Option<(ConfigKey, &'static str)> {
     let checks: [Checked; 7] = [
         (ConfigKey::PrivateKey, check_private_key),
@@ -34,13 +34,13 @@ pub(crate) fn first_invalid(document: &ConfigDocument) -> Option<(ConfigKey, &'s
         (ConfigKey::ServerPublicKey, check_server_key),
         (ConfigKey::ServerPublicKeyId, check_server_key_id),
     ];
-    // A bound client has no more use for what is left of its token.
+    // A bound client no longer uses the remains of its token.
     let is_used = |key| key != ConfigKey::ClientKey || document.bind_state() != BindState::Bound;
     let mut used = checks.into_iter().filter(|(key, _)| is_used(*key));
     used.find_map(|(key, check)| Some((key, check(text(document, key)?).err()?)))
 }
 
-/// The state of the client. One with a key that cannot be one is not bound, also where core takes it for one.
+/// The state of the client. A client with a malformed key is not bound, even if core considers it bound.
 pub(crate) fn bind_state(document: &ConfigDocument) -> BindState {
     match (document.bind_state(), first_invalid(document)) {
         (BindState::Bound, Some((key, _))) => BindState::Invalid(key),
@@ -48,7 +48,7 @@ pub(crate) fn bind_state(document: &ConfigDocument) -> BindState {
     }
 }
 
-/// Decodes one of the alphabets, with padding, as the SDK does.
+/// Decodes base64 in one of the alphabets, with padding, as the SDK does.
 fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let engine = if text.contains(['+', '/']) { STANDARD } else { URL_SAFE };
     engine.decode(text).map(Zeroizing::new).map_err(|_| "it is not base64 with padding")

@@ -1,7 +1,7 @@
-//! Panics within a call: those of the SDK become errors, those of the caller's closure go on.
+//! Panics within a call: those of the SDK become errors, those of the caller's closure resume.
 //!
-//! A caught panic does not tell where it was raised; only the panic hook sees that. The hook that is installed here, at the
-//! first call, notes the origin of panics on threads that run a call, and leaves everything else to the hook before it.
+//! A caught panic does not reveal its origin; only the panic hook does. The hook installed here at the first call
+//! records the origin of panics on threads that run a call, and leaves everything else to the previous hook.
 
 use std::{
     any::Any,
@@ -12,23 +12,23 @@ use std::{
     sync::Once,
 };
 
-/// What a panic was raised with. It may quote anything.
+/// A panic's payload. It may quote anything.
 pub(crate) type Payload = Box<dyn Any + Send>;
 
 /// A panic that was caught.
 pub(crate) enum Panic {
-    /// Raised within the SDK, at this place of its source, if it is known.
+    /// Raised within the SDK, at this place in its source, if known.
     Sdk(Option<String>),
     /// Raised by the closure of the caller.
     Caller(Payload),
 }
 
-/// The SDK's package, which is a folder of every path to its source.
+/// The SDK's package, which is a directory in every path to its source.
 const PACKAGE: &str = "keeper-secrets-manager-core";
 const CRATE: &str = "keeper_secrets_manager_core::";
 
 thread_local! {
-    /// The origin of the last panic, on a thread that runs a call.
+    /// The origin of the last panic on a thread that runs a call.
     static ORIGIN: RefCell<Option<Origin>> = const { RefCell::new(None) };
 }
 
@@ -37,7 +37,7 @@ enum Origin {
     Sdk(String),
 }
 
-/// Runs a closure of this crate, all of whose panics are the SDK's.
+/// Runs a closure of this crate, any panic of which is the SDK's.
 pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Option<String>> {
     caught(run).map_err(|(_, place)| place)
 }
@@ -69,7 +69,7 @@ fn caught<T>(run: impl FnOnce() -> T) -> Result<T, (Payload, Option<String>)> {
 }
 
 fn note(info: &PanicHookInfo<'_>) {
-    // A thread that is about to end has no such place, and runs no call.
+    // A thread that is being destroyed has no such variable, and runs no call.
     let runs_call = ORIGIN.try_with(|origin| origin.try_borrow().is_ok_and(|origin| origin.is_some()));
     if runs_call.unwrap_or(false)
         && let Some(place) = info.location().and_then(sdk_place)
@@ -78,8 +78,8 @@ fn note(info: &PanicHookInfo<'_>) {
     }
 }
 
-/// The place in the SDK's source: of the panic itself or, if a library below the SDK has raised it, of the SDK's
-/// name in the stack.
+/// The place in the SDK's source: of the panic itself or, if a library below the SDK raised it, of the SDK's frame in
+/// the stack.
 fn sdk_place(location: &SourceLocation<'_>) -> Option<String> {
     let path = Path::new(location.file());
     let name = path.file_name().unwrap_or_default().to_string_lossy();

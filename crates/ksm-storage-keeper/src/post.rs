@@ -13,17 +13,17 @@ use crate::{
     settings::Settings,
 };
 
-/// Maximum requests in a row of a server for another public key. The SDK itself would go on for ever where the
-/// configuration names a key of its own (17.3.0).
+/// Maximum consecutive requests of a server for another public key. The SDK itself would loop forever if the
+/// configuration contains a key of its own (17.3.0).
 const KEY_REFUSALS: u32 = 3;
-/// The longest pause that a throttled call makes because Keeper asks for it. The SDK's own pauses are no longer; but it
-/// would sleep for as long as a reply says, and panic where that is no time (17.3.0).
+/// The longest pause that a throttled call makes at Keeper's request. The SDK's own pauses are no longer; but it would
+/// sleep for as long as a reply says, and panic if that is not a valid duration (17.3.0).
 const MAX_PAUSE: f64 = 180.0;
 
-/// Keeper's last reply, without anything that it said in free text.
+/// Keeper's last reply, without its free text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// There was none from this host.
+    /// There was no reply from this host.
     None {
         host: String,
         cause: NoReply,
@@ -40,9 +40,9 @@ pub(crate) struct Refusal {
     pub(crate) ip_locked: bool,
 }
 
-/// The deliberate stop of a bind after Keeper's first reply.
+/// Stops a bind deliberately after Keeper's first reply.
 ///
-/// The SDK sends its next request within the same call. Nothing more is sent from here, so that the application key can be
+/// The SDK sends its next request within the same call. It is suppressed here, so that the application key can be
 /// stored first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BindCheckpoint {
@@ -60,7 +60,7 @@ pub(crate) struct Post {
 
 #[derive(Default)]
 struct State {
-    /// None for a session that does not bind.
+    /// `None` for a session that does not bind.
     checkpoint: Option<BindCheckpoint>,
     last: Option<Reply>,
     key_refusals: u32,
@@ -71,7 +71,7 @@ impl Post {
         Arc::new(Self { settings, state: Mutex::new(State { checkpoint, ..State::default() }) })
     }
 
-    /// Has the client that these options make send through this.
+    /// Makes the client with these options send its requests through this value.
     pub(crate) fn install(self: &Arc<Self>, options: &mut ClientOptions) {
         let post = Arc::clone(self);
         options.set_custom_post_function(move |url, key, payload| post.send(&url, &key, payload));
@@ -84,7 +84,7 @@ impl Post {
         state.key_refusals = 0;
     }
 
-    /// The last answer since [`begin`](Self::begin), if anything was sent.
+    /// The last reply since [`begin`](Self::begin), if anything was sent.
     pub(crate) fn last(&self) -> Option<Reply> {
         self.state().last.clone()
     }
@@ -100,7 +100,7 @@ impl Post {
         payload: EncryptedPayload,
     ) -> Result<KsmHttpResponse, KSMRError> {
         if self.state().checkpoint == Some(BindCheckpoint::Reached) {
-            // For the SDK alone, which passes it up; the bind asks for the checkpoint itself.
+            // Only for the SDK, which passes it up; the bind checks the checkpoint itself.
             return Err(KSMRError::CustomError("the bind has reached its checkpoint".to_owned()));
         }
         let sent = HttpClient::of(&self.settings).and_then(|http| http.post(url, key, payload));
@@ -118,7 +118,7 @@ impl Post {
                 state.checkpoint = Some(BindCheckpoint::Reached);
                 Ok(response)
             }
-            // A bind is not to sleep for minutes in the middle of a start, and nothing for longer than it would by itself.
+            // A bind must not sleep for minutes during a start, and no call for longer than the SDK would by itself.
             Reply::Refused(refusal)
                 if refusal.code == "throttled"
                     && (state.checkpoint.is_some() || pause(&response) > MAX_PAUSE) =>
@@ -157,7 +157,8 @@ fn read(response: &KsmHttpResponse) -> Reply {
     })
 }
 
-/// A reply to a bind, unless it is another server's: it would be taken for a bind without an application key.
+/// A reply to a bind, unless it comes from another server, in which case it would look like a bind without an
+/// application key.
 fn sealed(response: KsmHttpResponse, key: &TransmissionKey) -> Result<KsmHttpResponse, NoReply> {
     let opens = || CryptoUtils::decrypt_aes(&response.data, &key.key).is_ok();
     if response.status_code == 200 && !opens() { Err(NoReply::Foreign) } else { Ok(response) }
@@ -169,11 +170,11 @@ fn host(url: &str) -> String {
     host.chars().take(300).collect::<String>().escape_debug().to_string()
 }
 
-/// The seconds for which a reply asks the client to wait, as the SDK reads them.
+/// The number of seconds that a reply asks the client to wait, as the SDK reads it.
 fn pause(response: &KsmHttpResponse) -> f64 {
     let body: Option<serde_json::Value> = serde_json::from_slice(&response.data).ok();
     match body.as_ref().and_then(|body| body.get("retry_after")) {
-        // A number beyond those that the SDK can read counts as none there.
+        // The SDK ignores numbers that it cannot represent.
         Some(serde_json::Value::Number(number)) => number.as_f64().unwrap_or_default(),
         Some(serde_json::Value::String(text)) => text.parse().unwrap_or_default(),
         _ => 0.0,

@@ -1,15 +1,15 @@
-//! Errors of the SDK, without what they say in free text.
+//! Describes errors of the SDK without their free text.
 
 use keeper_secrets_manager_core::KSMRError;
 
 use crate::post::{Refusal, Reply};
 
-/// The most characters of a notation, or of what the SDK says about one, in an error.
+/// Maximum length of a notation, or of the SDK's text about one, in an error.
 const MAX_QUOTED: usize = 300;
-/// Characters of base64 in a row that are taken for a key, and not shown.
+/// Number of consecutive base64 characters that are considered a key, and not shown.
 const KEY_CHARS: usize = 40;
 
-/// The name of an error, Keeper's code, and what can be done about it.
+/// The error's name, Keeper's code, and the remedy.
 pub(crate) fn describe(error: &KSMRError, reply: Option<&Reply>) -> String {
     let quoted = quotable(error).map(|text| format!(": {}", quote(text))).unwrap_or_default();
     let answered = match reply {
@@ -22,12 +22,12 @@ pub(crate) fn describe(error: &KSMRError, reply: Option<&Reply>) -> String {
 
 /// The name of an error's variant.
 fn variant(error: &KSMRError) -> String {
-    // `Debug` begins with the variant's name; what follows may quote anything.
+    // `Debug` begins with the variant's name; the rest may quote anything.
     let debug = format!("{error:?}");
     debug.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
-/// The text of errors that quote a notation, a title or the UID of a record, and no content.
+/// The text of errors that quote a notation, a title or the UID of a record, but no content.
 fn quotable(error: &KSMRError) -> Option<&str> {
     match error {
         KSMRError::NotationError(text)
@@ -37,7 +37,7 @@ fn quotable(error: &KSMRError) -> Option<&str> {
     }
 }
 
-/// Text of the caller's on one line, without what may be a key.
+/// The caller's text on one line, without anything that may be a key.
 pub(crate) fn quote(text: &str) -> String {
     let is_base64 = |char: char| char.is_ascii_alphanumeric() || "+/-_=".contains(char);
     let mut shown = String::new();

@@ -1,4 +1,4 @@
-//! One SDK client, and what the storage holds of its configuration.
+//! One SDK client, with the stored state of its configuration.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
 
 pub(crate) struct Session {
     pub(crate) manager: SecretsManager,
-    /// The SDK's configuration as far as the storage is known to hold it.
+    /// The SDK's configuration as it is known to be stored.
     pub(crate) saved: ConfigDocument,
     post: Arc<Post>,
 }
@@ -40,7 +40,7 @@ pub(crate) enum Purpose {
 }
 
 impl Session {
-    /// Starts the SDK on `document`. That sends nothing.
+    /// Starts the SDK on `document`, without sending anything.
     pub(crate) async fn start(
         document: ConfigDocument,
         settings: Arc<Settings>,
@@ -80,7 +80,7 @@ impl Session {
         }
     }
 
-    /// The configuration as the SDK has it now.
+    /// The SDK's current configuration.
     pub(crate) fn config(&self, location: &Location) -> Result<ConfigDocument> {
         config::read(&self.manager.config).map_err(|error| Error::sdk(&error, None, location.clone()))
     }
@@ -90,7 +90,7 @@ impl Session {
         self.post.checkpoint()
     }
 
-    /// Keeper's last answer to the last call.
+    /// Keeper's last reply to the last call.
     pub(crate) fn last_reply(&self) -> Option<Reply> {
         self.post.last()
     }
@@ -102,7 +102,7 @@ impl Drop for Session {
     }
 }
 
-/// Runs the future as a task of its own, so that it goes on if the caller is dropped.
+/// Runs the future as a separate task, which continues if the caller is dropped.
 pub(crate) async fn run_detached<T: Send + 'static>(
     location: &Location,
     future: impl Future<Output = Result<T>> + Send + 'static,
@@ -112,7 +112,7 @@ pub(crate) async fn run_detached<T: Send + 'static>(
     runtime.spawn(future.with_current_subscriber()).await.unwrap_or_else(|_| Err(ended()))
 }
 
-/// Runs what may block. The SDK's HTTP client cannot even be made where that is not allowed.
+/// Runs code that may block. The SDK's HTTP client cannot even be created where blocking is not allowed.
 pub(crate) async fn blocking<T: Send + 'static>(
     location: &Location,
     run: impl FnOnce() -> T + Send + 'static,

@@ -11,9 +11,9 @@ use crate::{
     token::Token,
 };
 
-/// The time that one request to Keeper may take.
+/// Default time limit of a single request to Keeper.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// What counts as no limit, and overflows no clock.
+/// Longer limits count as none; this one overflows no clock.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 /// Settings that a caller gives to every SDK client of a [`KeeperClient`](crate::KeeperClient).
@@ -25,7 +25,7 @@ pub(crate) struct Settings {
     pub(crate) server_public_key_id: Option<String>,
     pub(crate) insecure_skip_verify: bool,
     pub(crate) request_timeout: Duration,
-    /// Made for the first request, shared by all sessions.
+    /// Created for the first request, and shared by all sessions.
     pub(crate) http: OnceLock<HttpClient>,
 }
 
@@ -43,12 +43,12 @@ impl Default for Settings {
     }
 }
 
-/// A setting that can never work: its name and the reason.
+/// An invalid setting: its name and the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Invalid(pub(crate) &'static str, pub(crate) &'static str);
 
 impl Settings {
-    /// Parses what the caller and the environment give. An empty value counts as none.
+    /// Parses the settings of the caller and the environment. An empty value means unset.
     pub(crate) fn parse(mut self, environment: impl Fn(&str) -> Option<OsString>) -> Result<Self, Invalid> {
         let given = |value: Option<String>| {
             value
@@ -79,7 +79,7 @@ impl Settings {
         Ok(self)
     }
 
-    /// The variables are those that the SDK and its HTTP client read by themselves.
+    /// Parses the variables that the SDK and its HTTP client read by themselves.
     fn parse_environment(&mut self, environment: impl Fn(&str) -> Option<OsString>) -> Result<(), Invalid> {
         let variable = |name| match environment(name) {
             Some(value) if !value.is_empty() => {
@@ -92,7 +92,7 @@ impl Settings {
         }
         match (environment("KSM_SKIP_VERIFY"), variable("KSM_SKIP_VERIFY")?.as_deref()) {
             (None, _) => {}
-            // The SDK has the last word; its client for files follows the same.
+            // The SDK honours this variable in any case; its client for files does too.
             (_, Some("true")) => self.insecure_skip_verify = true,
             (_, Some("false")) => self.insecure_skip_verify = false,
             _ => return Err(Invalid("KSM_SKIP_VERIFY", "expected true or false, or no such variable")),
@@ -112,7 +112,7 @@ impl Settings {
         env::var_os(name)
     }
 
-    /// Makes the document of a client that is not bound yet follow what the caller says.
+    /// Applies the caller's settings to the document of a client that is not bound yet.
     pub(crate) fn apply(&self, document: &mut ConfigDocument, token: Option<&Token>) {
         let token_host = token.and_then(Token::host);
         if let Some(host) = token_host.or(self.hostname.as_deref()) {
@@ -211,7 +211,7 @@ mod tests {
                     Err(Invalid(setting, why)) => {
                         assert!(setting == name && !why.contains(['\n', '\r']), "{name}: {why}");
                     }
-                    // Nothing is left of a line end, and `x` or `-` may be an ID.
+                    // A line end is dropped entirely, and `x` or `-` may be an ID.
                     Ok(_) => assert!(
                         (value == "\n" && name != "proxy_url") || name == "server_public_key_id",
                         "{name}={value:.9}"
@@ -270,7 +270,7 @@ mod tests {
         for (settings, token, host, keys) in [
             (Settings::default(), None, "stored.example", [Some("stored"), Some("1")]),
             (Settings::default(), Some(&bare), "stored.example", [Some("stored"), Some("1")]),
-            // The stored key is another host's.
+            // The stored key belongs to another host.
             (Settings::default(), Some(&eu), "keepersecurity.eu", no_key),
             (Settings::default(), Some(&il5), "il5.keepersecurity.us", [Some(point), Some("901")]),
             (ours(), None, "ours.example", [Some("stored"), Some("7")]),

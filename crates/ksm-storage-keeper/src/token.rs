@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::{host, keys};
 
-/// Characters of the key in a token: URL-safe base64 of an AES-256 key, without padding.
+/// Length of the key in a token: URL-safe base64 of an AES-256 key, without padding.
 const KEY_CHARS: usize = 43;
 
-/// A token of one of the forms that the SDK accepts: `KEY`, `REGION:KEY`, `HOST:KEY`, or
+/// A token in one of the forms that the SDK accepts: `KEY`, `REGION:KEY`, `HOST:KEY`, or
 /// `IL5:KEY:KEY_ID:PUBLIC_KEY`.
 #[derive(Clone)]
 pub(crate) struct Token {
@@ -25,7 +25,7 @@ pub(crate) struct Token {
     server_key: Option<ServerKey>,
 }
 
-/// The public key of an isolated server, as a token carries it.
+/// The public key of an isolated server, as contained in a token.
 #[derive(Clone)]
 pub(crate) struct ServerKey {
     pub(crate) id: String,
@@ -33,8 +33,8 @@ pub(crate) struct ServerKey {
 }
 
 impl Token {
-    /// Line ends after the token are dropped, as in what a file or a pipe holds. The error is a constant: it holds no
-    /// piece of the token.
+    /// Drops line ends after the token, which files and pipes add. The error is a constant and contains nothing of the
+    /// token.
     pub(crate) fn parse(text: &SecretString) -> Result<Self, &'static str> {
         let text = text.expose_secret().trim_end_matches(['\r', '\n']);
         if text.chars().any(|char| char.is_whitespace() || char.is_control()) {
@@ -54,29 +54,29 @@ impl Token {
         };
         let client_id = client_id(key)?;
         let text = match (&host, &server_key) {
-            // As long as it is going to be: text that is moved to a new buffer leaves a copy behind.
+            // Allocated in full: growing would leave a copy of the text behind.
             (Some(host), None) => [host, ":", key].concat().into(),
             _ => text.into(),
         };
         Ok(Self { text, key: key.into(), client_id, host, server_key })
     }
 
-    /// The text to give to the SDK.
+    /// The text to pass to the SDK.
     pub(crate) fn text(&self) -> &str {
         self.text.expose_secret()
     }
 
-    /// The key part: the `clientKey` of a configuration that is not bound yet.
+    /// The key part, which becomes the `clientKey` of an unbound configuration.
     pub(crate) fn key(&self) -> &str {
         self.key.expose_secret()
     }
 
-    /// The client that the token makes.
+    /// The client ID derived from the token.
     pub(crate) fn client_id(&self) -> &str {
         self.client_id.expose_secret()
     }
 
-    /// The host that the token names, itself or by its region.
+    /// The token's host, given directly or by its region.
     pub(crate) fn host(&self) -> Option<&str> {
         self.host.as_deref()
     }
@@ -226,7 +226,7 @@ mod tests {
             "IL5:KEY:9 1:POINT",
             "IL5:KEY:901:POINT=",
             "IL5:KEY:901:POINT:x",
-            // The two last bits of 43 characters are none of the key's.
+            // The last two bits of 43 characters are not part of the key.
             "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9",
             "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+",
             "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdH/8",

@@ -19,7 +19,7 @@ pub(crate) fn make_private(_: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// As if nobody else had access.
+/// Assumes that nobody else has access.
 pub(crate) fn mode(_: &Metadata) -> u32 {
     0o600
 }
@@ -32,7 +32,7 @@ pub(crate) fn links(_: &Metadata) -> u64 {
     1
 }
 
-/// A file that is open cannot be replaced.
+/// An open file cannot be replaced.
 pub(crate) fn same_file(_: &Metadata, _: &Metadata) -> bool {
     true
 }

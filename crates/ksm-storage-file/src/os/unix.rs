@@ -12,18 +12,18 @@ use super::Placed;
 
 const PRIVATE: u32 = 0o600;
 
-/// Follow no link, and wait for nobody at the other end of a pipe.
+/// Follows no link, and does not wait for the other end of a pipe.
 pub(crate) fn without_waiting(options: &mut OpenOptions) {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
 }
 
-/// Created files are accessible to their owner alone.
+/// Makes created files accessible only to their owner.
 pub(crate) fn private(options: &mut OpenOptions) {
     options.mode(PRIVATE);
 }
 
-/// Sets the mode that [`private`] asks for, whatever the umask was.
+/// Sets the mode that [`private`] asks for, regardless of the umask.
 pub(crate) fn make_private(file: &File) -> io::Result<()> {
     let metadata = file.metadata()?;
     if !metadata.is_file() || mode(&metadata) == PRIVATE {
@@ -36,12 +36,12 @@ pub(crate) fn mode(metadata: &Metadata) -> u32 {
     metadata.mode() & 0o7777
 }
 
-/// The owner, if it is not the user of this process.
+/// The owner, if it is not this process's user.
 pub(crate) fn foreign_owner(metadata: &Metadata) -> Option<u32> {
     Some(metadata.uid()).filter(|uid| *uid != geteuid().as_raw())
 }
 
-/// The number of names of a file.
+/// The number of hard links.
 pub(crate) fn links(metadata: &Metadata) -> u64 {
     metadata.nlink()
 }
@@ -56,7 +56,7 @@ pub(crate) fn identity(metadata: &Metadata) -> [i64; 7] {
     [dev, ino, len, metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()]
 }
 
-/// Kind and remedy of an error that [`io::ErrorKind`] has no name for.
+/// Kind and remedy of an error without a specific [`io::ErrorKind`].
 pub(crate) fn classify(error: &io::Error) -> Option<(ErrorKind, &'static str)> {
     match Errno::from_io_error(error)? {
         Errno::LOOP => Some((ErrorKind::InvalidArgument, "remove the symbolic link")),
@@ -69,17 +69,17 @@ pub(crate) fn classify(error: &io::Error) -> Option<(ErrorKind, &'static str)> {
     }
 }
 
-/// Puts `new` where a file is, which must be there, and that one where `new` was.
+/// Exchanges `new` with the file at `path`, which must exist.
 pub(crate) fn exchange(new: &Path, path: &Path) -> io::Result<Placed> {
     rename_with(new, path, Placed::Exchanged)
 }
 
-/// Puts `new` where no file is; that one is there is an error.
+/// Moves `new` to `path`, where no file may exist.
 pub(crate) fn create(new: &Path, path: &Path) -> io::Result<Placed> {
     rename_with(new, path, Placed::New)
 }
 
-/// Replaces the file where the file system can do neither.
+/// Replaces the file if the file system supports neither operation.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn rename_with(new: &Path, path: &Path, placed: Placed) -> io::Result<Placed> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -104,7 +104,7 @@ pub(crate) fn open_folder(folder: &Path) -> io::Result<Option<File>> {
     File::open(folder).map(Some)
 }
 
-/// Syncs a folder, unless its file system has no such thing.
+/// Syncs a folder, unless its file system does not support that.
 pub(crate) fn sync_folder(folder: &File) -> io::Result<()> {
     match folder.sync_all() {
         Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::NOTSUP)) => Ok(()),

@@ -1,4 +1,4 @@
-//! Locks that are deleted, held or inherited, and files beside a writer at work.
+//! Locks that are deleted, held or inherited, and files beside an active writer.
 
 use std::{
     cell::Cell,
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::{FileBackend, lock::Lock};
 
-/// Somebody deletes the lock file at any moment, and another writer locks the new one.
+/// The lock file is deleted at any moment, and another writer locks the new one.
 #[test]
 fn deleted_lock_loses_no_write() {
     for failpoint in [Failpoint::Locked, Failpoint::Created, Failpoint::Synced, Failpoint::Checked] {
@@ -35,7 +35,7 @@ fn deleted_lock_loses_no_write() {
     }
 }
 
-/// Where nothing can be undone.
+/// On file systems where an exchange cannot be undone.
 #[test]
 fn deleted_lock_is_noticed_before_replacement() {
     let (_folder, path) = one_file("old");
@@ -50,7 +50,7 @@ fn deleted_lock_is_noticed_before_replacement() {
     assert_eq!(content(&path).as_deref(), Some("other"));
 }
 
-/// Two writers come in at once, neither with the lock that this one holds: one of the three is displaced.
+/// Two writers intervene at once, neither with the lock that this one holds: one of the three is displaced.
 #[test]
 fn third_writer_is_not_undone() {
     let (_folder, path) = one_file("old");
@@ -100,14 +100,14 @@ fn held_lock_ends_in_timeout() {
     let start = Instant::now();
     Lock::acquire(&paths, &|| false).unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(5));
-    // As a process has it that was forked meanwhile.
+    // Like a process that was forked meanwhile.
     let inherited = held.duplicate();
     drop(held);
     Lock::acquire_within(Duration::from_millis(20), &paths, &|| true).unwrap();
     drop(inherited);
 }
 
-/// The blocking thread ends with the call, and with it a runtime that is dropped.
+/// The blocking thread ends with the call, so a dropped runtime does not wait for it.
 #[test]
 fn hanging_lock_holder_blocks_nobody() {
     let (_folder, path) = one_file("old");
@@ -126,7 +126,7 @@ fn hanging_lock_holder_blocks_nobody() {
     assert_eq!(content(&path).as_deref(), Some("old"));
 }
 
-/// Lists the leftovers beside a writer that goes on after this time.
+/// Lists leftovers beside a writer that continues after this time.
 fn leftovers_beside_writer(time: Duration) -> usize {
     let (_folder, path) = one_file("old");
     let (sender, found) = mpsc::channel();
@@ -147,6 +147,6 @@ fn leftovers_beside_writer(time: Duration) -> usize {
 #[test]
 fn writer_at_work_leaves_nothing() {
     assert_eq!(leftovers_beside_writer(Duration::from_millis(100)), 0);
-    // One that hangs is reported.
+    // A hanging one is reported.
     assert_eq!(leftovers_beside_writer(Duration::from_secs(2)), 1);
 }
