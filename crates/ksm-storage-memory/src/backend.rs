@@ -15,7 +15,7 @@ const CREATE: &str = "create it first, with `{}` as its content";
 
 static NEXT_STORE: AtomicU64 = AtomicU64::new(1);
 
-/// A store in this process's memory. Clones share it; nothing else does.
+/// A store in this process's memory, shared only by clones.
 ///
 /// Its writes are [`Writes::Exact`] and its reads are fresh.
 ///
@@ -33,19 +33,19 @@ pub struct MemoryBackend {
 
 #[derive(Default)]
 struct State {
-    /// Counts the store events.
+    /// Counter of store events.
     version: u64,
     payload: Option<Payload>,
 }
 
 impl MemoryBackend {
-    /// A store in which nothing is stored. [`ConfigStorage::open`](ksm_storage_core::ConfigStorage::open) finds
-    /// nothing there; [`open_or_create`](ksm_storage_core::ConfigStorage::open_or_create) does not mind.
+    /// An empty store. [`ConfigStorage::open`](ksm_storage_core::ConfigStorage::open) fails with `NotFound`;
+    /// [`open_or_create`](ksm_storage_core::ConfigStorage::open_or_create) succeeds.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A store that holds `config`: JSON, or base64 of JSON. It is parsed when a storage is opened on it.
+    /// A store that contains `config`: JSON, or base64 of JSON. It is parsed when a storage is opened on it.
     pub fn from_config(config: impl Into<Payload>) -> Self {
         let backend = Self::new();
         backend.overwrite(Some(config.into()));
@@ -57,7 +57,7 @@ impl MemoryBackend {
         self.lock().payload.clone()
     }
 
-    /// Stores `payload`, or removes what is stored, whatever that is: a write by somebody who asks nobody.
+    /// Stores `payload` or removes the content unconditionally, as a foreign writer would.
     pub fn overwrite(&self, payload: Option<Payload>) {
         let mut state = self.lock();
         state.version += 1;
@@ -65,7 +65,7 @@ impl MemoryBackend {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No panic can happen between the two assignments that a writer makes.
+        // A writer cannot panic between its two assignments.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

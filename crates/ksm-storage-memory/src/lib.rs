@@ -1,4 +1,4 @@
-//! A configuration in memory: for tests, and for programs that are handed their configuration at start-up.
+//! Stores a configuration in memory: for tests, and for programs that receive their configuration at start-up.
 //!
 //! ```
 //! use ksm_storage_core::{ConfigKey, ConfigStorage, Error};
@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! [`MemoryBackend`] is all there is. Nothing outlives the process; the values are zeroized with the last clone and the
+//! [`MemoryBackend`] is the only type. Nothing outlives the process; values are zeroized with the last clone and the
 //! last storage on it.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

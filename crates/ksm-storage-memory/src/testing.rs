@@ -1,4 +1,4 @@
-//! The fixture of this backend for the conformance suite.
+//! The conformance fixture of this backend.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl MemoryFixture {
         Self::wrapped(|backend| Arc::new(backend))
     }
 
-    /// Creates a fixture whose backends pass through `wrap`, such as an adapter of yours.
+    /// Creates a fixture that passes its backends through `wrap`, such as your own adapter.
     pub fn wrapped(wrap: fn(MemoryBackend) -> Arc<dyn StorageBackend>) -> Self {
         Self { wrap }
     }

@@ -1,4 +1,4 @@
-//! Values that must be seen nowhere, and the search for them in what is shown.
+//! Canary values that must not appear anywhere, and the search for them in output.
 
 use std::fmt;
 
@@ -7,24 +7,24 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 /// The first characters of every [`canary`].
 pub const MARK: &str = "cAnArY";
 
-/// A value to be kept secret. A search for [`MARK`] finds it, and a part of it that is shown too.
+/// A secret value for tests. A search for [`MARK`] finds it even if only its beginning is shown.
 pub fn canary(name: impl fmt::Display) -> String {
     format!("{MARK}-{name}-9f8e7d6c5b4a")
 }
 
-/// Returns true if a canary is in the text.
+/// Returns true if the text contains a canary.
 pub fn is_shown(text: &str) -> bool {
     shows(text, MARK.as_bytes())
 }
 
-/// Returns true if the text shows `value`, of six bytes or more: in clear, with escapes, as hexadecimal digits with or
-/// without separators, as a list of decimal or hexadecimal numbers such as a derived `Debug` prints, or in base64 of
-/// either alphabet, at each of the three offsets that bytes may have there.
+/// Returns true if the text shows `value`, which has at least six bytes: in clear, escaped, as hexadecimal digits with
+/// or without separators, as a list of decimal or hexadecimal numbers (the output of a derived `Debug`), or in base64
+/// of either alphabet at any of the three alignments.
 pub fn shows(text: &str, value: &[u8]) -> bool {
     let hex = value.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let in_base64 = (0..3).any(|offset| {
         let encoded = STANDARD_NO_PAD.encode([&[0; 2][..offset], value].concat());
-        // Less what the neighbours on both sides change.
+        // Without the characters that neighbouring bytes influence.
         let part = &encoded[(offset * 8).div_ceil(6)..(offset + value.len()) * 8 / 6];
         text.contains(part) || text.contains(&part.replace('+', "-").replace('/', "_"))
     });
@@ -40,7 +40,7 @@ fn contains(bytes: &[u8], value: &[u8]) -> bool {
     bytes.windows(value.len()).any(|window| window == value)
 }
 
-/// The bytes that runs of numbers in `text` stand for. What is no number of one byte ends a run; separators do not.
+/// Decodes runs of numbers in `text` into bytes. Anything that is not a one-byte number ends a run; separators do not.
 fn numbers(text: &str, radix: u32) -> impl Iterator<Item = Vec<u8>> {
     let mut runs = vec![Vec::new()];
     for word in
@@ -56,7 +56,7 @@ fn numbers(text: &str, radix: u32) -> impl Iterator<Item = Vec<u8>> {
     runs.into_iter().filter(|run| !run.is_empty())
 }
 
-/// `text` without the escapes of Rust, JSON and URLs: `\u{63}`, `\u0063`, `\x63`, `%63`.
+/// Decodes the escapes of Rust, JSON and URLs in `text`: `\u{63}`, `\u0063`, `\x63`, `%63`.
 fn unescaped(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -72,7 +72,7 @@ fn unescaped(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// The byte that `text` begins with an escape of, and the escape's length.
+/// Decodes the escape at the start of `text`: the byte, and the escape's length.
 fn escape(text: &str) -> Option<(u8, usize)> {
     let (prefix, digits) = ["\\u{", "\\u00", "\\x", "%"]
         .into_iter()

@@ -15,28 +15,28 @@ use crate::{
     self_check,
 };
 
-/// Time limit of a case. One that takes longer hangs.
+/// Time limit of a case. A longer case counts as hung.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// The level whose promise a case checks.
+/// The level whose guarantee a case checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Level {
-    /// The backend's: called directly.
+    /// The backend's guarantee: the case calls it directly.
     Backend,
-    /// Core's, over this backend.
+    /// Core's guarantee, over this backend.
     Core,
 }
 
 type Run = fn(SystemUnderTest) -> Pin<Box<dyn Future<Output = Checked> + Send>>;
 
-/// One check of one clause.
+/// A check of one clause.
 #[derive(Clone, Copy)]
 pub struct Case {
     pub(crate) name: &'static str,
     pub(crate) clause: Clause,
     pub(crate) level: Level,
-    /// True if it needs a backend that writes.
+    /// True if the case needs a backend that writes.
     pub(crate) writes: bool,
     pub(crate) run: Run,
 }
@@ -53,22 +53,22 @@ impl Case {
         self.name
     }
 
-    /// The clause that it checks.
+    /// The clause that the case checks.
     pub fn clause(&self) -> Clause {
         self.clause
     }
 
-    /// The level whose promise it checks.
+    /// The level whose guarantee the case checks.
     pub fn level(&self) -> Level {
         self.level
     }
 
-    /// Runs the case on a thread and runtime of its own, for three minutes at the most.
+    /// Runs the case on its own thread and runtime, for at most three minutes.
     ///
-    /// On a backend that cannot write safely, a case that writes checks instead that every write is refused.
+    /// For a backend that cannot write safely, a case that writes checks instead that every write is refused.
     ///
     /// # Errors
-    /// The failure, with the clause and the case's name in front. A panic and a hang are failures too.
+    /// The failure, prefixed with the clause and the name of the case. Panics and hangs are failures too.
     pub fn check(&self, sut: SystemUnderTest) -> Result<Verdict, Failure> {
         self.check_within(LIMIT, sut)
     }
@@ -82,7 +82,7 @@ impl Case {
             let checked = match runtime {
                 Ok(runtime) => {
                     let checked = runtime.block_on(async {
-                        // Spawned, so that it may use all of the runtime's threads.
+                        // Spawned, so that the case may use all threads of the runtime.
                         let case = async move {
                             self_check::check(&*sut.fixture).await?;
                             if writes && refuses_writes(&sut).await {
@@ -93,13 +93,13 @@ impl Case {
                         };
                         tokio::spawn(case).await.unwrap_or_else(|error| Err(panicked(error)))
                     });
-                    // A broken backend may block a worker for ever.
+                    // A broken backend may block a worker forever.
                     runtime.shutdown_background();
                     checked
                 }
                 Err(error) => Err(Failure::inconclusive(format!("no runtime: {error}"))),
             };
-            // Nobody listens any more after the limit.
+            // After the limit, nobody is listening.
             let _ = done.send(checked);
         };
         let result = match thread::Builder::new().name(self.name.into()).spawn(work) {
@@ -122,7 +122,7 @@ impl Case {
         }
     }
 
-    /// The failure with its clause, and with the usual cause if it is the system's.
+    /// The failure with its clause and, if the system is wrong, the usual cause.
     fn explain(&self, failure: &Failure) -> String {
         let (clause, name) = (self.clause, self.name);
         if failure.kind() == FailureKind::Fixture {
@@ -150,7 +150,7 @@ async fn refuses_writes(sut: &SystemUnderTest) -> bool {
     matches!(backend.capabilities().writes, Writes::ReadOnly | Writes::Unconditional)
 }
 
-/// Every write is refused before any I/O, with the kind that fits, and stores nothing.
+/// Checks that every write is refused before any I/O, with the right kind, and stores nothing.
 async fn refusal(sut: SystemUnderTest) -> Checked {
     let bench = sut.bench(r#"{"url":"kept"}"#).await?;
     let kind = match bench.probe.capabilities().writes {

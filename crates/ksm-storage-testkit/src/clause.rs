@@ -2,7 +2,7 @@ use std::fmt;
 
 macro_rules! clauses {
     ($($variant:ident = $text:literal,)*) => {
-        /// A clause of the storage contract, which the project's README has in full.
+        /// A clause of the storage contract; `docs/contract.md` has the full text.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(clippy::exhaustive_enums)]
         pub enum Clause {
@@ -40,7 +40,7 @@ clauses! {
 }
 
 impl Clause {
-    /// The usual mistake of a backend on which a case of this clause fails.
+    /// The usual mistake of a backend that fails a case of this clause.
     pub const fn usual_cause(self) -> &'static str {
         match self {
             Self::C1 => {
@@ -73,8 +73,8 @@ impl Clause {
                  returned. Or `Displaced::Unverified` is returned where nobody else writes."
             }
             Self::C8 => {
-                "`read` of the fixture does not take the framing away; or a load returns other bytes than \
-                 were stored."
+                "`read` of the fixture does not remove the framing; or a load returns bytes other than those \
+                 stored."
             }
             Self::C9 => {
                 "A write or read takes more than one request, so that a dropped future or a reader in \
@@ -88,14 +88,14 @@ impl Clause {
             }
             Self::C13 => {
                 "A derived `Debug` holds a payload or a credential (as a list of numbers, too), an error \
-                 quotes what the store said as its message or its source, or an event or a panic holds a \
+                 quotes the store's text in its message or source, or an event or a panic holds a \
                  request."
             }
             Self::C14 => {
                 "No time limit on a connection, a lock, or a pipe that was named by mistake. A limit on \
                  each read instead of on the call, or no limit on the number of attempts."
             }
-            Self::C15 => "`max_payload` does not count the framing, or is larger than what the store takes.",
+            Self::C15 => "`max_payload` does not count the framing, or is larger than the store accepts.",
         }
     }
 }

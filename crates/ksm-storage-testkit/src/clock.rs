@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use ksm_storage_core::Clock;
 use tokio::sync::watch;
 
-/// Virtual time: a pause is over at once, and a deadline comes when enough pauses or [`advance`](Self::advance) have
-/// passed. Clones are the same clock. Its random numbers are the same in every run.
+/// Virtual time. A pause completes at once, and a deadline passes when pauses or [`advance`](Self::advance) add up to
+/// it. Clones are the same clock. Its random numbers are the same in every run.
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,12 +62,12 @@ impl Clock for TestClock {
     }
 
     async fn alarm(&self, instant: Duration) {
-        // It can only fail when the sender is gone, and that is `self`.
+        // Fails only if the sender is gone, and `self` holds it.
         let _ = self.now.subscribe().wait_for(|now| *now >= instant).await;
     }
 
     fn random(&self) -> u64 {
-        // A Weyl sequence through a multiplicative mix: evenly spread, and needing no state but a counter.
+        // A Weyl sequence with a multiplicative mixer: uniform, with a counter as its only state.
         let step = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         (step ^ (step >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
     }

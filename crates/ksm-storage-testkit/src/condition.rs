@@ -2,10 +2,10 @@ use std::fmt;
 
 macro_rules! conditions {
     ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
-        /// A condition that a store, or the way to it, may be in.
+        /// A condition of a store, or of the connection to it.
         ///
-        /// The cases that need one ask for it by [`Store::impose`](crate::Store::impose); for a store over TCP, a
-        /// [`Proxy`](crate::Proxy) in the kit provides all of them.
+        /// Cases impose it through [`Store::impose`](crate::Store::impose); for a store over TCP, the suite's
+        /// [`Proxy`](crate::Proxy) provides all of them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Condition {
@@ -16,7 +16,7 @@ macro_rules! conditions {
             /// Every condition.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The name in reports for a store in this condition.
+            /// The name of a store under this condition in reports.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
@@ -25,31 +25,30 @@ macro_rules! conditions {
 }
 
 conditions! {
-    /// The content is there and cannot be read: replies are garbled, permission is missing, or the content is of another
-    /// kind.
+    /// The content exists but cannot be read: replies are garbled, permission is missing, or it is something else.
     Unreadable = "unreadable",
-    /// The store refuses every request, as it does without permission. Its message may quote the request.
+    /// The store refuses every request, as without permission. Its message may quote the request.
     Refused = "refusing",
     /// Connections are refused or closed at once.
     Unreachable = "unreachable",
-    /// Requests are carried out and never answered.
+    /// Requests are carried out but never answered.
     Silent = "silent",
-    /// Requests are carried out and answered one byte at a time, in more time than a call may take.
+    /// Requests are carried out and answered one byte at a time, taking longer than a call may.
     Slow = "slow",
-    /// Requests are delivered in part, then the connection is closed.
+    /// Only a part of each request is delivered, then the connection is closed.
     RequestCut = "cutting requests",
-    /// Requests are carried out and answered in part, then the connection is closed.
+    /// Requests are carried out, but only a part of each reply is delivered, then the connection is closed.
     ReplyCut = "cutting replies",
-    /// As [`ReplyCut`](Self::ReplyCut), but for one reply only: another attempt succeeds.
+    /// Like [`ReplyCut`](Self::ReplyCut), for a single reply: another attempt succeeds.
     OneReplyCut = "cutting one reply",
-    /// Requests are held back, and delivered when the condition ends.
+    /// Requests are held back, and are delivered when the condition ends.
     Held = "holding requests back",
-    /// The store accepts reads and has no space for a write.
+    /// The store can be read, but has no space for writes.
     Full = "full",
 }
 
 impl Condition {
-    /// Returns true if a proxy can bring it about.
+    /// Returns true if a proxy can impose the condition.
     pub(crate) fn is_of_connections(self) -> bool {
         self != Self::Full
     }
@@ -65,6 +64,6 @@ impl fmt::Display for Condition {
     }
 }
 
-/// The answer of a fixture that cannot bring about what a case asks for. The case is then not checked.
+/// Returned by a fixture that does not support what a case needs. The case is then reported as not checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOffered;

@@ -2,14 +2,14 @@ use std::fmt;
 
 use ksm_storage_core::Error;
 
-/// Why a case failed.
+/// The failure of a case.
 #[derive(Clone, Debug)]
 pub struct Failure {
     kind: FailureKind,
     message: String,
 }
 
-/// The significance of a failure for the system under test.
+/// The meaning of a failure for the system under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -19,24 +19,24 @@ pub enum FailureKind {
     Hung,
     /// The case proves nothing, because the situation that it tests did not occur.
     Inconclusive,
-    /// The fixture is faulty, so that the system was not judged.
+    /// The fixture is faulty, so the system was not checked.
     Fixture,
     /// The fixture does not offer what the case needs: see [`Verdict::NotChecked`].
     NotChecked,
 }
 
-/// The result of a case that found nothing wrong.
+/// The result of a case that found no fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The system keeps the promise that the case checks.
+    /// The system keeps the guarantee that the case checks.
     Passed,
-    /// The case checked nothing, because the fixture does not offer what it needs. The text says what that is.
+    /// The case checked nothing, because the fixture does not offer what it needs. The text names it.
     NotChecked(String),
 }
 
 impl Failure {
-    /// The significance for the system under test.
+    /// The meaning for the system under test.
     pub fn kind(&self) -> FailureKind {
         self.kind
     }

@@ -13,10 +13,10 @@ use ksm_storage_core::{
     Stored, Version,
 };
 
-/// A backend around another one in which calls fail at random, as they do when a network does: before they have an
-/// effect and after it, and always honestly reported.
+/// Wraps a backend so that calls fail at random, as over a network: before or after they take effect, and always
+/// reported honestly.
 ///
-/// The faults of one instance and its clones follow from the seed and the order of its calls. Time is the clock's.
+/// The faults of an instance and its clones are determined by the seed and the order of calls. Time is the clock's.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -46,32 +46,32 @@ struct State {
     injected: AtomicUsize,
 }
 
-/// The frequency of each fault, in per cent of the calls. At most one happens to a call.
+/// The frequency of each fault, in percent of calls. A call has at most one fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultRates {
-    /// Fails, without an effect.
+    /// Fails without an effect.
     pub fail: u8,
     /// Stores, then fails with an unknown outcome. Loads fail.
     pub reply_lost: u8,
-    /// Claims that another version is current, and stores nothing. Loads are not concerned.
+    /// Claims that another version is current, and stores nothing. Does not apply to loads.
     pub conflict: u8,
-    /// Takes time before it has an effect, and after it.
+    /// Takes time before and after it takes effect.
     pub delay: u8,
-    /// Never answers, before it has an effect or after it.
+    /// Never completes, either before or after it takes effect.
     pub hang: u8,
 }
 
 impl FaultRates {
-    /// No fault.
+    /// No faults.
     pub const NONE: Self = Self { fail: 0, reply_lost: 0, conflict: 0, delay: 0, hang: 0 };
 
-    /// Faults that a caller may notice only by the time that they take.
+    /// Faults that a caller notices only by the time they take.
     pub const DELAYS: Self = Self { delay: 50, ..Self::NONE };
 
-    /// A bad day: every third call meets with something.
+    /// Many faults: about one call in three.
     pub const MANY: Self = Self { fail: 6, reply_lost: 8, conflict: 6, delay: 10, hang: 4 };
 
-    /// The fault that the number `0..100` stands for.
+    /// The fault selected by a `number` from `0..100`.
     fn pick(self, number: u8) -> Option<Fault> {
         let mut end = 0;
         let mut hit = |rate: u8| {
@@ -99,13 +99,13 @@ enum Fault {
     Hang,
 }
 
-/// Shorter than any deadline, longer than any pause.
+/// Shorter than any deadline, and longer than any pause.
 const DELAY: Duration = Duration::from_millis(200);
 /// Longer than any usual deadline.
 const HANG: Duration = Duration::from_secs(60);
 
 impl FaultyBackend {
-    /// Around `inner`. Delays and hangs let `clock` advance, which should be the storage's.
+    /// Wraps `inner`. Delays and hangs advance `clock`, which should be the storage's.
     pub fn new(inner: Arc<dyn StorageBackend>, clock: Arc<dyn Clock>, rates: FaultRates, seed: u64) -> Self {
         let state = State {
             rates: Mutex::new(rates),
@@ -115,17 +115,17 @@ impl FaultyBackend {
         Self { inner, clock, state: Arc::new(state) }
     }
 
-    /// From now on faults happen this often.
+    /// Sets the fault rates for later calls.
     pub fn set_rates(&self, rates: FaultRates) {
         *self.state.rates.lock().unwrap_or_else(PoisonError::into_inner) = rates;
     }
 
-    /// Number of faults so far.
+    /// Number of faults injected so far.
     pub fn injected(&self) -> usize {
         self.state.injected.load(Ordering::Relaxed)
     }
 
-    /// The fault of this call, if it has one, and whether it strikes before the effect, where there is a choice.
+    /// The fault of this call, if any, and whether it strikes before the effect if there is a choice.
     fn fault(&self) -> (Option<Fault>, bool) {
         let rates = *self.state.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let mut random = self.state.random.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,94 +5,96 @@ use ksm_storage_core::{Payload, StorageBackend};
 
 use crate::{Condition, FaultRates, FaultyBackend, NotOffered, TestClock};
 
-/// A kind of backend, as the suite wants to have it.
+/// A kind of backend, as required by the suite.
 #[async_trait]
 pub trait Fixture: Send + Sync + 'static {
     /// The name in reports.
     fn name(&self) -> String;
 
-    /// A store of its own for one case, with nothing stored in it. Dropping it cleans up.
+    /// A separate, empty store for one case. Dropping it cleans up.
     async fn fresh(&self) -> Box<dyn Store>;
 }
 
 /// One store of a backend.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// One more backend on this store, as another process would open it: it shares the store and nothing else.
+    /// Opens another backend on this store, as another process would: it shares nothing but the store.
     async fn open(&self) -> Arc<dyn StorageBackend>;
 
-    /// Stores `payload`, or removes what is stored, past the backend: what a program that knows nothing of it does.
+    /// Stores `payload`, or removes the content, bypassing the backend as a foreign program would.
     async fn write(&self, payload: Option<Payload>);
 
-    /// The stored content, past the backend and without its framing, if it has any.
+    /// The stored content, read without the backend, and without framing.
     async fn read(&self) -> Option<Payload>;
 
-    /// The expectations on this store.
+    /// The expectations of this store.
     fn limits(&self) -> Limits {
         Limits::default()
     }
 
-    /// The address at which backends reach this store over TCP, if they do.
+    /// The TCP address at which backends reach this store, if they do.
     ///
-    /// With it and [`open_at`](Self::open_at), a [`Proxy`](crate::Proxy) provides every [`Condition`].
+    /// Together with [`open_at`](Self::open_at), it lets a [`Proxy`](crate::Proxy) provide every [`Condition`].
     fn address(&self) -> Option<SocketAddr> {
         None
     }
 
-    /// One more backend, as [`open`](Self::open) returns it, which reaches the store at `address`.
+    /// Opens another backend like [`open`](Self::open), which reaches the store at `address`.
     async fn open_at(&self, _address: SocketAddr) -> Option<Arc<dyn StorageBackend>> {
         None
     }
 
-    /// Brings the store into `condition` until [`restore`](Self::restore). It outranks the proxy.
+    /// Imposes `condition` on the store until [`restore`](Self::restore). Takes precedence over the proxy.
     ///
     /// # Errors
-    /// If the fixture cannot: the cases that need the condition are then not checked, unless the proxy provides it.
+    /// [`NotOffered`] if the fixture cannot: cases that need the condition are then not checked, unless the proxy
+    /// provides it.
     async fn impose(&self, _condition: Condition) -> Result<(), NotOffered> {
         Err(NotOffered)
     }
 
-    /// Ends the condition that [`impose`](Self::impose) has brought about. The content is what it was, plus what was
-    /// stored meanwhile.
+    /// Ends the condition set by [`impose`](Self::impose). The content is as before, plus whatever was stored
+    /// meanwhile.
     async fn restore(&self) {}
 
-    /// Removes not only what is stored, as `write(None)` does, but what holds it: the secret, the table, the folder.
+    /// Removes the container of the content (the secret, table or folder), while `write(None)` removes only the
+    /// content.
     ///
     /// # Errors
-    /// If the fixture cannot, or nothing holds it.
+    /// [`NotOffered`] if the fixture cannot, or if there is no container.
     async fn remove(&self) -> Result<(), NotOffered> {
         Err(NotOffered)
     }
 
-    /// Creates anew what [`remove`](Self::remove) has removed, under the same name, with nothing stored in it.
+    /// Recreates what [`remove`](Self::remove) has removed, empty and under the same name.
     async fn recreate(&self) {}
 
-    /// Credentials of the backend, of six characters or more: they must be shown nowhere, as payloads must not.
+    /// Credentials of the backend, of at least six characters each. Like payloads, they must not appear anywhere.
     fn credentials(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// The expectations on a store.
+/// The expectations of a store.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Time limit of one load or store.
     pub call: Duration,
-    /// The time after an acknowledged store in which a load may return the previous content. Zero for fresh reads.
+    /// Maximum time after an acknowledged store in which a load may return the previous content. Zero for fresh reads.
     pub staleness: Duration,
-    /// The number of random programs in each case that runs any. A slow store needs fewer.
+    /// The number of random programs per case. A slow store needs fewer.
     pub programs: u32,
 }
 
 impl Default for Limits {
-    /// Five seconds a call, fresh reads, and 48 programs.
+    /// Five seconds per call, fresh reads, and 48 programs.
     fn default() -> Self {
         Self { call: Duration::from_secs(5), staleness: Duration::ZERO, programs: 48 }
     }
 }
 
-/// A fixture whose backends let other tasks go first at random, before they have an effect and after it: no case may
-/// notice.
+/// Wraps a fixture so that its backends yield to other tasks at random, before and after they take effect. No case may
+/// depend on that.
 pub struct Delayed(Arc<dyn Fixture>);
 
 impl Delayed {

@@ -1,4 +1,4 @@
-//! Storage handles of both kinds behind one interface, so that a case is written once.
+//! One interface for both kinds of storage handle, so that each case is written once.
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -10,10 +10,10 @@ use ksm_storage_core::{
 
 use crate::TestClock;
 
-/// A change of the whole document, which returns what it saw.
+/// A change to the whole document. Returns what it saw.
 pub type Change = Box<dyn FnMut(&mut ConfigDocument) -> Result<String> + Send>;
 
-/// A storage handle of either kind, on which the cases of core clauses work.
+/// A storage handle of either kind, as used by the cases of core clauses.
 #[async_trait]
 #[expect(missing_docs, reason = "each method is the one of this name of `ConfigStorage`")]
 pub trait Handle: fmt::Debug + Send + Sync {
@@ -29,7 +29,7 @@ pub trait Handle: fmt::Debug + Send + Sync {
     async fn refresh(&self) -> Result<Snapshot>;
 }
 
-/// Options of opening a handle.
+/// Options for opening a handle.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// See [`ConfigStorageBuilder::write_attempts`].
@@ -38,12 +38,12 @@ pub struct Settings {
     pub deadline: Duration,
     /// See [`ConfigStorageBuilder::read_only`].
     pub read_only: bool,
-    /// Virtual time, or `None` for the system's.
+    /// Virtual time, or `None` for real time.
     pub clock: Option<TestClock>,
 }
 
 impl Default for Settings {
-    /// Core's own limits, in virtual time.
+    /// Core's default limits, in virtual time.
     fn default() -> Self {
         Self {
             attempts: 16,
@@ -55,7 +55,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The builder that these settings make.
+    /// A builder with these settings.
     pub fn builder(self, backend: Arc<dyn StorageBackend>) -> ConfigStorageBuilder {
         let attempts = NonZeroU32::new(self.attempts).unwrap_or(NonZeroU32::MIN);
         let mut builder = ConfigStorage::builder(backend).write_attempts(attempts).deadline(self.deadline);
@@ -69,7 +69,7 @@ impl Settings {
     }
 }
 
-/// An implementation of core: the asynchronous one, the blocking one, or a faulty one.
+/// An implementation of core: asynchronous, blocking, or faulty.
 #[async_trait]
 #[expect(missing_docs, reason = "each method is the one of this name of `ConfigStorage`")]
 pub trait Core: fmt::Debug + Send + Sync {
@@ -143,7 +143,7 @@ impl Handle for ConfigStorage {
     }
 }
 
-/// [`blocking::ConfigStorage`], called on threads where blocking is allowed.
+/// [`blocking::ConfigStorage`], called on threads that may block.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockingCore;
 

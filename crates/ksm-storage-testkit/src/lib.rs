@@ -1,7 +1,8 @@
 //! A conformance suite for backends of `ksm-storage`.
 //!
-//! Implement [`Fixture`], which creates a store of your backend, and [`Store`], which gives access to it past the backend.
-//! One line then registers every case as a test. The name of a case begins with the clause of the contract that it checks.
+//! Implement [`Fixture`], which creates stores of your backend, and [`Store`], which accesses a store without the
+//! backend. A single line then registers every case as a test. The name of a case begins with the contract clause that
+//! it checks.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -50,14 +51,14 @@
 //! # Map
 //! | purpose | items |
 //! |---|---|
-//! | describing a backend to the suite | [`Fixture`], [`Store`], and [`Limits`] of what a store guarantees |
-//! | running the cases | [`conformance_tests!`], [`run_all`], [`cases`](fn@cases) |
-//! | injecting faults, on demand or from a seed | [`Probe`], [`FaultyBackend`] |
-//! | making the store fail, or the way to it | [`Condition`], and for stores over TCP [`Proxy`] |
-//! | time under the control of a test | [`TestClock`] |
+//! | describe a backend to the suite | [`Fixture`], [`Store`], and [`Limits`] for the guarantees of a store |
+//! | run the cases | [`conformance_tests!`], [`run_all`], [`cases`](fn@cases) |
+//! | inject faults on demand or from a seed | [`Probe`], [`FaultyBackend`] |
+//! | make the store or its connection fail | [`Condition`], and for stores over TCP [`Proxy`] |
+//! | control time in a test | [`TestClock`] |
 //!
-//! The tests of the crate `ksm-storage` prove that the cases can fail: they run them against faulty implementations, and
-//! each of these is caught by a case of the clause that it violates.
+//! The tests of the crate `ksm-storage` prove that the cases can fail: each of a set of faulty implementations is
+//! caught by a case of the clause that it violates.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -95,7 +96,7 @@ pub use proxy::Proxy;
 pub use suite::{Report, run_all};
 pub use sut::SystemUnderTest;
 
-/// Items that the tests of this workspace and the generated tests need, without any promise of stability.
+/// Items for the tests of this workspace and for generated tests. Not covered by stability guarantees.
 #[doc(hidden)]
 pub mod internal {
     pub use crate::{

@@ -13,7 +13,7 @@ use ksm_storage_core::{
 };
 use tokio::sync::watch;
 
-/// A backend around another one that counts its calls, holds them up, and lets them fail on demand.
+/// Wraps a backend to count its calls, to hold them up, and to make them fail on demand.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -55,11 +55,11 @@ struct State {
 pub enum LoadFault {
     /// Fails.
     Fail(Error),
-    /// Returns this, which was current earlier.
+    /// Returns this value, which was current earlier.
     Return(Stored),
-    /// Returns this, and the store confirms it.
+    /// Returns this value, and the store confirms it.
     RolledBack(Stored),
-    /// Never ends.
+    /// Never completes.
     Hang,
 }
 
@@ -72,14 +72,14 @@ pub enum StoreFault {
     ReplyLost(Error),
     /// Claims that another version is current, and stores nothing.
     Conflict,
-    /// Stores nothing and never ends.
+    /// Stores nothing and never completes.
     Hang,
-    /// Stores, and reports this of foreign writers.
+    /// Stores, and reports this displacement.
     Displaced(Displaced),
 }
 
 impl Probe {
-    /// Around `inner`, with no fault.
+    /// Wraps `inner`, without faults.
     pub fn new(inner: Arc<dyn StorageBackend>) -> Self {
         Self { inner, state: Arc::default() }
     }
@@ -89,22 +89,22 @@ impl Probe {
         (self.state.loads.load(Ordering::SeqCst), self.state.stores.load(Ordering::SeqCst))
     }
 
-    /// The next loads that have no fault yet get these, in this order.
+    /// Queues these faults for the next loads, in this order.
     pub fn fail_loads(&self, faults: impl IntoIterator<Item = LoadFault>) {
         lock(&self.state.load_faults).extend(faults);
     }
 
-    /// The next stores that have no fault yet get these, in this order.
+    /// Queues these faults for the next stores, in this order.
     pub fn fail_stores(&self, faults: impl IntoIterator<Item = StoreFault>) {
         lock(&self.state.store_faults).extend(faults);
     }
 
-    /// Holds loads up after they have read.
+    /// Gate that holds up loads after they have read.
     pub fn loads(&self) -> &Gate {
         &self.state.load_gate
     }
 
-    /// Holds stores up before they write.
+    /// Gate that holds up stores before they write.
     pub fn stores(&self) -> &Gate {
         &self.state.store_gate
     }
@@ -145,7 +145,7 @@ impl StorageBackend for Probe {
         if lock(&self.state.rolled_back).as_ref() == Some(version) {
             return Ok(true);
         }
-        // The stale loads that are this probe's doing are none that the backend knows of.
+        // The backend does not know of the stale loads that this probe produces.
         Ok(self.inner.confirm(version).await? && self.inner.load().await?.version() == version)
     }
 
@@ -177,19 +177,19 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Calls that arrive from now on wait.
+    /// Makes calls that arrive from now on wait.
     pub fn close(&self) {
         self.closed.send_replace(true);
     }
 
-    /// Lets all waiting calls pass, and later ones.
+    /// Lets all waiting and later calls pass.
     pub fn open(&self) {
         self.closed.send_replace(false);
     }
 
-    /// Waits until `calls` calls wait here.
+    /// Waits until `calls` calls are waiting here.
     pub async fn arrived(&self, calls: usize) {
-        // It can only fail when the sender is gone, and that is `self`.
+        // Fails only if the sender is gone, and `self` holds it.
         let _ = self.waiting.subscribe().wait_for(|waiting| *waiting >= calls).await;
     }
 

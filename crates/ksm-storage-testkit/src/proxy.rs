@@ -11,15 +11,15 @@ use std::{
 
 use crate::Condition;
 
-/// The pause between two bytes of a slow reply. No time limit on a single read notices it.
+/// The pause between two bytes of a slow reply, short enough to escape a time limit on single reads.
 const DRIBBLE: Duration = Duration::from_millis(50);
-/// The bytes of a reply that are made unreadable. The rest is as it was, so that an error that quotes the reply shows it.
+/// Number of reply bytes that are garbled. The rest is unchanged, so that an error that quotes the reply shows it.
 const GARBLED: usize = 8;
 const CHUNK: usize = 64 * 1024;
 
-/// A TCP proxy on a loopback address, which handles bytes alone and knows no protocol.
+/// A TCP proxy on a loopback address, independent of any protocol.
 ///
-/// [`impose`](Self::impose) applies to connections that are open already, too.
+/// [`impose`](Self::impose) also applies to connections that are already open.
 ///
 /// ```
 /// # use std::{io::{Read, Write}, net::{TcpListener, TcpStream}, thread};
@@ -57,10 +57,10 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Forwards every connection to `upstream` until it is dropped.
+    /// Forwards every connection to `upstream` until the proxy is dropped.
     ///
     /// # Errors
-    /// If no port of the loopback interface can be had.
+    /// An I/O error if no loopback port is available.
     pub fn start(upstream: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -77,7 +77,7 @@ impl Proxy {
                 if accepting.stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                // A connection that cannot be made upstream is one that the client loses.
+                // If no upstream connection can be made, the client's connection is closed.
                 let _ = accepting.connect(client);
             }
         });
@@ -89,12 +89,12 @@ impl Proxy {
         self.address
     }
 
-    /// Treats every connection so until [`restore`](Self::restore).
+    /// Treats all connections according to `condition` until [`restore`](Self::restore).
     pub fn impose(&self, condition: Condition) {
         self.shared.set(Some(condition));
     }
 
-    /// Forwards again. Requests held back are delivered; connections whose reply was withheld are closed.
+    /// Forwards normally again. Requests held back are delivered; connections whose reply was withheld are closed.
     pub fn restore(&self) {
         self.shared.set(None);
     }
@@ -107,7 +107,7 @@ impl Drop for Proxy {
         for stream in lock(&self.shared.streams).drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -191,7 +191,7 @@ impl Shared {
     }
 }
 
-/// Hands on what arrives until either side ends, then ends both.
+/// Forwards data until either side ends, then ends both.
 fn pump(mut from: TcpStream, mut to: TcpStream, forward: impl Fn(&mut TcpStream, &[u8]) -> io::Result<()>) {
     let mut chunk = vec![0; CHUNK];
     while let Ok(length @ 1..) = from.read(&mut chunk) {

@@ -1,4 +1,4 @@
-//! A store that can be brought into a [`Condition`].
+//! A store on which a [`Condition`] can be imposed.
 
 use std::{future::Future, sync::Arc};
 
@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::{Condition, Failure, FailureKind, Fixture, Proxy, Store};
 
-/// A store that holds a document, a backend on it, and the proxy between them if the store has an address.
+/// A store that holds a document, a backend on it, and a proxy in between if the store has an address.
 pub(crate) struct Rig {
     pub(crate) store: Box<dyn Store>,
     pub(crate) backend: Arc<dyn StorageBackend>,
@@ -30,7 +30,7 @@ impl Rig {
         Ok(Self { store, backend, proxy: Some(proxy) })
     }
 
-    /// Brings the store into `condition`.
+    /// Imposes `condition` on the store.
     pub(crate) async fn impose(&self, condition: Condition) -> Result<(), Failure> {
         match (self.store.impose(condition).await, &self.proxy) {
             (Ok(()), _) => Ok(()),
@@ -51,7 +51,7 @@ impl Rig {
         }
     }
 
-    /// The output of a call, if it ends within the limit of the store.
+    /// The output of a call, if it completes within the store's limit.
     pub(crate) async fn ends<T>(&self, name: &str, call: impl Future<Output = T>) -> Result<T, Failure> {
         let limit = self.store.limits().call;
         timeout(limit, call).await.map_err(|_| {

@@ -1,4 +1,4 @@
-//! A check of the fixture itself: the cases take its word for what is stored.
+//! Checks the fixture itself, because the cases rely on it for the stored content.
 
 use std::{
     collections::BTreeMap,
@@ -9,10 +9,10 @@ use ksm_storage_core::{Payload, StorageBackend};
 
 use crate::{Failure, Fixture, failure::Checked};
 
-/// The results so far, by the fixture's name: one check is enough for all cases.
+/// Results by fixture name: one check is enough for all cases.
 static CHECKED: Mutex<BTreeMap<String, Result<(), &'static str>>> = Mutex::new(BTreeMap::new());
 
-/// Fails, with the fault in the fixture, unless `write` and `read` of its stores belong together.
+/// Fails with a fixture fault unless the `write` and `read` of its stores agree.
 pub(crate) async fn check(fixture: &dyn Fixture) -> Checked {
     let name = fixture.name();
     let known = CHECKED.lock().unwrap_or_else(PoisonError::into_inner).get(&name).copied();

@@ -7,7 +7,7 @@ use crate::{
     Case, Clause, Failure, FailureKind, Fixture, Level, SystemUnderTest, Verdict, cases, handle::Core,
 };
 
-/// Runs the case of this name, for the tests that the macro generates.
+/// Runs the case with this name, for the tests that the macro generates.
 #[doc(hidden)]
 #[track_caller]
 #[expect(clippy::panic, clippy::print_stdout, reason = "that is how a test fails, and how it reports")]
@@ -19,7 +19,7 @@ pub fn check(name: &str, fixture: impl Fixture, core: impl Core + 'static) {
     };
     match result {
         Ok(Verdict::Passed) => {}
-        // The test harness knows no third result.
+        // The test harness has no third result.
         Ok(Verdict::NotChecked(missing)) => println!("not checked: {missing}"),
         Err(failure) => {
             let rank = case.map_or((0, false, 0), |case| order(&case, failure.kind()));
@@ -28,11 +28,11 @@ pub fn check(name: &str, fixture: impl Fixture, core: impl Core + 'static) {
     }
 }
 
-/// The foremost failure of this process, by its rank.
+/// The most important failure of this process, by rank.
 type Foremost = Mutex<Option<(Rank, String)>>;
 static FAILED: Foremost = Mutex::new(None);
 
-/// Adds a failure, and returns the name of the case to look into first.
+/// Adds a failure, and returns the name of the case to examine first.
 fn foremost(failed: &Foremost, rank: Rank, name: &str) -> String {
     let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
     let first = failed.get_or_insert_with(|| (rank, name.to_owned()));
@@ -42,9 +42,9 @@ fn foremost(failed: &Foremost, rank: Rank, name: &str) -> String {
     first.1.clone()
 }
 
-/// The result of each case.
+/// The results of all cases.
 ///
-/// Its `Display` has a line for every case that failed or was not checked, and ends with the place to start.
+/// `Display` prints a line for every case that failed or was not checked, and the case to start with.
 #[derive(Debug)]
 pub struct Report(pub Vec<(Case, Result<Verdict, Failure>)>);
 
@@ -62,17 +62,17 @@ impl Report {
         })
     }
 
-    /// The failure to look into first, since others may follow from it.
+    /// The failure to examine first, since others may follow from it.
     pub fn start_here(&self) -> Option<(&Case, &Failure)> {
         self.failures().min_by_key(|(case, failure)| order(case, failure.kind()))
     }
 }
 
-/// The lowest is the first to look into.
+/// The lowest rank is examined first.
 type Rank = (u8, bool, usize);
 
-/// A fixture comes before all; a backend's own faults before what follows from them in core; loading before storing, and
-/// both before leaks; a failure before a hang, which has a case of its own.
+/// The fixture comes before everything; a backend's own faults before their consequences in core; loading before
+/// storing, and both before leaks; a failure before a hang, which has its own case.
 fn order(case: &Case, kind: FailureKind) -> Rank {
     const CLAUSES: [Clause; 15] = {
         use Clause::{C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15};
@@ -106,7 +106,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs every case, one after another. If the fixture is faulty, the first case says so and no other is run.
+/// Runs every case, one after another. If the fixture is faulty, the first case reports it and no other is run.
 pub fn run_all(sut: &SystemUnderTest) -> Report {
     let mut results = Vec::new();
     for case in cases() {
@@ -120,12 +120,13 @@ pub fn run_all(sut: &SystemUnderTest) -> Report {
     Report(results)
 }
 
-/// Registers every case as a test of its own: `conformance_tests!(FIXTURE)`, where `FIXTURE` is an expression
-/// that evaluates to a [`Fixture`](crate::Fixture).
+/// Registers every case as a separate test: `conformance_tests!(FIXTURE)`, where `FIXTURE` is an expression that
+/// evaluates to a [`Fixture`](crate::Fixture).
 ///
-/// The tests are generated in four modules: `on_async_core`, with all cases, `on_blocking_core`, with the cases of core,
-/// `with_delays`, with all cases on a backend that is slow at random, and `under_conditions`, with the cases that make the
-/// store fail. A failing test ends with the name of the one to look into first. Cases that a later version of this crate adds
+/// The tests are generated in four modules: `on_async_core` with all cases, `on_blocking_core` with the cases of core,
+/// `with_delays` with all cases on a backend with random delays, and `under_conditions` with the cases that make the
+/// store fail. A failing test ends with the name of the test to examine first. Cases added in later versions of this
+/// crate are registered without a change here.
 /// are registered without a change here.
 #[macro_export]
 macro_rules! conformance_tests {

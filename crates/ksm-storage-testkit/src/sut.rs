@@ -7,22 +7,22 @@ use crate::{
     handle::{AsyncCore, BlockingCore, Core, Handle, Settings},
 };
 
-/// A backend, together with the kind of storage handle that is opened on it.
+/// A backend, together with the kind of storage handle to open on it.
 #[derive(Clone)]
 pub struct SystemUnderTest {
-    /// Makes a store for each case.
+    /// Creates a store for each case.
     pub fixture: Arc<dyn Fixture>,
     #[doc(hidden)]
     pub core: Arc<dyn Core>,
 }
 
 impl SystemUnderTest {
-    /// The backend below [`ConfigStorage`](ksm_storage_core::ConfigStorage).
+    /// The backend beneath [`ConfigStorage`](ksm_storage_core::ConfigStorage).
     pub fn new(fixture: impl Fixture) -> Self {
         Self { fixture: Arc::new(fixture), core: Arc::new(AsyncCore) }
     }
 
-    /// The backend below [`blocking::ConfigStorage`](ksm_storage_core::blocking::ConfigStorage).
+    /// The backend beneath [`blocking::ConfigStorage`](ksm_storage_core::blocking::ConfigStorage).
     pub fn blocking(fixture: impl Fixture) -> Self {
         Self { fixture: Arc::new(fixture), core: Arc::new(BlockingCore) }
     }
@@ -37,7 +37,7 @@ impl fmt::Debug for SystemUnderTest {
     }
 }
 
-/// A store with a document in it, a handle on it, and the instruments between.
+/// A store with a document, a handle on it, and the instruments in between.
 pub(crate) struct Bench {
     pub(crate) store: Box<dyn Store>,
     pub(crate) probe: Probe,
@@ -47,7 +47,7 @@ pub(crate) struct Bench {
 }
 
 impl SystemUnderTest {
-    /// A fresh store that holds `json`, opened through a probe in virtual time.
+    /// A new store that contains `json`, opened through a probe in virtual time.
     pub(crate) async fn bench(&self, json: &str) -> Result<Bench> {
         self.bench_with(json, Settings::default()).await
     }
@@ -63,7 +63,7 @@ impl SystemUnderTest {
 }
 
 impl Bench {
-    /// A handle of its own on the same store, as another process would have.
+    /// Another handle on the same store, as another process would have.
     pub(crate) async fn elsewhere(&self) -> Result<Arc<dyn Handle>> {
         self.core.open(self.store.open().await, Settings::default()).await
     }
@@ -81,7 +81,7 @@ impl Bench {
         Ok(self.stored().await?.get(key).map(|value| value.expose_secret().to_owned()))
     }
 
-    /// Time since the clock was made.
+    /// Time since the clock was created.
     pub(crate) fn now(&self) -> Duration {
         self.clock.now()
     }

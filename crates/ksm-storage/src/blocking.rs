@@ -1,4 +1,4 @@
-//! The synchronous twins of [`ConfigStorage`](crate::ConfigStorage), [`open`](crate::open) and
+//! The blocking counterparts of [`ConfigStorage`](crate::ConfigStorage), [`open`](crate::open) and
 //! [`open_from_env`](crate::open_from_env).
 //!
 //! ```

@@ -1,6 +1,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// The README speaks of every feature, and its code needs them. What a label leads to within this documentation comes
-// first, and so counts; elsewhere it leads to the file.
+// The README covers all features, so its code is only compiled with all. The first definition of a link label wins:
+// within this documentation labels lead to items, and elsewhere to files.
 #![cfg_attr(
     all(feature = "aws", feature = "file", feature = "memory", feature = "keeper"),
     doc = include_str!("links.md"),
@@ -27,7 +27,7 @@ pub use ksm_storage_keeper as keeper;
 pub use ksm_storage_memory as memory;
 pub use url::{EnvBackend, Parameters, Schemes, StorageUrl, open, open_from_env};
 
-/// The pages beside the README. They are documentation alone: nothing of this module is compiled into a program.
+/// The pages beside the README. Documentation only: this module compiles to nothing.
 #[cfg(all(doc, feature = "aws", feature = "file", feature = "memory", feature = "keeper"))]
 pub mod guide {
     #[doc = include_str!("links.md")]

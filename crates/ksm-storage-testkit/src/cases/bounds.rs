@@ -22,7 +22,7 @@ fn increment() -> Change {
     })
 }
 
-/// The call's error, once its deadline has passed in virtual time.
+/// The call's error once its deadline has passed in virtual time.
 async fn ends_at_the_deadline<T: Send + 'static>(
     (clock, limit): (&TestClock, Duration),
     reached: impl Future<Output = ()>,
@@ -39,7 +39,7 @@ async fn ends_at_the_deadline<T: Send + 'static>(
     }
 }
 
-/// Waits until the probe has seen so many loads and stores.
+/// Waits until the probe has seen this many loads and stores.
 async fn reached(probe: Probe, (loads, stores): (usize, usize)) {
     let there = |(loaded, stored): (usize, usize)| loaded >= loads && stored >= stores;
     while !there(probe.calls()) {
@@ -109,7 +109,7 @@ pub(super) async fn c09_a_dropped_write_is_made_at_most_once(sut: SystemUnderTes
         write.abort();
         let _ = write.await;
         bench.probe.stores().open();
-        // Queued behind what is left of the write.
+        // Queued behind the rest of the write.
         bench.handle.refresh().await?;
     }
     let count = bench.handle.get(ServerPublicKeyId).ok_or("the key is gone")?;

@@ -27,12 +27,12 @@ pub(super) async fn c06_a_change_is_applied_once(sut: SystemUnderTest) -> Checke
     Ok(())
 }
 
-/// With real pauses and core's own limits: a busy store loses no update, and seldom ends in `Conflict`.
+/// With real pauses and core's default limits, a busy store loses no update and rarely ends in `Conflict`.
 pub(super) async fn c06_increments_through_eight_handles_all_count(sut: SystemUnderTest) -> Checked {
     const HANDLES: usize = 8;
     const TASKS: usize = 8;
     const INCREMENTS: usize = 100;
-    /// A slow store gets fewer.
+    /// A slow store gets fewer increments.
     const TIME: Duration = Duration::from_secs(5);
     let end = Instant::now() + TIME;
     let store = sut.fixture.fresh().await;
@@ -85,7 +85,7 @@ pub(super) async fn c06_programs_match_a_plain_map(sut: SystemUnderTest) -> Chec
             let other = bench.elsewhere().await?;
             let mut state = State::new();
             for (index, call) in calls.iter().filter(|call| **call != Call::Get).enumerate() {
-                // Two handles in turn: each call meets what the other handle has written.
+                // Alternates between the handles, so that each call meets the other handle's last write.
                 let handle = if index % 2 == 0 { &bench.handle } else { &other };
                 let answer = answer(&**handle, call).await?;
                 let expected = call.apply(&mut state);
@@ -114,7 +114,7 @@ pub(super) async fn c06_histories_with_faults_are_linearizable(sut: SystemUnderT
     Ok(())
 }
 
-/// With exact writes there is no excuse; with cooperative ones a displaced write is one, if it was reported.
+/// With exact writes, every history must be linearizable; with cooperative ones, a reported displacement excuses it.
 pub(super) async fn c07_histories_with_a_foreign_writer_are_linearizable(sut: SystemUnderTest) -> Checked {
     let store = sut.fixture.fresh().await;
     let (writes, programs) = (store.open().await.capabilities().writes, store.limits().programs);

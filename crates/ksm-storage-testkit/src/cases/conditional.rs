@@ -70,7 +70,7 @@ pub(super) async fn c06_racing_stores_have_one_winner(sut: SystemUnderTest) -> C
         for _ in 0..RACERS {
             let (backend, expected, barrier) = (store.open().await, expected.clone(), Arc::clone(&barrier));
             racers.push(tokio::spawn(async move {
-                // Its own load, so that a backend that pins what it read has read.
+                // Loads first, in case the backend pins the version that it has read.
                 backend.load().await?;
                 barrier.wait().await;
                 backend.store(&expected, &Payload::from(format!(r#"{{"round":{round}}}"#))).await

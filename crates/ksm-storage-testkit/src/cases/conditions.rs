@@ -1,4 +1,4 @@
-//! Cases that bring the store, or the way to it, into a condition and call the backend meanwhile.
+//! Cases that impose a condition on the store, or on the connection to it, and then call the backend.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::{
 
 const BEFORE: &str = r#"{"url":"before"}"#;
 const AFTER: &str = r#"{"url":"after"}"#;
-/// The longest time in which a store that was delivered may still be carried out.
+/// Maximum time until a delivered store is carried out.
 const SETTLING: Duration = Duration::from_millis(500);
 
-/// A load from a store in this condition fails, and not as if nothing were there. Afterwards it succeeds.
+/// Checks that a load fails under this condition, other than as absent, and succeeds afterwards.
 async fn load_fails(sut: SystemUnderTest, condition: Condition) -> Checked {
     let rig = Rig::new(&*sut.fixture, BEFORE).await?;
     rig.impose(condition).await?;
@@ -44,7 +44,7 @@ async fn load_fails(sut: SystemUnderTest, condition: Condition) -> Checked {
 
 async fn recovers(rig: &Rig, condition: Condition) -> Checked {
     let mut loaded = rig.load().await?;
-    // A connection that was open meanwhile may be lost.
+    // A connection that was open under the condition may be lost.
     if loaded.is_err() {
         tokio::time::sleep(rig.store.limits().staleness).await;
         loaded = rig.load().await?;
@@ -80,7 +80,7 @@ pub(super) async fn c01_cut_reply_is_not_absent(sut: SystemUnderTest) -> Checked
     load_fails(sut, Condition::ReplyCut).await
 }
 
-/// The result of a store on a store in this condition is as certain as it says.
+/// Checks that the outcome claimed by a store under this condition is true.
 async fn claim_holds(sut: SystemUnderTest, condition: Condition) -> Checked {
     let rig = Rig::new(&*sut.fixture, BEFORE).await?;
     let expected = rig.backend.load().await?.version().clone();
@@ -114,7 +114,7 @@ async fn claim_holds(sut: SystemUnderTest, condition: Condition) -> Checked {
     }
 }
 
-/// A store that ended in a conflict, and takes effect later, does so under a version that it has named.
+/// Checks that a store that ended in a conflict but takes effect later does so under one of the versions it named.
 async fn applied_under(rig: &Rig, versions: &[Version]) -> Checked {
     tokio::time::sleep(SETTLING).await;
     if rig.store.read().await == Some(AFTER.into()) {
@@ -146,7 +146,7 @@ pub(super) async fn c04_cut_reply_claims_truth(sut: SystemUnderTest) -> Checked 
     claim_holds(sut, Condition::ReplyCut).await
 }
 
-/// A request that is sent again must not be taken for another writer's.
+/// A repeated request must not be mistaken for another writer's.
 pub(super) async fn c04_one_cut_reply_claims_truth(sut: SystemUnderTest) -> Checked {
     claim_holds(sut, Condition::OneReplyCut).await
 }
@@ -167,7 +167,7 @@ pub(super) async fn c09_cut_request_stores_nothing_half(sut: SystemUnderTest) ->
     claim_holds(sut, Condition::RequestCut).await
 }
 
-/// A load, a store and a confirmation end in time.
+/// Checks that a load, a store and a confirmation complete in time.
 async fn ends(sut: SystemUnderTest, condition: Condition) -> Checked {
     let rig = Rig::new(&*sut.fixture, BEFORE).await?;
     let expected = rig.backend.load().await?.version().clone();
@@ -177,7 +177,7 @@ async fn ends(sut: SystemUnderTest, condition: Condition) -> Checked {
         _ => hung,
     };
     let loaded = rig.load().await.map_err(wrong).map(drop);
-    // Even if a load has not ended: the message is the same, but the case is about both.
+    // Runs even if the load has not completed, because the case covers both.
     let stored = rig.store(&expected, AFTER).await.map_err(wrong).map(drop);
     let confirmed = rig.ends("confirmation", rig.backend.confirm(&expected)).await.map_err(wrong).map(drop);
     rig.restore().await;

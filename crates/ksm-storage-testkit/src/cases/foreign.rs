@@ -25,7 +25,7 @@ pub(super) async fn c07_a_foreign_write_before_the_load_is_respected(sut: System
     Ok(())
 }
 
-/// An exact backend refuses; a cooperative one reports what it has displaced.
+/// An exact backend refuses; a cooperative one reports the displaced write.
 pub(super) async fn c07_an_exact_backend_excludes_foreign_writers(sut: SystemUnderTest) -> Checked {
     let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;

@@ -1,4 +1,4 @@
-//! Cases that search everything a backend shows while it fails for secrets.
+//! Cases that search everything a failing backend shows for secrets.
 
 use std::{
     error,
@@ -18,7 +18,7 @@ use crate::{
     rig::Rig,
 };
 
-/// Everything that was shown, with what showed it.
+/// All output, with its origin.
 #[derive(Clone, Default)]
 struct Shown(Arc<Mutex<Vec<(String, String)>>>);
 
@@ -27,7 +27,7 @@ impl Shown {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((by.into(), text.into()));
     }
 
-    /// The error and its sources, in each way that they can be printed.
+    /// Adds the error and its sources in every printable form.
     fn add_error(&self, by: &str, error: &Error) {
         self.add(format!("the error of {by}"), format!("{error} {error:#} {error:?} {error:#?}"));
         let mut next = error::Error::source(error);
@@ -49,7 +49,7 @@ impl Shown {
     }
 }
 
-/// Collects lines of a log.
+/// Collects log lines.
 struct Log(Shown);
 
 impl io::Write for Log {
@@ -67,8 +67,8 @@ fn payload(name: &str) -> Payload {
     format!(r#"{{"url":"{}"}}"#, canary(name)).into()
 }
 
-/// Well or badly, in each condition that the fixture offers, a call shows neither payload nor credential: in `Debug`, in
-/// an error or its sources, in an event, or by a panic.
+/// Under each condition that the fixture offers, no call shows payload or credentials: neither in `Debug` output,
+/// errors and their sources, or events, nor through a panic.
 pub(super) async fn c13_failures_show_no_secret(sut: SystemUnderTest) -> Checked {
     let rig =
         Arc::new(Rig::new(&*sut.fixture, &String::from_utf8_lossy(payload("stored").as_bytes())).await?);
@@ -90,7 +90,7 @@ pub(super) async fn c13_failures_show_no_secret(sut: SystemUnderTest) -> Checked
     let calls = {
         let (rig, shown) = (Arc::clone(&rig), shown.clone());
         async move {
-            // `tracing` remembers process-wide who wants an event, and this thread may not have been asked.
+            // `tracing` caches interest process-wide, and may have done so before this thread had a subscriber.
             tracing::callsite::rebuild_interest_cache();
             everything(&rig, &shown).await
         }
@@ -105,7 +105,7 @@ async fn everything(rig: &Arc<Rig>, shown: &Shown) -> Checked {
     let expected = rig.backend.load().await?.version().clone();
     calls(rig, shown, &expected, "while all is well").await;
     for condition in Condition::ALL {
-        // The next one replaces it, so that connections stay open.
+        // The next condition replaces this one, so that connections stay open.
         if rig.impose(*condition).await.is_ok() {
             calls(rig, shown, &expected, &format!("on a store that is {condition}")).await;
             rig.restore().await;
@@ -114,7 +114,7 @@ async fn everything(rig: &Arc<Rig>, shown: &Shown) -> Checked {
     Ok(())
 }
 
-/// A load, a store on the current version, one on an outdated version, and one that is too large.
+/// Makes a load, and stores on the current version, on an outdated version, and of a payload that is too large.
 async fn calls(rig: &Arc<Rig>, shown: &Shown, outdated: &Version, when: &str) {
     let by = |call: &str| format!("a {call} {when}");
     let loaded = watched(shown, &by("load"), rig, |rig| async move { rig.backend.load().await }).await;
@@ -151,7 +151,7 @@ async fn calls(rig: &Arc<Rig>, shown: &Shown, outdated: &Version, when: &str) {
     shown.add("the location", format!("{location} {location:?}"));
 }
 
-/// The call's result if it succeeds. Its error or panic is shown. One that hangs is none of this case's business.
+/// The call's result if it succeeds. Records its error or panic; a hang is the concern of another case.
 async fn watched<T: Send + 'static, F: Future<Output = Result<T, Error>> + Send + 'static>(
     shown: &Shown,
     by: &str,

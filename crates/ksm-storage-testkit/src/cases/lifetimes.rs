@@ -1,4 +1,4 @@
-//! Cases about versions and absence over the life of a store: emptied, removed, created anew.
+//! Cases about versions and absence over the lifetime of a store: emptied, removed, recreated.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ async fn committed(backend: &dyn StorageBackend, expected: &Version, json: &str)
     }
 }
 
-/// The version of the absence.
+/// The version that stands for absence.
 fn absence(loaded: Result<Stored, Error>) -> Result<Version, Failure> {
     match loaded? {
         Stored::Absent { version, .. } => Ok(version),
@@ -30,7 +30,7 @@ async fn settle(store: &dyn Store) {
     tokio::time::sleep(store.limits().staleness).await;
 }
 
-/// The way in which the stored content goes away.
+/// The way in which the stored content disappears.
 enum End {
     Emptied,
     Recreated,
@@ -53,9 +53,9 @@ impl End {
     }
 }
 
-/// Equal documents are stored again and again, by the backend and past it: no version names two store events.
+/// Stores equal documents repeatedly, through the backend and past it: no version identifies two store events.
 ///
-/// To a backend that was opened before, a store that was created anew may be another one, in which it finds nothing.
+/// A backend opened before may consider a recreated store a different one, and find nothing there.
 async fn versions_are_new(sut: SystemUnderTest, end: End) -> Checked {
     const BACK: &str = "a version from before the store was gone names another document";
     let store = sut.fixture.fresh().await;
@@ -99,7 +99,7 @@ pub(super) async fn c06_recreated_store_has_new_versions(sut: SystemUnderTest) -
     versions_are_new(sut, End::Recreated).await
 }
 
-/// Of two stores on the version of one absence one is committed, even if nothing is there again by then.
+/// Of two stores on the version of one absence, only one is committed, even if the store is empty again by then.
 pub(super) async fn c06_absence_is_used_once(sut: SystemUnderTest) -> Checked {
     let store = sut.fixture.fresh().await;
     let (one, other) = (store.open().await, store.open().await);
@@ -115,7 +115,7 @@ pub(super) async fn c06_absence_is_used_once(sut: SystemUnderTest) -> Checked {
     Ok(())
 }
 
-/// A store on a version that is gone ends in a conflict or an error, and creates nothing.
+/// A store on a version that no longer exists ends in a conflict or an error, and creates nothing.
 pub(super) async fn c12_conflict_creates_nothing(sut: SystemUnderTest) -> Checked {
     let store = sut.fixture.fresh().await;
     store.write(Some(PAYLOADS[0].into())).await;
@@ -131,7 +131,7 @@ pub(super) async fn c12_conflict_creates_nothing(sut: SystemUnderTest) -> Checke
     Ok(())
 }
 
-/// A load from a store that was removed finds nothing, and a store on its last version does not create it.
+/// A load from a removed store finds nothing, and a store on its last version does not recreate it.
 pub(super) async fn c12_removed_store_stays_removed(sut: SystemUnderTest) -> Checked {
     let store = sut.fixture.fresh().await;
     store.write(Some(PAYLOADS[0].into())).await;
@@ -141,7 +141,7 @@ pub(super) async fn c12_removed_store_stays_removed(sut: SystemUnderTest) -> Che
     match backend.load().await {
         Ok(Stored::Absent { .. }) => {}
         Ok(Stored::Present { .. }) => return Err("a load returns a payload of what was removed".into()),
-        // A store cannot create what holds it.
+        // A store cannot create its container.
         Err(error) => ensure!(error.kind() == ErrorKind::NotFound, "it fails as {:?}", error.kind()),
     }
     let outcome = backend.store(&expected, &Payload::from(PAYLOADS[1])).await;
@@ -153,7 +153,7 @@ pub(super) async fn c12_removed_store_stays_removed(sut: SystemUnderTest) -> Che
     Ok(())
 }
 
-/// The current version is confirmed; where reads may be stale, an earlier one and one of what is gone are not.
+/// The current version is confirmed. If reads may be stale, versions that are earlier or no longer exist are not.
 pub(super) async fn c02_only_current_version_is_confirmed(sut: SystemUnderTest) -> Checked {
     let store = sut.fixture.fresh().await;
     store.write(Some(PAYLOADS[0].into())).await;
@@ -164,7 +164,7 @@ pub(super) async fn c02_only_current_version_is_confirmed(sut: SystemUnderTest) 
     let current = committed(&*backend, &earlier, PAYLOADS[1]).await?;
     ensure!(backend.confirm(&current).await?, "the version just committed is not confirmed");
     if backend.capabilities().fresh_reads {
-        // It may answer without reading: no load of its returns an earlier version.
+        // It may answer without reading, because its loads never return an earlier version.
         return Ok(());
     }
     ensure!(!backend.confirm(&earlier).await?, "an earlier version is confirmed as the current one");

@@ -1,5 +1,5 @@
-//! The cases. Each is an `async fn` that is named after its clause and says what it found wrong; the lists here are the
-//! only place where they are registered.
+//! The cases. Each is an `async fn` named after its clause that describes what it found wrong. They are registered only
+//! in the lists below.
 
 mod bounds;
 mod concurrent;
@@ -53,7 +53,7 @@ macro_rules! backend_cases {
     };
 }
 
-/// Calls `$callback!` with `$context` and every case that makes the store fail, and calls the backend directly.
+/// Calls `$callback!` with `$context` and every case that calls the backend directly while the store fails.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! condition_cases {
@@ -81,7 +81,7 @@ macro_rules! condition_cases {
     };
 }
 
-/// Calls `$callback!` with `$context` and every case that works on a storage handle.
+/// Calls `$callback!` with `$context` and every case that uses a storage handle.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! core_cases {

@@ -37,11 +37,11 @@ pub(super) async fn c02_a_refresh_is_as_new_as_its_call(sut: SystemUnderTest) ->
     let first = bench.handle.another();
     let first = tokio::spawn(async move { first.refresh().await });
     bench.probe.loads().arrived(1).await;
-    // The first refresh has read by now. What is written next is for the second one.
+    // The first refresh has read by now. The next write is for the second one.
     bench.store.write(Some(r#"{"url":"new"}"#.into())).await;
     let second = bench.handle.another();
     let second = tokio::spawn(async move { second.refresh().await });
-    // Gives the second one every chance to join the first.
+    // Gives the second refresh every chance to join the first.
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

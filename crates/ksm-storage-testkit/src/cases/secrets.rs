@@ -48,11 +48,11 @@ impl io::Write for Log {
 const EVENTS: [&str; 8] =
     ["load", "store", "conflict", "retry", "displaced", "unverified", "refresh", "rollback"];
 
-/// Every call, well and badly ended, at the level TRACE: neither events nor errors nor any `Debug` show a value.
+/// Runs every call, successful and failing, at the level TRACE: no event, error or `Debug` output shows a value.
 pub(super) async fn c13_nothing_shows_a_value(sut: SystemUnderTest) -> Checked {
     let mut missing = None;
-    // `tracing` remembers process-wide who wants an event. Another thread that meets the event first, and has no
-    // subscriber, can make it forget us: then once more.
+    // `tracing` caches interest process-wide. If another thread without a subscriber reaches the event first, ours may
+    // be missed: then try again.
     for _ in 0..5 {
         let log = Log::default();
         let writer = log.clone();

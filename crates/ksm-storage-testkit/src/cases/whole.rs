@@ -1,4 +1,4 @@
-//! Cases in which a store is dropped, or a payload is read while it is replaced.
+//! Cases that drop a store, or read a payload while it is being replaced.
 
 use std::{
     collections::HashMap,
@@ -14,23 +14,23 @@ use crate::{
     failure::{Checked, ensure, ensure_shown},
 };
 
-/// More than the usual buffer, and more than one packet.
+/// Larger than the usual buffer, and than one packet.
 const SIZE: usize = 30_000;
-/// The longest time in which a store that was dropped may still take effect.
+/// Maximum time until a dropped store takes effect.
 const SETTLING: Duration = Duration::from_millis(100);
-/// The time for which a payload is read while it is replaced.
+/// The duration of reading a payload while it is replaced.
 const BUSY: Duration = Duration::from_millis(500);
-/// The largest number of documents stored in that time.
+/// The maximum number of documents stored in that time.
 const STORES: usize = 1_000;
 
-/// A document of about [`SIZE`] bytes, or as many as the backend takes, of one letter.
+/// A document made of one letter, of about [`SIZE`] bytes or the backend's maximum.
 fn document(backend: &dyn StorageBackend, letter: char) -> Payload {
     let limit = backend.capabilities().max_payload.unwrap_or(ConfigDocument::MAX_LEN);
     let length = SIZE.min(limit.saturating_sub(100));
     format!(r#"{{"url":"{}"}}"#, String::from(letter).repeat(length)).into()
 }
 
-/// Drops a store at its first `await`, at its second, and so on: each time the old or the new document is there.
+/// Drops a store at its first `await`, at its second, and so on: each time, the old or the new document is stored.
 pub(super) async fn c09_dropped_store_is_whole(sut: SystemUnderTest) -> Checked {
     const POINTS: usize = 24;
     let store = sut.fixture.fresh().await;
@@ -72,7 +72,7 @@ pub(super) async fn c09_dropped_store_is_whole(sut: SystemUnderTest) -> Checked 
     Ok(())
 }
 
-/// While one backend stores documents of one letter each, another one loads no mixture, and each payload under the
+/// While one backend stores documents of one letter each, another loads no mixture, and loads each payload under the
 /// version with which it was committed.
 pub(super) async fn c09_loads_during_stores_are_whole(sut: SystemUnderTest) -> Checked {
     let store = sut.fixture.fresh().await;
@@ -92,7 +92,7 @@ pub(super) async fn c09_loads_during_stores_are_whole(sut: SystemUnderTest) -> C
                 if !payloads.contains(&payload) {
                     payloads.push(payload);
                 }
-                // A backend in memory never waits.
+                // A backend in memory never yields.
                 tokio::task::yield_now().await;
             }
             Ok::<_, ksm_storage_core::Error>(seen)

@@ -155,7 +155,7 @@ pub(super) async fn c08_no_result_comes_from_the_snapshot_alone(sut: SystemUnder
     let (loads, _) = bench.probe.calls();
     bench.handle.set(Url, "same").await?;
     ensure!(bench.probe.calls().0 > loads, "a write that changes nothing did not look at the store");
-    // By now the snapshot says "same", and the store something else.
+    // Now the snapshot holds "same" and the store something else.
     bench.store.write(Some(r#"{"url":"foreign"}"#.into())).await;
     bench.handle.set(Url, "same").await?;
     ensure!(

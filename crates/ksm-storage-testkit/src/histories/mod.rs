@@ -1,4 +1,4 @@
-//! Random programs that run at the same time on one store, and the check of their results.
+//! Runs random programs concurrently on one store, and checks their results.
 
 pub(crate) mod program;
 pub(crate) mod record;
@@ -24,11 +24,11 @@ use crate::{
     history::{Event, State, Timeline, Verdict, check, minimize},
 };
 
-/// The disturbance of the programs.
+/// The kind of disturbance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {
-    /// None but each other.
+    /// None, except each other.
     Plain,
     /// The faults of a [`FaultyBackend`](crate::FaultyBackend).
     Faults,
@@ -47,7 +47,7 @@ impl Mode {
         }
     }
 
-    /// Without faults, as many attempts as it takes: pauses cost nothing, so that contention is fierce.
+    /// Without faults, attempts are unlimited: pauses cost nothing in virtual time, so contention is fierce.
     fn settings(self) -> Settings {
         match self {
             Self::Faults => Settings::default(),
@@ -55,7 +55,7 @@ impl Mode {
         }
     }
 
-    /// Reports whether a call may fail with this error without effect.
+    /// Returns true if a call may fail with this error without an effect.
     fn allows(self, error: &Error) -> bool {
         self == Self::Faults
             && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict)
@@ -72,22 +72,22 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Counts over a number of histories.
+/// Totals over several histories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// All histories.
+    /// Number of histories.
     pub histories: usize,
     /// Histories that could not be decided within the step limit. They do not count as passed.
     pub inconclusive: usize,
-    /// Histories that are not linearizable although the backend reported that it displaced a foreign write, or that it
-    /// could not tell. The contract allows this for cooperative writes only.
+    /// Histories that are not linearizable although the backend reported that it displaced, or may have displaced, a
+    /// foreign write. The contract allows this only for cooperative writes.
     pub displaced: usize,
     /// Histories in which calls of different clients overlapped.
     pub overlapping: usize,
-    /// All calls.
+    /// Number of calls.
     pub calls: usize,
-    /// Calls of unknown outcome.
+    /// Calls with an unknown outcome.
     pub unknown: usize,
     /// Faults injected.
     pub injected: usize,
@@ -105,25 +105,25 @@ impl std::ops::AddAssign for Summary {
     }
 }
 
-/// The most calls of one client.
+/// The maximum number of calls of one client.
 const CALLS: usize = 6;
-/// The most documents that a foreign writer stores.
+/// The maximum number of documents that a foreign writer stores.
 const FOREIGN: usize = 4;
 const STEPS: usize = 200_000;
-/// Of this many histories or more, calls must overlap in most; of fewer, in one.
+/// Given at least this many histories, calls must overlap in most of them; given fewer, in one.
 const MANY: usize = 20;
 
 /// Runs this many random programs, each on its own store, and checks that their results are linearizable.
 ///
-/// The environment variable `KSM_TESTKIT_SEED` sets the seed, which is random otherwise. The seed determines the programs,
-/// and which of a handle's loads and stores meet a fault, but not the order in which threads run.
+/// The environment variable `KSM_TESTKIT_SEED` sets the seed, which is random by default. The seed determines the
+/// programs, and which of a handle's loads and stores fail, but not how threads are scheduled.
 ///
-/// It must be called within a Tokio runtime. More than one worker thread makes it a better test.
+/// Must be called within a Tokio runtime. Several worker threads make it a better test.
 ///
 /// # Errors
-/// A minimized history that is not linearizable, or another violation, with the seed. It is
-/// [inconclusive](FailureKind::Inconclusive) if calls overlapped in half of the histories or fewer, or if one in a hundred
-/// could not be decided.
+/// A minimized history that is not linearizable, or another violation, with the seed. The result is
+/// [inconclusive](FailureKind::Inconclusive) if calls overlapped in at most half of the histories, or if one in a
+/// hundred could not be decided.
 pub async fn check_histories(sut: &SystemUnderTest, mode: Mode, histories: u32) -> Result<Summary, Failure> {
     let summary = Arc::new(Mutex::new(Summary::default()));
     let sum = Arc::clone(&summary);
@@ -136,7 +136,7 @@ pub async fn check_histories(sut: &SystemUnderTest, mode: Mode, histories: u32) 
             let events = recorded.events;
             let verdict = check(&State::new(), &events, STEPS);
             {
-                // Where no foreign writer is, whatever is lost was ours.
+                // Without a foreign writer, any lost write was ours.
                 let excused = mode == Mode::Foreign && verdict == Verdict::Violation && recorded.displaced;
                 *sum.lock().unwrap_or_else(PoisonError::into_inner) += Summary {
                     histories: 1,
@@ -176,7 +176,7 @@ pub async fn check_histories(sut: &SystemUnderTest, mode: Mode, histories: u32) 
     Ok(summary)
 }
 
-/// True if calls of different clients overlapped. One that did not return says nothing: it may have ended at once.
+/// True if calls of different clients overlapped. A call that did not return does not count: it may have ended at once.
 fn overlap(events: &[Event]) -> bool {
     let call = |event: &Event| Some((event.client, event.invoked, event.returned.as_ref()?.0));
     let calls: Vec<_> = events.iter().filter_map(call).collect();
@@ -188,7 +188,7 @@ fn overlap(events: &[Event]) -> bool {
 /// The name of the environment variable with the seed of random programs, a number.
 const SEED: &str = "KSM_TESTKIT_SEED";
 
-/// Checks the property for random inputs; a failure names the smallest input found that fails, and the seed.
+/// Checks the property for random inputs. A failure names the smallest failing input found, and the seed.
 pub(crate) async fn property<S, F>(
     cases: u32,
     strategy: S,

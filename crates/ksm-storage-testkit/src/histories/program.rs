@@ -4,27 +4,27 @@ use proptest::prelude::*;
 
 use crate::history::{Call, State};
 
-/// The keys that programs work on.
+/// The keys that programs use.
 pub(crate) const KEYS: [&str; 3] = ["hostname", "serverPublicKeyId", "url"];
 
 /// A step of a program.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// A call, waited for.
+    /// A call that is awaited.
     Make(Call),
-    /// Reads a snapshot and saves it with this key set, in another step of the same client's.
+    /// Takes a snapshot, and saves it with this key set in a later step of the same client.
     Save(&'static str, String),
-    /// Opens another handle, and goes on with that.
+    /// Opens another handle, and continues with it.
     Reopen,
-    /// A call that is dropped when it has been polled this often, if it has not ended by then.
+    /// A call that is dropped after this many polls, unless it has completed.
     Drop(Call, u8),
 }
 
-/// The clients' concurrent calls, the seed of the faults that they meet, and the stores of a foreign writer.
+/// The clients' concurrent calls, the seed of their faults, and the stores of a foreign writer.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) clients: Vec<Vec<Step>>,
-    /// True if the second client begins on a clone of the first one's handle.
+    /// True if the second client starts with a clone of the first one's handle.
     pub(crate) shared: bool,
     pub(crate) foreign: Vec<State>,
     pub(crate) seed: u64,
@@ -34,7 +34,7 @@ fn key() -> impl Strategy<Value = &'static str> {
     prop::sample::select(KEYS.as_slice())
 }
 
-/// So few that equal values from different clients and sets that change nothing are frequent.
+/// Few values, so that clients often set equal values, and sets often change nothing.
 fn value() -> impl Strategy<Value = String> {
     (0..3_u8).prop_map(|value| value.to_string())
 }
@@ -43,7 +43,7 @@ fn document() -> impl Strategy<Value = State> {
     prop::collection::btree_map(key(), value(), 0..=2)
 }
 
-/// Calls that get in each other's way.
+/// Calls that interfere with each other.
 fn write() -> impl Strategy<Value = Call> {
     prop_oneof![
         6 => key().prop_map(Call::Increment),
@@ -58,7 +58,7 @@ fn write() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// Every call that needs nothing but a handle.
+/// Every call that needs only a handle.
 fn call() -> impl Strategy<Value = Call> {
     prop_oneof![5 => write(), 2 => Just(Call::Refresh), 2 => Just(Call::Get)]
 }
@@ -72,12 +72,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The calls of one client, each waited for.
+/// The calls of one client, each awaited.
 pub(crate) fn calls(most: usize) -> impl Strategy<Value = Vec<Call>> {
     prop::collection::vec(call(), 1..=most)
 }
 
-/// The concurrent calls of two to four clients, and of a foreign writer, if there is to be one.
+/// The concurrent calls of two to four clients, and of a foreign writer if requested.
 pub(crate) fn program(most: usize, foreign: usize) -> impl Strategy<Value = Program> {
     let clients = prop::collection::vec(prop::collection::vec(step(), 1..=most), 2..=4);
     let foreign = prop::collection::vec(document(), foreign.min(1)..=foreign);

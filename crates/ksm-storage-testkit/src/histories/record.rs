@@ -1,4 +1,4 @@
-//! Runs programs, and writes down what happened.
+//! Runs programs and records their histories.
 
 use std::{
     panic::resume_unwind,
@@ -27,11 +27,11 @@ use crate::{
 pub(super) struct Recorded {
     pub(super) events: Vec<Event>,
     pub(super) injected: usize,
-    /// True if a foreign version was displaced, or may have been.
+    /// True if a foreign version was, or may have been, displaced.
     pub(super) displaced: bool,
 }
 
-/// The state that the clients of one run share.
+/// State shared by the clients of one run.
 struct Run {
     store: Box<dyn Store>,
     core: Arc<dyn Core>,
@@ -52,7 +52,7 @@ struct Open {
     backend: FaultyBackend,
 }
 
-/// Runs the programs at the same time, each on a handle of its own.
+/// Runs the programs concurrently, each on its own handle.
 pub(super) async fn record(sut: &SystemUnderTest, mode: Mode, program: Program) -> Result<Recorded, Failure> {
     let store = sut.fixture.fresh().await;
     store.write(Some("{}".into())).await;
@@ -94,7 +94,7 @@ pub(super) async fn record(sut: &SystemUnderTest, mode: Mode, program: Program) 
     Ok(Recorded { events, injected, displaced: run.ledger.has_displaced() })
 }
 
-/// The calls of a program that knows nothing of this project.
+/// The calls of a program unrelated to this project.
 async fn foreign(run: Arc<Run>, client: usize, documents: Vec<State>) -> Result<Vec<Event>, Failure> {
     run.start.wait().await;
     let mut events = Vec::new();
@@ -115,7 +115,7 @@ async fn client(
     steps: Vec<Step>,
 ) -> Result<Vec<Event>, Failure> {
     run.start.wait().await;
-    // Faults begin when there is a handle to meet them.
+    // Faults begin once there is a handle.
     open.backend.set_rates(run.mode.rates());
     let mut events = Vec::new();
     for (number, step) in steps.into_iter().enumerate() {
@@ -164,7 +164,7 @@ async fn client(
             Err(Ended::Error(error)) => match error.outcome() {
                 Outcome::Applied if run.mode == Mode::Foreign => Some((run.now(), Answer::Applied)),
                 Outcome::Unknown if run.mode == Mode::Faults => None,
-                // Foreign writes may hide whether a conditional one was made before them.
+                // A foreign write may hide whether a conditional write was made before it.
                 Outcome::Unknown if run.mode == Mode::Foreign && error.kind() == ErrorKind::Conflict => None,
                 Outcome::NotApplied if run.mode.allows(&error) => continue,
                 _ => return Err(error.into()),
@@ -176,7 +176,7 @@ async fn client(
     Ok(events)
 }
 
-/// The end of a call that has no answer.
+/// The end of a call without an answer.
 enum Ended {
     Error(Error),
     Wrong(Failure),
@@ -194,7 +194,7 @@ impl Run {
         self.time.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// Opens a handle for a step of a client. Its faults depend on these two, and not on who opens first.
+    /// Opens a handle for a step of a client. Its faults depend only on these two, not on the order of opening.
     async fn open(&self, client: usize, step: usize) -> Result<Open, Error> {
         let clock = TestClock::new();
         let seed = self.seed.wrapping_add((client * 100 + step) as u64);
@@ -208,7 +208,7 @@ impl Run {
     }
 }
 
-/// The future's output, unless it has not ended when it has been polled `polls` times.
+/// The future's output, or `None` if it is still pending after `polls` polls.
 async fn dropped<T>(future: impl Future<Output = T>, polls: u8) -> Option<T> {
     let mut future = Box::pin(future);
     let mut left = polls;
@@ -233,7 +233,7 @@ async fn make(run: &Run, handle: &dyn Handle, call: &Call) -> Result<Answer, End
     Ok(answer(handle, call).await?)
 }
 
-/// Makes a call on a handle, and says what it returned.
+/// Makes a call on a handle, and returns its answer.
 pub(crate) async fn answer(handle: &dyn Handle, call: &Call) -> Result<Answer, Error> {
     let value = |seen: String| Answer::Value((!seen.is_empty()).then_some(seen));
     Ok(match call {
@@ -261,7 +261,7 @@ pub(crate) async fn answer(handle: &dyn Handle, call: &Call) -> Result<Answer, E
             }
         }
         Call::Panic(key) => {
-            // Unwinds without the panic hook: it is no news.
+            // Unwinds without calling the panic hook, because this panic is expected.
             let (seen, change) = spoil(key.parse()?, || resume_unwind(Box::new("as every time")));
             match caught(handle.update(change)).await {
                 Err(_) => value(seen()),
@@ -292,7 +292,7 @@ async fn caught<T>(call: impl Future<Output = T>) -> std::thread::Result<T> {
     .await
 }
 
-/// A change that sets the key and then ends badly, and what it saw when it ran last.
+/// A change that sets the key and then fails, and what it saw in its last run.
 fn spoil(
     key: ConfigKey,
     end: impl Fn() -> Result<String, Error> + Send + 'static,
@@ -311,7 +311,7 @@ fn read(document: &ConfigDocument, key: ConfigKey) -> String {
     document.get(key).map(|value| value.expose_secret().to_owned()).unwrap_or_default()
 }
 
-/// Adds one to the number under the key, and returns what it was.
+/// Adds one to the number under the key, and returns the previous number.
 pub(crate) fn increment(key: &str) -> Change {
     let key = key.parse::<ConfigKey>();
     Box::new(move |document| {
@@ -323,7 +323,7 @@ pub(crate) fn increment(key: &str) -> Change {
     })
 }
 
-/// Exchanges the values of two keys, and returns what the first was.
+/// Exchanges the values of two keys, and returns the previous value of the first.
 fn swap(one: ConfigKey, other: ConfigKey) -> Change {
     Box::new(move |document| {
         let values = [read(document, one), read(document, other)];

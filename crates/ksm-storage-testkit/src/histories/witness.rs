@@ -15,11 +15,11 @@ use crate::{
     failure::{Checked, ensure},
 };
 
-/// The longest that stores are waited for. One that a test has hang would never return.
+/// Maximum wait for stores. A store that a test makes hang would never return.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// A backend around another one that writes down what came of each load and store, and gives way to others before and
-/// after each, as a network does: on a store that answers at once, clients would seldom meet.
+/// Wraps a backend to record the result of each load and store. Yields before and after each, as a network would: on a
+/// store that answers at once, clients would rarely overlap.
 #[derive(Debug)]
 pub(super) struct Witness {
     inner: Arc<dyn StorageBackend>,
@@ -47,14 +47,14 @@ pub(super) struct Ledger(Mutex<Entries>);
 #[derive(Debug, Default)]
 struct Entries {
     payloads: HashMap<Version, Payload>,
-    /// A version that was shown with two contents.
+    /// A version that was seen with two different contents.
     twofold: Option<Version>,
     displaced: bool,
-    /// Stores that have not returned.
+    /// Number of stores in flight.
     in_flight: usize,
 }
 
-/// A store that has not returned, or was not dropped yet.
+/// A store in flight: neither returned nor dropped.
 struct InFlight<'a>(&'a Ledger);
 
 impl<'a> InFlight<'a> {
@@ -85,7 +85,7 @@ impl Ledger {
         }
     }
 
-    /// Each version was shown with one content only: it names one store event.
+    /// Checks that each version was seen with one content only, so that it identifies one store event.
     pub(super) fn check_all(&self) -> Checked {
         match &self.entries().twofold {
             Some(version) => Err(format!("version {version} was shown with two contents").into()),
@@ -93,7 +93,7 @@ impl Ledger {
         }
     }
 
-    /// Waits for the stores of calls that were dropped: what they displaced is reported to nobody else.
+    /// Waits for the stores of dropped calls: what they displaced is reported to nobody else.
     pub(super) async fn settle(&self) {
         let start = Instant::now();
         while self.entries().in_flight > 0 && start.elapsed() < SETTLE {
@@ -101,12 +101,12 @@ impl Ledger {
         }
     }
 
-    /// True if a backend has said that a foreign version was displaced, or that it could not tell.
+    /// True if a backend reported that a foreign version was displaced, or that it could not tell.
     pub(super) fn has_displaced(&self) -> bool {
         self.entries().displaced
     }
 
-    /// The snapshot is what a load or a commit has produced under that version (C2).
+    /// Checks that a load or commit produced this snapshot's content under its version (C2).
     pub(super) fn check(&self, snapshot: &Snapshot) -> Checked {
         let version = snapshot.version();
         let payload = self.entries().payloads.get(version).cloned();

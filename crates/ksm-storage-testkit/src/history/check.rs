@@ -5,25 +5,25 @@ use super::{Call, Event, State};
 /// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// There is an order that explains everything.
+    /// Some sequential order explains all results.
     Linearizable,
-    /// There is none.
+    /// No sequential order does.
     Violation,
-    /// The steps allowed did not suffice to tell. This is not a pass.
+    /// The step limit was too low to decide. This is not a pass.
     Inconclusive,
 }
 
-/// The most calls that a history may have.
+/// The maximum number of calls in a history.
 const MOST: usize = 128;
 
 /// Checks a history of at most 128 calls that began with `state`, in at most `steps` steps.
 ///
-/// The search is that of Wing and Gong with Lowe's memory of configurations already seen (Testing for linearizability,
-/// 2017): it looks for an order of the calls that respects real time and in which each returns what it did. The state
-/// is the whole document: a call may touch all keys, so that keys cannot be checked one by one.
+/// The algorithm is Wing and Gong's with Lowe's cache of visited configurations (Testing for linearizability, 2017): it
+/// searches for an order of the calls that respects real time and explains each result. The state is the whole
+/// document: a call may touch all keys, so keys cannot be checked separately.
 ///
-/// A [`Call::Get`] need not be recent: it may stand before calls that had returned when it was made, but not before
-/// those of its own handle.
+/// A [`Call::Get`] need not be recent: it may be ordered before calls that had returned when it was made, but not
+/// before earlier calls of its own handle.
 pub fn check(state: &State, events: &[Event], steps: usize) -> Verdict {
     if events.len() > MOST {
         return Verdict::Inconclusive;
@@ -43,9 +43,9 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Returns true if the calls outside the set `done` can follow on `state`. `None` if that took too long to tell.
+    /// Returns true if the calls outside the set `done` can follow on `state`, or `None` if the step limit is reached.
     fn explain(&mut self, mut done: u128, state: &State) -> Option<bool> {
-        // A call that only reads can come at once if it can come here at all: it would only get in the way later.
+        // A call that only reads can be taken immediately if it fits here: postponing it gains nothing.
         let mut next = loop {
             let Some(next) = self.next(done) else { return Some(true) };
             let harmless = next.iter().copied().find(|&index| {
@@ -62,7 +62,7 @@ impl Search<'_> {
             return Some(false);
         }
         self.steps = self.steps.checked_sub(1)?;
-        // What may never have happened is tried last.
+        // Calls that may never have happened are tried last.
         next.sort_by_key(|&index| self.events[index].returned.is_none());
         for index in next {
             let Event { call, returned, .. } = &self.events[index];
@@ -78,11 +78,11 @@ impl Search<'_> {
         Some(false)
     }
 
-    /// The calls that may come next. `None` if none has to.
+    /// The calls that may come next, or `None` if none must.
     fn next(&self, done: u128) -> Option<Vec<usize>> {
         let open = |index: &usize| done & (1 << index) == 0;
         let returned = |index: usize| self.events[index].returned.as_ref().map(|(at, _)| *at);
-        // The first return that is still to come: no call invoked after it can be next.
+        // The first return still to come: a call invoked after it cannot be next.
         let first_return = (0..self.events.len()).filter(open).filter_map(returned).min()?;
         let may_be_next = |index: &usize| {
             let event = &self.events[*index];
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_write_reported_as_failed_that_later_appears_is_a_violation() {
-        // A call that left no effect is not in the history, so that nothing explains what it wrote.
+        // The call without an effect is not in the history, so nothing explains the value it wrote.
         let events = [
             event(0, Call::Refresh, 0, 1, Answer::Document(State::new())),
             event(1, Call::Refresh, 2, 3, document("1")),

@@ -2,11 +2,11 @@ use std::fmt;
 
 use super::{Event, State, Verdict, check};
 
-/// Returns a part of a violating history that is a violation by itself, or the whole history if it is no violation. Each
-/// step of the search is limited to `steps` steps of `check`.
+/// Returns a part of a violating history that is a violation by itself, or the whole history if it is not a violation.
+/// Each step of the search is limited to `steps` steps of `check`.
 ///
-/// The part ends with the first return that cannot be explained. A call is omitted if the rest is a violation whatever
-/// the call returned, and even if it never happened.
+/// The part ends with the first return that cannot be explained. A call is omitted if the rest is a violation
+/// regardless of what the call returned or if it happened at all.
 pub fn minimize(state: &State, events: &[Event], steps: usize) -> Vec<Event> {
     let is_violation = |events: &[Event]| check(state, events, steps) == Verdict::Violation;
     let mut returns: Vec<_> = events.iter().filter_map(|event| Some(event.returned.as_ref()?.0)).collect();
@@ -18,7 +18,7 @@ pub fn minimize(state: &State, events: &[Event], steps: usize) -> Vec<Event> {
     let mut index = kept.len();
     while index > 0 {
         index -= 1;
-        // If it is a violation with the call left open, so it is without the call.
+        // If the history is a violation with this call left open, it is one without the call.
         let mut open = kept.clone();
         open[index].returned = None;
         if is_violation(&open) {
@@ -37,7 +37,7 @@ fn until(events: &[Event], end: u64) -> Vec<Event> {
     part
 }
 
-/// A history in the order of invocation, a column for each client, for a failure message.
+/// Prints a history in order of invocation, with a column per client, for a failure message.
 ///
 /// ```text
 ///      0 ┌  client 0: Set("url", "1")
@@ -91,7 +91,7 @@ mod tests {
         Event { client, handle: client, call, invoked, returned: Some((returned, answer)) }
     }
 
-    /// A lost update among calls that have nothing to do with it.
+    /// A lost update among unrelated calls.
     fn lost_update() -> Vec<Event> {
         let value = |value: &str| Answer::Value(Some(value.into()));
         vec![
@@ -109,7 +109,7 @@ mod tests {
         let history = lost_update();
         let short = minimize(&State::new(), &history, STEPS);
         assert_eq!(check(&State::new(), &short, STEPS), Verdict::Violation);
-        // Who set "a" matters: without that, no increment would see "1".
+        // The set of "a" matters: without it, no increment would see "1".
         assert!(short.len() <= 2, "{}", Timeline(&short));
         assert!(short.iter().all(|event| matches!(event.call, Call::Increment("a"))), "{}", Timeline(&short));
     }

@@ -1,12 +1,12 @@
 //! Linearizability of histories of concurrent calls.
 //!
 //! [`check`](fn@check) decides a history, [`minimize`](fn@minimize) reduces a violation to the calls that prove it, and
-//! [`Timeline`] prints these.
+//! [`Timeline`] prints them.
 //!
 //! ```
 //! use ksm_storage_testkit::history::{Answer, Call, Event, State, Verdict, check};
 //!
-//! // Two clients count at the same time, and both say that they were the first.
+//! // Two clients count concurrently, and both claim to be first.
 //! let event = |client, invoked, returned| Event {
 //!     client,
 //!     handle: client,
@@ -26,41 +26,41 @@ use std::collections::BTreeMap;
 pub use check::{Verdict, check};
 pub use minimize::{Timeline, minimize};
 
-/// The document, as far as the calls touch it.
+/// The keys of the document that the calls touch.
 pub type State = BTreeMap<&'static str, String>;
 
 /// A call on a storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Call {
-    /// Adds one to the number under the key, and returns what it was.
+    /// Adds one to the number under the key, and returns the previous number.
     Increment(&'static str),
-    /// Exchanges the values of two keys, and returns what the first was.
+    /// Exchanges the values of two keys, and returns the previous value of the first.
     Swap(&'static str, &'static str),
     /// Sets the key.
     Set(&'static str, String),
-    /// Deletes the key, and returns whether it was there.
+    /// Deletes the key, and returns true if it was present.
     Delete(&'static str),
     /// Deletes all keys.
     DeleteAll,
-    /// Stores this document in place of whatever is there.
+    /// Replaces the document with this one.
     Replace(State),
     /// Stores `document` if nothing was stored since `base` was read.
     Save {
-        /// The base of the decision.
+        /// The document that the decision was based on.
         base: State,
-        /// The content to store.
+        /// The document to store.
         document: State,
     },
-    /// Changes the document, then refuses; returns what it saw.
+    /// Changes the document, then declines to store it; returns what it saw.
     Refuse(&'static str),
     /// Changes the document, then panics; returns what it saw.
     Panic(&'static str),
-    /// Returns the whole document, as it is now.
+    /// Returns the current document.
     Refresh,
-    /// Opens a handle, and returns the whole document.
+    /// Opens a handle, and returns the document.
     Open,
-    /// Returns the whole document, as the handle knows it: any state no older than those of the handle's earlier calls.
+    /// Returns the document as known to the handle: any state not older than those of the handle's earlier calls.
     Get,
 }
 
@@ -68,22 +68,22 @@ pub enum Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {
-    /// Nothing but success.
+    /// Success without a value.
     Done,
     /// The value under the key.
     Value(Option<String>),
-    /// True if the key was there.
+    /// True if the key was present.
     Found(bool),
     /// The document.
     Document(State),
     /// Nothing was stored: the base is not current.
     Conflict,
-    /// It took effect; what it would have returned is not known.
+    /// The call took effect; its return value is unknown.
     Applied,
 }
 
 impl Call {
-    /// Makes the call on a document that nobody else touches.
+    /// Makes the call on a document that nobody else uses.
     pub fn apply(&self, state: &mut State) -> Answer {
         match self {
             Self::Increment(key) => {
@@ -121,7 +121,7 @@ impl Call {
         }
     }
 
-    /// Returns true if the call, with this answer, leaves every document as it is.
+    /// Returns true if the call with this answer changes no document.
     fn only_reads(&self, answer: &Answer) -> bool {
         match self {
             Self::Refuse(_) | Self::Panic(_) | Self::Refresh | Self::Open | Self::Get => true,
@@ -130,9 +130,9 @@ impl Call {
         }
     }
 
-    /// Makes the call on `state` and returns what is stored then, if it can have returned `answer`.
+    /// Makes the call on `state`, and returns the resulting document if the call can have returned `answer`.
     fn explains(&self, state: &State, answer: Option<&Answer>) -> Option<State> {
-        // A save tells versions apart, and equal content may come back under another one: it may fail anywhere.
+        // A save compares versions, and equal content may return under another version, so it may fail anywhere.
         if matches!((self, answer), (Self::Save { .. }, Some(Answer::Conflict))) {
             return Some(state.clone());
         }
@@ -145,18 +145,18 @@ impl Call {
     }
 }
 
-/// A call with its times, on one clock.
+/// A call with its times, all on one clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Who called.
+    /// The calling client.
     pub client: usize,
-    /// On which handle, for [`Call::Get`].
+    /// The handle, for [`Call::Get`].
     pub handle: usize,
-    /// What.
+    /// The call.
     pub call: Call,
-    /// When it was called.
+    /// The time of invocation.
     pub invoked: u64,
-    /// When it returned, and what. `None`: it never did, or its outcome is not known. It may have taken effect at any
-    /// time since, or not at all.
+    /// Time and value of the return, or `None` if the call never returned or its outcome is unknown. It may have taken
+    /// effect at any time since its invocation, or not at all.
     pub returned: Option<(u64, Answer)>,
 }

@@ -12,8 +12,8 @@ use ksm_storage_core::{
     Version, Writes,
 };
 
-/// A configuration in an environment variable, as JSON or in base64: the format of `KSM_CONFIG`, which Keeper's SDKs read.
-/// Read-only.
+/// A read-only configuration in an environment variable, as JSON or base64: the format of `KSM_CONFIG`, which Keeper's
+/// SDKs read.
 ///
 /// ```
 /// use ksm_storage::{EnvBackend, StorageBackend};
@@ -23,12 +23,12 @@ use ksm_storage_core::{
 #[derive(Debug)]
 pub struct EnvBackend {
     name: String,
-    /// The payload that was loaded last, and the number of its version.
+    /// The last payload loaded, and its version number.
     last: Mutex<(Payload, u64)>,
 }
 
 impl EnvBackend {
-    /// The configuration in the variable `name`.
+    /// A backend for the variable `name`.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), last: Mutex::new((Payload::from(""), 0)) }
     }
@@ -81,7 +81,7 @@ impl EnvBackend {
         if text.starts_with(b"{") {
             return Ok(value.clone());
         }
-        // With line breaks, as `base64` prints them, in either alphabet, and with or without padding.
+        // Base64 with line breaks as printed by `base64`, in either alphabet, with or without padding.
         let compact: Vec<u8> =
             text.iter().copied().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').collect();
         let compact = zeroize::Zeroizing::new(compact);

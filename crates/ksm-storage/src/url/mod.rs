@@ -14,29 +14,29 @@ pub use schemes::{Parameters, Schemes};
 const VARIABLE: &str = "KSM_STORAGE";
 const EXAMPLES: &str = "`aws-sm:NAME`, `aws-sm://REGION/NAME`, `file:PATH` or `env:NAME`";
 
-/// The address of a storage, and how to open it.
+/// The URL of a storage: its address and the parameters for opening it.
 ///
 /// | URL | storage | feature |
 /// |---|---|---|
-/// | `aws-sm:NAME`, `aws-sm://REGION/NAME`, `aws-sm:ARN` | a secret of AWS Secrets Manager | `aws` |
+/// | `aws-sm:NAME`, `aws-sm://REGION/NAME`, `aws-sm:ARN` | an AWS Secrets Manager secret | `aws` |
 /// | `file:PATH`, `file:///PATH` | a private JSON file; the path is percent-decoded | `file` |
 /// | `memory:` | a new empty document in memory, for tests | `memory` |
-/// | `env:NAME` | a variable that holds JSON or base64 as `KSM_CONFIG` does; read-only | |
+/// | `env:NAME` | a variable with JSON or base64, as in `KSM_CONFIG`; read-only | |
 ///
 /// Parameters follow a question mark: `aws-sm:ksm-config?mode=profile&profile=My%20Mac`. Their values are
-/// percent-decoded, and `+` stands for itself. The address of a secret is taken as it is.
+/// percent-decoded, and `+` is literal. The address of a secret is never decoded.
 ///
 /// | parameter | of | meaning |
 /// |---|---|---|
-/// | `read_only=true` | all | refuses writes |
-/// | `mode=default`, `ec2` or `profile` | `aws-sm` | the source of credentials and region; `default` if not given |
-/// | `profile=NAME` | `aws-sm` | the profile of `mode=profile`, which it implies |
+/// | `read_only=true` | all | rejects writes |
+/// | `mode=default`, `ec2` or `profile` | `aws-sm` | source of credentials and region; `default` if omitted |
+/// | `profile=NAME` | `aws-sm` | the profile; implies `mode=profile` |
 /// | `concurrency=optimistic` or `strict` | `aws-sm` | mutual exclusion of writers |
 /// | `fallback=REGION` or `REGION,REGION` | `aws-sm` | regions with a replica, to open on if the secret's own is down |
 /// | `endpoint_url=URL` | `aws-sm` | a VPC endpoint or an emulator |
 ///
-/// The grammar is this crate's own: general URL parsers reject `aws-sm:arn:…`, and normalise `..` and `+`, which a name
-/// may contain. Credentials have no place in a URL.
+/// The grammar is specific to this crate: general URL parsers reject `aws-sm:arn:…`, and normalise `..` and `+`, which
+/// names may contain. Credentials are not allowed in a URL.
 ///
 /// ```
 /// use ksm_storage::StorageUrl;
@@ -50,7 +50,7 @@ const EXAMPLES: &str = "`aws-sm:NAME`, `aws-sm://REGION/NAME`, `file:PATH` or `e
 pub struct StorageUrl {
     scheme: String,
     address: String,
-    /// Decoded; no key occurs twice.
+    /// Decoded; each key occurs once.
     parameters: Vec<(String, String)>,
 }
 
@@ -60,7 +60,7 @@ impl StorageUrl {
         &self.scheme
     }
 
-    /// The part between the first colon and the question mark, as it was written.
+    /// The part between the first colon and the question mark, unchanged.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -71,7 +71,7 @@ impl FromStr for StorageUrl {
 
     fn from_str(url: &str) -> Result<Self> {
         let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
-            // The text may be a configuration, or a token: nothing of it is repeated.
+            // The text may be a configuration or a token, so the error repeats nothing of it.
             return Err(invalid("the storage URL does not begin with a scheme and a colon")
                 .with_hint(format!("expected {EXAMPLES}")));
         };
@@ -102,7 +102,7 @@ impl FromStr for StorageUrl {
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte))
-        // Longer ones are something else.
+        // A longer text is not a scheme.
         && text.len() <= 32
 }
 
@@ -119,7 +119,7 @@ fn parse_parameter(text: &str) -> std::result::Result<(String, String), &'static
     Ok((key.to_owned(), value))
 }
 
-/// Decodes `%2F` and its like; `None` if a `%` is followed by something else.
+/// Decodes escapes such as `%2F`; `None` if a `%` is not followed by two hexadecimal digits.
 fn percent_decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
@@ -135,7 +135,7 @@ fn percent_decode(text: &str) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// Shows which parameters there are, without their values.
+/// Shows the names of parameters without their values.
 impl fmt::Debug for StorageUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<_> = self.parameters.iter().map(|(key, _)| key).collect();
@@ -146,7 +146,7 @@ impl fmt::Debug for StorageUrl {
     }
 }
 
-/// Connects to what the built-in [`Schemes`] know.
+/// Connects using the built-in [`Schemes`].
 #[async_trait]
 impl Connect for StorageUrl {
     async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
@@ -158,7 +158,7 @@ impl Connect for StorageUrl {
     }
 }
 
-/// Opens the storage that a [`StorageUrl`] names.
+/// Opens the storage of a [`StorageUrl`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -178,7 +178,7 @@ pub async fn open(url: &str) -> Result<ConfigStorage> {
     Schemes::default().open(url).await
 }
 
-/// Opens the storage that the variable `KSM_STORAGE` names.
+/// Opens the storage named by the variable `KSM_STORAGE`.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidArgument`] if it is unset or empty, and those of [`open`].

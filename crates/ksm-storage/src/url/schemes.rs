@@ -12,10 +12,10 @@ use super::{EnvBackend, StorageUrl, invalid};
 
 type Source = Arc<dyn Fn(&str, &mut Parameters) -> Result<Arc<dyn Connect>> + Send + Sync>;
 
-/// The schemes that a program accepts in storage URLs, and what they lead to.
+/// The schemes that a program accepts in storage URLs, with their sources.
 ///
-/// The default has those of this crate's enabled features. A program adds its own with [`with`](Self::with); nothing is
-/// registered globally.
+/// The default contains those of this crate's enabled features. A program adds its own with [`with`](Self::with);
+/// nothing is registered globally.
 ///
 /// ```
 /// # #[cfg(feature = "memory")]
@@ -41,21 +41,21 @@ pub struct Schemes {
     pub(super) sources: BTreeMap<String, Source>,
 }
 
-/// The parameters of a storage URL that nobody has taken yet.
+/// The remaining parameters of a storage URL.
 #[derive(Debug)]
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// Takes the decoded value of a parameter. One that is left over is an error of the URL.
+    /// Removes a parameter and returns its decoded value. Parameters that remain at the end are an error of the URL.
     pub fn take(&mut self, key: &str) -> Option<String> {
         let at = self.0.iter().position(|(own, _)| own == key)?;
         Some(self.0.swap_remove(at).1)
     }
 
-    /// As [`take`](Self::take), for a parameter with a few possible values.
+    /// Like [`take`](Self::take), for a parameter with a fixed set of values.
     ///
     /// # Errors
-    /// If it has another one, which is not repeated.
+    /// [`ErrorKind::InvalidArgument`] for any other value, which is not repeated in the error.
     pub fn take_one_of<T: Copy>(&mut self, key: &str, values: &[(&str, T)]) -> Result<Option<T>> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let known = values.iter().find(|(name, _)| *name == value);
@@ -80,7 +80,7 @@ impl Parameters {
     }
 }
 
-/// The schemes of this crate with the features that they need.
+/// The built-in schemes, with the features that they need.
 const BUILT_IN: [(&str, &str); 4] = [("aws-sm", "aws"), ("env", ""), ("file", "file"), ("memory", "memory")];
 
 impl Default for Schemes {
@@ -97,7 +97,8 @@ impl Default for Schemes {
 }
 
 impl Schemes {
-    /// Adds a scheme, or replaces one. `source` gets the address and the parameters of a URL, and takes what it knows.
+    /// Adds or replaces a scheme. `source` receives the address and the parameters of a URL, and takes those that it
+    /// knows.
     #[must_use]
     pub fn with(
         mut self,
@@ -108,7 +109,7 @@ impl Schemes {
         self
     }
 
-    /// Returns the source that the URL names, for [`ConfigStorage::builder`]. Nothing is connected to yet.
+    /// Returns the source named by the URL, for [`ConfigStorage::builder`], without connecting.
     ///
     /// # Errors
     /// Those of [`open`](crate::open) that concern the URL.
@@ -121,7 +122,7 @@ impl Schemes {
         Ok(if read_only { Arc::new(Frozen(connect)) } else { connect })
     }
 
-    /// Opens the storage that a URL names.
+    /// Opens the storage named by a URL.
     ///
     /// # Errors
     /// Those of [`open`](crate::open).
@@ -149,7 +150,7 @@ impl fmt::Debug for Schemes {
 }
 
 fn env(name: &str, _: &mut Parameters) -> Result<Arc<dyn Connect>> {
-    // What does not print, and a backslash, would be displayed otherwise than they are.
+    // Unprintable characters and backslashes would be displayed differently.
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'=' && byte != b'\\') {
         return Err(
             invalid("the env storage URL does not name a variable").with_hint("expected `env:KSM_CONFIG`")
@@ -245,7 +246,7 @@ fn aws_builder(address: &str, parameters: &mut Parameters) -> Result<ksm_storage
         return Err(invalid("the aws-sm storage URL names no secret")
             .with_hint("expected `aws-sm:NAME`, `aws-sm://REGION/NAME` or `aws-sm:ARN`"));
     }
-    // The backend knows the form with a region by its scheme.
+    // The backend recognises the form with a region by its scheme.
     let key = if address.starts_with("//") { format!("aws-sm:{address}") } else { address.to_owned() };
     let modes = [("default", Mode::Default), ("ec2", Mode::Ec2), ("profile", Mode::Profile)];
     let mode = parameters.take_one_of("mode", &modes)?;
@@ -271,7 +272,7 @@ fn aws_builder(address: &str, parameters: &mut Parameters) -> Result<ksm_storage
     })
 }
 
-/// A way to a backend that is not written to.
+/// A source whose backend is made read-only.
 #[derive(Debug)]
 struct Frozen(Arc<dyn Connect>);
 

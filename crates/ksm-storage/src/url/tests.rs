@@ -7,7 +7,7 @@ fn error(url: &str) -> String {
     url.parse::<StorageUrl>().and_then(|url| Schemes::default().source(&url)).unwrap_err().to_string()
 }
 
-/// Every byte as a percent sign and two digits.
+/// Percent-encodes every byte.
 fn encode(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |encoded, byte| format!("{encoded}%{byte:02x}"))
 }
@@ -121,7 +121,7 @@ async fn file_urls_are_percent_decoded() {
 
 #[cfg(feature = "aws-minimal")]
 proptest! {
-    /// Every name is passed on as it is.
+    /// Every name is passed on unchanged.
     #[test]
     fn names_of_secrets_are_not_changed(name in "[a-zA-Z0-9/_+=.@-]{1,100}", region in "[a-z]{2}-[a-z]{4,9}-[1-9]") {
         let by_region = format!("//{region}/{name}");
@@ -131,7 +131,7 @@ proptest! {
             let url: StorageUrl = format!("aws-sm:{address}?concurrency=strict").parse().unwrap();
             prop_assert_eq!(url.address(), address);
             let source = Schemes::default().source(&url).unwrap();
-            // A builder shows the ID that it has parsed.
+            // A builder's `Debug` shows the parsed ID.
             let shown = format!("{source:?}");
             prop_assert!(shown.contains(&format!("{name:?}")) || shown.contains(&format!("{arn:?}")), "{}", shown);
         }
@@ -163,14 +163,14 @@ fn environment_names_that_display_otherwise_are_rejected() {
     }
 }
 
-/// The location that a URL leads to; nothing is read or written for it.
+/// The location of a URL, determined without reading or writing.
 async fn location(url: &str) -> Result<Location> {
     let source = Schemes::default().source(&url.parse()?)?;
     Ok(source.connect(&OpenOptions::default()).await?.location())
 }
 
 proptest! {
-    /// What a location displays leads to the same place.
+    /// Displayed locations lead back to the same place.
     #[test]
     fn displayed_locations_can_be_opened(name in "[!-<>@-\\[\\]-~]{1,20}", path in proptest::collection::vec(1_u8..=255, 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
