@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use ksm_storage_aws::{
     AwsSecretBackend, CallError, Concurrency, Create, MoveCurrent, Put, PutReply, SecretVersion,
-    SecretsClient, Select,
+    SecretsClient, Select, VersionList,
 };
 use ksm_storage_core::{Clock, ConfigStorage, Error};
 use ksm_storage_emulator::{Action, Emulator, Value};
@@ -281,6 +281,10 @@ impl SecretsClient for Network {
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
         self.call(Action::DescribeSecret, || self.world.emulator.primary_region(secret)).await
+    }
+
+    async fn versions(&self, secret: &str) -> Result<VersionList, CallError> {
+        self.call(Action::ListSecretVersionIds, || self.world.emulator.versions(secret)).await
     }
 }
 
