@@ -42,6 +42,7 @@ struct Session<'a> {
     move_error: Option<CallError>,
     read_error: Option<CallError>,
     reads: u32,
+    throttle: Throttle<'a>,
     /// The most recently read version.
     found: Option<SecretVersion>,
 }
@@ -55,16 +56,14 @@ impl Inner {
         {
             return Ok(StoreOutcome::committed(version));
         }
-        // Half of what a load has, so that a load and a store find room in one deadline.
-        let mut throttle = Throttle::new(&*self.clock, &self.location, self.patience / 2);
         let mut store = Store::new(expected.clone(), self.mode());
         loop {
             let answer = session.call(store.request(), store.placement).await?;
             match store.answer(answer) {
                 Progress::Next(next) => store = next,
-                Progress::Done(Verdict::NotApplied(Reason::Put)) if session.pause(&mut throttle).await => {
+                Progress::Done(Verdict::NotApplied(Reason::Put)) if session.pause().await => {
                     // Others have the same quota: whoever came first may have made this store needless.
-                    if let Some(current) = session.replaced(&mut throttle).await {
+                    if let Some(current) = session.replaced().await {
                         return Ok(StoreOutcome::conflict(current));
                     }
                     store = Store::new(expected.clone(), self.mode());
@@ -197,6 +196,8 @@ impl<'a> Session<'a> {
             move_error: None,
             read_error: None,
             reads: 0,
+            // Half of what a load has, so that a load and a store find room in one deadline.
+            throttle: Throttle::new(&*inner.clock, &inner.location, inner.patience / 2),
             found: None,
         })
     }
@@ -235,21 +236,16 @@ impl<'a> Session<'a> {
     }
 
     /// Waits if the put was throttled and there is time left.
-    async fn pause(&self, throttle: &mut Throttle<'_>) -> bool {
+    async fn pause(&mut self) -> bool {
         match &self.put_error {
-            Some(error) => throttle.pause(error).await,
+            Some(error) => self.throttle.pause(error).await,
             None => false,
         }
     }
 
     /// The current version, if that is another one than the one expected.
-    async fn replaced(&self, throttle: &mut Throttle<'_>) -> Option<Stored> {
-        let found = loop {
-            match self.inner.get(Select::Current).await {
-                Err(error) if throttle.pause(&error).await => {}
-                result => break result.ok()?,
-            }
-        };
+    async fn replaced(&mut self) -> Option<Stored> {
+        let found = self.get(Select::Current).await.ok()?;
         (found.id != self.expected.as_str())
             .then(|| Stored::present(Version::new(found.id), strip_nonce(found.value)))
     }
@@ -269,12 +265,21 @@ impl<'a> Session<'a> {
         self.move_error.insert(error).answer("InvalidParameterException")
     }
 
+    async fn get(&mut self, select: Select) -> Result<SecretVersion, CallError> {
+        loop {
+            match self.inner.get(select.clone()).await {
+                Err(error) if self.throttle.pause(&error).await => {}
+                result => return result,
+            }
+        }
+    }
+
     async fn read(&mut self, select: Select, placement: Placement) -> Answer<Version> {
         self.reads += 1;
         if self.reads > MAX_READS {
             return Answer::Unanswered;
         }
-        match self.inner.get(select).await {
+        match self.get(select).await {
             Ok(found) => {
                 let author = if found.value == *self.value(placement) {
                     Author::ThisStore

@@ -42,7 +42,7 @@ fn throttling_reduces_calls() {
 
 #[test]
 fn one_token_binds_one_start() {
-    let report = run(Fleet { starts: 1_000, unbound: true, ..Fleet::default() });
+    let report = run(Fleet { starts: 4_000, unbound: true, ..Fleet::default() });
     assert_eq!(report.stored, 2, "the key pair and the application key: {report:?}");
     let others: Vec<_> = report.failures.keys().filter(|kind| *kind != "TokenSpent").collect();
     assert!(others.is_empty() && !report.times.is_empty(), "{:?}", report.failures);
