@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::{
-    fmt::Debug,
+    fmt::{Debug, Write},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -223,7 +223,7 @@ impl Subscriber for Warnings {
         struct Fields<'a>(&'a mut String);
         impl Visit for Fields<'_> {
             fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-                self.0.push_str(&format!("{field}={value:?} "));
+                write!(self.0, "{field}={value:?} ").unwrap();
             }
         }
         let mut text = self.0.lock().unwrap();

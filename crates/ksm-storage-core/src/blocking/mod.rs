@@ -204,7 +204,7 @@ impl ConfigStorage {
     /// See [`ConfigStorage::changes`](crate::ConfigStorage::changes).
     pub fn changes(&self) -> Changes {
         let (driver, handle) = (self.driver.clone(), self.handle.clone());
-        Changes { changes: self.storage.changes(), driver, handle }
+        Changes { versions: self.storage.changes(), driver, handle }
     }
 
     /// Runs a call that has no blocking counterpart here, and waits on this thread for as long as it takes. Intended
@@ -258,20 +258,32 @@ impl ConfigStorage {
 }
 
 /// The versions that become current on a handle and its clones, in order: see [`Changes`](crate::Changes).
+///
+/// Each step waits for a version, however long it takes. The end comes with the last handle, and at once in a child process
+/// after a fork. An error is [`ErrorKind::Interrupted`]; versions may follow it.
+///
+/// ```
+/// use ksm_storage_core::{ConfigKey, Error, blocking::ConfigStorage};
+/// # use ksm_storage_memory::MemoryBackend;
+/// let storage = ConfigStorage::open(MemoryBackend::from_config("{}"))?;
+/// let mut changes = storage.changes();
+/// storage.set(ConfigKey::Hostname, "keepersecurity.com")?;
+/// assert_eq!(changes.next().transpose()?.as_ref(), Some(storage.snapshot().version()));
+/// drop(storage);
+/// assert_eq!(changes.count(), 0);
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Changes {
-    changes: crate::Changes,
+    versions: crate::Changes,
     driver: Driver,
     handle: Handle,
 }
 
-impl Changes {
-    /// Waits for a version that has become current since the last one, or since this was made, however long it takes.
-    /// `None` if no handle is left, and in a child process after a fork.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Interrupted`].
-    pub fn next(&mut self) -> Result<Option<Version>> {
-        self.driver.wait(&self.handle, Duration::MAX, self.changes.next())
+impl Iterator for Changes {
+    type Item = Result<Version>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.driver.wait(&self.handle, Duration::MAX, self.versions.next()).transpose()
     }
 }
 

@@ -134,7 +134,7 @@ fn works(storage: &blocking::ConfigStorage) {
     storage.keep_fresh(Duration::from_millis(1)).unwrap();
     let mut changes = storage.changes();
     storage.set(Bat, "b").unwrap();
-    assert!(changes.next().unwrap().is_some());
+    changes.next().unwrap().unwrap();
     storage.update(|document| Ok::<_, Error>(document.remove(Bat))).unwrap();
     assert!(storage.refresh().unwrap().contains(Url) && !storage.contains(Bat));
 }
@@ -185,7 +185,7 @@ fn thousand_forks_under_load() {
             works(&storage.reopen().unwrap());
             // Nothing of the parent is closed, which could wait for a lock.
             drop(lone);
-            assert_eq!(changes.next().unwrap(), None);
+            assert!(changes.next().is_none());
             drop(changes);
             at_once &= all_refused(&storage);
             u8::from(!at_once)
