@@ -62,6 +62,7 @@ mod documents;
 mod error;
 mod key;
 mod location;
+mod measure;
 mod nonce;
 mod panics;
 #[cfg(all(test, shuttle))]

@@ -15,6 +15,7 @@ use crate::{
     ConfigDocument, Displaced, Error, ErrorKind, Location, Outcome, Result, Snapshot, StoreOutcome, Stored,
     Verification, Version,
     clock::within,
+    measure,
     sync::{Arc, lock, yield_now},
 };
 
@@ -123,6 +124,7 @@ impl Committer {
             Err(timeout("the store did not answer before the deadline").with_outcome(Outcome::Unknown))
         });
         let elapsed = shared.clock.now().saturating_sub(started);
+        measure::store(|| shared.location(), elapsed, &outcome);
         match outcome {
             Err(error) => {
                 self.spare_unaltered();
@@ -245,6 +247,7 @@ impl Committer {
         let clock = &*self.shared.clock;
         let wait = pause(clock, attempt);
         debug!(location = %self.shared.location(), attempt, ?wait, "retry");
+        measure::retry(|| self.shared.location());
         within_deadline(clock, deadline, clock.sleep(wait))
             .await
             .ok_or_else(|| timeout("other writers were faster on every attempt before the deadline"))

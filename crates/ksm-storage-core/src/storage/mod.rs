@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     BindState, Capabilities, ConfigDocument, ConfigKey, Connect, Error, ErrorKind, Location, Operation,
-    Origin, Result, SecretRef, Snapshot, StorageBackend, document::Value, sync::Arc,
+    Origin, Result, SecretRef, Snapshot, StorageBackend, document::Value, measure, sync::Arc,
 };
 
 /// A configuration in a backend, read from memory and protected against concurrent writers.
@@ -315,8 +315,9 @@ impl ConfigStorage {
     /// their attempt, and can fail with their [`ErrorKind::Conflict`] or another error of their store. The snapshot is
     /// then unchanged: reads outlive an outage of the store.
     pub async fn refresh(&self) -> Result<Snapshot> {
+        let refreshed = self.call(Operation::Refresh, Execution::Inline, |_, _| Ok::<(), Error>(())).await;
         let (_, snapshot) =
-            self.call(Operation::Refresh, Execution::Inline, |_, _| Ok::<(), Error>(())).await?;
+            refreshed.inspect_err(|error| measure::failed_refresh(|| self.location(), error))?;
         debug!(location = %self.location(), version = %snapshot.version(), "refresh");
         Ok(snapshot)
     }

@@ -5,7 +5,9 @@ use std::{collections::VecDeque, time::Duration};
 use tracing::{Instrument, debug, debug_span, warn};
 
 use super::backoff::{pause, within_deadline};
-use crate::{Clock, ConfigDocument, Error, ErrorKind, Outcome, Result, StorageBackend, Stored, Version};
+use crate::{
+    Clock, ConfigDocument, Error, ErrorKind, Outcome, Result, StorageBackend, Stored, Version, measure,
+};
 
 const REMEMBERED: usize = 16;
 
@@ -47,9 +49,11 @@ pub(super) async fn load(
         attempt += 1;
         let started = clock.now();
         let span = debug_span!("load", location = %backend.location(), attempt);
-        let stored = read(clock, deadline, backend.load().instrument(span)).await?;
-        let version = stored.version();
+        let stored = read(clock, deadline, backend.load().instrument(span)).await;
         let elapsed = clock.now().saturating_sub(started);
+        measure::load(|| backend.location(), elapsed, &stored);
+        let stored = stored?;
+        let version = stored.version();
         debug!(location = %backend.location(), attempt, %version, ?elapsed, "load");
         let earlier = crate::sync::lock(history).is_earlier(version);
         if !earlier {

@@ -6,7 +6,7 @@ use tracing::warn;
 use super::{fresh::Refresher, queue::Queue, reader::History};
 use crate::{
     BindState, Clock, ConfigDocument, Connect, Error, ErrorKind, Location, OpenOptions, Result, Snapshot,
-    StorageBackend, Verification, Version, Writes,
+    StorageBackend, Verification, Version, Writes, measure,
     snapshot::{Content, Origin},
     sync::{Arc, ArcSwap, Mutex, lock},
 };
@@ -110,6 +110,7 @@ impl Shared {
         verification: Verification,
     ) -> Snapshot {
         lock(&self.history).note(version);
+        measure::up_to_date(|| self.location());
         let current = self.current.load_full();
         let is_known = current.origin == Origin::Store && current.version == *version;
         if is_known && current.document == document {
