@@ -12,8 +12,8 @@ use ksm_storage_core::{
 };
 
 use crate::{
-    Concurrency, SecretId,
-    client::{CURRENT, CallError, ListedVersion, MAX_VALUE, SecretVersion, SecretsClient, Select},
+    Concurrency, Connection, SecretId,
+    client::{CURRENT, CallError, MAX_VALUE, SecretVersion, SecretsClient, Select},
     error::{Call, absence, failed},
     hints::Place,
     protocol::VersionId,
@@ -34,6 +34,7 @@ pub(crate) struct Inner {
     /// Region and profile of the client, for commands in hints.
     region: String,
     profile: Option<String>,
+    connection: Option<Connection>,
     pub(crate) location: Location,
     pub(crate) concurrency: Concurrency,
     pub(crate) clock: Arc<dyn Clock>,
@@ -74,6 +75,7 @@ impl AwsSecretBackend {
             id,
             region: region.to_owned(),
             profile: None,
+            connection: None,
             location,
             concurrency,
             clock,
@@ -85,13 +87,36 @@ impl AwsSecretBackend {
         }))
     }
 
-    /// The same, where the first store may create the secret, with the profile that was named, and for calls with this
-    /// deadline; before it is cloned.
-    pub(crate) fn opened(mut self, creation: Creation, profile: Option<String>, deadline: Duration) -> Self {
+    /// The way to the service, unless the backend was made with a client of the caller's own.
+    pub fn connection(&self) -> Option<&Connection> {
+        self.0.connection.as_ref()
+    }
+
+    /// The region of the secret that this one is a replica of, if it is one. Needs the permission
+    /// `secretsmanager:DescribeSecret`, which nothing else does.
+    ///
+    /// # Errors
+    /// Those of a load.
+    pub async fn replica_of(&self) -> Result<Option<String>> {
+        let primary = self.0.client.primary_region(self.0.secret()).await;
+        let primary = primary.map_err(|error| self.0.failed(Call::Describe, error))?;
+        Ok(primary.filter(|region| *region != self.0.region))
+    }
+
+    /// The same, where the first store may create the secret, with the profile that was named, for calls with this
+    /// deadline, and with the way to the service; before it is cloned.
+    pub(crate) fn opened(
+        mut self,
+        creation: Creation,
+        profile: Option<String>,
+        deadline: Duration,
+        connection: Connection,
+    ) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.patience = patience(deadline);
             inner.creation = creation;
             inner.profile = profile;
+            inner.connection = Some(connection);
         }
         self
     }

@@ -8,13 +8,12 @@ use ksm_storage_core::{
 use tokio::runtime::Handle;
 
 use crate::{
-    AwsSecretBackend, Concurrency, SdkClient, SecretId,
+    AwsSecretBackend, Concurrency, Connection, SdkClient, SecretId,
     backend::{Creation, location},
-    credentials::{Common, Mode, Resolved, resolve},
+    credentials::{Common, Mode, resolve},
     endpoint::Endpoint,
     environment::Environment,
     setting::{Given, Setting},
-    trace::Trace,
 };
 
 /// Settings for opening a storage. They are checked when it is opened.
@@ -181,9 +180,10 @@ impl AwsStorageBuilder {
     /// Finds region and credentials, and reads the secret once.
     ///
     /// # Errors
-    /// - [`ErrorKind::InvalidArgument`] for a malformed ID, a missing region, contradictory settings, an unknown
-    ///   profile, or a malformed setting; the error names the method, environment variable or profile key.
-    /// - [`ErrorKind::Credentials`] if no credentials are found, or the service rejects them.
+    /// - [`ErrorKind::InvalidArgument`] for a malformed id, no region, contradicting settings, an unknown profile, or a
+    ///   malformed setting, which it names: a method's, an environment variable's or a profile's. Its source is a
+    ///   [`RegionUnknown`](crate::RegionUnknown) if it is about the region.
+    /// - [`ErrorKind::Credentials`] if none are found, or the service does not accept them.
     /// - [`ErrorKind::NotFound`] if the secret does not exist or has no value.
     /// - [`ErrorKind::AccessDenied`], naming the missing permission.
     /// - [`ErrorKind::InvalidConfig`] if the value is not a configuration document.
@@ -249,34 +249,31 @@ impl AwsStorageBuilder {
         let resolving = Box::pin(async { resolve(mode, &common, &id).await });
         let known = id.region().or(common.region.as_ref());
         let place = known.map(|region| location(&id, region.as_ref()));
-        let Resolved { config, endpoint, profile } =
-            catch_panic("credential and region resolution", resolving)
-                .await
-                .map_err(|panicked| Error::from(panicked).with_outcome(Outcome::NotApplied))
-                .flatten()
-                .map_err(|error| match place {
-                    Some(place) => error.with_location(place),
-                    None => error,
-                })?;
-        let region = config.region().map(ToString::to_string).unwrap_or_default();
+        let resolved = catch_panic("credential and region resolution", resolving)
+            .await
+            .map_err(|panicked| Error::from(panicked).with_outcome(Outcome::NotApplied))
+            .flatten()
+            .map_err(|error| match place {
+                Some(place) => error.with_location(place),
+                None => error,
+            })?;
+        let profile = resolved.profile.clone();
+        let connection = Connection::from(resolved);
+        let region = connection.region();
         if fallbacks.into_iter().flatten().any(|fallback| fallback.as_ref() == region) {
             let message = format!("fallback_regions names {region}, the region of the secret itself");
             return Err(Error::not_applied(ErrorKind::InvalidArgument, message)
                 .with_hint("name regions of its replicas"));
         }
-        let trace = Trace::from(endpoint.into_iter().collect::<Vec<_>>());
-        let client = Arc::new(SdkClient::traced((&config).into(), trace));
-        // The service chooses the ARN of a secret, so a secret cannot be created from an ARN.
+        let client = Arc::new(SdkClient::traced(connection.sdk_config().into(), connection.trace()));
+        // The service chooses the ARN of a secret: one that is known by its ARN cannot be created.
         let creation = if options.create && !id.is_arn() {
             Creation::IfMissing { kms_key_id: kms_key_id.map(Given::into_string) }
         } else {
             Creation::Never
         };
-        Ok(AwsSecretBackend::new(client, id, &region, concurrency).opened(
-            creation,
-            profile,
-            options.deadline,
-        ))
+        let backend = AwsSecretBackend::new(client, id, region, concurrency);
+        Ok(backend.opened(creation, profile, options.deadline, connection))
     }
 
     fn check(&self, id: &SecretId) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Resolves a mode to an SDK configuration: credentials, region, endpoint.
 
-use std::time::Duration;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -19,7 +19,7 @@ use crate::{
     guarded::Guarded,
     http,
     profile::{Profiles, Section, unusable},
-    region,
+    region::{self, Known, RegionUnknown},
     resolver::{Resolver, instance_role},
     sdk::why,
     setting::{Given, InvalidSetting, Setting},
@@ -32,6 +32,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 /// Source of a region, as named in errors.
 const SECRET_ID: &str = "the secret id";
 const SETTER: &str = "`region`";
+const CUSTOM: &str = "`from_custom_config`";
+const METADATA: &str = "instance metadata";
 
 /// The source of credentials and region.
 #[derive(Clone)]
@@ -79,8 +81,20 @@ pub(crate) struct Resolved {
     pub(crate) config: SdkConfig,
     /// The endpoint of Secrets Manager, if one was configured.
     pub(crate) endpoint: Option<Endpoint>,
-    /// The profile, if one was named.
+    /// That of STS, or what is wrong with its setting.
+    pub(crate) identity_endpoint: Result<Option<Endpoint>>,
+    /// The profile, if it was named.
     pub(crate) profile: Option<String>,
+    pub(crate) origins: Origins,
+    /// `None` if the caller's own configuration has it.
+    pub(crate) source: Option<Arc<Guarded>>,
+}
+
+/// The places that region and credentials come from, in words.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins {
+    pub(crate) region: Cow<'static, str>,
+    pub(crate) credentials: String,
 }
 
 pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Result<Resolved> {
@@ -89,7 +103,13 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
     {
         return Err(contradiction((SECRET_ID, named), (SETTER, wanted)));
     }
-    let region = id.region().or(common.region.as_ref()).cloned();
+    let known =
+        |region: &Region, source: &'static str| Known { region: region.clone(), source: source.into() };
+    let region = match (id.region(), &common.region) {
+        (Some(region), _) => Some(known(region, SECRET_ID)),
+        (None, Some(region)) => Some(known(region, SETTER)),
+        (None, None) => None,
+    };
     let environment = Environment::PROCESS;
     // A caller's configuration may bring its own HTTP client, to which these settings do not apply.
     if !matches!(mode, Mode::Sdk(_)) {
@@ -120,15 +140,16 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
             };
             let credentials = keys(access_key, key, token.flatten())?;
             let region = match (region, own) {
-                (Some(region), Some(own)) if region != own => {
-                    let source = if id.region().is_some() { SECRET_ID } else { SETTER };
-                    return Err(contradiction((source, &region), ("`from_custom_config`", &own)));
+                (Some(Known { region, source }), Some(own)) if region != own => {
+                    return Err(contradiction((&source, &region), (CUSTOM, &own)));
                 }
-                (Some(region), _) | (None, Some(region)) => region,
+                (Some(region), _) => region,
+                (None, Some(own)) => known(&own, CUSTOM),
                 (None, None) => return Err(no_region("no region was given", id)),
             };
-            let resolver = Resolver::new(environment, common, region, None)?;
-            resolver.config(Guarded::new(SharedCredentialsProvider::new(credentials))).await?
+            let origins = Origins { region: region.source, credentials: CUSTOM.to_owned() };
+            let resolver = Resolver::new(environment, common, region.region, None)?;
+            resolver.config(Guarded::new(SharedCredentialsProvider::new(credentials)), origins).await?
         }
         Mode::Sdk(config) => as_given(&config, common, region, id)?,
     };
@@ -139,7 +160,7 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
 async fn of_instance(
     environment: Environment,
     common: &Common,
-    region: Option<Region>,
+    region: Option<Known>,
     id: &SecretId,
 ) -> Result<Resolved> {
     Profiles::check(environment)?;
@@ -150,16 +171,17 @@ async fn of_instance(
     let (client, trace) = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
     let role = Guarded::new(instance_role(environment, common, client.clone(), trace)?);
     let region = async {
-        match region {
-            Some(region) => Ok(region),
-            None => region::of_instance(&client, environment, id).await,
+        if let Some(region) = region {
+            return Ok::<_, Error>(region);
         }
+        let region = region::of_instance(&client, environment, id).await?;
+        Ok(Known { region, source: METADATA.into() })
     };
     // Concurrently. If the region fails, credentials are not waited for.
     let (region, first) = try_join(region, role.prime().map(Ok)).await?;
-    let resolver = Resolver::new(environment, common, region, profile.as_ref())?;
-    let guarded = match first {
-        Ok(()) => role,
+    let resolver = Resolver::new(environment, common, region.region, profile.as_ref())?;
+    let (guarded, source) = match first {
+        Ok(()) => (role, Source::Instance.to_string()),
         Err(error) if common.fallback => {
             let reason = &*why(&error);
             warn!(reason, "fallback: the instance has no credentials, the default chain is asked");
@@ -169,19 +191,20 @@ async fn of_instance(
                 profiles?;
                 return Err(unobtained(what, &error));
             };
+            let origin = source.to_string();
             let guarded = resolver.guarded(source).await?;
             guarded.prime().await.map_err(|error| unobtained(what, &error))?;
-            guarded
+            (guarded, origin)
         }
         Err(error) => return Err(unobtained("the instance role gives none", &error)),
     };
-    resolver.config(guarded).await
+    resolver.config(guarded, Origins { region: region.source, credentials: source }).await
 }
 
 async fn of_default(
     environment: Environment,
     common: &Common,
-    region: Option<Region>,
+    region: Option<Known>,
     id: &SecretId,
 ) -> Result<Resolved> {
     Profiles::check(environment)?;
@@ -198,22 +221,26 @@ async fn of_default(
     } else {
         let (client, _) = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
         let message = "neither the secret id, nor AWS_REGION, nor the profile names a region";
-        region::of_instance(&client, environment, id).await.map_err(|_| no_region(message, id))?
+        let region =
+            region::of_instance(&client, environment, id).await.map_err(|_| no_region(message, id))?;
+        Known { region, source: METADATA.into() }
     };
-    let resolver = Resolver::new(environment, common, region, profile.as_ref())?;
+    let resolver = Resolver::new(environment, common, region.region, profile.as_ref())?;
     let source = Source::of_environment(environment, profile.as_ref())?;
     // Unreadable files may contain the source that was meant.
     if source.is_none() {
         profiles.as_ref().map_err(Clone::clone)?;
     }
-    let guarded = resolver.guarded(source.unwrap_or(Source::Instance)).await?;
-    resolver.config(guarded).await
+    let source = source.unwrap_or(Source::Instance);
+    let origins = Origins { region: region.source, credentials: source.to_string() };
+    let guarded = resolver.guarded(source).await?;
+    resolver.config(guarded, origins).await
 }
 
 async fn of_profile(
     environment: Environment,
     common: &Common,
-    region: Option<Region>,
+    region: Option<Known>,
     name: &str,
 ) -> Result<Resolved> {
     let profiles = Profiles::load(environment).await?;
@@ -222,16 +249,17 @@ async fn of_profile(
         Some(region) => region,
         None => profile.region()?.ok_or_else(|| no_region_in_profile(environment, name))?,
     };
-    let resolver = Resolver::new(environment, common, region, Some(&profile))?;
+    let resolver = Resolver::new(environment, common, region.region, Some(&profile))?;
     let what = format!("the profile {name:?} gives none");
     let source = Source::of_profile(environment, &profile)?.ok_or_else(|| {
         let message = format!("{what}: {}", Cause::NoSource.words());
         Error::not_applied(ErrorKind::Credentials, message)
             .with_hint(format!("add keys, a role or a sign-in to it in {}", environment.file_names()))
     })?;
+    let origins = Origins { region: region.source, credentials: source.to_string() };
     let guarded = resolver.guarded(source).await?;
     guarded.prime().await.map_err(|error| unobtained(&what, &error))?;
-    resolver.config(guarded).await
+    resolver.config(guarded, origins).await
 }
 
 /// Rejects a requested profile that no file defines.
@@ -243,10 +271,12 @@ fn check_profile(profiles: Option<&Profiles>, found: Option<&Section<'_>>, name:
 }
 
 fn no_region_in_profile(environment: Environment, name: &str) -> Error {
-    unusable(name, "has no region").with_hint(format!(
-        "add a line `region = ...` to it in {}, give the full ARN, or set AWS_REGION",
-        environment.file_names()
-    ))
+    unusable(name, "has no region")
+        .with_hint(format!(
+            "add a line `region = ...` to it in {}, give the full ARN, or set AWS_REGION",
+            environment.file_names()
+        ))
+        .with_source(RegionUnknown)
 }
 
 /// The error for two different regions, each with its source.
@@ -256,6 +286,7 @@ fn contradiction((source, region): (&str, &Region), (other, own): (&str, &Region
         format!("{source} names the region {region}, and {other} the region {own}"),
     )
     .with_hint("leave one of them out")
+    .with_source(RegionUnknown)
 }
 
 pub(crate) fn no_region(what: &str, id: &SecretId) -> Error {
@@ -263,6 +294,7 @@ pub(crate) fn no_region(what: &str, id: &SecretId) -> Error {
     let message = format!("no AWS region is known for the secret {name}: {what}");
     Error::not_applied(ErrorKind::InvalidArgument, message)
         .with_hint(format!("give the full ARN, aws-sm://REGION/{name}, a region, or set AWS_REGION"))
+        .with_source(RegionUnknown)
 }
 
 #[cfg(test)]

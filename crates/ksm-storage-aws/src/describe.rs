@@ -55,7 +55,23 @@ pub(crate) fn of_connection(
 
 /// The part of a service's message that names the principal and the denied action.
 pub(crate) fn said(message: &str) -> Option<String> {
-    denial(message).map(|refusal| format!("the service answered that {refusal}:"))
+    let refusal = match denial(message) {
+        None if is_of_key(message) => "access to the KMS key is not allowed".to_owned(),
+        refusal => refusal?,
+    };
+    Some(format!("the service answered that {refusal}:"))
+}
+
+/// The remedy for a refusal that is the KMS key's, though it has the code of one of the service.
+pub(crate) fn key_hint(message: &str) -> Option<&'static str> {
+    is_of_key(message).then_some(
+        "grant kms:Decrypt on the secret's KMS key, and kms:GenerateDataKey to write, in the role's policy and in the \
+         key's, and check that the key is enabled",
+    )
+}
+
+fn is_of_key(message: &str) -> bool {
+    message.contains("Access to KMS is not allowed")
 }
 
 /// The message for a reply that rejects the time of a request. The reply's `Date` header shows the clock skew.
@@ -80,5 +96,18 @@ where
         Some(seconds) => Some(format!("{words}: it is {} s behind the service:", seconds.unsigned_abs())),
         None if is_told => Some(format!("{words}:")),
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_the_key_name_it() {
+        let message = "Access to KMS is not allowed";
+        assert!(said(message).unwrap().contains("access to the KMS key is not allowed"));
+        assert!(key_hint(message).unwrap().contains("kms:Decrypt"));
+        assert!(said("not allowed").is_none() && key_hint("not allowed").is_none());
     }
 }

@@ -28,6 +28,13 @@ impl Endpoint {
         &self.url
     }
 
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = authority(&self.url).and_then(split).map_or("", |(host, _)| host);
+        let host = host.trim_matches(['[', ']']);
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     pub(crate) fn plain_http(&self) -> InvalidSetting {
         InvalidSetting::new(&self.setting, PLAIN_HTTP)
     }

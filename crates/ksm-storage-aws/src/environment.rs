@@ -3,11 +3,12 @@
 use std::{collections::HashMap, ffi::OsString};
 
 use aws_runtime::env_config::file::EnvConfigFiles;
-use aws_types::{os_shim_internal::Env, region::Region};
+use aws_types::os_shim_internal::Env;
 use ksm_storage_core::Result;
 
 use crate::{
     endpoint::Endpoint,
+    region::Known,
     setting::{Given, InvalidSetting, Setting},
 };
 
@@ -40,10 +41,10 @@ impl Environment {
         self.given(name)?.map(Endpoint::parse).transpose()
     }
 
-    pub(crate) fn region(self) -> Result<Option<Region>> {
+    pub(crate) fn region(self) -> Result<Option<Known>> {
         for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
             if let Some(given) = self.given(name)? {
-                return given.region().map(Some);
+                return Ok(Some(Known { region: given.region()?, source: name.into() }));
             }
         }
         Ok(None)

@@ -14,7 +14,7 @@ pub(crate) enum Call {
     Put,
     Create,
     Move,
-    List,
+    Describe,
 }
 
 impl Call {
@@ -24,7 +24,7 @@ impl Call {
             Self::Put => "secretsmanager:PutSecretValue",
             Self::Create => "secretsmanager:CreateSecret",
             Self::Move => "secretsmanager:UpdateSecretVersionStage",
-            Self::List => "secretsmanager:ListSecretVersionIds",
+            Self::Describe => "secretsmanager:DescribeSecret",
         }
     }
 }
@@ -159,6 +159,18 @@ pub(crate) fn is_throttling(code: &str) -> bool {
     CODES.contains(&code)
 }
 
+/// The remedy for a call that is not about a secret.
+pub(crate) fn general_hint(error: &CallError) -> Option<String> {
+    if let Some(hint) = &error.hint {
+        return Some(hint.to_string());
+    }
+    match (&error.failure, answered(error).2) {
+        (Failure::Answered, Advice::Text(text)) => Some(text.to_owned()),
+        (Failure::Answered, _) => None,
+        (failure, _) => Some(unanswered(failure).1.to_owned()),
+    }
+}
+
 /// The remedy for a call that failed.
 fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
     if let Some(hint) = &error.hint {
@@ -184,7 +196,11 @@ fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
             "grant {} on {}, and with a customer managed key {}; for a secret that does not exist the answer is the same",
             call.action(),
             place.arn(error.message.as_deref()),
-            if call == Call::Get { "kms:Decrypt" } else { "kms:GenerateDataKey and kms:Decrypt" }
+            if matches!(call, Call::Get | Call::Describe) {
+                "kms:Decrypt"
+            } else {
+                "kms:GenerateDataKey and kms:Decrypt"
+            }
         )),
     }
 }
@@ -207,7 +223,7 @@ pub(crate) fn failed(call: Call, error: CallError, place: &Place<'_>, location: 
     let (kind, outcome) = classify(&error);
     let hint = hint(call, &error, place);
     let mut told = Error::new(kind, error.to_string()).with_outcome(outcome).with_location(location);
-    if matches!(call, Call::Get | Call::List) {
+    if matches!(call, Call::Get | Call::Describe) {
         told = told.with_outcome(Outcome::NotApplied);
     }
     if let Some(hint) = hint {

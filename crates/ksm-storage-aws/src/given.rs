@@ -1,27 +1,27 @@
 //! Uses a caller's SDK configuration as given.
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_types::{
-    region::Region,
-    service_config::{LoadServiceConfig, ServiceConfigKey},
-};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use ksm_storage_core::Result;
 
 use crate::{
     SecretId,
-    credentials::{Common, Resolved, no_region},
+    credentials::{Common, Origins, Resolved, no_region},
     endpoint::{Endpoint, Purpose},
     environment::Environment,
     http,
+    region::Known,
     resolver::{app_name, retries, timeouts},
     setting::{Given, Setting},
 };
 
-/// Fills in only unset values. Values that the environment put into the configuration are parsed as elsewhere.
+const CONFIG: &str = "the SDK configuration";
+
+/// Only what is unset is filled in. What the environment put into the configuration is parsed as elsewhere.
 pub(crate) fn as_given(
     config: &SdkConfig,
     common: &Common,
-    region: Option<Region>,
+    region: Option<Known>,
     id: &SecretId,
 ) -> Result<Resolved> {
     let mut builder = config.clone().into_builder();
@@ -63,15 +63,22 @@ pub(crate) fn as_given(
         (Some(region), _) => Some(region),
         (None, Some(own)) => {
             let given = Given::new(Setting::Method("region of the SDK configuration"), own.as_ref())?;
-            given.map(|given| given.region()).transpose()?
+            let region = given.map(|given| given.region()).transpose()?;
+            region.map(|region| Known { region, source: CONFIG.into() })
         }
         (None, None) => None,
     };
-    if region.is_none() {
-        return Err(no_region("the SDK configuration has none, and the secret id does not name one", id));
-    }
-    builder.set_region(region);
-    Ok(Resolved { config: builder.build(), endpoint, profile: None })
+    let region = region.ok_or_else(|| {
+        no_region("the SDK configuration has none, and the secret id does not name one", id)
+    })?;
+    Ok(Resolved {
+        config: builder.region(region.region).build(),
+        endpoint,
+        identity_endpoint: Ok(None),
+        profile: None,
+        source: None,
+        origins: Origins { region: region.source, credentials: CONFIG.to_owned() },
+    })
 }
 
 /// The endpoint that a Secrets Manager client would take from the configuration.

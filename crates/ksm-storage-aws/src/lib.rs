@@ -25,7 +25,7 @@
 //! | naming a secret | [`SecretId`] |
 //! | choosing how writers exclude each other | [`Concurrency`] |
 //! | telling whether one version was built on another | [`AwsSecretBackend::descends`] |
-//! | versions that the service keeps, and who wrote them | [`AwsSecretBackend::versions`], [`AwsSecretBackend::version`] |
+//! | the region, the identity and the server behind a backend | [`AwsSecretBackend::connection`], [`Connection`] |
 //! | a client of your own below the backend | [`AwsSecretBackend::new`], [`SecretsClient`], [`SdkClient`] |
 //! | tests without AWS | the crate `ksm-storage-emulator` |
 //!
@@ -49,6 +49,7 @@ mod builder;
 mod cause;
 mod client;
 mod concurrency;
+mod connection;
 mod credentials;
 mod descent;
 mod describe;
@@ -61,6 +62,7 @@ mod guarded;
 mod hints;
 mod history;
 mod http;
+mod identity;
 mod instance;
 mod interceptors;
 mod modes;
@@ -86,9 +88,12 @@ pub use client::{
     Select, VersionList,
 };
 pub use concurrency::Concurrency;
+pub use connection::Connection;
 pub use descent::Descent;
-pub use history::{KeptVersion, Writer};
+pub use identity::Identity;
 pub use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
 pub use modes::AwsSecretStorage;
+pub use region::RegionUnknown;
 pub use sdk::SdkClient;
 pub use secret_id::SecretId;
+pub use trace::Peer;

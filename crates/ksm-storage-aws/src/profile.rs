@@ -8,16 +8,14 @@ use aws_runtime::env_config::{
     },
     property::PropertiesKey,
 };
-use aws_types::{
-    os_shim_internal::{Env, Fs},
-    region::Region,
-};
+use aws_types::os_shim_internal::{Env, Fs};
 use ksm_storage_core::{Error, ErrorKind, Result};
 
 use crate::{
     endpoint::Endpoint,
     environment::Environment,
     profile_file::{ProfileFile, encode},
+    region::Known,
     sdk::without_tracing,
     setting::{Given, Setting},
 };
@@ -126,8 +124,9 @@ impl Section<'_> {
         self.given(key)?.map(|given| given.flag()).transpose()
     }
 
-    pub(crate) fn region(&self) -> Result<Option<Region>> {
-        self.given("region")?.map(|given| given.region()).transpose()
+    pub(crate) fn region(&self) -> Result<Option<Known>> {
+        let Some(given) = self.given("region")? else { return Ok(None) };
+        Ok(Some(Known { region: given.region()?, source: self.title().into() }))
     }
 
     /// A key of an IAM Identity Center session.

@@ -1,6 +1,6 @@
 //! The region of the instance that the program runs on.
 
-use std::time::Duration;
+use std::{borrow::Cow, fmt, time::Duration};
 
 use aws_config::{
     imds::{self, client::error::ImdsError},
@@ -20,6 +20,26 @@ use crate::{
     sdk::without_tracing,
     trace::Trace,
 };
+
+/// A region, and the setting or service that names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) region: Region,
+    pub(crate) source: Cow<'static, str>,
+}
+
+/// The cause of an [`Error`] about the region: none is known, or two settings contradict each other. It is the error's
+/// [source](std::error::Error::source).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionUnknown;
+
+impl fmt::Display for RegionUnknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the region is not known for certain")
+    }
+}
+
+impl std::error::Error for RegionUnknown {}
 
 const IPV4: &str = "http://169.254.169.254";
 const IPV6: &str = "http://[fd00:ec2::254]";
@@ -150,6 +170,7 @@ fn failed(why: &str, environment: Environment, id: &SecretId) -> Error {
     };
     Error::not_applied(ErrorKind::InvalidArgument, format!("{FAILED} ({why}; for the secret {name})"))
         .with_hint(hint)
+        .with_source(RegionUnknown)
 }
 
 #[cfg(test)]
@@ -224,8 +245,8 @@ mod tests {
 
     struct FnConnector<F>(F);
 
-    impl<F> std::fmt::Debug for FnConnector<F> {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    impl<F> fmt::Debug for FnConnector<F> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("FnConnector")
         }
     }

@@ -1,18 +1,18 @@
 //! Builds an SDK configuration from parsed settings and one source of credentials.
 
-use std::{collections::HashMap, pin::Pin, time::Duration};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
 use aws_config::{
     AppName, BehaviorVersion, ConfigLoader, identity::IdentityCache, imds, retry::RetryConfig,
     sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::{os_shim_internal::Env, region::Region};
 use ksm_storage_core::{Error, ErrorKind, Result};
 
 use crate::{
-    credentials::{Common, PATIENCE, Resolved},
+    credentials::{Common, Origins, PATIENCE, Resolved},
     endpoint::{Endpoint, Purpose},
     environment::{Environment, files_with},
     explained::{Explained, Origin},
@@ -163,7 +163,7 @@ impl<'a> Resolver<'a> {
         Box::pin(async move {
             let services = source.services();
             let (env, http, trace, files, origin) = match source {
-                Source::Keys(keys) => return Ok(SharedCredentialsProvider::new(keys)),
+                Source::Keys(keys, _) => return Ok(SharedCredentialsProvider::new(keys)),
                 Source::Process { command, origin } => {
                     if !cfg!(feature = "credentials-process") {
                         let message = format!(
@@ -217,19 +217,23 @@ impl<'a> Resolver<'a> {
     }
 
     /// The configuration of Secrets Manager.
-    pub(crate) async fn config(&self, credentials: Guarded) -> Result<Resolved> {
+    pub(crate) async fn config(&self, credentials: Guarded, origins: Origins) -> Result<Resolved> {
         let endpoints: Vec<_> = self.endpoint.clone().into_iter().collect();
         let http = http::client(Purpose::Services, endpoints);
         let env = self.environment.selection(&[], no_metadata())?;
         // Longer than the limit of a slow source, so that the source can report itself.
         let cache = IdentityCache::lazy().load_timeout(self.common.longest()).build();
+        let source = Arc::new(credentials);
+        let credentials = SharedCredentialsProvider::new(Arc::clone(&source) as Arc<dyn ProvideCredentials>);
         let mut loader = self.loader(env, "", http).credentials_provider(credentials).identity_cache(cache);
         if let Some(endpoint) = &self.endpoint {
             loader = loader.endpoint_url(endpoint.url());
         }
         let config = without_tracing(loader.load()).await;
         let profile = self.profile.map(|profile| profile.name.clone()).filter(|name| name != "default");
-        Ok(Resolved { config, endpoint: self.endpoint.clone(), profile })
+        let identity_endpoint = self.endpoint(Service::Sts);
+        let (endpoint, source) = (self.endpoint.clone(), Some(source));
+        Ok(Resolved { config, endpoint, identity_endpoint, profile, origins, source })
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
         CURRENT, CallError, Create, Failure, ListedVersion, MoveCurrent, PREVIOUS, Put, PutReply,
         SecretVersion, SecretsClient, Select, VersionList,
     },
-    describe::{of_connection, of_source, said, skew},
+    describe::{key_hint, of_connection, of_source, said, skew},
     endpoint::Purpose,
     explained::{CLOCK, SourceFailed},
     guarded::CheckedCache,
@@ -176,8 +176,8 @@ fn text(value: &Payload) -> Result<&str, CallError> {
         .map_err(|_| CallError::new(Failure::NotBuilt("the value is not UTF-8".into())))
 }
 
-/// The reply to a call, with its requests counted.
-async fn counted<T, E, F>(trace: &Trace, call: impl FnOnce(Requests) -> F) -> Result<T, CallError>
+/// The answer to a call, with its requests counted.
+pub(crate) async fn counted<T, E, F>(trace: &Trace, call: impl FnOnce(Requests) -> F) -> Result<T, CallError>
 where
     E: error::Error + ProvideErrorMetadata + 'static,
     F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
@@ -199,8 +199,8 @@ pub(crate) fn without_tracing<F: Future>(call: F) -> WithDispatch<F> {
     call.with_subscriber(NoSubscriber::default())
 }
 
-/// The printable part of a failed call. The error itself is dropped, because its `Debug` shows the raw reply.
-fn describe<E>(error: &SdkError<E, HttpResponse>, trace: &Trace) -> CallError
+/// The printable part of a failed call. The error itself is dropped: its `Debug` shows the raw reply.
+pub(crate) fn describe<E>(error: &SdkError<E, HttpResponse>, trace: &Trace) -> CallError
 where
     E: error::Error + ProvideErrorMetadata + 'static,
 {
@@ -219,9 +219,10 @@ where
         Failure::TimedOut | Failure::Disconnected => of_connection(error, failure, trace),
         Failure::Answered => {
             let skewed = skew(error);
+            let of_key = error.message().and_then(key_hint);
             CallError {
                 message: skewed.clone().or_else(|| error.message().and_then(said)).map(Into::into),
-                hint: skewed.map(|_| CLOCK.into()),
+                hint: skewed.map(|_| CLOCK).or(of_key).map(Into::into),
                 ..CallError::new(failure)
             }
         }

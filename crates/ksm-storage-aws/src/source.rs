@@ -1,6 +1,6 @@
 //! Sources of credentials, determined from variables and profiles without contacting any source.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use aws_credential_types::Credentials;
 use ksm_storage_core::{Result, SecretString};
@@ -24,8 +24,9 @@ pub(crate) const CONTAINER: [&str; 4] = [
 
 /// One source of credentials.
 pub(crate) enum Source {
-    Keys(Credentials),
-    /// A token of the platform that STS exchanges for credentials, in the form of a profile for the SDK.
+    /// Keys, and the settings that hold them.
+    Keys(Credentials, String),
+    /// A token of the platform, for which STS issues credentials. As a profile that the SDK understands.
     WebIdentity {
         files: String,
         origin: Origin,
@@ -89,7 +90,22 @@ impl Source {
             Self::SignIn { origin: Origin::Login { .. }, .. } => vec![Service::SignIn],
             Self::SignIn { .. } => vec![Service::Sso, Service::SsoOidc],
             Self::Role { source, .. } => [source.services(), vec![Service::Sts]].concat(),
-            Self::Keys(_) | Self::Process { .. } | Self::Container | Self::Instance => Vec::new(),
+            Self::Keys(..) | Self::Process { .. } | Self::Container | Self::Instance => Vec::new(),
+        }
+    }
+}
+
+/// The source in words, without anything secret.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keys(_, settings) => f.write_str(settings),
+            Self::Process { origin, .. } => write!(f, "{origin}, credential_process"),
+            Self::SignIn { origin: origin @ Origin::Login { .. }, .. } => write!(f, "{origin}, aws login"),
+            Self::SignIn { origin, .. } => write!(f, "{origin}, IAM Identity Center"),
+            Self::WebIdentity { origin, .. } | Self::Role { origin, .. } => origin.fmt(f),
+            Self::Container => Origin::Container { token: None }.fmt(f),
+            Self::Instance => Origin::Instance.fmt(f),
         }
     }
 }
@@ -139,7 +155,8 @@ fn of_variables(environment: Environment) -> Result<Option<Source>> {
         None => environment.given("SECRET_ACCESS_KEY")?,
     };
     let (Some(id), Some(secret)) = (environment.given("AWS_ACCESS_KEY_ID")?, secret) else { return Ok(None) };
-    keys(id, secret, environment.given("AWS_SESSION_TOKEN")?).map(Source::Keys).map(Some)
+    let keys = keys(id, secret, environment.given("AWS_SESSION_TOKEN")?)?;
+    Ok(Some(Source::Keys(keys, "variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned())))
 }
 
 fn container(environment: Environment) -> Result<Option<Source>> {
@@ -248,7 +265,9 @@ fn base(profile: &Section<'_>) -> Result<Option<Source>> {
 fn own_keys(profile: &Section<'_>) -> Result<Option<Source>> {
     let token = profile.given("aws_session_token")?;
     match (profile.given("aws_access_key_id")?, profile.given("aws_secret_access_key")?) {
-        (Some(id), Some(secret)) => keys(id, secret, token).map(Source::Keys).map(Some),
+        (Some(id), Some(secret)) => {
+            Ok(Some(Source::Keys(keys(id, secret, token)?, format!("profile {:?}", profile.name))))
+        }
         (Some(id), None) => Err(id.invalid("the profile has no aws_secret_access_key")),
         (None, Some(secret)) => Err(secret.invalid("the profile has no aws_access_key_id")),
         (None, None) => Ok(None),

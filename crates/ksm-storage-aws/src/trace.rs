@@ -43,9 +43,9 @@ impl Trace {
     }
 }
 
-/// A host, and the setting or proxy that led to it.
+/// A host, and how it came to be asked. `Display` names it with its setting, and the proxy on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Peer {
+pub struct Peer {
     scheme: String,
     host: String,
     port: u16,
@@ -63,7 +63,7 @@ pub(crate) struct Proxy {
 }
 
 impl Peer {
-    fn of(uri: &str, trace: &Trace, environment: Environment) -> Option<Self> {
+    pub(crate) fn of(uri: &str, trace: &Trace, environment: Environment) -> Option<Self> {
         let (scheme, rest) = uri.split_once("://")?;
         let scheme = scheme.to_ascii_lowercase();
         let authority = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
@@ -83,8 +83,28 @@ impl Peer {
     }
 
     /// The host's name or address, without brackets.
-    pub(crate) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         self.host.trim_matches(['[', ']'])
+    }
+
+    /// Host and port to connect to: those of the proxy, if there is one.
+    pub fn first_hop(&self) -> (&str, u16) {
+        let Some(proxy) = &self.proxy else { return (self.host(), self.port) };
+        let (scheme, authority) = proxy.address.split_once("://").unwrap_or(("http", &proxy.address));
+        let default = if scheme == "https" { 443 } else { 80 };
+        let (host, port) = crate::endpoint::split(authority).unwrap_or((authority, None));
+        let port = port.and_then(|port| port.parse().ok()).unwrap_or(default);
+        (host.trim_matches(['[', ']']), port)
+    }
+
+    /// The variable that names the proxy, if there is one.
+    pub fn proxy_variable(&self) -> Option<&'static str> {
+        self.proxy.as_ref().map(|proxy| proxy.variable)
+    }
+
+    /// True if requests are encrypted on the way.
+    pub fn is_secured(&self) -> bool {
+        self.scheme == "https"
     }
 }
 
@@ -129,5 +149,16 @@ mod tests {
         assert_eq!(named("https://x.corp.example/", proxied), "https://x.corp.example:443");
         assert_eq!(named("http://example.com/", proxied), "http://example.com:80");
         assert!(Peer::of("nothing", &trace, none).is_none());
+
+        let hop = |uri, environment| {
+            let peer = Peer::of(uri, &trace, environment).unwrap();
+            let (host, port) = peer.first_hop();
+            (format!("{host} {port}"), peer.proxy_variable(), peer.is_secured())
+        };
+        assert_eq!(hop("https://example.com/", proxied), ("proxy 3128".into(), Some("https_proxy"), true));
+        assert_eq!(hop("https://[::1]:8443/x", none), ("::1 8443".into(), None, true));
+        assert_eq!(hop("http://localhost", proxied), ("localhost 80".into(), None, false));
+        let default = Environment(|name| (name == "HTTPS_PROXY").then(|| "[fd00::1]".into()));
+        assert_eq!(hop("https://example.com/", default).0, "fd00::1 80");
     }
 }
