@@ -186,8 +186,8 @@ impl Emulator {
         self.lock().clock.advance(time);
     }
 
-    /// Sets the clock, from which all dates are taken, and stops it there; from then on only [`advance`](Self::advance)
-    /// moves it. Until then it follows the clock of the system.
+    /// Sets the clock, from which all dates are taken, that of responses included, and stops it there; from then on only
+    /// [`advance`](Self::advance) moves it. Until then it follows the clock of the system.
     pub fn set_clock(&self, time: SystemTime) {
         self.lock().clock.set(time);
     }

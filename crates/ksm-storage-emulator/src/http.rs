@@ -2,11 +2,12 @@
 
 use std::{fmt, io, net::SocketAddr};
 
+use aws_smithy_types::{DateTime, date_time::Format};
 use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, Request, Response,
     body::Incoming,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
+    header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap},
 };
 use serde_json::{Value as Json, json};
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
@@ -56,7 +57,10 @@ impl Server {
             let served = served.clone();
             serve_http(stream, move |request| {
                 let (emulator, metadata) = served.clone();
-                async move { respond(&emulator, &metadata, request).await }
+                async move {
+                    let response = respond(&emulator, &metadata, request).await?;
+                    Some(dated(response, &emulator))
+                }
             })
         }));
         Ok(Self { address, emulator, metadata, accepting })
@@ -89,6 +93,17 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
     }
+}
+
+/// The response with the time of the emulator's clock, by which clients find out that theirs is wrong.
+fn dated(mut response: Response<Wire>, emulator: &Emulator) -> Response<Wire> {
+    let now = emulator.lock().clock.now();
+    let date = i64::try_from(now.as_secs()).ok().map(DateTime::from_secs);
+    let header = date.and_then(|date| date.fmt(Format::HttpDate).ok()?.parse().ok());
+    if let Some(header) = header {
+        response.headers_mut().insert(DATE, header);
+    }
+    response
 }
 
 async fn respond(
