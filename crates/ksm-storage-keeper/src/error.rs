@@ -263,8 +263,13 @@ impl Error {
         }
     }
 
-    /// The client with the unsaved change. Set for [`ErrorKind::NotSaved`], and for other kinds if the call failed as
-    /// well. Its next call stores the change, as does [`KeeperClient::save`].
+    /// True if Keeper refuses the client because it is locked to another IP address; with [`ErrorKind::AccessDenied`].
+    pub fn is_ip_locked(&self) -> bool {
+        matches!(&self.0.reply, Some(Reply::Refused(refusal)) if refusal.ip_locked)
+    }
+
+    /// The client that holds what could not be stored: with [`ErrorKind::NotSaved`], and with another kind if the call
+    /// failed as well. Its next call stores it, and so does [`KeeperClient::save`].
     pub fn unsaved(&self) -> Option<&KeeperClient> {
         self.0.unsaved.as_ref()
     }
