@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
+#[cfg(feature = "aws-minimal")]
+use ksm_storage_aws::AwsStorageBuilder;
 use ksm_storage_core::{
     Capabilities, ConfigStorage, Connect, Error, ErrorKind, Location, OpenOptions, Payload, Result,
     StorageBackend, StoreOutcome, Stored, Version, Writes,
@@ -122,7 +124,64 @@ impl Schemes {
         Ok(if read_only { Arc::new(Frozen(connect)) } else { connect })
     }
 
-    /// Opens the storage named by a URL.
+    /// The source of the scheme `aws-sm`, for a scheme of that name with settings that no URL has.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// use ksm_storage::Schemes;
+    ///
+    /// let schemes = Schemes::default().with("aws-sm", |address, parameters| {
+    ///     Ok(Arc::new(Schemes::aws(address, parameters)?.attempt_timeout(Duration::from_secs(1))))
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`open`](crate::open) that concern the URL.
+    #[cfg(feature = "aws-minimal")]
+    pub fn aws(address: &str, parameters: &mut Parameters) -> Result<AwsStorageBuilder> {
+        use ksm_storage_aws::{AwsSecretStorage, Concurrency};
+
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mode {
+            Default,
+            Ec2,
+            Profile,
+        }
+
+        if address.is_empty() {
+            return Err(invalid("the aws-sm storage URL names no secret")
+                .with_hint("expected `aws-sm:NAME`, `aws-sm://REGION/NAME` or `aws-sm:ARN`"));
+        }
+        // The backend knows the form with a region by its scheme.
+        let key = if address.starts_with("//") { format!("aws-sm:{address}") } else { address.to_owned() };
+        let modes = [("default", Mode::Default), ("ec2", Mode::Ec2), ("profile", Mode::Profile)];
+        let mode = parameters.take_one_of("mode", &modes)?;
+        let builder = match (mode, parameters.take("profile")) {
+            (None | Some(Mode::Profile), Some(profile)) => {
+                AwsSecretStorage::from_profile_config(key, profile)
+            }
+            (Some(Mode::Profile), None) => {
+                return Err(invalid("the aws-sm storage URL has mode=profile and no profile"));
+            }
+            (Some(_), Some(_)) => {
+                return Err(invalid("the aws-sm storage URL has a profile, and a mode that uses none"));
+            }
+            (Some(Mode::Ec2), None) => AwsSecretStorage::from_ec2_instance_config(key),
+            (None | Some(Mode::Default), None) => AwsSecretStorage::from_default_config(key),
+        };
+        let concurrency = [("optimistic", Concurrency::Optimistic), ("strict", Concurrency::Strict)];
+        let builder =
+            builder.concurrency(parameters.take_one_of("concurrency", &concurrency)?.unwrap_or_default());
+        let fallback = parameters.take("fallback").unwrap_or_default();
+        let builder = builder.fallback_regions(fallback.split(','));
+        Ok(match parameters.take("endpoint_url") {
+            Some(url) => builder.endpoint_url(url),
+            None => builder,
+        })
+    }
+
+    /// Opens the storage that a URL names.
     ///
     /// # Errors
     /// Those of [`open`](crate::open).
@@ -196,80 +255,7 @@ fn file(address: &str, _: &mut Parameters) -> Result<Arc<dyn Connect>> {
 
 #[cfg(feature = "aws-minimal")]
 fn aws(address: &str, parameters: &mut Parameters) -> Result<Arc<dyn Connect>> {
-    Ok(Arc::new(aws_builder(address, parameters)?))
-}
-
-#[cfg(feature = "aws-minimal")]
-impl StorageUrl {
-    /// Returns the settings of the secret that the URL names, for what only this backend can do.
-    ///
-    /// ```no_run
-    /// # async fn history() -> Result<(), ksm_storage::Error> {
-    /// use ksm_storage::StorageUrl;
-    ///
-    /// let url: StorageUrl = "aws-sm://eu-west-1/ksm-config".parse()?;
-    /// for version in url.aws()?.open_backend().await?.versions().await? {
-    ///     println!("{} {:?}", version.version, version.labels);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`] if the URL has another scheme than `aws-sm`, and those of [`open`](crate::open) that
-    /// concern the URL.
-    pub fn aws(&self) -> Result<ksm_storage_aws::AwsStorageBuilder> {
-        if self.scheme != "aws-sm" {
-            let message = format!("a storage of the scheme `{}` is not AWS Secrets Manager", self.scheme);
-            return Err(Error::not_applied(ErrorKind::Unsupported, message));
-        }
-        let mut parameters = Parameters(self.parameters.clone());
-        let read_only = parameters.take_read_only()?;
-        let builder = aws_builder(&self.address, &mut parameters)?;
-        parameters.finish(&self.scheme)?;
-        Ok(if read_only { builder.read_only() } else { builder })
-    }
-}
-
-#[cfg(feature = "aws-minimal")]
-fn aws_builder(address: &str, parameters: &mut Parameters) -> Result<ksm_storage_aws::AwsStorageBuilder> {
-    use ksm_storage_aws::{AwsSecretStorage, Concurrency};
-
-    #[derive(Clone, Copy, PartialEq)]
-    enum Mode {
-        Default,
-        Ec2,
-        Profile,
-    }
-
-    if address.is_empty() {
-        return Err(invalid("the aws-sm storage URL names no secret")
-            .with_hint("expected `aws-sm:NAME`, `aws-sm://REGION/NAME` or `aws-sm:ARN`"));
-    }
-    // The backend recognises the form with a region by its scheme.
-    let key = if address.starts_with("//") { format!("aws-sm:{address}") } else { address.to_owned() };
-    let modes = [("default", Mode::Default), ("ec2", Mode::Ec2), ("profile", Mode::Profile)];
-    let mode = parameters.take_one_of("mode", &modes)?;
-    let builder = match (mode, parameters.take("profile")) {
-        (None | Some(Mode::Profile), Some(profile)) => AwsSecretStorage::from_profile_config(key, profile),
-        (Some(Mode::Profile), None) => {
-            return Err(invalid("the aws-sm storage URL has mode=profile and no profile"));
-        }
-        (Some(_), Some(_)) => {
-            return Err(invalid("the aws-sm storage URL has a profile, and a mode that uses none"));
-        }
-        (Some(Mode::Ec2), None) => AwsSecretStorage::from_ec2_instance_config(key),
-        (None | Some(Mode::Default), None) => AwsSecretStorage::from_default_config(key),
-    };
-    let concurrency = [("optimistic", Concurrency::Optimistic), ("strict", Concurrency::Strict)];
-    let builder =
-        builder.concurrency(parameters.take_one_of("concurrency", &concurrency)?.unwrap_or_default());
-    let fallback = parameters.take("fallback").unwrap_or_default();
-    let builder = builder.fallback_regions(fallback.split(','));
-    Ok(match parameters.take("endpoint_url") {
-        Some(url) => builder.endpoint_url(url),
-        None => builder,
-    })
+    Ok(Arc::new(Schemes::aws(address, parameters)?))
 }
 
 /// A source whose backend is made read-only.
