@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod connect;
 mod exit;
 mod failure;
 mod log;

@@ -25,9 +25,14 @@ impl Output {
         if self.json { raw(format!("{json}\n").as_bytes()) } else { raw(text.as_bytes()) }
     }
 
+    /// True if remarks are shown.
+    pub(crate) fn remarks(self) -> bool {
+        !self.quiet && !self.json
+    }
+
     /// A remark for a person.
     pub(crate) fn remark(self, text: &str) {
-        if !self.quiet && !self.json {
+        if self.remarks() {
             // Where it cannot be shown there is nobody to be told.
             let _ = writeln!(io::stderr(), "{text}");
         }

@@ -2,11 +2,13 @@
 
 use std::env::{self, VarError};
 
-use ksm_storage::{ConfigStorage, Error, ErrorKind, Schemes, StorageUrl, Writes};
+use ksm_storage::{ConfigStorage, Error, ErrorKind, StorageUrl, Writes};
 
 use crate::{
     cli::Global,
+    connect::Found,
     failure::{Failure, Result},
+    output::Output,
 };
 
 /// The access that a command needs to a storage.
@@ -68,9 +70,26 @@ pub(crate) async fn open(global: &Global, access: Access) -> Result<ConfigStorag
     open_url(&url(global)?.url, access).await
 }
 
+/// Opens the storage of the global options to write to it, and says where and as whom.
+pub(crate) async fn open_announced(global: &Global, access: Access, output: Output) -> Result<ConfigStorage> {
+    open_url_announced(&url(global)?.url, access, output).await
+}
+
+/// Opens the storage of a URL to write to it, and says where and as whom.
+pub(crate) async fn open_url_announced(url: &str, access: Access, output: Output) -> Result<ConfigStorage> {
+    let found = Found::default();
+    let storage = open_found(url, access, &found).await?;
+    found.announce(output).await;
+    Ok(storage)
+}
+
 /// Opens the storage of a URL. One that can never be written is refused before it is written to.
 pub(crate) async fn open_url(url: &str, access: Access) -> Result<ConfigStorage> {
-    let source = Schemes::default().source(&url.parse::<StorageUrl>()?)?;
+    open_found(url, access, &Found::default()).await
+}
+
+async fn open_found(url: &str, access: Access, found: &Found) -> Result<ConfigStorage> {
+    let source = found.schemes().source(&url.parse::<StorageUrl>()?)?;
     let builder = ConfigStorage::builder(source);
     let storage = match access {
         Access::Read => builder.read_only().open().await?,

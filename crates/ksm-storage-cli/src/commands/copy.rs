@@ -8,7 +8,7 @@ use crate::{
     cli::{Copy, Global},
     failure::{Failure, Result},
     output::Output,
-    storage::{Access, open_url},
+    storage::{Access, open_url, open_url_announced},
 };
 
 pub(crate) async fn run(args: Copy, global: &Global, output: Output) -> Result<()> {
@@ -16,7 +16,7 @@ pub(crate) async fn run(args: Copy, global: &Global, output: Output) -> Result<(
         return Err(Failure::usage("copy takes no --storage", "name both storages as arguments"));
     }
     let from = open_url(&args.from, Access::Read).await?;
-    let to = open_url(&args.to, Access::writing(args.create)).await?;
+    let to = open_url_announced(&args.to, Access::writing(args.create), output).await?;
     let (source, before, location) = (from.snapshot(), to.snapshot(), to.location());
     let changes = Changes::between(before.document(), source.document());
     if changes.differ {

@@ -23,8 +23,11 @@ const MAX_LEN: u64 = 128 * 1024;
 
 pub(crate) async fn run(args: Import, global: &Global, output: Output) -> Result<()> {
     let new = source(&args.source).await?;
-    let access = if args.dry_run { Access::Read } else { Access::writing(args.create) };
-    let storage = storage::open(global, access).await?;
+    let storage = if args.dry_run {
+        storage::open(global, Access::Read).await?
+    } else {
+        storage::open_announced(global, Access::writing(args.create), output).await?
+    };
     let (before, location, replace) = (storage.snapshot(), storage.location(), args.replace);
     let change = move |document: &mut ConfigDocument| {
         let merged = keeping_unknown(document, &new)?;

@@ -1,0 +1,74 @@
+//! The way to a storage in AWS, kept so that a command can say where and as whom it writes.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ksm_storage::{
+    Connect, Error, OpenOptions, Schemes, StorageBackend,
+    aws::{AwsSecretBackend, AwsStorageBuilder, Connection},
+};
+
+use crate::output::Output;
+
+/// STS may be out of reach where Secrets Manager is not, as in a network with one VPC endpoint.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The backend of a secret, once one was connected to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found(Arc<OnceLock<AwsSecretBackend>>);
+
+impl Found {
+    /// The built-in schemes, of which `aws-sm` leaves its backend here.
+    pub(crate) fn schemes(&self) -> Schemes {
+        let found = self.clone();
+        Schemes::default().with("aws-sm", move |address, parameters| {
+            let builder = Schemes::aws(address, parameters)?;
+            Ok(Arc::new(Kept { builder, found: found.clone() }))
+        })
+    }
+
+    pub(crate) fn backend(&self) -> Option<&AwsSecretBackend> {
+        self.0.get()
+    }
+
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        self.backend()?.connection()
+    }
+
+    /// Says where and as whom a command writes. STS need not answer.
+    pub(crate) async fn announce(&self, output: Output) {
+        let Some(connection) = self.connection().filter(|_| output.remarks()) else { return };
+        let identity = tokio::time::timeout(PATIENCE, connection.identity()).await;
+        let identity = match identity {
+            Ok(Ok(identity)) => identity.to_string(),
+            Ok(Err(error)) => format!("not known ({})", error.kind().as_str()),
+            Err(_) => "not known (STS does not answer)".to_owned(),
+        };
+        output.remark(&format!("region: {}, identity: {identity}", connection.region()));
+    }
+}
+
+#[derive(Debug)]
+struct Kept {
+    builder: AwsStorageBuilder,
+    found: Found,
+}
+
+#[async_trait]
+impl Connect for Kept {
+    async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>, Error> {
+        let builder = self.builder.clone().deadline(options.deadline);
+        let builder = if options.create { builder.create_if_missing() } else { builder };
+        let backend = builder.open_backend().await?;
+        // A handle that is opened again keeps the first one, which leads to the same place.
+        let _ = self.found.0.set(backend.clone());
+        Ok(Arc::new(backend))
+    }
+
+    fn replicas(&self) -> Vec<Arc<dyn Connect>> {
+        self.builder.replicas()
+    }
+}
