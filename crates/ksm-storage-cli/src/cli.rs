@@ -51,9 +51,7 @@ pub(crate) enum Command {
     /// Show where the configuration is, which keys it has, and whether it is bound
     #[command(after_help = "Example:\n  ksm-storage status --storage file:ksm.json --json")]
     Status,
-    /// Check step by step what a start needs, and show what to do where a step fails; nothing is written
-    #[command(after_help = "Example:\n  ksm-storage doctor --storage aws-sm:ksm-config")]
-    Doctor,
+    Doctor(Doctor),
     Bind(Bind),
     /// List the versions that AWS keeps: dates, IDs, labels and who wrote them. No value is read
     ///
@@ -91,6 +89,26 @@ pub(crate) struct Exec {
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Check step by step what a start needs, and show what to do first where a step fails.
+///
+/// Nothing is written, but with --write-check. Keeper is asked for no record in the client's name. The exit code is that of the
+/// first step that failed.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  ksm-storage doctor --storage aws-sm:ksm-config\n  ksm-storage doctor --write-check --json"
+)]
+pub(crate) struct Doctor {
+    /// Write the content that is stored once more, to see whether writes are allowed
+    #[arg(long, conflicts_with = "protocol")]
+    pub(crate) write_check: bool,
+    /// Put this project's assumptions about AWS to the test, on the secret of --scratch-secret
+    #[arg(long, requires = "scratch_secret")]
+    pub(crate) protocol: bool,
+    /// A secret for that alone, in the region and account of the storage; it is created, and marked by a tag
+    #[arg(long, value_name = "NAME", requires = "protocol")]
+    pub(crate) scratch_secret: Option<String>,
 }
 
 /// Bind a client to Keeper with a one-time token.

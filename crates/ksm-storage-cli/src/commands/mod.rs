@@ -26,7 +26,7 @@ pub(crate) async fn run(command: Command, global: &Global, output: &Output) -> R
     let output = *output;
     match command {
         Command::Exec(args) => return exec::run(args, global).await,
-        Command::Doctor => return doctor::run(global, output).await,
+        Command::Doctor(args) => return doctor::run(args, global, output).await,
         Command::Status => status::run(global, output).await?,
         Command::History => history::run(global, output).await?,
         Command::Restore(args) => restore::run(&args, global, output).await?,

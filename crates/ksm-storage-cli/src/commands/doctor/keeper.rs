@@ -1,0 +1,70 @@
+//! Steps on Keeper: reachable, client accepted, IP lock.
+
+use std::time::Duration;
+
+use ksm_storage::{
+    BindState, ConfigStorage,
+    keeper::{self, ErrorKind, KeeperClient},
+};
+
+use super::{KEEPER, report::Report, report::without_hint};
+use crate::failure::Failure;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// No record has this identifier: nothing is transferred but Keeper's answer.
+const NO_RECORD: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+/// Asks Keeper in the client's name for no record.
+pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
+    if storage.snapshot().bind_state() != BindState::Bound {
+        return report.stopped(&KEEPER);
+    }
+    let opened = KeeperClient::builder().request_timeout(PATIENCE).open(storage).await;
+    let answer = match opened {
+        Ok(client) => client.get_secrets(&[NO_RECORD]).await.map(drop),
+        Err(error) => Err(error),
+    };
+    let [reachable, client, lock] = KEEPER;
+    let Err(error) = answer else {
+        report.ok(reachable, "it answers");
+        report.ok(client, "it is accepted");
+        return report.ok(lock, "requests from this address are accepted");
+    };
+    let is_answer = error.code().is_some();
+    match error.kind() {
+        ErrorKind::AccessDenied if error.is_ip_locked() => {
+            report.ok(reachable, "it answers");
+            report.not_checked(&[client], "it is asked from another address than it is locked to");
+            report.failed(lock, refused(error, "make a token without the IP lock, or bind from where the program runs: `ksm-storage bind --rebind`"));
+        }
+        ErrorKind::AccessDenied => {
+            report.ok(reachable, "it answers");
+            report.failed(client, refused(error, "look for the client in its application in the vault; bind anew with `ksm-storage bind --rebind`"));
+            report.stopped(&[lock]);
+        }
+        _ if is_answer => {
+            report.ok(reachable, "it answers");
+            report.failed(
+                client,
+                refused(error, "try again later; if it stays, bind anew with `ksm-storage bind --rebind`"),
+            );
+            report.stopped(&[lock]);
+        }
+        _ => {
+            report.failed(
+                reachable,
+                refused(error, "check network, proxy, and the host name in the configuration"),
+            );
+            report.stopped(&[client, lock]);
+        }
+    }
+}
+
+/// The failure, with a remedy in terms of this program.
+fn refused(error: keeper::Error, remedy: &str) -> Failure {
+    let failure = Failure::from(error);
+    let cause = without_hint(&failure.message, failure.hint.as_deref());
+    // The library's advice to a program follows the cause.
+    let cause = cause.split("; ").next().unwrap_or(&cause);
+    Failure { message: format!("{cause}; {remedy}"), hint: Some(remedy.to_owned()), ..failure }
+}

@@ -1,0 +1,152 @@
+//! The findings of `doctor`, step by step.
+
+use std::fmt::Write;
+
+use ksm_storage::Error;
+use serde_json::{Value, json};
+
+use crate::{exit::Exit, failure::Failure, output::Output};
+
+/// The result of a step.
+#[derive(Debug)]
+enum Verdict {
+    Ok,
+    /// A start works, or may.
+    Warning(Option<String>),
+    Failed(Failure),
+    NotChecked,
+}
+
+#[derive(Debug)]
+struct Step {
+    name: &'static str,
+    verdict: Verdict,
+    /// The finding or the cause, in one line.
+    detail: String,
+}
+
+/// The steps so far.
+#[derive(Debug, Default)]
+pub(crate) struct Report(Vec<Step>);
+
+impl Report {
+    pub(crate) fn ok(&mut self, name: &'static str, detail: impl Into<String>) {
+        self.push(name, Verdict::Ok, detail);
+    }
+
+    pub(crate) fn warning(&mut self, name: &'static str, detail: impl Into<String>, remedy: Option<&str>) {
+        self.push(name, Verdict::Warning(remedy.map(str::to_owned)), detail);
+    }
+
+    pub(crate) fn failed(&mut self, name: &'static str, failure: impl Into<Failure>) {
+        let failure = failure.into();
+        let detail = without_hint(&failure.message, failure.hint.as_deref());
+        self.push(name, Verdict::Failed(failure), detail);
+    }
+
+    pub(crate) fn not_checked(&mut self, names: &[&'static str], because: &str) {
+        for name in names {
+            self.push(name, Verdict::NotChecked, format!("because {because}"));
+        }
+    }
+
+    /// What cannot be checked, because the last step that failed comes before it.
+    pub(crate) fn stopped(&mut self, names: &[&'static str]) {
+        let failed = self.0.iter().rfind(|step| matches!(step.verdict, Verdict::Failed(_)));
+        let because = failed.map_or_else(String::new, |step| format!("`{}` failed", step.name));
+        self.not_checked(names, &because);
+    }
+
+    fn push(&mut self, name: &'static str, verdict: Verdict, detail: impl Into<String>) {
+        self.0.push(Step { name, verdict, detail: detail.into() });
+    }
+
+    /// The exit code of the first step that failed.
+    pub(crate) fn exit(&self) -> Exit {
+        let failed = self.0.iter().find_map(|step| match &step.verdict {
+            Verdict::Failed(failure) => Some(failure.exit),
+            _ => None,
+        });
+        failed.unwrap_or(Exit::Success)
+    }
+
+    /// The first remedy: of a step that failed, else of a warning.
+    fn start(&self) -> Option<(&'static str, &str)> {
+        let failed = self.0.iter().find(|step| matches!(step.verdict, Verdict::Failed(_)));
+        let steps: Vec<_> = failed.map_or_else(|| self.0.iter().collect(), |step| vec![step]);
+        steps.into_iter().find_map(|step| Some((step.name, step.remedy()?)))
+    }
+
+    pub(crate) fn to_text(&self, output: Output) -> String {
+        let mut text = String::new();
+        // What is not checked for one reason is one entry.
+        for steps in self.0.chunk_by(Step::is_left_out_with) {
+            let verdict = output.bold(&format!("{:<12}", steps[0].verdict.words()));
+            let names: Vec<_> = steps.iter().map(|step| step.name).collect();
+            let names = names.join(", ") + if names.len() > 1 { ":" } else { "" };
+            let _ = writeln!(text, "{verdict} {names:<12} {}", steps[0].detail);
+        }
+        if let Some((step, remedy)) = self.start() {
+            let _ = writeln!(text, "\nstart here, with `{step}`: {remedy}");
+        }
+        text
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let steps: Vec<_> = self.0.iter().map(Step::to_json).collect();
+        let start = self.start().map(|(step, remedy)| json!({ "step": step, "hint": remedy }));
+        json!({ "steps": steps, "start_here": start, "exit_code": self.exit().code() })
+    }
+}
+
+impl Step {
+    fn is_left_out_with(&self, next: &Self) -> bool {
+        let left_out = |step: &Self| matches!(step.verdict, Verdict::NotChecked);
+        left_out(self) && left_out(next) && self.detail == next.detail
+    }
+
+    fn remedy(&self) -> Option<&str> {
+        match &self.verdict {
+            Verdict::Failed(failure) => failure.hint.as_deref(),
+            Verdict::Warning(remedy) => remedy.as_deref(),
+            Verdict::Ok | Verdict::NotChecked => None,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let kind = match &self.verdict {
+            Verdict::Failed(failure) => Some(failure.kind),
+            _ => None,
+        };
+        json!({
+            "step": self.name,
+            "verdict": self.verdict.words().replace(' ', "_"),
+            "detail": self.detail,
+            "kind": kind,
+            "hint": self.remedy(),
+        })
+    }
+}
+
+impl Verdict {
+    fn words(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning(_) => "warning",
+            Self::Failed(_) => "failed",
+            Self::NotChecked => "not checked",
+        }
+    }
+}
+
+/// The cause alone: the remedy comes at the end.
+pub(crate) fn without_hint(message: &str, hint: Option<&str>) -> String {
+    let ending = hint.map(|hint| format!("; {hint}"));
+    let cause = ending.and_then(|ending| message.strip_suffix(ending.as_str()).map(str::to_owned));
+    cause.unwrap_or_else(|| message.to_owned())
+}
+
+/// The words of an error without its remedy.
+pub(crate) fn cause(error: &Error) -> String {
+    without_hint(&error.to_string(), error.hint())
+}
