@@ -1,0 +1,56 @@
+"""Builds the wheel, installs it beside other people's packages, and tests it: `cargo xtask python`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+#: This interpreter is that of a virtual environment below the target folder.
+TARGET = Path(sys.prefix).parent
+
+
+def run(*command: object, **more: object) -> None:
+    print("$", *command, flush=True)
+    ended = subprocess.run([str(word) for word in command], check=False, **more)
+    if ended.returncode:
+        sys.exit(f"failed: {command[0]}: {ended.returncode}")
+
+
+def build(full: bool) -> Path:
+    """The wheel: for a release, or a debug build."""
+    folder = TARGET / "wheels" / ("release" if full else "debug")
+    for old in folder.glob("*"):
+        old.unlink()
+    maturin = [sys.executable, "-m", "maturin"]
+    manifest = ["--manifest-path", PACKAGE / "Cargo.toml", "--out", folder]
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    if full:
+        run(*maturin, "sdist", *manifest, env=environment)
+        run(*maturin, "build", "--zig", "--compatibility", "manylinux2014", *manifest, env=environment)
+    else:
+        run(*maturin, "build", "--profile", "dev", "--compatibility", "linux", *manifest, env=environment)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="build the release wheel and the sdist, and run slow tests")
+    parser.add_argument("pytest", nargs="*", help="arguments of pytest")
+    options = parser.parse_args()
+    run(os.environ.get("CARGO", "cargo"), "build", "--locked", "--package", "ksm-storage-emulator", cwd=PACKAGE)
+    wheel = build(options.full)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    run(*pip, "--force-reinstall", wheel)
+    environment = {**os.environ, "KSM_TARGET": str(TARGET), "KSM_WHEEL": str(wheel)}
+    # Away from the sources: what is tested is what is installed.
+    tests = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]
+    chosen = [] if options.full else ["-m", "not slow"]
+    run(*tests, *chosen, *(options.pytest or [PACKAGE / "tests"]), cwd=PACKAGE / "tests", env=environment)
+
+
+main()

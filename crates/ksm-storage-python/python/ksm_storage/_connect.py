@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import time
+from base64 import b64encode, urlsafe_b64decode
+from collections.abc import Callable
+from typing import Any, Optional
+
+from keeper_secrets_manager_core import SecretsManager
+from keeper_secrets_manager_core.configkeys import ConfigKeys
+from keeper_secrets_manager_core.storage import KeyValueStorage
+
+from ._errors import StorageError
+from ._storage import Config, Storage, logger
+
+_CLIENT_ID = ConfigKeys.KEY_CLIENT_ID.value
+_CLIENT_KEY = ConfigKeys.KEY_CLIENT_KEY.value
+_PRIVATE_KEY = ConfigKeys.KEY_PRIVATE_KEY.value
+_APP_KEY = ConfigKeys.KEY_APP_KEY.value
+#: What belongs together: it is stored, compared and adopted as one.
+_CREDENTIALS = (_CLIENT_ID, _PRIVATE_KEY, _APP_KEY, _CLIENT_KEY)
+#: How often another client may get in between.
+_ROUNDS = 8
+#: How long another client with the same token is waited for, once Keeper has refused this one.
+_WAITS = (0.0, 0.25, 0.5, 1.0, 2.0)
+
+
+def connect(storage: Storage, token: Optional[str] = None, **arguments: Any) -> SecretsManager:
+    """Returns Keeper's ``SecretsManager`` on the storage, bound.
+
+    ``arguments`` are those of ``SecretsManager`` but ``config``. A bind takes two writes: the key pair is stored before Keeper
+    sees it, and the application key before any other request. If it is interrupted, or Keeper's reply is lost, call again with
+    the same token. On a bound storage the token may stay where it is; one of another client is an error.
+
+    The token may come from the variable ``KSM_TOKEN``, too.
+    """
+    if "config" in arguments:
+        raise TypeError("connect() takes the storage instead of the argument 'config'")
+    token, key = _token(token)
+    config = storage.refresh()
+    for _ in range(_ROUNDS):
+        if key and config.get(_CLIENT_ID) not in (None, "", _client_id(key)):
+            raise ValueError("the storage belongs to another token: give no token, or clear the storage first")
+        if _is_bound(config):
+            return _client(storage, config, arguments)
+        if _bind(storage, config, token, key, arguments):
+            config = storage.read_storage()
+        else:
+            config = _wait_for_another(storage, config)
+    raise _spent()
+
+
+def _token(given: Optional[str]) -> tuple[str, str]:
+    """The token and its key: ``KEY``, ``REGION:KEY``, ``HOST:KEY`` or ``IL5:KEY:ID:PUBLIC_KEY``."""
+    variable = (os.environ.get("KSM_TOKEN") or "").strip()
+    token = (given or "").strip() or variable
+    parts = token.split(":")
+    key = parts[0] if len(parts) == 1 else parts[1]
+    # The SDK would take its key from the variable.
+    if variable and variable.split(":")[min(1, variable.count(":"))] != key:
+        raise ValueError("the token is not that of the variable KSM_TOKEN: unset the variable, or give no token")
+    return token, key
+
+
+def _wait_for_another(storage: Storage, before: Config) -> Config:
+    """Another client with the same token may have been faster: what it has stored."""
+    for wait in _WAITS:
+        time.sleep(wait)
+        config = storage.refresh()
+        if _is_bound(config) or _credentials(config) != _credentials(before):
+            return config
+    raise _spent()
+
+
+def _spent() -> StorageError:
+    return StorageError(
+        "Keeper does not accept the one-time token, and no other client has stored a binding: the token has been used, or has "
+        "expired; create a new one",
+        "refused",
+    )
+
+
+def _client(storage: Storage, config: Config, arguments: dict[str, Any]) -> SecretsManager:
+    """A client on a bound configuration. A server key that is stored already is not written again."""
+    arguments = dict(arguments)
+    for argument, key in (
+        ("server_public_key", ConfigKeys.KEY_SERVER_PUBLIC_KEY),
+        ("server_public_key_id", ConfigKeys.KEY_SERVER_PUBLIC_KEY_ID),
+    ):
+        if argument in arguments and config.get(key.value) == arguments[argument]:
+            del arguments[argument]
+    return SecretsManager(config=storage, **arguments)
+
+
+def _bind(storage: Storage, config: Config, token: str, key: str, arguments: dict[str, Any]) -> bool:
+    """Makes the two writes, or leaves the first to another client. False if Keeper gave no application key."""
+    binding = _Binding(storage, arguments)
+    if config.get(_CLIENT_ID) and config.get(_PRIVATE_KEY):
+        binding.resume(config, key)
+    elif not binding.begin(config, token):
+        return True
+    return binding.finish()
+
+
+class _Bound(Exception):
+    """Ends the SDK's call where its next request would begin."""
+
+
+class _Binding:
+    def __init__(self, storage: Storage, arguments: dict[str, Any]) -> None:
+        self._storage = storage
+        self._arguments = dict(arguments)
+        self._post: Callable[..., Any] = self._arguments.pop("custom_post_function", None) or SecretsManager.post_function
+
+    def begin(self, config: Config, token: str) -> bool:
+        """Has the SDK make a key pair, and stores it unless there is one by then."""
+        staged = _Staged({key: value for key, value in config.items() if key not in (_CLIENT_ID, _PRIVATE_KEY, _APP_KEY)})
+        self._start(staged, token=token or None)
+        stored = False
+
+        def store(current: Config) -> Config:
+            nonlocal stored
+            stored = _credentials(current) == _credentials(config)
+            return staged.config if stored else current
+
+        self._storage.update(store)
+        return stored
+
+    def resume(self, config: Config, key: str) -> None:
+        """Starts with a stored key pair, which Keeper may know already."""
+        key = key or config.get(_CLIENT_KEY) or ""
+        if not key:
+            raise ValueError("the bind was interrupted: give the same one-time token again")
+        # As bound, or the SDK would make another key pair.
+        staged = _Staged(config)
+        self._start(staged)
+        staged.set(ConfigKeys.KEY_CLIENT_KEY, key)
+
+    def _start(self, staged: _Staged, **more: Any) -> None:
+        arguments = {**self._arguments, **more}
+        if "token" not in more:
+            arguments.pop("hostname", None)
+        self._staged = staged
+        self._manager = SecretsManager(config=staged, custom_post_function=self._send, **arguments)
+
+    def finish(self) -> bool:
+        """Has the SDK ask for the application key, and stores it."""
+        before = dict(self._staged.config)
+        try:
+            self._manager.get_secrets()
+        except _Bound:
+            pass
+        except Exception as error:
+            if not self._staged.config.get(_APP_KEY):
+                if _is_refusal(error):
+                    logger.warning("Keeper refused to bind the client: %s", type(error).__name__)
+                    return False
+                raise
+        bound = self._staged.config
+        if not bound.get(_APP_KEY):
+            return False
+
+        def store(current: Config) -> Config:
+            if not current.get(_CLIENT_ID):
+                return {**current, **bound}
+            if any(current.get(key) != bound[key] for key in (_CLIENT_ID, _PRIVATE_KEY)):
+                raise StorageError("another key pair has been stored during the bind", "conflict")
+            changed = {key: value for key, value in bound.items() if before.get(key) != value}
+            kept = {key: value for key, value in current.items() if key != _CLIENT_KEY}
+            return {**kept, **changed}
+
+        self._storage.update(store)
+        return True
+
+    def _send(self, *request: Any) -> Any:
+        if self._staged.config.get(_APP_KEY):
+            raise _Bound
+        return self._post(*request)
+
+
+class _Staged(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no types.
+    """A configuration that is not stored yet."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = dict(config)
+
+    def read_storage(self) -> Config:
+        return dict(self.config)
+
+    def save_storage(self, updated_config: Config) -> None:
+        self.config = dict(updated_config)
+
+    def get(self, key: ConfigKeys) -> Any:
+        return self.config.get(key.value)
+
+    def set(self, key: ConfigKeys, value: Any) -> Config:
+        self.config[key.value] = value
+        return dict(self.config)
+
+    def delete(self, key: ConfigKeys) -> Config:
+        self.config.pop(key.value, None)
+        return dict(self.config)
+
+    def delete_all(self) -> Config:
+        self.config.clear()
+        return {}
+
+    def contains(self, key: ConfigKeys) -> bool:
+        return key.value in self.config
+
+    def is_empty(self) -> bool:
+        return not self.config
+
+
+def _credentials(config: Config) -> list[Any]:
+    return [config.get(key) for key in _CREDENTIALS]
+
+
+def _is_bound(config: Config) -> bool:
+    return all(config.get(key) for key in (_CLIENT_ID, _PRIVATE_KEY, _APP_KEY))
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Keeper answered that this client is not the one."""
+    return "access_denied" in str(error)
+
+
+def _client_id(key: str) -> str:
+    """The client that a token makes, as the SDK computes it."""
+    try:
+        secret = urlsafe_b64decode(key + "=" * (-len(key) % 4))
+    except ValueError:
+        raise ValueError("the one-time token is malformed: its key is not URL-safe base64") from None
+    return b64encode(hmac.new(secret, b"KEEPER_SECRETS_MANAGER_CLIENT_ID", hashlib.sha512).digest()).decode()

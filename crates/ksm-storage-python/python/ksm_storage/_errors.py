@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from typing import Any, Optional
+
+
+class StorageError(ValueError):
+    """An operation on a storage failed. The message is one line, and quotes no value of the configuration.
+
+    Like every attribute, it survives pickling.
+    """
+
+    __module__ = "ksm_storage"
+
+    #: The category of the error, such as ``"access_denied"``: ``ErrorKind::as_str`` of the Rust crate lists them.
+    kind: str
+    #: The fate of the write: ``"not_applied"``, ``"applied"``, or ``"unknown"`` if it may still take effect.
+    outcome: str
+    #: True if the same call may succeed later. After the outcome ``"unknown"`` it may be a second write.
+    retryable: bool
+    #: The version of a foreign writer that this write displaced, if ``kind`` is ``"displaced"``.
+    displaced: Optional[str]
+
+    def __init__(
+        self,
+        message: str,
+        kind: str = "unexpected",
+        outcome: str = "not_applied",
+        retryable: bool = False,
+        displaced: Optional[str] = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.outcome = outcome
+        self.retryable = retryable
+        self.displaced = displaced
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.kind, self.outcome, self.retryable, self.displaced)

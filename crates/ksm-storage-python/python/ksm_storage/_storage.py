@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Optional
+
+from keeper_secrets_manager_core.configkeys import ConfigKeys
+from keeper_secrets_manager_core.storage import KeyValueStorage
+
+from . import _native
+from ._errors import StorageError
+
+Config = dict[str, Any]
+
+#: Keeper's logger. Its SDK disables it unless it is given a log level.
+ksm_logger = logging.getLogger("ksm")
+#: Its child is not disabled with it.
+logger = logging.getLogger("ksm.storage")
+
+_KEY_ID = ConfigKeys.KEY_SERVER_PUBLIC_KEY_ID.value
+
+# Before the interpreter ends: what threads of the runtime have logged since the last call.
+atexit.register(_native.emit_records)
+
+
+class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no types.
+    """A configuration in a backend, for Keeper's ``SecretsManager`` and for programs of your own.
+
+    Reads are answered from memory. Every write is one conditional write to the store: it changes what is stored by then,
+    and is made again if another writer, of this or another process, is faster. One that is refused raises
+    :class:`StorageError`.
+
+    Threads may share an object. A child process may use it after a fork.
+    """
+
+    def __init__(self, native: Optional[_native.Storage]) -> None:
+        self._native = native
+        #: The latest document, by its version.
+        self._parsed: tuple[str, Config] = ("", {})
+        #: The ID of Keeper's public key that a read-only role could not store, and the version that it was meant for.
+        self._unstored_key_id: Optional[tuple[str, Any]] = None
+
+    # Beyond Keeper's interface
+
+    @property
+    def version(self) -> str:
+        """The store's name for the version that reads show. It changes with every write."""
+        return self._opened().version
+
+    @property
+    def location(self) -> str:
+        """The place, such as ``aws-sm://us-east-1/ksm-config``; not a secret."""
+        return self._opened().location
+
+    def refresh(self) -> Config:
+        """Reads the store again, and returns the configuration."""
+        native = self._opened()
+        native.refresh()
+        return self._copy(native)
+
+    def update(self, change: Callable[[Config], Optional[Mapping[str, Any]]]) -> Config:
+        """Changes the configuration as a whole, and returns it.
+
+        ``change`` is given a dict with what is stored, and changes it or returns another one. It may run more than once, each
+        time on what is stored by then. If it raises, nothing is stored. It must not use a storage itself.
+        """
+
+        def patch(text: str) -> tuple[list[tuple[str, str]], list[str]]:
+            config = json.loads(text)
+            returned = change(config)
+            if returned is None:
+                returned = config
+            elif not isinstance(returned, Mapping):
+                raise TypeError(f"the change returned {type(returned).__name__}; expected None or a dict")
+            return _difference(json.loads(text), returned)
+
+        config: Config = json.loads(self._opened().update(patch))
+        return config
+
+    # Keeper's interface
+
+    def read_storage(self) -> Config:
+        return self._copy(self._current())
+
+    def save_storage(self, updated_config: Mapping[str, Any]) -> None:
+        """Stores the difference between what this object shows and ``updated_config``."""
+        self._write(*_difference(self.read_storage(), updated_config))
+
+    def get(self, key: ConfigKeys) -> Any:
+        value = self._shown(self._current()).get(key.value)
+        return json.loads(json.dumps(value)) if isinstance(value, (dict, list)) else value
+
+    def set(self, key: ConfigKeys, value: Any) -> Config:
+        return self._write([(key.value, _to_json(value))], [])
+
+    def delete(self, key: ConfigKeys) -> Config:
+        return self._write([], [key.value])
+
+    def delete_all(self) -> Config:
+        self._opened().replace("{}")
+        return {}
+
+    def contains(self, key: ConfigKeys) -> bool:
+        return key.value in self._shown(self._current())
+
+    def is_empty(self) -> bool:
+        return not self._shown(self._current())
+
+    # The rest
+
+    def __repr__(self) -> str:
+        native = self._native
+        return f"<{type(self).__name__} {native.location if native else 'not opened'}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"cannot pickle {type(self).__name__}: open the storage in the other process")
+
+    def _opened(self) -> _native.Storage:
+        assert self._native is not None
+        return self._native
+
+    def _current(self) -> _native.Storage:
+        """As Keeper's: an empty configuration is read again."""
+        native = self._opened()
+        if not self._shown(native):
+            native.refresh()
+        return native
+
+    def _shown(self, native: _native.Storage) -> Config:
+        """The current configuration, which must not be changed."""
+        version, config = self._parsed
+        if version != native.version:
+            version, text = native.snapshot()
+            config = json.loads(text)
+            if self._unstored_key_id and self._unstored_key_id[0] == version:
+                config[_KEY_ID] = self._unstored_key_id[1]
+            else:
+                self._unstored_key_id = None
+            self._parsed = version, config
+        return config
+
+    def _copy(self, native: _native.Storage) -> Config:
+        config: Config = json.loads(json.dumps(self._shown(native)))
+        return config
+
+    def _write(self, set: list[tuple[str, str]], remove: list[str]) -> Config:
+        native = self._opened()
+        try:
+            config: Config = json.loads(native.apply(set, remove))
+        except StorageError as error:
+            is_key_id = not remove and [key for key, _ in set] == [_KEY_ID]
+            if not is_key_id or error.kind not in ("access_denied", "read_only") or error.outcome != "not_applied":
+                raise
+            # Keeper asks for another public key, and the SDK goes on with the request once it is set. A role that may only
+            # read must not fail for that: the next start asks again.
+            logger.warning("the ID of Keeper's public key is not stored: %s", error)
+            version, _ = native.snapshot()
+            self._unstored_key_id = version, json.loads(set[0][1])
+            self._parsed = "", {}
+            return self._copy(native)
+        if self._unstored_key_id:
+            self._unstored_key_id, self._parsed = None, ("", {})
+        return config
+
+
+def open(url: str) -> Storage:
+    """Opens the storage that a URL names: ``aws-sm:NAME``, ``aws-sm://REGION/NAME``, ``file:PATH``, ``env:NAME`` or ``memory:``.
+
+    Parameters follow a question mark, as in ``aws-sm:ksm-config?profile=ops&read_only=true``.
+    """
+    return Storage(_native.Storage.open_url(url))
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, sort_keys=True)
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[str]]:
+    """What to set and what to remove."""
+    old = {key: _to_json(value) for key, value in before.items()}
+    new = {str(key): _to_json(value) for key, value in after.items()}
+    return [(key, value) for key, value in new.items() if old.get(key) != value], [key for key in old if key not in new]

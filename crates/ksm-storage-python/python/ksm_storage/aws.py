@@ -1,0 +1,279 @@
+"""Keeper's classes for AWS Secrets Manager, by name, signature and behaviour: change the import line, and nothing else.
+
+    from ksm_storage.aws import AwsSecretStorage
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from enum import Enum
+from functools import update_wrapper, wraps
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Optional, TypeVar, overload
+from weakref import WeakValueDictionary
+
+from . import _native
+from ._errors import StorageError
+from ._storage import Config, Storage, ksm_logger
+
+__all__ = ["DEFAULT_AWS_KEY_NAME", "AwsConfigProvider", "AwsConfigType", "AwsSecretStorage"]
+
+DEFAULT_AWS_KEY_NAME = "ksm-config"
+
+
+class AwsConfigType(Enum):
+    """The source of credentials and region."""
+
+    EC2INSTANCE = 1
+    SESSION = 2
+    PROFILE = 3
+    CREDENTIALS = 4
+
+
+class _Settings(NamedTuple):
+    """In the order that the native part expects."""
+
+    mode: str
+    key: str
+    profile: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = ""
+    region: str = ""
+    fallback: bool = True
+
+    def __repr__(self) -> str:
+        return f"<{self.mode} settings>"
+
+
+#: Storages by process, environment and settings. Objects that agree in them share one, and so its clients and connections.
+_open: WeakValueDictionary[tuple[Any, ...], _native.Storage] = WeakValueDictionary()
+
+
+def _open_native(settings: _Settings) -> _native.Storage:
+    """A storage that has just been read."""
+    variables = [(name, value) for name, value in os.environ.items() if _matters(name)]
+    key = (os.getpid(), settings, tuple(sorted(variables)))
+    shared = _open.get(key)
+    if shared is not None:
+        try:
+            shared.refresh()
+            return shared
+        except StorageError:
+            # Credentials may have changed in a file. An error that has another reason comes again.
+            _open.pop(key, None)
+    try:
+        native = _native.Storage.open_aws(settings)
+    except StorageError as error:
+        raise _with_remedy(error) from None
+    _open[key] = native
+    return native
+
+
+def _with_remedy(error: StorageError) -> StorageError:
+    """Names what boto3 would have found."""
+    message, ours = str(error), os.environ.get("AWS_CA_BUNDLE")
+    if error.kind == "unavailable" and os.environ.get("REQUESTS_CA_BUNDLE") and not ours:
+        message += "; REQUESTS_CA_BUNDLE is not read: set AWS_CA_BUNDLE to its value"
+    elif "no root certificates" in message:
+        message += "; `python -m certifi` prints the name of one"
+    return StorageError(message, error.kind, error.outcome, error.retryable, error.displaced)
+
+
+def _matters(variable: str) -> bool:
+    return variable.startswith(("AWS_", "KSM_", "SSL_CERT_")) or variable.upper().endswith("_PROXY") or variable == "HOME"
+
+
+class AwsConfigProvider:
+    """The value of one secret, as text: what Keeper's command line uses.
+
+    The mode is EC2 until one of the methods ``from_…`` chooses another. They do no I/O.
+    """
+
+    def __init__(self, aws_key: str) -> None:
+        self._reset(aws_key, AwsConfigType.EC2INSTANCE, True)
+
+    def from_ec2instance_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
+        """Uses the role of the EC2 instance, and its region; if it has no role, the default chain unless told not to."""
+        self._reset(aws_key, AwsConfigType.EC2INSTANCE, fallback_to_default_profile)
+
+    def from_default_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
+        """Uses the default chain: variables, profile, web identity, container, instance."""
+        self._reset(aws_key, AwsConfigType.SESSION, fallback_to_default_profile)
+
+    def from_profile_config(self, aws_key: str, profile: str, fallback_to_default_profile: bool = True) -> None:
+        """Uses a profile by its name. One that does not exist is an error."""
+        self._reset(aws_key, AwsConfigType.PROFILE, fallback_to_default_profile)
+        self.aws_profile = profile
+
+    def from_custom_config(
+        self,
+        aws_key: str,
+        aws_access_key_id: str,
+        aws_secret_access_key: str,
+        region: str,
+        fallback_to_default_profile: bool = True,
+    ) -> None:
+        """Uses these credentials, and no others."""
+        self._reset(aws_key, AwsConfigType.CREDENTIALS, fallback_to_default_profile)
+        self.aws_access_key_id = aws_access_key_id
+        self.aws_secret_access_key = aws_secret_access_key
+        self.region = region
+
+    def read_config(self) -> str:
+        """Reads the secret, and returns the configuration as JSON."""
+        return self._open().snapshot()[1]
+
+    def write_config(self, config: str) -> str:
+        """Stores a configuration in place of what is stored. Returns nothing, or the reason why it is not stored."""
+        try:
+            self._open().replace(config)
+        except StorageError as error:
+            return str(error)
+        return ""
+
+    def _open(self) -> _native.Storage:
+        return _open_native(self._settings())
+
+    def _settings(self) -> _Settings:
+        # An empty one is looked up by the native part, whose errors name the variable.
+        key = self._given_key if self.key_name == _key_name(self._given_key) else self.key_name
+        if self.config_type == AwsConfigType.EC2INSTANCE:
+            return _Settings("ec2", key, fallback=self.fallback)
+        if self.config_type == AwsConfigType.CREDENTIALS:
+            return _Settings("custom", key, "", self.aws_access_key_id, self.aws_secret_access_key, self.region)
+        if self.config_type == AwsConfigType.PROFILE and self.aws_profile:
+            return _Settings("profile", key, profile=self.aws_profile)
+        return _Settings("default", key)
+
+    def _reset(self, aws_key: str, config_type: AwsConfigType, fallback: bool) -> None:
+        self._given_key = aws_key
+        self.key_name = _key_name(aws_key)
+        self.config_type = config_type
+        self.fallback = bool(fallback)
+        self.aws_profile = ""
+        self.aws_access_key_id = ""
+        self.aws_secret_access_key = ""
+        named = re.match(r"arn:[^:]*:secretsmanager:([^:]+):", self.key_name)
+        self.region = named.group(1) if named else ""
+
+
+def _key_name(given: str) -> str:
+    return given or os.environ.get("KSM_AWS_SECRET", "").strip() or DEFAULT_AWS_KEY_NAME
+
+
+if TYPE_CHECKING:
+    from typing_extensions import Concatenate, ParamSpec
+
+    _P = ParamSpec("_P")
+    _S = TypeVar("_S", bound="AwsSecretStorage")
+
+    class _Mode(Generic[_P]):
+        def __init__(self, method: Callable[Concatenate[Any, _P], None]) -> None: ...
+        @overload
+        def __get__(self, instance: None, owner: type[_S]) -> Callable[_P, _S]: ...
+        @overload
+        def __get__(self, instance: AwsSecretStorage, owner: Optional[type[Any]] = None) -> Callable[_P, None]: ...
+        def __get__(self, instance: Any, owner: Any = None) -> Any: ...
+
+else:
+
+    class _Mode:
+        """A method that opens an object anew and, called on the class, returns a new one."""
+
+        def __init__(self, method):
+            self._method = method
+            update_wrapper(self, method)
+
+        def __get__(self, instance, owner=None):
+            method = self._method
+            if instance is not None:
+                return method.__get__(instance, owner)
+
+            @wraps(method)
+            def open_new(*args, **kwargs):
+                storage = owner.__new__(owner)
+                method(storage, *args, **kwargs)
+                return storage
+
+            return open_new
+
+
+class AwsSecretStorage(Storage):
+    """A configuration in one secret of AWS Secrets Manager.
+
+    ``AwsSecretStorage("ksm-config")`` is for EC2. For any other place there are the methods ``from_…``: on an object they open
+    it anew, and on the class they return an object.
+
+    An empty ``aws_key`` stands for the variable ``KSM_AWS_SECRET``, or else for ``ksm-config``. The secret must exist, with at
+    least ``{}`` in it.
+    """
+
+    provider: AwsConfigProvider
+
+    def __init__(self, aws_key: str = "", fallback_to_default_profile: bool = True) -> None:
+        """Opens the secret by the role and region of the EC2 instance.
+
+        Without a key, a missing region or credentials are reported by the first use: off EC2 the object is meant for one of
+        the methods ``from_…``.
+        """
+        provider = AwsConfigProvider(aws_key)
+        provider.from_ec2instance_config(aws_key, fallback_to_default_profile)
+        try:
+            self._use(provider)
+        except StorageError as error:
+            if aws_key or not (error.kind == "credentials" or "Failed to determine AWS region" in str(error)):
+                raise
+            ksm_logger.debug("not opened yet: %s", error)
+
+    @_Mode
+    def from_default_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
+        """Uses the default chain of credentials, as on Lambda, ECS, EKS and workstations."""
+        provider = AwsConfigProvider(aws_key)
+        provider.from_default_config(aws_key, fallback_to_default_profile)
+        self._use(provider)
+
+    @_Mode
+    def from_profile_config(self, aws_key: str, profile: str, fallback_to_default_profile: bool = True) -> None:
+        """Uses a profile by its name. One that does not exist is an error."""
+        provider = AwsConfigProvider(aws_key)
+        provider.from_profile_config(aws_key, profile, fallback_to_default_profile)
+        self._use(provider)
+
+    @_Mode
+    def from_ec2instance_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
+        """Uses the role of the EC2 instance and its region."""
+        provider = AwsConfigProvider(aws_key)
+        provider.from_ec2instance_config(aws_key, fallback_to_default_profile)
+        self._use(provider)
+
+    @_Mode
+    def from_custom_config(
+        self,
+        aws_key: str,
+        aws_access_key_id: str,
+        aws_secret_access_key: str,
+        region: str,
+        fallback_to_default_profile: bool = True,
+    ) -> None:
+        """Uses these credentials, and no others."""
+        provider = AwsConfigProvider(aws_key)
+        provider.from_custom_config(
+            aws_key, aws_access_key_id, aws_secret_access_key, region, fallback_to_default_profile
+        )
+        self._use(provider)
+
+    @property
+    def config(self) -> Config:
+        """A copy of the configuration."""
+        return self.read_storage()
+
+    def _use(self, provider: AwsConfigProvider) -> None:
+        super().__init__(None)
+        self.provider = provider
+        self._native = provider._open()
+
+    def _opened(self) -> _native.Storage:
+        if self._native is None:
+            self._native = self.provider._open()
+        return self._native

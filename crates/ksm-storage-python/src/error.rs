@@ -1,0 +1,19 @@
+//! Errors as Python exceptions.
+
+use ksm_storage::Error;
+use pyo3::{prelude::*, sync::PyOnceLock, types::PyType};
+
+/// The exception `ksm_storage.StorageError`. It is defined in Python, where it can be pickled.
+pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
+    static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let fields = (
+        error.to_string(),
+        error.kind().as_str(),
+        error.outcome().as_str(),
+        error.is_retryable(),
+        error.displaced().map(ToString::to_string),
+    );
+    let instance =
+        TYPE.import(py, "ksm_storage._errors", "StorageError").and_then(|class| class.call1(fields));
+    instance.map_or_else(|error| error, PyErr::from_value)
+}

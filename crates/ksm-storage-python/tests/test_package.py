@@ -1,0 +1,133 @@
+"""The package as it is installed."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import CONFIG, INHERITED, TARGET
+
+import ksm_storage
+from ksm_storage import StorageError
+
+SETTINGS = str(Path(__file__).parents[1] / "pyproject.toml")
+WHEEL = Path(os.environ["KSM_WHEEL"])
+
+
+def test_package_is_installed_from_the_wheel():
+    assert Path(sys.prefix) in Path(ksm_storage.__file__).parents
+    assert "cp39-abi3" in WHEEL.name
+
+
+def test_errors_survive_pickling():
+    error = StorageError("message", "displaced", "applied", True, "v7")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy.args, vars(copy)) == (("message",), vars(error))
+
+
+def check(*arguments):
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    ended = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, env=environment, cwd=TARGET)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_types_are_complete(tmp_path):
+    check("mypy", "--config-file", SETTINGS, "--cache-dir", str(tmp_path), "--package", "ksm_storage")
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+from typing import Any
+from ksm_storage import Storage, StorageError, connect, open
+from ksm_storage.aws import AwsConfigProvider, AwsSecretStorage
+
+storage: AwsSecretStorage = AwsSecretStorage.from_default_config("ksm-config")
+AwsSecretStorage().from_profile_config("ksm-config", profile="ops")
+changed: dict[str, Any] = storage.update(lambda config: {**config, "a": 1})
+other: Storage = open("memory:")
+text: str = AwsConfigProvider("ksm-config").read_config()
+kind: str = StorageError("m").kind
+connect(storage, token="t").get_secrets()
+"""
+    )
+    check("mypy", "--strict", "--cache-dir", str(tmp_path), str(program))
+
+
+def test_stubs_agree_with_the_module():
+    check("mypy.stubtest", "ksm_storage", "--mypy-config-file", SETTINGS)
+
+
+@pytest.mark.slow
+def test_wheel_is_small():
+    size = WHEEL.stat().st_size
+    assert size <= 4 << 20, size
+    assert "manylinux2014_x86_64" in WHEEL.name
+    names = zipfile.ZipFile(WHEEL).namelist()
+    assert {"ksm_storage/py.typed", "ksm_storage/_native.pyi", "ksm_storage/_native.abi3.so"} <= set(names)
+    assert not [name for name in names if "test" in name]
+
+
+PROGRAM = """
+import sys
+from keeper_secrets_manager_core.configkeys import ConfigKeys
+from ksm_storage.aws import AwsSecretStorage
+storage = AwsSecretStorage("ksm-config")
+assert storage.update(lambda config: {**config, "url": "u"})["hostname"] == "keepersecurity.com"
+assert AwsSecretStorage.from_default_config("ksm-config").get(ConfigKeys.KEY_URL) == "u"
+assert "boto3" not in sys.modules
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.9", "3.10", "3.12", "3.13", "3.14"])
+def test_other_interpreters_use_the_wheel(emulator, tmp_path, version):
+    found = [
+        Path(folder, name)
+        for folder in os.environ["PATH"].split(os.pathsep)
+        for name in (f"python{version}",)
+        if Path(folder, name).exists()
+    ]
+    versions = Path(os.environ.get("PYENV_ROOT", "/root/.pyenv"), "versions")
+    found += versions.glob(f"{version}.*/bin/python{version}")
+    python = next((path for path in found if runs(path)), None)
+    if python is None:
+        pytest.skip(f"no Python {version} here: not checked")
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    # One environment for each version: pip takes most of the time.
+    folder = TARGET / f"python-{version}"
+    if not (folder / "bin" / "python").exists():
+        subprocess.run([python, "-m", "venv", folder], check=True, env=environment)
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--force-reinstall", "--no-deps", WHEEL], check=True, env=environment)
+    subprocess.run([*pip, WHEEL], check=True, env=environment)
+    emulator.store(CONFIG)
+    subprocess.run([folder / "bin" / "python", "-c", PROGRAM], check=True, cwd=tmp_path)
+
+
+def runs(python):
+    return subprocess.run([python, "--version"], capture_output=True).returncode == 0
+
+
+@pytest.mark.slow
+def test_oldest_sdk_binds(keeper, tmp_path):
+    """The lower end of the range in `pyproject.toml`."""
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    folder = TARGET / "python-oldest-sdk"
+    if not (folder / "bin" / "python").exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True, env=environment)
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--force-reinstall", "--no-deps", WHEEL], check=True, env=environment)
+    subprocess.run([*pip, WHEEL, "keeper-secrets-manager-core==17.2.0"], check=True, env=environment)
+    program = """
+import json, sys
+from ksm_storage import connect
+from ksm_storage.aws import AwsSecretStorage
+manager = connect(AwsSecretStorage("ksm-config"), token=sys.argv[1], **json.loads(sys.argv[2]))
+assert manager.get_secrets()
+"""
+    arguments = [keeper.token(), json.dumps(keeper.arguments)]
+    subprocess.run([folder / "bin" / "python", "-c", program, *arguments], check=True, cwd=tmp_path)
+    assert keeper.calls()[1] == 2

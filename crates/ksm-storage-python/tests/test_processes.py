@@ -1,0 +1,280 @@
+"""Forks, signals and the end of the interpreter."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import CONFIG, SECRET
+from keeper_secrets_manager_core.configkeys import ConfigKeys
+
+from ksm_storage.aws import AwsSecretStorage
+
+FORKS = """
+import os, signal, sys, threading
+from keeper_secrets_manager_core.configkeys import ConfigKeys
+from ksm_storage.aws import AwsSecretStorage
+
+storage = AwsSecretStorage.from_default_config("ksm-config")
+stop = threading.Event()
+def load():
+    number = 0
+    while not stop.is_set():
+        number += 1
+        storage.set(ConfigKeys.KEY_URL, str(number))
+        AwsSecretStorage.from_default_config("ksm-config")
+threads = [threading.Thread(target=load) for _ in range(3)]
+for thread in threads: thread.start()
+for number in range(int(sys.argv[1])):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        assert storage.get(ConfigKeys.KEY_HOSTNAME) == "keepersecurity.com"
+        if number % 10 == 0:
+            storage.refresh()
+            storage.set(ConfigKeys.KEY_BINDING_KEY, str(number))
+            AwsSecretStorage.from_default_config("ksm-config")
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert status == 0, (number, status)
+stop.set()
+for thread in threads: thread.join()
+assert storage.refresh()["bindingKey"] == str((int(sys.argv[1]) - 1) // 10 * 10)
+"""
+
+
+@pytest.fixture
+def stored(emulator):
+    emulator.store(CONFIG)
+    return emulator
+
+
+def test_children_use_the_storage(stored, run):
+    run(FORKS, "50", timeout=120)
+
+
+@pytest.mark.slow
+def test_thousand_children_use_the_storage(stored, run):
+    run(FORKS, "1000", timeout=900)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing_works(stored, tmp_path, method):
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+import multiprocessing, sys
+from ksm_storage.aws import AwsSecretStorage
+
+storage = AwsSecretStorage.from_default_config("ksm-config") if sys.argv[1] == "fork" else None
+
+def count(config):
+    config["count"] = config.get("count", 0) + 1
+
+def work(number):
+    (storage or AwsSecretStorage.from_default_config("ksm-config")).update(count)
+    return number
+
+if __name__ == "__main__":
+    with multiprocessing.get_context(sys.argv[1]).Pool(3) as pool:
+        assert pool.map(work, range(12)) == list(range(12))
+"""
+    )
+    subprocess.run([sys.executable, program, method], check=True, timeout=120)
+    assert stored.stored()["count"] == 12
+
+
+def test_gunicorn_preloads_a_storage(stored, tmp_path):
+    (tmp_path / "app.py").write_text(
+        """
+import os
+from ksm_storage.aws import AwsSecretStorage
+
+storage = AwsSecretStorage.from_default_config("ksm-config")
+master = os.getpid()
+
+def app(environ, start_response):
+    assert os.getpid() != master
+    def count(config):
+        config["count"] = config.get("count", 0) + 1
+    body = str(storage.update(count)["count"]).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+    )
+    socket = tmp_path / "socket"
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--bind", f"unix:{socket}", "app:app"]
+    server = subprocess.Popen([*command, "--log-level", "warning", "--no-control-socket"], cwd=tmp_path)
+    try:
+        counts = [request(str(socket)) for _ in range(20)]
+    finally:
+        server.terminate()
+        assert server.wait(30) == 0
+    assert counts == list(range(1, 21))
+    assert stored.stored()["count"] == 20
+
+
+def request(path):
+    import http.client
+    import socket
+
+    for _ in range(600):
+        connection = http.client.HTTPConnection("localhost", timeout=30)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        try:
+            connection.sock.connect(path)
+            break
+        except OSError:
+            connection.sock.close()
+            time.sleep(0.1)
+    connection.request("GET", "/")
+    reply = connection.getresponse()
+    assert reply.status == 200, reply.read()
+    return int(reply.read())
+
+
+WAITS = {
+    "open": "start(); AwsSecretStorage.from_default_config('ksm-config')",
+    "set": "storage = AwsSecretStorage.from_default_config('ksm-config'); start(); storage.set(ConfigKeys.KEY_URL, 'u')",
+    "update": "storage = AwsSecretStorage.from_default_config('ksm-config'); start(); storage.update(lambda config: time.sleep(60))",
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_interrupt_ends_a_wait(stored, wait):
+    program = f"""
+import signal, sys, time
+from keeper_secrets_manager_core.configkeys import ConfigKeys
+from ksm_storage.aws import AwsSecretStorage
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def start(): print("started", flush=True); sys.stdin.readline()
+try:
+    {WAITS[wait]}
+except KeyboardInterrupt:
+    print(time.monotonic())
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "started\n"
+    if wait != "update":
+        stored.fail("GetSecretValue", *[{"before": "hang"}] * 3)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    output = process.communicate(timeout=30)[0]
+    # 0.15 s at the longest by itself; the rest is for a loaded machine.
+    assert float(output) - sent < 0.2, output
+
+
+def test_handler_of_a_signal_may_use_the_storage(stored, run):
+    stored.fail("GetSecretValue", {"delay_ms": 0}, {"delay_ms": 1000})
+    program = """
+import signal
+from keeper_secrets_manager_core.configkeys import ConfigKeys
+from ksm_storage.aws import AwsSecretStorage
+storage = AwsSecretStorage.from_default_config("ksm-config")
+signal.signal(signal.SIGALRM, lambda *_: print(storage.set(ConfigKeys.KEY_URL, "u")["url"]))
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+storage.refresh()
+"""
+    assert run(program).stdout == "u\n"
+
+
+def test_other_threads_run_during_a_wait(stored):
+    stored.fail("GetSecretValue", {"delay_ms": 500})
+    import threading
+
+    ticks, stop = [], threading.Event()
+
+    def tick():
+        while not stop.is_set():
+            ticks.append(time.monotonic())
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    AwsSecretStorage.from_default_config(SECRET)
+    stop.set()
+    thread.join()
+    assert len(ticks) > 20
+
+
+def test_interpreter_ends_during_calls(stored, run):
+    """Daemon threads write and log while the interpreter is finalized."""
+    program = """
+import logging, sys, threading, time
+from keeper_secrets_manager_core.configkeys import ConfigKeys
+from ksm_storage.aws import AwsSecretStorage
+logging.basicConfig(level=logging.DEBUG)
+def work():
+    while True:
+        try:
+            storage = AwsSecretStorage("ksm-config")
+            storage.update(lambda config: {**config, "url": str(time.monotonic())})
+        except Exception:
+            pass
+for _ in range(4): threading.Thread(target=work, daemon=True).start()
+time.sleep(float(sys.argv[1]))
+"""
+    for number in range(10):
+        ended = run(program, str(0.3 + number / 50), timeout=30)
+        assert "panicked" not in ended.stderr
+
+
+def test_warnings_are_logged_at_the_end(stored, run):
+    """An event of a call that was interrupted comes after its end."""
+    stored.store({"username": "u"})
+    program = """
+import logging
+logging.basicConfig(format="%(name)s %(levelname)s %(message)s")
+from ksm_storage.aws import AwsSecretStorage
+storage = AwsSecretStorage.from_default_config("ksm-config")
+"""
+    assert "ksm.storage WARNING unrecognized: " in run(program).stderr
+
+
+def test_disabled_logger_of_the_sdk_hides_no_warning(stored, run):
+    """``SecretsManager`` disables the logger ``ksm`` unless it is given a level."""
+    stored.store({"username": "u"})
+    program = """
+import logging
+logging.basicConfig()
+logging.getLogger("ksm").disabled = True
+from ksm_storage.aws import AwsSecretStorage
+AwsSecretStorage.from_default_config("ksm-config")
+"""
+    assert "unrecognized: " in run(program).stderr
+
+
+def test_child_ends_without_a_hang(stored, run):
+    """A forked child that ends as a program does, not by ``os._exit``."""
+    program = """
+import os, sys
+from ksm_storage.aws import AwsSecretStorage
+storage = AwsSecretStorage.from_default_config("ksm-config")
+child = os.fork()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+else:
+    storage.refresh()
+"""
+    run(program, timeout=30)
+
+
+def test_own_keys_of_processes_are_kept(stored):
+    """Each process writes a key of its own; Keeper's class keeps one of them."""
+    program = """
+import sys
+from keeper_secrets_manager_core.configkeys import ConfigKeys
+from ksm_storage.aws import AwsSecretStorage
+AwsSecretStorage.from_default_config("ksm-config").set(ConfigKeys[sys.argv[1]], "own")
+"""
+    keys = ["KEY_URL", "KEY_BINDING_KEY", "KEY_BINDING_TOKEN", "KEY_APP_KEY"]
+    processes = [subprocess.Popen([sys.executable, "-c", program, key], env=os.environ) for key in keys]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert all(stored.stored()[ConfigKeys[key].value] == "own" for key in keys)
