@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, builder::PossibleValuesParser};
 
 use crate::{
-    api, check_backend, dependencies, deploy, fuzz, mutants, package,
+    api, check_backend, dependencies, deploy, fuzz, mutants, package, python,
     run::{cargo, output, run, say},
     tests,
     tools::{self, installing},
@@ -58,6 +58,7 @@ fn steps() -> Vec<Step> {
         step("conformance: broken", || tests::conformance_again("BROKEN", "1")),
         step("conformance: histories", || tests::conformance_again("HISTORIES", "2000")),
         step("schedules", || tests::schedules(&[])),
+        step("python", || python::python(&[])),
         // Last, for what a failed test prints is at the end then.
         step("test", tests::test_all),
     ];
@@ -71,6 +72,7 @@ fn steps() -> Vec<Step> {
         line("aws-lc: test", format!("test --test network {AWS_LC}")),
         step("new backend", check_backend::check_new_backend),
         step("conformance: more histories", || tests::conformance_again("HISTORIES", "100000")),
+        step("python: release", || python::python(&["--full".to_owned()])),
         step("fuzz", || fuzz::fuzz(&fuzz::Options::default())),
         step("mutants", mutants::last_change),
     ];

@@ -13,6 +13,7 @@ mod fuzz;
 mod mutants;
 mod new_backend;
 mod package;
+mod python;
 mod run;
 mod tests;
 mod tools;
@@ -78,6 +79,12 @@ enum Task {
     Man,
     /// Package the published crates, and check their contents
     Package(package::Options),
+    /// Build and install the Python package, and run its tests; `--full` for the release wheel and slow tests
+    Python {
+        /// Arguments of `crates/ksm-storage-python/check.py`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Run the checks that a change must pass, and summarise them
     Ci(ci::Options),
 }
@@ -98,6 +105,7 @@ fn main() -> ExitCode {
         Task::Layer => deploy::layer(),
         Task::Man => tests::man(),
         Task::Package(options) => package::package(&options),
+        Task::Python { args } => python::python(&args),
         Task::Ci(options) => ci::ci(&options),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
