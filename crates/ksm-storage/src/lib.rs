@@ -67,6 +67,10 @@ pub mod guide {
     pub mod performance {}
 
     #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/python.md")]
+    pub mod python {}
+
+    #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/reference.md")]
     pub mod reference {}
 
