@@ -21,7 +21,7 @@ use std::{
     ffi::{OsStr, OsString},
     fmt, fs,
     path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, TryLockError},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -72,16 +72,24 @@ impl Roots {
             Some(file) => [Some(file), None, None],
             None => [None, given(FILE), given(FOLDERS)],
         };
-        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || {
+            let mut certificates = read(&key, bundle.unwrap_or(FILE))?;
+            certificates.shrink_to_fit();
+            Ok(Arc::new(Self { certificates, pem: OnceLock::new() }))
+        };
+        let mut last = match LAST.try_lock() {
+            Ok(last) => last,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // A thread of the parent process may have held it during a fork: the child would wait for it without end.
+            Err(TryLockError::WouldBlock) => return fresh(),
+        };
         let last = &mut last[usize::from(key[0].is_some())];
         if let Some((known, roots)) = last
             && *known == key
         {
             return Ok(Arc::clone(roots));
         }
-        let mut certificates = read(&key, bundle.unwrap_or(FILE))?;
-        certificates.shrink_to_fit();
-        let roots = Arc::new(Self { certificates, pem: OnceLock::new() });
+        let roots = fresh()?;
         *last = Some((key, Arc::clone(&roots)));
         Ok(roots)
     }
@@ -232,7 +240,10 @@ mod tests {
         ] {
             assert!(Arc::ptr_eq(&again.unwrap(), roots));
         }
+        // A lock that a fork has left behind is not waited for.
+        let held = LAST.lock();
         let missing = load(None, &folder.path().join("none"), &theirs).unwrap_err();
+        drop(held);
         assert_eq!(missing.to_string(), "invalid SSL_CERT_FILE: the file cannot be read (entity not found)");
     }
 }
