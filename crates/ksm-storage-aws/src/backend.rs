@@ -13,7 +13,7 @@ use ksm_storage_core::{
 
 use crate::{
     Concurrency, Connection, SecretId,
-    client::{CURRENT, CallError, MAX_VALUE, SecretVersion, SecretsClient, Select},
+    client::{CURRENT, CallError, ListedVersion, MAX_VALUE, SecretVersion, SecretsClient, Select},
     error::{Call, absence, failed},
     hints::Place,
     protocol::VersionId,

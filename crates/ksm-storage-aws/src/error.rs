@@ -15,6 +15,7 @@ pub(crate) enum Call {
     Create,
     Move,
     Describe,
+    List,
 }
 
 impl Call {
@@ -25,6 +26,7 @@ impl Call {
             Self::Create => "secretsmanager:CreateSecret",
             Self::Move => "secretsmanager:UpdateSecretVersionStage",
             Self::Describe => "secretsmanager:DescribeSecret",
+            Self::List => "secretsmanager:ListSecretVersionIds",
         }
     }
 }

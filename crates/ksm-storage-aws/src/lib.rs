@@ -90,6 +90,7 @@ pub use client::{
 pub use concurrency::Concurrency;
 pub use connection::Connection;
 pub use descent::Descent;
+pub use history::{KeptVersion, Writer};
 pub use identity::Identity;
 pub use ksm_storage_core::{Error, ErrorKind, Outcome, Result};
 pub use modes::AwsSecretStorage;

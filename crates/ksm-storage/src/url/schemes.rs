@@ -300,3 +300,35 @@ impl StorageBackend for ReadOnly {
         Err(Error::not_applied(ErrorKind::ReadOnly, "the storage URL says read_only=true"))
     }
 }
+
+#[cfg(feature = "aws-minimal")]
+impl StorageUrl {
+    /// Returns the settings of the secret named by the URL, for operations that only this backend has.
+    ///
+    /// ```no_run
+    /// # async fn history() -> Result<(), ksm_storage::Error> {
+    /// use ksm_storage::StorageUrl;
+    ///
+    /// let url: StorageUrl = "aws-sm://eu-west-1/ksm-config".parse()?;
+    /// for version in url.aws()?.open_backend().await?.versions().await? {
+    ///     println!("{} {:?}", version.version, version.labels);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if the scheme of the URL is not `aws-sm`, and those of [`open`](crate::open) that
+    /// concern the URL.
+    pub fn aws(&self) -> Result<AwsStorageBuilder> {
+        if self.scheme != "aws-sm" {
+            let message = format!("a storage of the scheme `{}` is not AWS Secrets Manager", self.scheme);
+            return Err(Error::not_applied(ErrorKind::Unsupported, message));
+        }
+        let mut parameters = Parameters(self.parameters.clone());
+        let read_only = parameters.take_read_only()?;
+        let builder = Schemes::aws(&self.address, &mut parameters)?;
+        parameters.finish(&self.scheme)?;
+        Ok(if read_only { builder.read_only() } else { builder })
+    }
+}
