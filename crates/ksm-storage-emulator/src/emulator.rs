@@ -26,8 +26,10 @@ pub struct Emulator {
     region: Arc<str>,
     state: Arc<Mutex<State>>,
     /// All regions of the account, this one included.
-    regions: Arc<Mutex<BTreeMap<Arc<str>, Arc<Mutex<State>>>>>,
+    regions: Arc<Mutex<Regions>>,
 }
+
+type Regions = BTreeMap<Arc<str>, Arc<Mutex<State>>>;
 
 pub(crate) struct State {
     pub(crate) secrets: Vec<Record>,
