@@ -440,6 +440,7 @@ async fn healthy_start_passes_every_step() {
     let output = scene.run(&["doctor", "--write-check", "-vvv"], "").await;
     let shown = text(&output);
     assert!(output.status.success() && !shown.contains("not checked"), "{shown}");
+    assert!(shown.contains("region: eu-central-1, identity: arn:"), "{shown}");
     assert_eq!(secret.versions().len(), version.len() + 1);
     emulator.add_region("eu-west-1");
     secret.replicate_to("eu-west-1");

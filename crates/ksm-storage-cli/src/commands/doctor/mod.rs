@@ -114,6 +114,9 @@ async fn examine(args: &Doctor, global: &Global, output: Output) -> Report {
             fallback(&mut report, replica).await;
         }
         let replica = aws::replica(backend).await;
+        if args.write_check {
+            found.announce(output).await;
+        }
         stored::examine(&mut report, Arc::new(backend.clone()), replica, args, output).await;
     } else {
         stored::examine(&mut report, backend, None, args, output).await;

@@ -98,7 +98,7 @@ impl Scratch {
                 refusal.code,
                 refusal.message
             );
-            let hint = "this takes the permissions of an operator, on this secret: deploy/iam/operator.json";
+            let hint = "grant this role the actions that docs/cli.md lists, on this secret";
             Failure::new(Exit::Denied, "access_denied", problem, hint)
         };
         let described = client.describe_secret().secret_id(name).send().await;
