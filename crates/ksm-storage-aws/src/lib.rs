@@ -71,6 +71,7 @@ mod profile;
 mod profile_file;
 mod protocol;
 mod region;
+mod replies;
 mod resolver;
 mod sdk;
 mod secret_id;

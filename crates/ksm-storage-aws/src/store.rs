@@ -13,12 +13,13 @@ use tracing::info;
 use crate::{
     Concurrency,
     backend::{Creation, Inner},
-    client::{CURRENT, CallError, Create, MAX_VALUE, MoveCurrent, PREVIOUS, Put, SecretVersion, Select},
+    client::{CallError, Create, MAX_VALUE, MoveCurrent, Put, SecretVersion, Select},
     error::{Call, classify},
     protocol::{
-        Answer, Author, Displacement, Finding, Labels, Mode, Placement, Progress, Reason, Request, Seen,
-        Store, Verdict, VersionId,
+        Answer, Author, Displacement, Finding, Labels, Mode, Placement, Progress, Reason, Request, Store,
+        Verdict, VersionId,
     },
+    replies::{author, labels, seen},
     slot::{self, NO_VALUE},
     throttle::Throttle,
 };
@@ -379,37 +380,5 @@ impl<'a> Session<'a> {
                 "grant secretsmanager:UpdateSecretVersionStage to this role, write once with strict concurrency, or store \
                  the value once more by hand (aws secretsmanager put-secret-value)",
             )
-    }
-}
-
-impl CallError {
-    /// The protocol's answer for a failed put or move, where `conflict` is the error code of its condition.
-    fn answer<I>(&self, conflict: &str) -> Answer<I> {
-        let sent = self.unanswered || self.sent;
-        match classify(self).1 {
-            _ if self.is(conflict) => Answer::Conflict,
-            _ if !sent => Answer::NotSent,
-            Outcome::NotApplied => Answer::Refused,
-            Outcome::Unknown | Outcome::Applied => Answer::Unanswered,
-        }
-    }
-}
-
-fn seen(found: &SecretVersion, author: Author) -> Seen<Version> {
-    Seen { id: Version::new(found.id.as_str()), labels: labels(&found.labels), author }
-}
-
-fn author(value: &Payload) -> Author {
-    slot::placement(value).map_or(Author::Foreign, Author::Project)
-}
-
-fn labels(labels: &[String]) -> Labels {
-    let has = |label| labels.iter().any(|other| other == label);
-    if has(CURRENT) {
-        Labels::Current
-    } else if has(PREVIOUS) {
-        Labels::Previous
-    } else {
-        Labels::Neither
     }
 }

@@ -13,17 +13,16 @@ mod bind;
 #[path = "../examples/fleet/simulation.rs"]
 mod simulation;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use simulation::{Fleet, Report, Retries};
-
-fn run(fleet: Fleet) -> Report {
-    fleet.run()
-}
+use ksm_storage_aws::{AwsSecretBackend, Concurrency};
+use ksm_storage_core::{ConfigKey, ConfigStorage};
+use ksm_storage_emulator::{Action, Emulator, Value};
+use simulation::{Fleet, Retries};
 
 #[test]
 fn ten_thousand_starts_open_at_half_the_quota() {
-    let report = run(Fleet { gets: 5_000, ..Fleet::default() });
+    let report = Fleet { gets: 5_000, ..Fleet::default() }.run();
     assert!(report.failures.is_empty(), "{:?}", report.failures);
     assert_eq!(report.times.len(), 10_000);
     assert!(report.gets_per_start() <= 1.7, "{} Gets per start", report.gets_per_start());
@@ -33,7 +32,7 @@ fn ten_thousand_starts_open_at_half_the_quota() {
 #[test]
 fn throttling_reduces_calls() {
     let fleet = Fleet { starts: 20_000, gets: 1_000, ..Fleet::default() };
-    let (own, sdk) = (run(fleet.clone()), run(Fleet { retries: Retries::Sdk(200), ..fleet }));
+    let (own, sdk) = (fleet.run(), Fleet { retries: Retries::Sdk(200), ..fleet }.run());
     // Twenty times the quota.
     assert!(own.opened() > 4.0 * sdk.opened(), "{} and {}", own.opened(), sdk.opened());
     let calls: Vec<_> = own.seconds.iter().map(|second| second[0]).collect();
@@ -42,7 +41,7 @@ fn throttling_reduces_calls() {
 
 #[test]
 fn one_token_binds_one_start() {
-    let report = run(Fleet { starts: 4_000, unbound: true, ..Fleet::default() });
+    let report = Fleet { starts: 4_000, unbound: true, ..Fleet::default() }.run();
     assert_eq!(report.stored, 2, "the key pair and the application key: {report:?}");
     let others: Vec<_> = report.failures.keys().filter(|kind| *kind != "TokenSpent").collect();
     assert!(others.is_empty() && !report.times.is_empty(), "{:?}", report.failures);
@@ -50,6 +49,28 @@ fn one_token_binds_one_start() {
 
 #[test]
 fn runs_are_repeatable() {
-    let run = || format!("{:?}", run(Fleet { starts: 200, gets: 50, ..Fleet::default() }));
+    let run = || format!("{:?}", Fleet { starts: 200, gets: 50, ..Fleet::default() }.run());
     assert_eq!(run(), run());
+}
+
+#[tokio::test(start_paused = true)]
+async fn scheduled_refresh_costs_one_get_per_period() {
+    let emulator = Emulator::new("us-east-1");
+    emulator.secret("ksm-config").overwrite(Value::Text("{}".into()));
+    let gets = || emulator.calls(Action::GetSecretValue);
+    let (client, id) = (Arc::new(emulator.clone()), "ksm-config".parse().unwrap());
+    let backend = AwsSecretBackend::new(client, id, "us-east-1", Concurrency::Optimistic);
+    let storage = ConfigStorage::open(backend).await.unwrap();
+    let period = Duration::from_mins(5);
+    storage.keep_fresh(period).unwrap();
+    for periods in 1..=288 {
+        tokio::time::sleep(period).await;
+        assert_eq!(gets(), 1 + periods);
+    }
+    emulator.secret("ksm-config").overwrite(Value::Text(r#"{"url":"u"}"#.into()));
+    tokio::time::sleep(period).await;
+    assert!(storage.contains(ConfigKey::Url) && gets() == 290, "{}", gets());
+    drop(storage);
+    tokio::time::sleep(3 * period).await;
+    assert_eq!(gets(), 290);
 }

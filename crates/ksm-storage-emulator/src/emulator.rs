@@ -276,3 +276,30 @@ impl fmt::Debug for Emulator {
         f.debug_struct("Emulator").field("region", &self.region).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn quotas_have_no_burst() {
+        let emulator = Emulator::new("us-east-1");
+        let admitted =
+            |calls: u32| (0..calls).filter(|_| emulator.begin(Action::GetSecretValue).is_none()).count();
+        assert_eq!(admitted(100), 100);
+        emulator.set_rate(Action::GetSecretValue, NonZeroU32::new(5_000));
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(admitted(100), 6, "what a millisecond has, and one");
+        let mut sum = 0;
+        for _ in 0..1_000 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            sum += admitted(10);
+        }
+        assert!((4_990..=5_010).contains(&sum), "{sum}");
+        emulator.set_rate(Action::GetSecretValue, None);
+        assert_eq!(admitted(100), 100);
+        emulator.set_rate(Action::PutSecretValue, NonZeroU32::new(50));
+        let puts = (0..10).filter(|_| emulator.begin(Action::PutSecretValue).is_none());
+        assert_eq!(puts.count(), 1);
+    }
+}

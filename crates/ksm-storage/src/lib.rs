@@ -51,6 +51,10 @@ pub mod guide {
     pub mod contributing {}
 
     #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/fleet.md")]
+    pub mod fleet {}
+
+    #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/keeper.md")]
     pub mod keeper {}
 

@@ -37,15 +37,14 @@ pub(crate) async fn bind(storage: &ConfigStorage, number: u32, keeper: &FakeServ
         if found.contains(AppKey) {
             return Ok(());
         }
-        let pair = match found.get(PrivateKey) {
-            Some(pair) => pair.expose_secret().to_owned(),
-            None => {
-                let pair = format!("pair {number}");
-                if !store_pair(storage, pair.clone()).await.map_err(told)? {
-                    continue;
-                }
-                pair
+        let pair = if let Some(pair) = found.get(PrivateKey) {
+            pair.expose_secret().to_owned()
+        } else {
+            let pair = format!("pair {number}");
+            if !store_pair(storage, pair.clone()).await.map_err(told)? {
+                continue;
             }
+            pair
         };
         if keeper.ask(&pair).await {
             return store_key(storage, pair).await.map_err(told);
@@ -94,6 +93,7 @@ async fn wait_for_another(storage: &ConfigStorage) -> Result<bool, Error> {
     Ok(false)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "goes to map_err")]
 fn told(error: Error) -> String {
     debug_assert_ne!(error.kind(), ErrorKind::InvalidArgument, "{error}");
     error.kind().as_str().to_owned()

@@ -55,9 +55,9 @@ pub(crate) fn run() {
             None => true,
             Some(status) => {
                 if status.success() {
-                    opened.push(start.elapsed())
+                    opened.push(start.elapsed());
                 } else {
-                    failed += 1
+                    failed += 1;
                 }
                 false
             }

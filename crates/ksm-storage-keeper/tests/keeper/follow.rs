@@ -72,7 +72,11 @@ async fn replace(world: &World) {
 
 /// Leaves a mark that is gone after a reload.
 async fn mark(client: &KeeperClient) {
-    client.call(|sdk| Ok(sdk.token.push_str("mark"))).await.unwrap();
+    let mark = |sdk: &mut SecretsManager| {
+        sdk.token.push_str("mark");
+        Ok(())
+    };
+    client.call(mark).await.unwrap();
 }
 
 async fn is_marked(client: &KeeperClient) -> bool {

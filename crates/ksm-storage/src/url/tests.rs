@@ -163,6 +163,24 @@ fn environment_names_that_display_otherwise_are_rejected() {
     }
 }
 
+#[cfg(feature = "aws-minimal")]
+#[test]
+fn fallback_regions_are_replicas() {
+    for (url, number) in [
+        ("aws-sm:ksm-config", 0),
+        ("aws-sm:ksm-config?fallback=", 0),
+        ("aws-sm:ksm-config?fallback=us-west-2", 1),
+        ("aws-sm:ksm-config?fallback=us-west-2,eu-west-1&read_only=true", 2),
+    ] {
+        let url: StorageUrl = url.parse().unwrap();
+        assert_eq!(Schemes::default().source(&url).unwrap().replicas().len(), number, "{url:?}");
+        assert_eq!(url.replicas().len(), number, "{url:?}");
+        let dynamic: Arc<dyn Connect> = Arc::new(url);
+        assert_eq!(Connect::replicas(&dynamic).len(), number);
+    }
+    assert!(error("env:X?fallback=us-west-2").contains("unknown parameter `fallback`"));
+}
+
 /// The location of a URL, determined without reading or writing.
 async fn location(url: &str) -> Result<Location> {
     let source = Schemes::default().source(&url.parse()?)?;
