@@ -38,9 +38,10 @@ pub(crate) struct Inner {
     pub(crate) location: Location,
     pub(crate) concurrency: Concurrency,
     pub(crate) clock: Arc<dyn Clock>,
-    /// The time after which a load that is throttled is given up.
+    /// Time limit of a load that is being throttled.
     pub(crate) patience: Duration,
-    /// The full ARN, from the first answer on: a secret deleted and made anew under its name is another one.
+    /// The full ARN, once a reply contained it: a secret that is deleted and recreated under the same name is a
+    /// different one.
     arn: OnceLock<String>,
     pub(crate) creation: Creation,
     /// Set once this role was denied moving `AWSCURRENT`: each attempt would use up a slot.
@@ -251,9 +252,9 @@ impl Inner {
         result.map(|list| list.versions)
     }
 
-    /// The name to try after this error. The service does not know a secret by name and suffix, and may tell a role that
-    /// reads this secret alone no more than that it may not. The name alone finds it; that it is the one with this suffix is
-    /// checked with [`is_arn_of_this`](Self::is_arn_of_this).
+    /// The name to try after this error. The service cannot look up a secret by name and suffix, and to a role limited
+    /// to this secret it may only report denied access. The bare name finds the secret;
+    /// [`is_arn_of_this`](Self::is_arn_of_this) checks that its suffix matches.
     fn name_without_suffix(&self, error: &CallError) -> Option<&str> {
         let may_be_suffix = error.is("ResourceNotFoundException")
             || error.is("AccessDeniedException") && self.id.has_suffix_for_sure();

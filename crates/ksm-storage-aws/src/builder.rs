@@ -78,16 +78,17 @@ impl AwsStorageBuilder {
         self
     }
 
-    /// Regions with a replica of the secret, which [`open`](Self::open) reads in this order if the secret's own region cannot
-    /// be reached, does not answer, or answers with a server error. None if not set.
+    /// Regions with a replica of the secret, which [`open`](Self::open) reads in this order if the secret's own region
+    /// cannot be reached, does not reply, or replies with a server error. Empty by default.
     ///
-    /// A region that refuses access, or does not know the secret, is an error all the same. A replica is asked a second
-    /// after the secret, or once that has failed, and its answer is used only then, with a warning event.
-    /// [`Snapshot::origin`](ksm_storage_core::Snapshot::origin) tells. Every write and refresh goes to the secret's own region.
+    /// Denied access or an unknown secret is an error in any region. A replica is queried a second after the secret, or
+    /// once that has failed. Its reply is used only if the secret's own region has failed, with a warning event;
+    /// [`Snapshot::origin`](ksm_storage_core::Snapshot::origin) is then `Replica`. Writes and refreshes always go to
+    /// the secret's own region.
     ///
-    /// AWS documents neither how far a replica may lag behind nor that its versions have the same IDs; nothing here relies
-    /// on either. The role needs `secretsmanager:GetSecretValue` on the replica's ARN, and `kms:Decrypt` on its key. An
-    /// [`endpoint_url`](Self::endpoint_url) is used for all regions: one that serves a single region has to be left out.
+    /// AWS documents neither how far a replica may lag behind nor that its versions have the same IDs; nothing here
+    /// relies on either. The role needs `secretsmanager:GetSecretValue` on the replica's ARN, and `kms:Decrypt` on its
+    /// key. An [`endpoint_url`](Self::endpoint_url) is used for all regions: omit one that serves a single region.
     ///
     /// ```no_run
     /// # use ksm_storage_aws::{AwsSecretStorage, Error};
@@ -107,8 +108,8 @@ impl AwsStorageBuilder {
         self
     }
 
-    /// Another endpoint than the region's: of a VPC endpoint without private DNS, or of an emulator. Plain http is
-    /// refused unless it is on loopback.
+    /// A custom endpoint, such as a VPC endpoint without private DNS or an emulator. Plain HTTP is rejected unless it
+    /// is on loopback.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.endpoint_url = Some(url.into());
         self
@@ -193,7 +194,7 @@ impl AwsStorageBuilder {
         ConfigStorage::builder(self).options(options).open().await
     }
 
-    /// The backend alone. The secret is not read; [`read_only`](Self::read_only),
+    /// Returns the backend without reading the secret. [`read_only`](Self::read_only),
     /// [`write_attempts`](Self::write_attempts) and [`fallback_regions`](Self::fallback_regions) have no effect.
     ///
     /// # Errors

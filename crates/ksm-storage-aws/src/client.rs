@@ -87,19 +87,19 @@ pub struct MoveCurrent {
     pub from: String,
 }
 
-/// The answer of `ListSecretVersionIds`, all pages of it.
+/// The combined pages of `ListSecretVersionIds`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionList {
     /// The full ARN of the secret.
     pub arn: String,
-    /// Every version that the service keeps, those without labels too, in no order.
+    /// Every version that the service keeps, including those without labels, in no particular order.
     pub versions: Vec<ListedVersion>,
 }
 
-/// A version, as `ListSecretVersionIds` lists it.
+/// A version as listed by `ListSecretVersionIds`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedVersion {
-    /// The version's id.
+    /// The version ID.
     pub id: String,
     /// The labels attached to it.
     pub labels: Vec<String>,
@@ -148,8 +148,8 @@ pub trait SecretsClient: fmt::Debug + Send + Sync + 'static {
     /// The primary region of a replica secret, from `DescribeSecret`. Used only to word an error.
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError>;
 
-    /// `ListSecretVersionIds` with `IncludeDeprecated`, page by page. Only
-    /// [`AwsSecretBackend::versions`](crate::AwsSecretBackend::versions) asks for it.
+    /// Calls `ListSecretVersionIds` with `IncludeDeprecated`, page by page. Used only by
+    /// [`AwsSecretBackend::versions`](crate::AwsSecretBackend::versions).
     async fn versions(&self, secret: &str) -> Result<VersionList, CallError>;
 }
 

@@ -148,7 +148,7 @@ fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
     }
 }
 
-/// Returns true for the codes of a quota that is free again within seconds.
+/// Returns true for the error codes of throttling, which ends within seconds.
 pub(crate) fn is_throttling(code: &str) -> bool {
     const CODES: [&str; 6] = [
         "RequestLimitExceeded",

@@ -32,7 +32,7 @@ impl Place<'_> {
         self.with("list-secret-version-ids", "--secret-id", secret, " --include-deprecated")
     }
 
-    /// The commands that show whether the secret is there, and create it.
+    /// The commands that show if the secret exists, and that create it.
     pub(crate) fn create(&self) -> String {
         let name = if self.id.is_arn() { "NAME" } else { self.id.name() };
         let create = self.with("create-secret", "--name", name, " --secret-string '{}'");

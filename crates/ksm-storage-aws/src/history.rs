@@ -1,4 +1,4 @@
-//! The versions that the service keeps, and who wrote them.
+//! The versions that the service keeps, and their writers.
 
 use std::{cmp::Reverse, collections::HashMap, time::SystemTime};
 
@@ -18,7 +18,7 @@ use crate::{
 pub struct KeptVersion {
     /// Its ID.
     pub version: Version,
-    /// The labels attached to it, such as `AWSCURRENT`. A version without any is dropped some time after a day.
+    /// The labels attached to it, such as `AWSCURRENT`. A version without labels is removed some time after a day.
     pub labels: Vec<String>,
     /// The time at which it was stored.
     pub created: Option<SystemTime>,
@@ -26,24 +26,24 @@ pub struct KeptVersion {
     pub writer: Writer,
 }
 
-/// The program that wrote a version, by its ID: this project's writers compute those from the version that they read.
+/// The writer of a version, judging by its ID: this project computes IDs from the version that a write is based on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Writer {
-    /// One of this project. `base` is the version that it read and changed; `None` for the first value of the secret.
+    /// This project. `base` is the version that the write was based on; `None` for the first value of the secret.
     Project {
-        /// The version that was current when this one was made.
+        /// The version that was current when this one was written.
         base: Option<Version>,
     },
-    /// Another program: the ID is none that this project gives.
+    /// Another program: the ID does not have the form of this project's IDs.
     Foreign,
-    /// The ID may be of this project, but the version that it was computed from is not kept any more.
+    /// Possibly this project, but the version that the ID was computed from is no longer kept.
     Unknown,
 }
 
 impl AwsSecretBackend {
-    /// Returns the versions that the service keeps, the newest first.
+    /// Returns the versions that the service keeps, newest first.
     ///
-    /// Needs the permission `secretsmanager:ListSecretVersionIds`, and reads no value.
+    /// Requires the permission `secretsmanager:ListSecretVersionIds`, and reads no values.
     ///
     /// # Errors
     /// Those of a load.
@@ -53,19 +53,19 @@ impl AwsSecretBackend {
             Ok(listed) => listed,
             Err(error) => return Err(inner.failed(Call::List, error)),
         };
-        // What is listed last was mostly stored last, and stays so where dates are equal.
+        // The service mostly lists versions in the order in which they were stored, which is kept for equal dates.
         listed.reverse();
         listed.sort_by_key(|version| Reverse(version.created));
         Ok(with_writers(listed))
     }
 
-    /// Returns the content of a version by its ID, whatever its labels.
+    /// Returns the content of the version with this ID, regardless of its labels.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if the service does not keep such a version, and those of a load.
+    /// [`ErrorKind::NotFound`] if the service does not keep this version, and those of a load.
     pub async fn version(&self, version: &Version) -> Result<Payload> {
         let inner = self.inner();
-        // What the service requires of an ID.
+        // The service's constraint on IDs.
         if !(32..=64).contains(&version.as_str().len()) {
             return Err(inner
                 .error(ErrorKind::InvalidArgument, "a version ID has 32 to 64 characters")

@@ -113,7 +113,8 @@ fn build_secured(environment: Environment) -> Result<SharedHttpClient, InvalidSe
 
     use crate::setting::Setting;
 
-    // Features add up, and `tls-ring` is on by default: whoever asks for post-quantum key exchange gets it.
+    // Features are additive, and `tls-ring` is on by default: a dependent that asks for post-quantum key exchange gets
+    // it.
     #[cfg(feature = "tls-aws-lc")]
     let crypto = CryptoMode::AwsLc;
     #[cfg(not(feature = "tls-aws-lc"))]

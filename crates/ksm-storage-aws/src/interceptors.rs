@@ -113,8 +113,8 @@ impl Intercept for Requests {
     }
 }
 
-/// Two codes are on the SDK's list of throttling errors that it is not to repeat soon: `LimitExceededException`, which here
-/// means a quota that lasts a day, and throttling of a read or a put, which the backend repeats with longer pauses.
+/// Forbids the SDK's quick retries for two errors that it counts as throttling: `LimitExceededException`, which here
+/// means a quota that lasts a day, and throttling of a read or put, which the backend retries with longer pauses.
 #[derive(Debug)]
 pub(crate) struct NoQuickRetry;
 

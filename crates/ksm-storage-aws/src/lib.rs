@@ -31,11 +31,11 @@
 //!
 //! # Features
 //! - `sso`, `credentials-login`, `credentials-process` (on by default): profiles that sign in through IAM Identity
-//!   Center or by `aws login`, or name an external program. Without them such a profile is an error.
-//! - `tls-ring` (on by default), `tls-aws-lc`: the library that encrypts the connection. Both read `HTTPS_PROXY`, `NO_PROXY`,
-//!   `AWS_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`. `ring` starts sooner and compiles faster; `aws-lc` has post-quantum
-//!   key exchange, and is used if both are on: features add up, so that whoever asks for it gets it. Without either, https
-//!   is an error, unless [`from_sdk_config`](AwsSecretStorage::from_sdk_config) brings an HTTP client.
+//!   Center or `aws login`, or that name an external program. Without the feature, such a profile is an error.
+//! - `tls-ring` (on by default), `tls-aws-lc`: the TLS library. Both honour `HTTPS_PROXY`, `NO_PROXY`, `AWS_CA_BUNDLE`,
+//!   `SSL_CERT_FILE` and `SSL_CERT_DIR`. `ring` starts faster and compiles faster; `aws-lc` has post-quantum key
+//!   exchange, and is used if both are on, because features are additive. Without either, HTTPS is an error, unless
+//!   [`from_sdk_config`](AwsSecretStorage::from_sdk_config) supplies an HTTP client.
 //!
 //! # Events
 //! This crate and core log with `tracing`: `fallback` (a warning) when EC2 mode falls back to the default chain,

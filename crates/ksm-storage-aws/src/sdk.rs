@@ -35,7 +35,7 @@ use crate::{
     trace::Trace,
 };
 
-/// The most pages of a list that are read. The service keeps about 100 versions and those of the last day, 100 on a page.
+/// Maximum pages of a list. The service keeps about 100 versions plus those of the last day, at 100 per page.
 const MAX_PAGES: usize = 32;
 
 /// [`SecretsClient`] over the AWS SDK.
@@ -49,11 +49,11 @@ pub struct SdkClient {
 }
 
 impl SdkClient {
-    /// A client of this configuration. These things are added to it: a version quota that is used up is not retried, nor is a
-    /// read or put that is throttled, which the backend repeats later; a plain-http endpoint is refused unless it is on
-    /// loopback; a reply of more than a mebibyte is an error. If it names no retry partition, the client's quota of retries
-    /// is its own; if it names no HTTP client, it gets one with the TLS that the features of this crate say, and the proxy
-    /// that the environment names.
+    /// A client with this configuration and some additions. An exhausted version quota is not retried, nor is a
+    /// throttled read or put, which the backend retries later. A plain HTTP endpoint is rejected unless it is on
+    /// loopback. A reply of more than a mebibyte is an error. If the configuration names no retry partition, the client
+    /// gets a retry quota of its own; if it has no HTTP client, it gets one with the TLS library selected by this
+    /// crate's features and the proxy named by the environment.
     ///
     /// # Panics
     /// As for the SDK's own client: if the configuration has no behavior version, or no sleep implementation for its

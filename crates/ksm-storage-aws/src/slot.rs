@@ -42,14 +42,14 @@ pub(crate) fn nonce(random: u64, placement: Placement) -> u64 {
     }
 }
 
-/// Returns true if a version has the form of a successor: no program that draws its IDs at random makes such a one.
+/// Returns true if a version has the form of a successor, which randomly generated IDs never have.
 pub(crate) fn is_slot(version: &Version) -> bool {
     Uuid::try_parse(version.as_str()).is_ok_and(|id| {
         id.get_version() == Some(uuid::Version::Sha1) && id.hyphenated().to_string() == version.as_str()
     })
 }
 
-/// The placement of the put that stored `value`, if a writer of this project did.
+/// The placement of the put that stored `value`, if this project wrote it.
 pub(crate) fn placement(value: &Payload) -> Option<Placement> {
     let nonce = read_nonce(value)?;
     Some(if nonce & STAGED_BIT == 0 { Placement::Plain } else { Placement::Staged })

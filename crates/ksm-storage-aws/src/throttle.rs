@@ -13,7 +13,7 @@ use crate::{client::CallError, error::classify};
 /// The longest first pause; doubled each time.
 const FIRST: Duration = Duration::from_secs(4);
 const LONGEST: Duration = Duration::from_secs(8);
-/// With less time than this left, a call is given up: what many would ask again in a short time, few would get.
+/// A call with less time left is given up: if many clients retried within a short time, few would succeed.
 const SHORTEST: Duration = Duration::from_secs(2);
 
 /// The pauses of one call.

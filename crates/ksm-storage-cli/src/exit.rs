@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Unavailable = 7,
     Refused = 8,
     Unbound = 9,
-    /// As the shell and `env` have them.
+    /// The same codes as the shell and `env`.
     CannotExecute = 126,
     CommandNotFound = 127,
 }
@@ -26,7 +26,7 @@ impl Exit {
         self as u8
     }
 
-    /// The meaning, as docs/cli.md has it.
+    /// The meaning, in the words of docs/cli.md.
     #[cfg(test)]
     fn meaning(self) -> &'static str {
         match self {

@@ -39,7 +39,7 @@ impl Failure {
         Self::new(Exit::Refused, ErrorKind::Refused.as_str(), problem, hint)
     }
 
-    /// A failure of the operating system. Its text names no content.
+    /// A failure of the operating system. Its text contains no content.
     pub(crate) fn io(problem: &str, error: &io::Error) -> Self {
         let message = format!("{problem}: {error}");
         Self { exit: Exit::Other, kind: "io", outcome: Outcome::NotApplied, message, hint: None }
@@ -61,7 +61,7 @@ impl From<Error> for Failure {
 impl From<keeper::Error> for Failure {
     fn from(error: keeper::Error) -> Self {
         let storage = error.storage_error();
-        // Of the other kinds some follow the first write, which stores a key pair.
+        // Other kinds can follow the first write, which stores a key pair.
         let outcome = storage.map_or(Outcome::Unknown, Error::outcome);
         Self {
             exit: Exit::from(&error),

@@ -5,7 +5,7 @@ use std::io;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// Warnings, unless told otherwise.
+/// Logs warnings by default.
 pub(crate) fn install(quiet: bool, verbose: u8) {
     let level = match (quiet, verbose) {
         (true, _) => return,

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let output = Output::new(global.json, global.quiet);
     log::install(global.quiet, global.verbose);
-    // One thread is enough, and starts sooner than several.
+    // One thread is enough, and starts faster than several.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(commands::run(command, &global, &output)),

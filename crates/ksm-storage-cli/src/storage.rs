@@ -15,11 +15,11 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
-    /// Removes from what is there.
+    /// Removes keys from an existing document.
     Remove,
-    /// Writes to what is there; `--create` was not given.
+    /// Writes to an existing document; `--create` was not given.
     Write,
-    /// Creates it if it does not exist.
+    /// Creates the document if it does not exist.
     Create,
 }
 

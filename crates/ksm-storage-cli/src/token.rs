@@ -1,4 +1,4 @@
-//! The one-time token: never an argument, which others could see in the list of processes.
+//! Reads the one-time token, which is never an argument, because other users could see it in the process list.
 
 use std::{
     env, fs,
@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Result};
 
-/// Tokens are much shorter, those with a server key of their own too.
+/// Tokens are much shorter, even those that contain a server key.
 const MAX_LEN: u64 = 4096;
 
-/// The token of the file, else of `KSM_TOKEN`; `None` if neither is given.
+/// The token from the file or from `KSM_TOKEN`; `None` if neither is given.
 pub(crate) fn given(file: Option<&Path>) -> Result<Option<SecretString>> {
     match file {
         Some(file) if file == "-" => read(io::stdin().lock()).map(Some),
@@ -36,7 +36,7 @@ pub(crate) fn given(file: Option<&Path>) -> Result<Option<SecretString>> {
     }
 }
 
-/// Reads it from standard input, from a terminal without echo.
+/// Reads the token from standard input; from a terminal, without echo.
 pub(crate) fn ask() -> Result<SecretString> {
     if !io::stdin().is_terminal() {
         return read(io::stdin().lock());

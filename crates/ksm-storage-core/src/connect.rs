@@ -43,11 +43,10 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
     /// An error whose kind tells the caller what to do.
     async fn connect(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<dyn StorageBackend>>;
 
-    /// Returns sources of copies, which are opened in this order if the store does not answer, answers that it is
-    /// unavailable, or cannot be reached. There are none unless a source says so; a source that wraps another forwards
-    /// this.
+    /// Returns sources of copies, which are opened in this order if the store does not reply, is unavailable, or cannot
+    /// be reached. Empty unless a source overrides it; a source that wraps another one should forward it.
     ///
-    /// A copy may be out of date. It is read once, to open: every write and refresh goes to the store itself.
+    /// A copy may be outdated. It is read once, to open: every write and refresh goes to the store.
     fn replicas(&self) -> Vec<Arc<dyn Connect>> {
         Vec::new()
     }

@@ -39,8 +39,8 @@ pub(crate) struct Content {
 pub enum Origin {
     /// The store itself.
     Store,
-    /// A copy elsewhere, as the store could not be reached when the storage was opened. It may be out of date, and so cannot
-    /// be the base of a [`save`](crate::ConfigStorage::save); the next refresh or write replaces it.
+    /// A copy, because the store could not be reached when the storage was opened. It may be outdated, so it cannot be
+    /// the base of a [`save`](crate::ConfigStorage::save); the next refresh or write replaces it.
     Replica,
 }
 
@@ -84,7 +84,7 @@ impl Snapshot {
         self.0.verification
     }
 
-    /// The place that it was read from.
+    /// The place that the content was read from.
     pub fn origin(&self) -> Origin {
         self.0.origin
     }

@@ -2,7 +2,7 @@ use std::fmt;
 
 macro_rules! actions {
     ($($name:ident)+) => {
-        /// An operation of the emulated AWS services, named as IAM names it.
+        /// An operation of the emulated AWS services, named as in IAM.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[expect(missing_docs, reason = "they are the services' names")]
         pub enum Action {
@@ -10,7 +10,7 @@ macro_rules! actions {
         }
 
         impl Action {
-            /// All operations of Secrets Manager, STS and the SSO portal that are emulated.
+            /// All emulated operations of Secrets Manager, STS and the SSO portal.
             pub const ALL: [Self; [$(stringify!($name)),+].len()] = [$(Self::$name),+];
 
             /// The name, such as `GetSecretValue`.
@@ -50,7 +50,7 @@ actions! {
 }
 
 impl Action {
-    /// The operation of this name, if it is emulated.
+    /// The operation with this name, if it is emulated.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.as_str() == name)
     }

@@ -3,12 +3,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// The clock of an emulator, as time since the Unix epoch.
 pub(crate) struct Clock {
     base: Duration,
-    /// The time of the start, unless the clock was set: then it stands still.
+    /// The time of the start, or `None` once the clock was set: it then stands still.
     running: Option<Instant>,
 }
 
 impl Clock {
-    /// Starts at the time of the system, and never goes back.
+    /// Starts at the system time, and never goes back.
     pub(crate) fn system() -> Self {
         Self { base: since_epoch(SystemTime::now()), running: Some(Instant::now()) }
     }

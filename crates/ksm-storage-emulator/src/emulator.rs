@@ -17,10 +17,10 @@ use crate::{
     secrets_manager::{MAX_VERSIONS, Record},
 };
 
-/// The account of everything that is emulated.
+/// The account of all emulated resources.
 pub(crate) const ACCOUNT: &str = "123456789012";
 
-/// One region of an AWS account: its secrets, and the identities that STS and the SSO portal hand out. Clones share it.
+/// One region of an AWS account: its secrets, and the identities issued by STS and the SSO portal. Clones share it.
 #[derive(Clone)]
 pub struct Emulator {
     region: Arc<str>,
@@ -37,7 +37,7 @@ pub(crate) struct State {
     pub(crate) version_quota: Option<usize>,
     pub(crate) stale_reads: u32,
     pub(crate) replication_lag: Duration,
-    /// ARNs of the identities that were handed out, by access key ID.
+    /// ARNs of issued identities by access key ID.
     pub(crate) identities: BTreeMap<String, String>,
     pub(crate) web_identity_token: Option<String>,
     pub(crate) sso_token: Option<String>,
@@ -49,15 +49,15 @@ pub(crate) struct State {
     serial: u64,
 }
 
-/// A quota per second, of which nothing is saved for later.
+/// A quota per second that does not accumulate.
 struct Rate {
     interval: Duration,
-    /// The time at which the calls so far are paid for.
+    /// The time up to which the calls so far have used the quota.
     paid: Instant,
 }
 
 impl Rate {
-    /// What arrives at once is at most what a millisecond has.
+    /// The largest burst is a millisecond's share.
     const TOLERANCE: Duration = Duration::from_millis(1);
 
     fn admits(&mut self, now: Instant) -> bool {
@@ -76,9 +76,9 @@ impl Emulator {
         Self { region: region.into(), state: Arc::default(), regions: Arc::default() }.registered()
     }
 
-    /// Another region of the same account, with nothing in it unless it was added before. Secrets are
-    /// [replicated](Secret::replicate_to) to it, and a [`Server`](crate::Server) of any region serves all of them: requests
-    /// name the region in their signature.
+    /// Returns another region of the same account, which is created empty if it does not exist. Secrets can be
+    /// [replicated](Secret::replicate_to) to it. A [`Server`](crate::Server) of any region serves all of them, because
+    /// the signature of a request names its region.
     pub fn add_region(&self, region: impl Into<Arc<str>>) -> Self {
         let region = region.into();
         let known = self.of_region(&region);
@@ -87,7 +87,7 @@ impl Emulator {
         })
     }
 
-    /// The region of this name, if the account has it.
+    /// The region with this name, if the account has it.
     pub(crate) fn of_region(&self, name: &str) -> Option<Self> {
         let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
         let (region, state) = regions.get_key_value(name)?;
@@ -102,8 +102,8 @@ impl Emulator {
         self
     }
 
-    /// Makes replicas in other regions lag behind the secrets of this one: a change arrives there once nothing else has
-    /// changed for this long. AWS states no bound; without this it arrives at once.
+    /// Makes replicas lag behind this region's secrets: a change arrives once nothing else has changed for this long.
+    /// AWS states no bound. Without a lag, changes arrive at once.
     pub fn set_replication_lag(&self, lag: Duration) {
         self.lock().replication_lag = lag;
     }
@@ -113,7 +113,7 @@ impl Emulator {
         &self.region
     }
 
-    /// Locks the state, without secrets whose recovery window has ended, and with replicas as they are by now.
+    /// Locks the state, after removing secrets whose recovery window has ended and updating replicas.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.update_replicas();
         let mut state = self.lock_as_is();
@@ -126,12 +126,12 @@ impl Emulator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of calls of the action, rejected ones included.
+    /// The number of calls of the action, including rejected ones.
     pub fn calls(&self, action: Action) -> usize {
         self.lock().calls.get(&action).copied().unwrap_or_default()
     }
 
-    /// Sets all counts of calls to zero.
+    /// Resets all call counts to zero.
     pub fn reset_calls(&self) {
         self.lock().calls.clear();
     }
@@ -141,22 +141,22 @@ impl Emulator {
         self.lock().faults.entry(action).or_default().extend(faults);
     }
 
-    /// Removes the faults that no call has had yet, and ends [`chaos`](Self::chaos).
+    /// Removes the faults that are still queued, and ends [`chaos`](Self::chaos).
     pub fn clear_faults(&self) {
         let mut state = self.lock();
         state.faults.clear();
         state.chaos = None;
     }
 
-    /// Damages the response of each call with this probability, in percent, before or after the call is carried out. A
-    /// seed gives a sequence.
+    /// Damages the response of each call with this probability in percent, before or after the call is carried out. The
+    /// seed determines the sequence.
     pub fn chaos(&self, seed: u64, percent: u8) {
         self.lock().chaos = (percent > 0).then(|| (fastrand::Rng::with_seed(seed), percent));
     }
 
-    /// Rejects calls of the action with `ThrottlingException` beyond this many per second, without a burst: as many as fit
-    /// into a millisecond, at least one. `None` lifts the limit. AWS states 10,000 for `GetSecretValue` and 50 for
-    /// `PutSecretValue`, per region and account. It goes by the time of the Tokio runtime, which may be virtual.
+    /// Rejects calls of the action with `ThrottlingException` beyond this rate, with a burst of at most a millisecond's
+    /// share, but at least one. `None` lifts the limit. AWS states 10,000 for `GetSecretValue` and 50 for
+    /// `PutSecretValue`, per region and account. Time is that of the Tokio runtime, which may be virtual.
     pub fn set_rate(&self, action: Action, per_second: Option<NonZeroU32>) {
         let rate = per_second
             .map(|number| Rate { interval: Duration::from_secs(1) / number.get(), paid: Instant::now() });
@@ -168,7 +168,7 @@ impl Emulator {
     }
 
     /// Rejects the action from now on with this code: `AccessDeniedException`, or `DecryptionFailure` or
-    /// `EncryptionFailure` as if the key could not be used.
+    /// `EncryptionFailure` as for an unusable key.
     pub fn deny(&self, action: Action, code: impl Into<Cow<'static, str>>) {
         self.lock().denied.insert(action, code.into());
     }
@@ -178,12 +178,12 @@ impl Emulator {
         self.lock().denied.clear();
     }
 
-    /// Makes the next reads of `AWSCURRENT` return the version before it, as eventually consistent reads may.
+    /// Makes the next reads of `AWSCURRENT` return the previous version, as eventually consistent reads may.
     pub fn read_stale(&self, reads: u32) {
         self.lock().stale_reads = reads;
     }
 
-    /// Lets time pass: versions grow old, recovery windows end.
+    /// Advances the clock: versions age, recovery windows end.
     pub fn advance(&self, time: Duration) {
         self.lock().clock.advance(time);
     }
@@ -194,7 +194,7 @@ impl Emulator {
         self.lock().clock.set(time);
     }
 
-    /// Limits the versions of a secret that are younger than a day; `None` lifts the limit. AWS has 100.
+    /// Limits the number of versions younger than a day per secret; `None` lifts the limit. AWS allows 100.
     pub fn set_version_quota(&self, versions: Option<usize>) {
         self.lock().version_quota = versions;
     }
@@ -209,7 +209,7 @@ impl Emulator {
         self.lock().sso_token = Some(token.into());
     }
 
-    /// A secret to inspect and change past the API. It need not exist yet.
+    /// A handle to inspect and change a secret without the API. The secret need not exist yet.
     pub fn secret(&self, name: impl Into<String>) -> Secret {
         Secret::new(self.clone(), name.into())
     }

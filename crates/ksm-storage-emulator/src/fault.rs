@@ -7,9 +7,9 @@ pub enum Fault {
     Refuse(Cow<'static, str>),
     /// Damages the response, without carrying out the call.
     Before(ResponseFault),
-    /// Carries out the call and damages the response: the reply is lost.
+    /// Carries out the call, then damages the response: the reply is lost.
     After(ResponseFault),
-    /// Carries out the call this much later.
+    /// Carries out the call after this delay.
     Delay(Duration),
 }
 
@@ -25,15 +25,15 @@ impl Fault {
 pub enum ResponseFault {
     /// The connection is reset.
     Reset,
-    /// No response ever comes.
+    /// No response is ever sent.
     Hang,
     /// A response with this status and an error of the service.
     Status(u16),
-    /// The body ends in the middle.
+    /// The body is cut off in the middle.
     Truncated,
-    /// The body begins like the true one, but cannot be parsed.
+    /// The body begins like the correct one, but cannot be parsed.
     Malformed,
-    /// The body comes one byte at a time, and never ends.
+    /// The body arrives one byte at a time, and never ends.
     Slow,
 }
 
@@ -46,9 +46,9 @@ impl ResponseFault {
 /// An error response of an AWS service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
-    /// The error code, as the API reference spells it.
+    /// The error code, spelled as in the API reference.
     pub code: Cow<'static, str>,
-    /// The message, as far as it is known from the service.
+    /// The message, as far as the service's wording is known.
     pub message: String,
 }
 

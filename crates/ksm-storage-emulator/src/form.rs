@@ -1,4 +1,4 @@
-//! The encoding of queries and forms.
+//! Encoding of queries and forms.
 
 /// The fields of a query or of a form.
 pub(crate) struct Form(Vec<(String, String)>);
@@ -17,7 +17,7 @@ impl Form {
     }
 }
 
-/// Replaces `%XX`; anything else stays as it is.
+/// Decodes `%XX`; everything else is kept.
 pub(crate) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut parts = text.split('%');

@@ -24,7 +24,7 @@ const JSON: &str = "application/x-amz-json-1.1";
 /// No request of a client is nearly as large.
 const MAX_BODY: usize = 1 << 20;
 
-/// An emulator that listens on loopback, until dropped.
+/// An emulator that listens on loopback until it is dropped.
 pub struct Server {
     address: SocketAddr,
     emulator: Emulator,

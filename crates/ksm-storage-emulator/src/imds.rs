@@ -23,7 +23,7 @@ const HOST_NAME: &str = "/latest/meta-data/hostname";
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 const TOKEN: &str = "/latest/api/token";
 
-/// An instance's metadata. Clones share it. It has a role called `ksm` until told otherwise.
+/// An instance's metadata, shared by clones. By default, the instance has a role called `ksm`.
 #[derive(Clone)]
 pub struct InstanceMetadata(Arc<Mutex<State>>);
 
@@ -54,37 +54,37 @@ impl InstanceMetadata {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The role's access key id, secret access key and session token; `None` for an instance without a role.
+    /// Sets the role's access key ID, secret access key and session token; `None` for an instance without a role.
     pub fn set_role(&self, credentials: Option<[&str; 3]>) {
         self.lock().role = credentials.map(|credentials| credentials.map(str::to_owned));
     }
 
-    /// The token that is handed out.
+    /// Sets the token that the service issues.
     pub fn set_token(&self, token: &str) {
         token.clone_into(&mut self.lock().token);
     }
 
-    /// The instance's host name.
+    /// Sets the instance's host name.
     pub fn set_host_name(&self, name: &str) {
         name.clone_into(&mut self.lock().host_name);
     }
 
-    /// Answers 404 for the placement, and the first of the three places that tell the region.
+    /// Answers 404 for the placement, the first of three sources of the region.
     pub fn hide_placement(&self) {
         self.lock().hidden.insert(REGION);
     }
 
-    /// Answers 404 for the identity document, the second.
+    /// Answers 404 for the identity document, the second source.
     pub fn hide_document(&self) {
         self.lock().hidden.insert(DOCUMENT);
     }
 
-    /// Answers 404 for the host name, the third.
+    /// Answers 404 for the host name, the third source.
     pub fn hide_host_name(&self) {
         self.lock().hidden.insert(HOST_NAME);
     }
 
-    /// Damages every response; `Hang` is the behavior of a host outside EC2.
+    /// Damages every response; `Hang` behaves like a host outside EC2.
     pub fn set_fault(&self, fault: Option<ResponseFault>) {
         self.lock().fault = fault;
     }

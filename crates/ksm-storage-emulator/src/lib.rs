@@ -1,6 +1,6 @@
-//! AWS Secrets Manager, the services around it and a fake Keeper service on loopback, for tests.
+//! Emulates AWS Secrets Manager, its surrounding services and Keeper on loopback, for tests.
 //!
-//! [`Emulator`] is a state machine that behaves as AWS documents it and injects faults on demand. It implements
+//! [`Emulator`] is a state machine that behaves as AWS documents and injects faults on demand. It implements
 //! [`SecretsClient`](ksm_storage_aws::SecretsClient); [`Server`] serves it over HTTP to any client.
 //!
 //! ```
@@ -24,19 +24,19 @@
 //! ```
 //!
 //! # Map
-//! | for | there is |
+//! | to | use |
 //! |---|---|
-//! | Secrets Manager in process, and control of all AWS services | [`Emulator`] |
-//! | a secret past its API | [`Emulator::secret`], [`Secret`] |
-//! | Secrets Manager, STS, the SSO portal and instance metadata over HTTP | [`Server`], [`InstanceMetadata`] |
-//! | lost replies, errors, delays | [`Emulator::fail`], [`Fault`] |
-//! | TLS in front of it | `TlsFront` (feature `tls`) |
-//! | a fake Keeper service | `keeper::FakeKeeper` (feature `keeper`) |
-//! | control by a program in another language | the program `ksm-storage-emulator`, `control` (feature `program`) |
-//! | the AWS backend in the conformance suite | `fixture::Aws` (feature `testing`) |
+//! | run Secrets Manager in process, and control all AWS services | [`Emulator`] |
+//! | access a secret without the API | [`Emulator::secret`], [`Secret`] |
+//! | serve Secrets Manager, STS, the SSO portal and instance metadata over HTTP | [`Server`], [`InstanceMetadata`] |
+//! | inject lost replies, errors, delays | [`Emulator::fail`], [`Fault`] |
+//! | add TLS | `TlsFront` (feature `tls`) |
+//! | run a fake Keeper service | `keeper::FakeKeeper` (feature `keeper`) |
+//! | control it from another language | the program `ksm-storage-emulator`, `control` (feature `program`) |
+//! | run the AWS backend in the conformance suite | `fixture::Aws` (feature `testing`) |
 //!
-//! STS answers `GetCallerIdentity`, `AssumeRole` and `AssumeRoleWithWebIdentity`, the SSO portal `GetRoleCredentials`.
-//! Signatures must be there but are not verified.
+//! STS supports `GetCallerIdentity`, `AssumeRole` and `AssumeRoleWithWebIdentity`, the SSO portal `GetRoleCredentials`.
+//! Signatures are required but not verified.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

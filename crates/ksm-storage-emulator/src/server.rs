@@ -1,4 +1,4 @@
-//! The loop that every server of this crate runs: HTTP/1.1 connections on loopback.
+//! The accept loop of every server in this crate: HTTP/1.1 connections on loopback.
 
 use std::{io, net::SocketAddr};
 
@@ -15,7 +15,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Serves each connection in a task of its own; dropping the future ends them all.
+/// Serves each connection in its own task; dropping the future ends them all.
 pub(crate) async fn accept<S>(listener: TcpListener, serve: impl Fn(TcpStream, SocketAddr) -> S)
 where
     S: Future<Output = ()> + Send + 'static,
@@ -42,6 +42,6 @@ pub(crate) async fn serve_http<R, B>(
         let response = respond(request);
         async move { response.await.ok_or(io::Error::from(io::ErrorKind::ConnectionReset)) }
     });
-    // A connection that breaks is the client's affair.
+    // A broken connection is the client's concern.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

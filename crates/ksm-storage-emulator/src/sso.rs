@@ -29,7 +29,7 @@ pub(crate) async fn respond<B>(emulator: &Emulator, request: &Request<B>) -> Opt
         }
         Err(error) => failure(&error),
     };
-    // Nothing that a test can see distinguishes a call that was not carried out.
+    // Tests cannot tell if the call was carried out.
     with_fault(emulator.begin(Action::GetRoleCredentials), carry_out, carry_out, failure).await
 }
 

@@ -15,7 +15,7 @@ use crate::{
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 const XML: &str = "text/xml";
-/// The end of everything that this emulator issues.
+/// The expiry of everything issued by this emulator.
 const EXPIRATION: &str = "2099-01-01T00:00:00Z";
 
 /// Temporary credentials: access key ID, secret access key and session token.
@@ -53,7 +53,7 @@ pub(crate) async fn respond(emulator: &Emulator, headers: &HeaderMap, body: &[u8
         }
         Err(error) => failure(&error),
     };
-    // Nothing that a test can see distinguishes a call that was not carried out.
+    // Tests cannot tell if the call was carried out.
     with_fault(emulator.begin(action), carry_out, carry_out, failure).await
 }
 
@@ -108,7 +108,7 @@ fn assumed_role(role: &str, session: &str) -> Option<String> {
     Some(format!("arn:{partition}:sts::{account}:assumed-role/{name}/{session}"))
 }
 
-/// Of the signature, which is not verified.
+/// Taken from the signature, which is not verified.
 fn access_key_id(headers: &HeaderMap) -> Option<&str> {
     let signature = headers.get(AUTHORIZATION)?.to_str().ok()?;
     signature.strip_prefix("AWS4-HMAC-SHA256 ")?.split_once("Credential=")?.1.split('/').next()

@@ -1,4 +1,4 @@
-//! TLS on loopback, with a certificate that no authority of the host knows.
+//! TLS on loopback, with a certificate that no authority of the host has issued.
 
 use std::{
     fmt, io,
@@ -21,7 +21,7 @@ use tokio_rustls::{
 
 use crate::server::accept;
 
-/// A certificate made for this run, and what presents it to clients.
+/// A certificate created for this run, and the server configuration that presents it.
 pub(crate) struct Identity {
     /// In PEM.
     pub(crate) certificate: String,
@@ -43,7 +43,7 @@ impl Identity {
     }
 }
 
-/// TLS in front of a plain server, on a free port of 127.0.0.1, until dropped.
+/// Adds TLS to a plain server, on a free port of 127.0.0.1, until it is dropped.
 pub struct TlsFront {
     address: SocketAddr,
     certificate: String,
@@ -55,7 +55,7 @@ impl TlsFront {
     /// Forwards to the server at the URL `behind`, such as [`Server::url`](crate::Server::url).
     ///
     /// # Errors
-    /// If the port or the certificate cannot be had.
+    /// An I/O error if no port or certificate is available.
     pub async fn start(behind: &str) -> io::Result<Self> {
         let behind: Arc<str> = behind.trim_start_matches("http://").into();
         let identity = Identity::generate()?;
@@ -70,12 +70,12 @@ impl TlsFront {
         Ok(Self { address, certificate: identity.certificate, connections, accepting })
     }
 
-    /// Such as `https://127.0.0.1:4566`.
+    /// The URL, such as `https://127.0.0.1:4566`.
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// The certificate in PEM, which is its own authority.
+    /// The self-signed certificate in PEM.
     pub fn certificate(&self) -> &str {
         &self.certificate
     }

@@ -1,4 +1,4 @@
-//! Responses on the wire, damaged ones included.
+//! Responses on the wire, including damaged ones.
 
 use std::{
     convert::Infallible,
@@ -19,7 +19,7 @@ use crate::ResponseFault;
 /// The interval between the bytes of a slow body.
 const TRICKLE: Duration = Duration::from_millis(100);
 
-/// A body with a regular end or another one.
+/// A body with a regular or damaged end.
 pub(crate) struct Wire {
     rest: Bytes,
     end: End,
@@ -44,7 +44,7 @@ impl Body for Wire {
             End::Slow(pause) => {
                 ready!(pause.as_mut().poll(context));
                 *pause = Box::pin(sleep(TRICKLE));
-                // The last byte never comes.
+                // The last byte is never sent.
                 if this.rest.len() <= 1 {
                     return Poll::Pending;
                 }
@@ -73,7 +73,7 @@ pub(crate) fn answer(status: u16, kind: &str, body: impl Into<Bytes>) -> Respons
     response
 }
 
-/// The response, damaged in this way. `None` if none is sent at all.
+/// Damages the response. `None` if none is sent at all.
 pub(crate) async fn damage(mut response: Response<Wire>, fault: ResponseFault) -> Option<Response<Wire>> {
     match fault {
         ResponseFault::Reset => None,
@@ -90,7 +90,7 @@ pub(crate) async fn damage(mut response: Response<Wire>, fault: ResponseFault) -
         ResponseFault::Malformed => {
             let body = response.body_mut();
             let mut bytes = body.rest.to_vec();
-            // The last byte of every response closes it.
+            // The last byte of every response closes the JSON or XML.
             if let Some(last) = bytes.last_mut() {
                 *last = b'!';
             }

@@ -75,11 +75,11 @@ impl KeeperClient {
     /// replace the borrowed client or bind a clone of it: a clone has a configuration of its own. Within the closure,
     /// do not wait for another call on this client, its clones or its blocking handles: that call waits for this one.
     ///
-    /// If the storage has meanwhile seen the credentials of another client, by a refresh or a write, the call starts on
-    /// those: see [`reload`](Self::reload). What is no bound client is left alone, with a warning event.
+    /// If the storage has since seen another client's credentials, by a refresh or a write, the call switches to them:
+    /// see [`reload`](Self::reload). A document that is not a bound client is ignored, with a warning event.
     ///
-    /// Where the storage is read-only, a new number of the server's public key is not stored: the call succeeds with a
-    /// warning event, and the next start asks Keeper once more.
+    /// If the storage is read-only, a new server key number is not stored: the call succeeds and logs a warning, and
+    /// the next start asks Keeper again.
     ///
     /// # Errors
     /// - [`ErrorKind::AccessDenied`], [`ErrorKind::Throttled`], [`ErrorKind::Unreachable`], [`ErrorKind::Sdk`]: the
@@ -162,10 +162,9 @@ impl KeeperClient {
 
     /// Reads the storage again, and restarts the SDK on its content.
     ///
-    /// For a long-running program whose configuration was replaced: on [`ErrorKind::AccessDenied`] reload, then call
-    /// again. A change that is not stored yet is stored first. A storage that is
-    /// [kept fresh](ConfigStorage::keep_fresh) mostly makes this unnecessary: each call takes over the credentials that it
-    /// has seen.
+    /// For long-running programs whose configuration was replaced: on [`ErrorKind::AccessDenied`], reload, then repeat
+    /// the call. Unsaved changes are stored first. Rarely necessary if the storage is [kept
+    /// fresh](ConfigStorage::keep_fresh), because each call adopts the credentials that the storage has seen.
     ///
     /// ```no_run
     /// # use ksm_storage_keeper::{Error, ErrorKind, KeeperClient};
@@ -210,14 +209,14 @@ impl KeeperClient {
         Ok(())
     }
 
-    /// Takes over the credentials that the storage has seen, if they are not this client's. That makes no call.
+    /// Adopts the credentials that the storage has seen, if they differ from this client's. Performs no I/O.
     async fn follow(&self, state: &mut SessionState) {
         let snapshot = self.inner.storage.snapshot();
         if state.compared.as_ref() == Some(snapshot.version()) {
             return;
         }
         state.compared = Some(snapshot.version().clone());
-        // What the storage does not hold yet replaces what it holds, not the other way round.
+        // An unsaved client replaces the stored one, not the other way round.
         if state.bound_unsaved || group::is_same_client(&state.session.saved, snapshot.document()) {
             return;
         }
@@ -227,8 +226,8 @@ impl KeeperClient {
         }
     }
 
-    /// The state of the stored configuration, as far as the storage knows. A configuration with a key that cannot be one
-    /// is not bound.
+    /// The state of the stored configuration, as last seen by the storage. A configuration with a malformed key is not
+    /// bound.
     pub fn bind_state(&self) -> BindState {
         keys::bind_state(self.inner.storage.snapshot().document())
     }

@@ -1,11 +1,11 @@
 //! The HTTP client for Keeper's service.
 //!
-//! The SDK's own reads a reply of any size into memory, gives body and headers a time limit each, and follows redirects.
-//! Requests therefore go through this one, with the headers that the SDK sends. Downloads and uploads of files go to a
-//! storage service and do not pass here.
+//! The SDK's own client reads replies of any size into memory, limits the time of body and headers separately, and
+//! follows redirects. Requests therefore go through this client, with the headers that the SDK sends. File downloads
+//! and uploads go to a storage service and bypass it.
 //!
-//! TLS is made ready here, too. Left to itself, reqwest would take aws-lc, which gathers entropy for longer than the rest
-//! of a start takes, beside the library that the AWS backend uses.
+//! TLS is also set up here. By default, reqwest would add aws-lc to the TLS library of the AWS backend; gathering its
+//! entropy takes longer than the rest of a start.
 
 use std::{error::Error as _, io, io::Read, iter, sync::Arc, time::Duration};
 

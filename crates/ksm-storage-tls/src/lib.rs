@@ -30,15 +30,15 @@ use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDERS: &str = "SSL_CERT_DIR";
-/// The largest bundle that is read, in bytes. That of Mozilla has a quarter of a mebibyte.
+/// The largest bundle that is read, in bytes. Mozilla's takes a quarter of a mebibyte.
 const MAX_BUNDLE: u64 = 16 << 20;
 
-/// The variables that name certificates: a bundle of the caller's, file, folders.
+/// The variables that name certificates: the caller's bundle, a file, folders.
 type Key = [Option<OsString>; 3];
 
 type Loaded = Option<(Key, Arc<Roots>)>;
 
-/// Those that were read last, without and with a bundle of the caller's.
+/// The most recently read certificates, without and with a caller's bundle.
 static LAST: Mutex<[Loaded; 2]> = Mutex::new([None, None]);
 
 /// Trusted root certificates: at least one.
@@ -53,16 +53,16 @@ pub struct Roots {
 pub struct InvalidRoots {
     /// The variable, which may be unset.
     pub variable: &'static str,
-    /// The problem and, where the variable alone does not show it, the remedy.
+    /// The problem and, unless the variable makes it obvious, the remedy.
     pub problem: String,
 }
 
 impl Roots {
-    /// The certificates that the variable `bundle` names, if there is one and it is set; else those of `SSL_CERT_FILE`
-    /// and `SSL_CERT_DIR`; if neither is set, those of the system. An empty variable counts as unset.
+    /// Loads the certificates of the variable `bundle` if it is given and set; otherwise those of `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR`; if neither is set, those of the system. An empty variable counts as unset.
     ///
     /// # Errors
-    /// If there is no usable certificate.
+    /// An error if there is no usable certificate.
     pub fn load(
         environment: impl Fn(&str) -> Option<OsString>,
         bundle: Option<&'static str>,
@@ -94,7 +94,7 @@ impl Roots {
         Ok(roots)
     }
 
-    /// The certificates in the form that rustls takes.
+    /// The certificates in the form that rustls expects.
     pub fn anchors(&self) -> Vec<TrustAnchor<'static>> {
         let anchors = self.certificates.iter().filter_map(|der| webpki::anchor_from_trusted_cert(der).ok());
         anchors.map(|anchor| anchor.to_owned()).collect()
@@ -162,7 +162,7 @@ fn trimmed(value: &OsStr) -> OsString {
     value.to_str().map_or_else(|| value.to_owned(), |value| value.trim().into())
 }
 
-/// Those of the platform. The variables are unset or empty, and mean nothing then.
+/// The platform's certificates. The variables are unset or empty, which means unset.
 fn of_platform() -> CertificateResult {
     #[cfg(all(unix, not(target_os = "macos")))]
     if [FILE, FOLDERS].iter().any(|name| env::var_os(name).is_some()) {
@@ -179,7 +179,7 @@ fn of_platform() -> CertificateResult {
     load_native_certs()
 }
 
-/// Leaves out what is no certificate: the AWS SDK panics on anything else.
+/// Skips anything that is not a certificate: the AWS SDK panics on it.
 fn usable(mut found: CertificateResult) -> Vec<CertificateDer<'static>> {
     found.certs.retain(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok());
     found.certs
@@ -230,7 +230,7 @@ mod tests {
         let first = load(None, &ours, &theirs).unwrap();
         let bundle = load(Some("BUNDLE"), &ours, &theirs).unwrap();
         assert!(bundle.pem() != first.pem() && first.anchors().len() == 1);
-        // Neither takes the place of the other, and an empty bundle counts as none.
+        // Neither replaces the other, and an empty bundle counts as none.
         fs::remove_file(&ours).unwrap();
         fs::remove_file(&theirs).unwrap();
         for (again, roots) in [

@@ -1,4 +1,4 @@
-//! `bind`: a one-time token becomes a client.
+//! `bind`: turns a one-time token into a client.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ async fn bind(args: &Bind, storage: ConfigStorage, token: Option<SecretString>) 
     }
     let bound = if args.rebind { builder.rebind(storage).await } else { builder.open(storage).await };
     let Err(mut error) = bound else { return Ok(()) };
-    // Keeper may not give the application's key twice: what it answered must not end with this process.
+    // Keeper may not return the application key twice, so its reply must not be lost with this process.
     for seconds in [1, 2, 4] {
         let Some(client) = error.unsaved().cloned() else { break };
         tokio::time::sleep(Duration::from_secs(seconds)).await;

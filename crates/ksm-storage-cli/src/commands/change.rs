@@ -68,7 +68,7 @@ impl Changes {
     }
 }
 
-/// Refuses to replace a client, or what is not this project's.
+/// Refuses to replace a client, or a document that is not this project's.
 pub(crate) fn check_replaceable(stored: &ConfigDocument) -> Result<(), Error> {
     let problem = match stored.bind_state() {
         BindState::Empty | BindState::Unbound => return Ok(()),
@@ -79,7 +79,7 @@ pub(crate) fn check_replaceable(stored: &ConfigDocument) -> Result<(), Error> {
     Err(Error::refused(problem).with_hint("use --replace to put another configuration in its place"))
 }
 
-/// `new`, with the unknown keys of `stored` that it does not have.
+/// `new`, plus the unknown keys of `stored` that it lacks.
 pub(crate) fn keeping_unknown(
     stored: &ConfigDocument,
     new: &ConfigDocument,

@@ -1,4 +1,4 @@
-//! `clear`: the end of a configuration.
+//! `clear`: removes the configuration.
 
 use serde_json::json;
 

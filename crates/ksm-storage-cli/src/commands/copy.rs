@@ -1,4 +1,4 @@
-//! `copy`: from one storage to another.
+//! `copy`: copies a configuration to another storage.
 
 use ksm_storage::{Error, ErrorKind, Outcome};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! `exec`: a program in any language, with the configuration in a variable.
+//! `exec`: runs a program in any language, with the configuration in a variable.
 
 use std::{ffi::OsStr, io, process};
 
@@ -62,14 +62,14 @@ fn start(command: &[std::ffi::OsString], name: &OsStr, value: &str) -> Result<Ex
     Err(failure)
 }
 
-/// Becomes the program. Returns only on failure.
+/// Replaces this process with the program. Returns only on failure.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere the program may end with success")]
 fn replace(mut command: process::Command) -> Result<io::Error> {
     Ok(std::os::unix::process::CommandExt::exec(&mut command))
 }
 
-/// Runs the program, and ends as it did.
+/// Runs the program, and exits with its status.
 #[cfg(not(unix))]
 fn replace(mut command: process::Command) -> Result<io::Error> {
     match command.status() {

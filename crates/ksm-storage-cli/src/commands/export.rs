@@ -1,4 +1,4 @@
-//! `export`: the configuration itself.
+//! `export`: prints the configuration itself.
 
 use std::{
     fs,
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: Export, global: &Global, output: Output) -> Result
     output.result(&json, &format!("exported {} to {}\n", storage.location(), ksm_storage::shell_word(&shown)))
 }
 
-/// Creates a file that only its owner can read. An existing file is left alone; a failed write leaves none.
+/// Creates a file that only its owner can read. Never touches an existing file; removes the file if the write fails.
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -49,7 +49,7 @@ fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = options.open(path)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     written.inspect_err(|_| {
-        // The first error says why.
+        // The first error is the one to report.
         let _ = fs::remove_file(path);
     })
 }

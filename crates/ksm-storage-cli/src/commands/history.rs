@@ -81,7 +81,7 @@ fn date(time: SystemTime) -> String {
     let (mut days, second) = (seconds / 86_400, seconds % 86_400);
     let is_leap = |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
     let mut year = 1970;
-    // The service tells no date so late that this would take long; another one might.
+    // The loop is short for the service's dates; another store's dates might be far in the future.
     while year < 10_000 && days >= 365 + u64::from(is_leap(year)) {
         days -= 365 + u64::from(is_leap(year));
         year += 1;

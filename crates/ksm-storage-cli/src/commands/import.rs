@@ -1,4 +1,4 @@
-//! `import`: a configuration from elsewhere.
+//! `import`: stores a configuration from another source.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use crate::{
     storage::{self, Access},
 };
 
-/// A document of the greatest length, in base64 with line breaks, and room for more.
+/// Room for the largest document in base64 with line breaks, and more.
 const MAX_LEN: u64 = 128 * 1024;
 
 pub(crate) async fn run(args: Import, global: &Global, output: Output) -> Result<()> {
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: Import, global: &Global, output: Output) -> Result
     output.result(&json, &format!("{headline}\n{}", changes.to_text()))
 }
 
-/// A file, standard input or a variable.
+/// Reads a file, standard input or a variable.
 async fn source(source: &Path) -> Result<ConfigDocument> {
     if let Some(url) = source.to_str().filter(|source| source.starts_with("env:")) {
         return Ok(storage::open_url(url, Access::Read).await?.snapshot().document().clone());

@@ -1,4 +1,4 @@
-//! `restore`: the content of an earlier version, stored anew.
+//! `restore`: stores the content of an earlier version again.
 
 use ksm_storage::{ConfigDocument, Version};
 use serde_json::json;

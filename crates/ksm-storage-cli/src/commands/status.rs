@@ -1,4 +1,4 @@
-//! `status`: names and lengths, never a value.
+//! `status`: shows names and lengths, never a value.
 
 use std::fmt::Write;
 
@@ -46,7 +46,7 @@ fn lengths(snapshot: &Snapshot) -> Vec<(ConfigKey, usize)> {
     ConfigKey::ALL.iter().copied().filter_map(length).collect()
 }
 
-/// The state, with what to do about it.
+/// The state with its remedy.
 pub(crate) fn describe(state: BindState) -> String {
     match state {
         BindState::Bound => "bound".to_owned(),

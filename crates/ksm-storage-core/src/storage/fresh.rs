@@ -1,4 +1,4 @@
-//! Scheduled refreshes, and the versions that they bring.
+//! Scheduled refreshes, and the stream of versions that become current.
 
 use std::{
     fmt, mem, process,
@@ -21,9 +21,10 @@ impl Drop for Refresher {
     }
 }
 
-/// The versions that become current on a handle and its clones, in order.
+/// The stream of versions that become current on a handle and its clones, in order.
 ///
-/// One that is replaced before it was asked for is left out. It keeps no handle open: it ends with the last one.
+/// A version that is replaced before it is polled is skipped. The stream keeps no handle alive: it ends with the last
+/// one.
 ///
 /// ```
 /// # use ksm_storage_core::{ConfigKey, ConfigStorage, Error};
@@ -40,14 +41,14 @@ impl Drop for Refresher {
 /// # }
 /// ```
 pub struct Changes {
-    /// `None` from the start in a child process.
+    /// Always `None` in a child process.
     versions: Option<watch::Receiver<Version>>,
     process: u32,
 }
 
 impl Changes {
-    /// Waits for a version that has become current since the last one, or since this was made. `None` if no handle is
-    /// left, and in a child process after a fork. It may be dropped at any time; nothing is lost.
+    /// Waits for a version that became current after the last one returned, or after this stream was created. Returns
+    /// `None` if no handle is left, and in a child process after a fork. Cancel safe: no version is lost.
     pub async fn next(&mut self) -> Option<Version> {
         let versions = self.versions.as_mut().filter(|_| self.process == process::id())?;
         versions.changed().await.ok()?;
@@ -55,7 +56,7 @@ impl Changes {
     }
 }
 
-/// In a child process a lock in it may be locked for ever: it is leaked there.
+/// In a child process, a lock inside may be locked forever, so it is leaked.
 impl Drop for Changes {
     fn drop(&mut self) {
         if self.process != process::id() {
@@ -71,14 +72,14 @@ impl fmt::Debug for Changes {
 }
 
 impl ConfigStorage {
-    /// Refreshes the storage once in each period from now on, in a task on the runtime of this call.
+    /// Starts a task on the runtime of this call that refreshes the storage once per period.
     ///
-    /// The moment within the period is chosen at random, so that programs that start together do not refresh together. A
-    /// refresh that fails leaves the snapshot, with a warning event, and the next one comes a period later. The task ends
-    /// with the last handle; it keeps none open. Another call replaces it.
+    /// The moment within the period is random, so that programs that start together do not refresh together. A failed
+    /// refresh logs a warning, keeps the snapshot, and is retried in the next period. The task ends with the last
+    /// handle, and keeps none alive. Calling this again replaces the task.
     ///
-    /// After a [`reopen`](Self::reopen) it is to be called again, for the new handle. It is of no use where nothing runs
-    /// between two calls, as on Lambda: refresh in the handler there.
+    /// Call it again for the new handle after a [`reopen`](Self::reopen). Where nothing runs between two calls, as on
+    /// Lambda, refresh in the handler instead.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -120,7 +121,7 @@ impl ConfigStorage {
         Ok(())
     }
 
-    /// The versions that become current from now on, whoever stores them: as this handle and its clones see them when
+    /// The versions that become current from now on, whoever stores them, as this handle and its clones see them when
     /// they open, write or [refresh](Self::keep_fresh).
     pub fn changes(&self) -> Changes {
         let versions = (!self.shared.is_forked()).then(|| self.shared.versions.subscribe());
@@ -143,13 +144,13 @@ async fn refresh_regularly(shared: Weak<Shared>, clock: Arc<dyn Clock>, every: D
     }
 }
 
-/// A random moment of the first period.
+/// A random moment in the first period.
 fn moment(clock: &dyn Clock, every: Duration) -> Duration {
     let nanos = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX).max(1);
     Duration::from_nanos(clock.random() % nanos).saturating_add(Duration::from_nanos(1))
 }
 
-/// The same moment of the next period that has not passed yet.
+/// The corresponding moment of the next period that has not passed yet.
 fn following(moment: Duration, every: Duration, now: Duration) -> Duration {
     let past = now.saturating_sub(moment).as_nanos() % every.as_nanos().max(1);
     let past = Duration::from_nanos(u64::try_from(past).unwrap_or(u64::MAX));

@@ -1,4 +1,4 @@
-//! The load of an opening, which may come from a replica.
+//! Loads the document for an opening, possibly from a replica.
 
 use std::{
     future::poll_fn,
@@ -19,10 +19,10 @@ use crate::{
     sync::{Arc, Mutex},
 };
 
-/// The time after which replicas are asked, in case the store fails.
+/// Time after which replicas are queried, in case the store fails.
 const HEDGE_DELAY: Duration = Duration::from_secs(1);
 
-/// Result of the load of an opening.
+/// Result of the load for an opening.
 pub(super) enum Loaded {
     Store(Stored),
     Replica { version: Version, document: ConfigDocument },
@@ -38,10 +38,10 @@ pub(super) struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// Loads from the store, and from a replica if the store cannot be reached.
+    /// Loads from the store, or from a replica if the store cannot be reached.
     ///
-    /// The replicas are asked once the store has failed or is late, and what they answer is used only once it has failed. A
-    /// store that does not answer counts as failed while there is time left for that.
+    /// Replicas are queried once the store has failed or is late, and their replies are used only if it fails. A store
+    /// that does not reply counts as failed while there is still time to use a replica.
     pub(super) async fn load(&self) -> Result<Loaded> {
         let replicas = self.source.replicas();
         let history = Mutex::default();
@@ -106,7 +106,7 @@ impl Opening<'_> {
     }
 }
 
-/// Returns true if the store could not be reached: it did not refuse, and did not say that nothing is there.
+/// Returns true if the store could not be reached, as opposed to refusing or reporting absence.
 fn is_outage(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
 }

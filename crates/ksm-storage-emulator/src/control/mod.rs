@@ -1,4 +1,4 @@
-//! Control of the emulators over HTTP, for tests in any language; and the program that serves it.
+//! Controls the emulators over HTTP, for tests in any language; and the program that serves this API.
 //!
 #![doc = include_str!("../../README.md")]
 
@@ -40,7 +40,7 @@ impl Rejected {
     }
 }
 
-/// The control endpoint on a free port of 127.0.0.1, until dropped.
+/// The control endpoint on a free port of 127.0.0.1, served until it is dropped.
 pub struct ControlServer {
     address: SocketAddr,
     accepting: JoinHandle<()>,
@@ -50,7 +50,7 @@ impl ControlServer {
     /// Controls the emulator that `server` serves and, if there is one, the fake Keeper service.
     ///
     /// # Errors
-    /// If the port cannot be opened.
+    /// An I/O error if the port cannot be opened.
     pub async fn start(server: &Server, keeper: Option<Arc<FakeKeeper>>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -64,7 +64,7 @@ impl ControlServer {
         Ok(Self { address, accepting })
     }
 
-    /// Such as `http://127.0.0.1:4567`.
+    /// The URL, such as `http://127.0.0.1:4567`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -1,4 +1,4 @@
-//! The values in requests.
+//! Parses values in requests.
 
 use std::time::Duration;
 

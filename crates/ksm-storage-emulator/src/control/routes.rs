@@ -1,4 +1,4 @@
-//! The requests, as the README lists them.
+//! The requests, as listed in the README.
 
 use std::{
     sync::Arc,

@@ -1,4 +1,4 @@
-//! The cryptography of the service's side.
+//! The cryptography of the service.
 
 use aes_gcm::{
     Aes256Gcm, KeyInit as _, Nonce,
@@ -17,11 +17,11 @@ use p256::{
 };
 use sha2::{Digest, Sha256, Sha512};
 
-/// Bytes of an AES-256 key.
+/// Length of an AES-256 key in bytes.
 pub(super) const KEY: usize = 32;
-/// Bytes of an AES-GCM nonce, which precedes every ciphertext.
+/// Length of an AES-GCM nonce, which precedes every ciphertext, in bytes.
 const NONCE: usize = 12;
-/// Bytes of an uncompressed P-256 point.
+/// Length of an uncompressed P-256 point in bytes.
 const POINT: usize = 65;
 
 pub(super) fn random<const N: usize>() -> [u8; N] {
@@ -54,7 +54,7 @@ pub(super) fn point(key: &SecretKey) -> Vec<u8> {
     key.public_key().to_encoded_point(false).as_bytes().to_vec()
 }
 
-/// The client that a token's key makes.
+/// The client ID derived from a token's key.
 pub(super) fn client_id(client_key: &[u8]) -> Option<String> {
     let mut mac = Hmac::<Sha512>::new_from_slice(client_key).ok()?;
     mac.update(b"KEEPER_SECRETS_MANAGER_CLIENT_ID");
@@ -74,7 +74,7 @@ pub(super) fn open(key: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     Aes256Gcm::new_from_slice(key).ok()?.decrypt(Nonce::from_slice(nonce), sealed).ok()
 }
 
-/// The key of one request: sealed with one that an ephemeral key pair and the server's agree on.
+/// The key of a single request, decrypted with the secret shared by an ephemeral key pair and the server's.
 pub(super) fn transmission_key(server: &SecretKey, wrapped: &[u8]) -> Option<Vec<u8>> {
     let (point, sealed) = wrapped.split_at_checked(POINT)?;
     let ephemeral = PublicKey::from_sec1_bytes(point).ok()?;

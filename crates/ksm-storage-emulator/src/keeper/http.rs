@@ -45,7 +45,7 @@ pub(super) async fn serve(
             serve_http(stream, |request| respond(&service, peer, request)).await;
         }
     }));
-    // The end of the sender is what is waited for; with the runtime go the connections.
+    // Waits until the sender is dropped; dropping the runtime then ends the connections.
     let _ = stopped.await;
     None
 }

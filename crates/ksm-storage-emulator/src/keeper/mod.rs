@@ -1,9 +1,10 @@
 //! A fake Keeper service, for tests and demonstrations.
 //!
-//! [`FakeKeeper`] speaks the service's protocol over real HTTPS on loopback, with a certificate and a server key that it
-//! makes when it starts: one application that shares two records, one with a file. What is here was read off the SDK's
-//! source and its behaviour; what Keeper's service does where the SDK does not show it is not known, first of all
-//! whether it gives the application key once or until the client has shown that it has it: hence [`AppKeyPolicy`].
+//! [`FakeKeeper`] speaks the service's protocol over real HTTPS on loopback, with a certificate and a server key
+//! created at its start. It has one application, which shares two records, one with a file. Its behaviour is derived
+//! from the SDK's source and behaviour. Where the SDK does not reveal the behaviour of Keeper's service, it is unknown,
+//! above all if the service returns the application key once or until the client has confirmed it: hence
+//! [`AppKeyPolicy`].
 //!
 //! ```
 //! use ksm_storage_core::{BindState, ConfigStorage};
@@ -45,10 +46,10 @@ use tokio::{runtime, sync::oneshot};
 pub use self::service::{AppKeyPolicy, Fault, RecordedRequest};
 use self::service::{IpLock, Service};
 use crate::tls::Identity;
-/// The number that the service's public key has here.
+/// The number of the service's public key.
 const KEY_ID: &str = "901";
 
-/// A Keeper service on a free port of 127.0.0.1, until dropped.
+/// A fake Keeper service on a free port of 127.0.0.1, served until it is dropped.
 pub struct FakeKeeper {
     address: SocketAddr,
     certificate: String,
@@ -57,10 +58,10 @@ pub struct FakeKeeper {
 }
 
 impl FakeKeeper {
-    /// Starts it, on a thread of its own.
+    /// Starts the service on its own thread.
     ///
     /// # Errors
-    /// If the port, the thread or the certificate cannot be had.
+    /// An I/O error if no port, thread or certificate is available.
     pub fn start(policy: AppKeyPolicy) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (ready, address) = mpsc::channel();
@@ -79,18 +80,18 @@ impl FakeKeeper {
         Ok(Self { address, certificate, service, _stop: stop })
     }
 
-    /// A new one-time token, without a region: the client is given the host by other means.
+    /// Returns a new one-time token without a region: the client gets the host by other means.
     pub fn issue_token(&self) -> String {
         self.service().issue_token(IpLock::Unlocked)
     }
 
-    /// The same, but the client is locked to the address from which it first uses the token, which is Keeper's default.
-    /// On loopback a client may connect from 127.0.0.2.
+    /// Like [`issue_token`](Self::issue_token), but the client is locked to the address from which it first uses the
+    /// token, as is Keeper's default. On loopback, a client may connect from 127.0.0.2.
     pub fn issue_ip_locked_token(&self) -> String {
         self.service().issue_token(IpLock::First)
     }
 
-    /// The host name to give to a client. The SDK would cut the port off one that reads as a URL; this does not.
+    /// The host name for clients, in a form whose port the SDK does not cut off.
     pub fn hostname(&self) -> String {
         format!("{}/http", self.address)
     }
@@ -100,12 +101,12 @@ impl FakeKeeper {
         self.service().server_public_key()
     }
 
-    /// The number of that key.
+    /// The ID of that key.
     pub fn server_public_key_id(&self) -> &'static str {
         KEY_ID
     }
 
-    /// The certificate in PEM, which is its own authority.
+    /// The self-signed certificate in PEM.
     pub fn certificate(&self) -> &str {
         &self.certificate
     }
@@ -115,12 +116,12 @@ impl FakeKeeper {
         self.service().faults.extend(faults);
     }
 
-    /// Removes the faults that no request has had yet.
+    /// Removes the faults that are still queued.
     pub fn clear_faults(&self) {
         self.service().faults.clear();
     }
 
-    /// Removes every client from the application, as a person would in the vault.
+    /// Removes every client from the application, as a user would in the vault.
     pub fn revoke_all(&self) {
         self.service().revoke_all();
     }
@@ -135,7 +136,7 @@ impl FakeKeeper {
         self.service().requests.clear();
     }
 
-    /// Everything that nobody else may see: keys and the contents of records. For tests that look for leaks.
+    /// All confidential values: keys and record contents. For tests that search for leaks.
     pub fn secrets(&self) -> Vec<Vec<u8>> {
         self.service().secrets()
     }

@@ -16,12 +16,12 @@ use super::{
     },
 };
 
-/// The number of times that a client is given the application key. Keeper does not document its own policy.
+/// The number of times that a client receives the application key. Keeper does not document its own policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppKeyPolicy {
-    /// With the first reply only.
+    /// Only in the first reply.
     Once,
-    /// With every reply, until a request shows that the client has it.
+    /// In every reply, until a request shows that the client has it.
     UntilConfirmed,
 }
 
@@ -46,22 +46,22 @@ pub enum Fault {
     Answer(u16, &'static str),
     /// Carried out, but the reply lacks this field.
     Omit(&'static str),
-    /// No deviation, to let requests pass before another fault.
+    /// No deviation; lets a request pass before another fault.
     None,
 }
 
-/// One request.
+/// A recorded request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedRequest {
-    /// Such as `get_secret`.
+    /// The action, such as `get_secret`.
     pub action: String,
-    /// The status of the answer, if one was given.
+    /// The status of the reply, if one was sent.
     pub status: Option<u16>,
-    /// True if it came with the client's public key, as it does until the client has the application key.
+    /// True if it contained the client's public key, as it does until the client has the application key.
     pub with_public_key: bool,
 }
 
-/// A request as it comes in.
+/// An incoming request.
 pub(super) struct Call<'a> {
     pub(super) action: &'a str,
     pub(super) key_id: &'a str,
@@ -90,11 +90,11 @@ pub(super) struct Service {
     records: Vec<Record>,
 }
 
-/// The permission of a client to change its address, as the maker of its token decides.
+/// The client's permission to change its address, as chosen by the creator of its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IpLock {
     Unlocked,
-    /// Locked to the address of the first request, which has not come yet.
+    /// Locked to the address of the first request, which has not arrived yet.
     First,
     Locked(IpAddr),
 }
@@ -114,7 +114,7 @@ struct Record {
     has_file: bool,
 }
 
-/// The message for a client that is locked to another address, as users of Keeper quote it.
+/// The message for a client that is locked to another address, as quoted by users of Keeper.
 const OTHER_ADDRESS: &str = "This client is locked to a different ip address";
 
 const FILE: &[u8] = b"a file of the record";
@@ -175,7 +175,7 @@ impl Service {
         own.into_iter().chain(clients).chain(passwords).collect()
     }
 
-    /// Takes a file that is uploaded; it is not kept.
+    /// Accepts an uploaded file without keeping it.
     pub(super) fn upload(&mut self) -> Answer {
         let action = "upload".to_owned();
         self.requests.push(RecordedRequest { action, status: Some(200), with_public_key: false });
@@ -320,7 +320,7 @@ impl Service {
                 json!({ "url": url, "parameters": r#"{"policy":"any"}"#, "successStatusCode": 200 })
             }
             "delete_folder" => json!({ "folders": gone("folderUid", &named("folderUids")) }),
-            // Accepted: what is created is sealed for the owner, whose vault this has not.
+            // Accepted: created objects are encrypted for the owner, whose key the fake does not have.
             _ => json!({}),
         }
     }

@@ -1,4 +1,4 @@
-//! Access to a secret past the API, for tests.
+//! Access to a secret without the API, for tests.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::Emulator;
 
-/// A secret of an [`Emulator`], reached past its API: without permissions, faults or counting.
+/// A secret of an [`Emulator`], accessed without the API: no permissions, faults or call counts apply.
 #[derive(Clone, Debug)]
 pub struct Secret {
     emulator: Emulator,
@@ -22,7 +22,7 @@ impl Secret {
         Self { emulator, name }
     }
 
-    /// Creates it, with nothing in it, unless it exists.
+    /// Creates the secret without a value, unless it exists.
     pub fn create(&self) -> &Self {
         let mut state = self.emulator.lock();
         if state.find(&self.name).is_err() {
@@ -34,21 +34,21 @@ impl Secret {
         self
     }
 
-    /// Stores a value unconditionally, as a foreign program does, and returns the ID of the version. Creates the secret if
-    /// it does not exist.
+    /// Stores a value unconditionally, as a foreign program would, and returns the version ID. Creates the secret if it
+    /// does not exist.
     pub fn overwrite(&self, value: Value) -> String {
         self.create();
         let mut state = self.emulator.lock();
         let id = format!("00000000-0000-0000-0000-{:012}", state.next());
         let now = state.clock.now();
         if let Ok(secret) = state.find_mut(&self.name) {
-            // Only a quota, which is not checked here, or a known ID, which this is not, could make it fail.
+            // Could fail only on a quota, which is not checked here, or on a known ID, which this is not.
             let _ = secret.put(&id, value, &[], now, None);
         }
         id
     }
 
-    /// Moves `AWSCURRENT` to a version that was stored earlier. `false` if there is none of this id.
+    /// Moves `AWSCURRENT` to an earlier version. Returns `false` if there is none with this ID.
     pub fn roll_back(&self, version: &str) -> bool {
         let mut state = self.emulator.lock();
         state.find_mut(&self.name).is_ok_and(|secret| {
@@ -57,12 +57,12 @@ impl Secret {
         })
     }
 
-    /// Removes it without a trace.
+    /// Removes the secret without a trace.
     pub fn remove(&self) {
         self.emulator.lock().secrets.retain(|secret| secret.name != self.name);
     }
 
-    /// Marks it for deletion in 30 days.
+    /// Marks the secret for deletion in 30 days.
     pub fn mark_for_deletion(&self) {
         let date = self.emulator.lock().clock.now().saturating_add(30 * DAY);
         self.change(|secret| secret.deletion = Some(date));
@@ -86,7 +86,7 @@ impl Secret {
         }
     }
 
-    /// The full ARN, if it exists.
+    /// The full ARN, if the secret exists.
     pub fn arn(&self) -> Option<String> {
         self.emulator.lock().find(&self.name).ok().map(|secret| secret.arn.clone())
     }
@@ -97,7 +97,7 @@ impl Secret {
         state.find(&self.name).ok()?.labelled(label).map(|version| version.value.payload().clone())
     }
 
-    /// Every version in the order in which they were stored: its id and labels.
+    /// All versions in the order in which they were stored, each with its ID and labels.
     pub fn versions(&self) -> Vec<(String, BTreeSet<String>)> {
         let state = self.emulator.lock();
         let versions = state.find(&self.name).map(|secret| secret.versions.clone()).unwrap_or_default();

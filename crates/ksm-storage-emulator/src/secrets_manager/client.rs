@@ -1,4 +1,4 @@
-//! The emulator as a client of itself, in process.
+//! Implements the client interface in process.
 
 use std::{borrow::Cow, time::UNIX_EPOCH};
 
@@ -17,7 +17,7 @@ use super::{
 use crate::{Action, ApiError, Emulator, Fault, ResponseFault};
 
 impl Emulator {
-    /// A call with its fault, if any. The request is checked as if it came over HTTP.
+    /// Makes a call with its fault, if any. The request is checked as if it came over HTTP.
     async fn call<T>(
         &self,
         action: Action,
@@ -48,7 +48,7 @@ impl Emulator {
     }
 }
 
-/// The error of a client that gets such a response. A client that would wait for ever has timed out.
+/// The error of a client that receives such a response. A client that would wait forever has timed out.
 fn damaged(fault: ResponseFault) -> CallError {
     match fault {
         ResponseFault::Reset => CallError::new(Failure::Disconnected),
@@ -126,12 +126,12 @@ impl SecretsClient for Emulator {
     }
 }
 
-/// A text to be checked in place of the value, no copy of which may stay in memory.
+/// A text of the same length to be checked in place of the value, which must not be copied.
 fn as_long_as(value: &Payload) -> String {
     "x".repeat(value.len())
 }
 
-/// The value as a request carries it.
+/// The value in the form of a request.
 fn text(value: &Payload) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
 }

@@ -59,7 +59,7 @@ impl Emulator {
 
     pub(super) fn update(&self, request: Request<'_>) -> Result<Json, ApiError> {
         let value = request.value()?;
-        // Without a value, no version is made that could be named by a token.
+        // Without a value, there is no version for a token to name.
         let token = if value.is_some() { request.token()? } else { "" };
         let mut state = self.lock();
         state.permit(Action::UpdateSecret)?;

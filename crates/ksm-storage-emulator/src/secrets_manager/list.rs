@@ -1,4 +1,4 @@
-//! Descriptions of secrets, one by one and in lists.
+//! Descriptions of secrets, individually and in lists.
 
 use std::{cmp::Ordering, time::Duration};
 
@@ -49,7 +49,7 @@ impl Emulator {
 }
 
 impl Record {
-    /// Notes that a version was read. The service keeps the day only.
+    /// Records the day on which a version was read, as the service does.
     pub(super) fn access(&mut self, version: &str, now: Duration) {
         let day = Duration::from_secs(now.as_secs() - now.as_secs() % DAY.as_secs());
         self.accessed = Some(day);
@@ -58,13 +58,13 @@ impl Record {
         }
     }
 
-    /// The primary region, which is named as soon as there are replicas.
+    /// The primary region, which is included once there are replicas.
     pub(super) fn primary_region(&self, region: &str) -> Option<String> {
         let own = || (!self.replicas.is_empty()).then(|| region.to_owned());
         self.primary_region.clone().or_else(own)
     }
 
-    /// The secret as `DescribeSecret` shows it.
+    /// The secret as shown by `DescribeSecret`.
     pub(super) fn description(&self, region: &str) -> Json {
         let mut description = self.properties(region, "VersionIdsToStages");
         if let Some(status) = replication_status(self, InReply::OfDescription) {
@@ -73,7 +73,7 @@ impl Record {
         description
     }
 
-    /// The secret as `ListSecrets` shows it.
+    /// The secret as shown by `ListSecrets`.
     fn entry(&self, region: &str) -> Json {
         self.properties(region, "SecretVersionsToStages")
     }
@@ -114,7 +114,7 @@ pub(super) fn page(request: Request<'_>, list: &[Json]) -> Result<(Json, Option<
     Ok((list[start..end].into(), next))
 }
 
-/// Tells whether the secret has one of the values of the filter; a value after an exclamation mark must not match.
+/// Returns true if the secret matches a value of the filter; values after an exclamation mark must not match.
 fn matches(secret: &Record, filter: Request<'_>) -> bool {
     let key = filter.text("Key").unwrap_or("all");
     filter.texts("Values").iter().any(|value| match value.strip_prefix('!') {
@@ -123,7 +123,7 @@ fn matches(secret: &Record, filter: Request<'_>) -> bool {
     })
 }
 
-/// The rules for the single keys:
+/// Rules for the individual keys:
 /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html>
 fn has(secret: &Record, key: &str, value: &str) -> bool {
     let tags = || secret.tags.iter().flatten();
@@ -143,7 +143,7 @@ fn has(secret: &Record, key: &str, value: &str) -> bool {
     }
 }
 
-/// Tells whether each word of the value begins a word of the text, whatever the case.
+/// Returns true if each word of the value begins a word of the text, ignoring case.
 fn has_words(text: &str, value: &str) -> bool {
     let (text, value) = (text.to_lowercase(), value.to_lowercase());
     value.split_whitespace().all(|wanted| text.split_whitespace().any(|word| word.starts_with(wanted)))

@@ -1,6 +1,6 @@
 //! Replication to other regions: <https://docs.aws.amazon.com/secretsmanager/latest/userguide/replicate-secrets.html>
 //!
-//! A region that the account does not have is recorded, and reported as if the replica was there.
+//! A region that the account does not have is recorded and reported as if it had the replica.
 
 use serde_json::{Value as Json, json};
 
@@ -21,7 +21,7 @@ impl Emulator {
         Ok(reply)
     }
 
-    /// Makes a replica a secret of its own.
+    /// Turns a replica into an independent secret.
     pub(super) fn promote(&self, request: Request<'_>) -> Result<Json, ApiError> {
         let mut primary = None;
         let reply = self.change(Action::StopReplicationToReplica, request, |secret| {
@@ -40,8 +40,7 @@ impl Emulator {
         Ok(reply)
     }
 
-    /// Creates the secrets in other regions that those of this one are replicated to. They get their values when they are
-    /// looked at.
+    /// Creates the replicas of this region's secrets in other regions. Their values are copied on first access.
     pub(super) fn create_replicas(&self) {
         let secrets = self.lock_as_is().secrets.clone();
         let replicas = secrets.iter().flat_map(|secret| secret.replicas.iter().map(move |to| (secret, to)));
@@ -58,7 +57,7 @@ impl Emulator {
         }
     }
 
-    /// Gives the replicas of this region what their primaries have had for as long as these lag. Never holds two locks.
+    /// Updates this region's replicas to the state that their primaries had before the lag. Never holds two locks.
     pub(crate) fn update_replicas(&self) {
         let replica = |secret: &Record| Some((secret.name.clone(), secret.primary_region.clone()?));
         let replicas: Vec<_> = self.lock_as_is().secrets.iter().filter_map(replica).collect();
@@ -118,7 +117,7 @@ impl Record {
     }
 }
 
-/// The reply that shows the status: the service has not finished when it answers a change.
+/// The kind of reply that shows the status: when the service answers a change, it has not finished.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum InReply {
     OfChange,

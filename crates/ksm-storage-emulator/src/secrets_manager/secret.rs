@@ -6,9 +6,9 @@ use ksm_storage_core::Payload;
 
 use crate::ApiError;
 
-/// The label of the version that readers get.
+/// The label of the current version.
 pub(crate) const CURRENT: &str = "AWSCURRENT";
-/// The label of the version before that.
+/// The label of the version before the current one.
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
 /// The label of a version that a rotation prepares.
 const PENDING: &str = "AWSPENDING";
@@ -63,21 +63,21 @@ pub(crate) struct Record {
     pub(crate) versions: Vec<Version>,
     pub(crate) description: String,
     pub(crate) kms_key_id: Option<String>,
-    /// `None` if there has never been one.
+    /// `None` if there never were any.
     pub(crate) tags: Option<Vec<(String, String)>>,
     pub(crate) policy: Option<String>,
-    /// The region of the secret that this one is a replica of.
+    /// The primary region, if this secret is a replica.
     pub(crate) primary_region: Option<String>,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) created: Duration,
     pub(crate) changed: Duration,
     pub(crate) accessed: Option<Duration>,
-    /// The end of the recovery window, if it is marked for deletion.
+    /// The end of the recovery window, if the secret is marked for deletion.
     pub(crate) deletion: Option<Duration>,
 }
 
 impl Record {
-    /// With nothing in it.
+    /// A secret without a value.
     pub(crate) fn new(name: &str, arn: String, now: Duration) -> Self {
         Self {
             name: name.to_owned(),
@@ -150,10 +150,10 @@ impl Record {
         Ok(())
     }
 
-    /// Tells whether the value is there under this token.
+    /// Returns true if the value is stored under this token.
     ///
     /// # Errors
-    /// If another value is.
+    /// An error if another value is.
     pub(crate) fn is_stored(&self, token: &str, value: &Value) -> Result<bool, ApiError> {
         match self.version(token) {
             None => Ok(false),

@@ -87,7 +87,7 @@ impl Emulator {
         Ok((secret.arn.clone(), secret.name.clone()))
     }
 
-    /// The secret, for a list of its versions.
+    /// The secret, for listing its versions.
     pub(super) fn kept(&self, id: &str) -> Result<Record, ApiError> {
         let state = self.lock();
         state.permit(Action::ListSecretVersionIds)?;
@@ -109,7 +109,7 @@ impl Emulator {
     }
 }
 
-/// A version as `ListSecretVersionIds` shows it.
+/// A version as shown by `ListSecretVersionIds`.
 fn entry(version: &Version) -> Json {
     let key = version.kms_key_id.as_deref().unwrap_or("DefaultEncryptionKey");
     object([

@@ -71,7 +71,7 @@ impl Parameters {
         Ok(self.take_one_of("read_only", &[("true", true), ("false", false)])?.unwrap_or(false))
     }
 
-    /// Refuses a parameter that nobody has taken.
+    /// Rejects parameters that nobody has taken.
     fn finish(self, scheme: &str) -> Result<()> {
         match self.0.first() {
             Some((key, _)) => {
