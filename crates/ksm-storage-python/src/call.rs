@@ -86,12 +86,15 @@ impl Call {
         if self.next_signals > Instant::now() {
             return self.interrupt.is_some();
         }
-        self.interrupt = Python::attach(|py| {
+        let raised = Python::try_attach(|py| {
             log::emit(py);
             py.check_signals().err()
         });
         self.next_signals = Instant::now() + SIGNALS;
-        self.interrupt.is_some()
+        // At the end of the interpreter nobody waits for the answer.
+        let ended = raised.is_none();
+        self.interrupt = raised.flatten();
+        ended || self.interrupt.is_some()
     }
 }
 
@@ -99,8 +102,9 @@ impl Change {
     fn serve(&mut self) {
         while let Ok(Request { document, reply }) = self.requests.try_recv() {
             let outer = IN_CHANGE.replace(true);
-            let patch = Python::attach(|py| Patch::from_function(self.function.bind(py), &document));
+            let patch = Python::try_attach(|py| Patch::from_function(self.function.bind(py), &document));
             IN_CHANGE.set(outer);
+            let Some(patch) = patch else { continue };
             self.raised = match patch {
                 // The receiver is gone if the deadline has passed.
                 Ok(patch) => reply.send(patch).err().and(None),

@@ -227,15 +227,26 @@ time.sleep(float(sys.argv[1]))
 
 
 def test_warnings_are_logged_at_the_end(stored, run):
-    """An event of a call that was interrupted comes after its end."""
-    stored.store({"username": "u"})
+    """A write goes on after an interrupt, and its check, which gets no answer, is given up after two seconds."""
+    stored.fail("GetSecretValue", {"delay_ms": 0}, {"delay_ms": 0}, *[{"before": "hang"}] * 3)
     program = """
-import logging
+import logging, signal, time
+from keeper_secrets_manager_core.configkeys import ConfigKeys
 logging.basicConfig(format="%(name)s %(levelname)s %(message)s")
 from ksm_storage.aws import AwsSecretStorage
 storage = AwsSecretStorage.from_default_config("ksm-config")
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+signal.setitimer(signal.ITIMER_REAL, 1)
+try:
+    storage.set(ConfigKeys.KEY_URL, "u")
+except KeyboardInterrupt:
+    time.sleep(3)
+    print("slept")
 """
-    assert "ksm.storage WARNING unrecognized: " in run(program).stderr
+    ended = run(program)
+    assert ended.stdout == "slept\n"
+    assert "ksm.storage WARNING unverified: " in ended.stderr
+    assert stored.stored()["url"] == "u"
 
 
 def test_disabled_logger_of_the_sdk_hides_no_warning(stored, run):

@@ -78,7 +78,7 @@ def _spent() -> StorageError:
     return StorageError(
         "Keeper does not accept the one-time token, and no other client has stored a binding: the token has been used, or has "
         "expired; create a new one",
-        "refused",
+        "token_spent",
     )
 
 

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Optional
 
 
 class StorageError(ValueError):
-    """An operation on a storage failed. The message is one line, and quotes no value of the configuration.
-
-    Like every attribute, it survives pickling.
-    """
+    """An operation on a storage failed. The message is one line, and quotes no value of the configuration."""
 
     __module__ = "ksm_storage"
 
@@ -33,6 +30,3 @@ class StorageError(ValueError):
         self.outcome = outcome
         self.retryable = retryable
         self.displaced = displaced
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (str(self), self.kind, self.outcome, self.retryable, self.displaced)

@@ -59,8 +59,10 @@ def _open_native(settings: _Settings) -> _native.Storage:
         try:
             shared.refresh()
             return shared
-        except StorageError:
-            # Credentials may have changed in a file. An error that has another reason comes again.
+        except StorageError as error:
+            # Credentials may have changed in a file.
+            if error.kind not in ("access_denied", "credentials"):
+                raise
             _open.pop(key, None)
     try:
         native = _native.Storage.open_aws(settings)
