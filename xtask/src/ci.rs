@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, builder::PossibleValuesParser};
 
 use crate::{
-    api, check_backend, dependencies, deploy, fuzz, mutants, package, python,
+    api, check_backend, dependencies, fuzz, mutants, package, python,
     run::{cargo, output, run, say},
     tests,
     tools::{self, installing},
@@ -46,7 +46,7 @@ fn steps() -> Vec<Step> {
     let mut steps = vec![
         step("lock files", lock_files),
         step("fmt", fmt),
-        Step { name: "deploy", slow: false, check: Box::new(deploy::check) },
+        Step { name: "deploy", slow: false, check: Box::new(python::deploy) },
         step("dependency trees", dependencies::trees),
         step("rust versions", dependencies::rust_versions),
         step("unused dependencies", || run(&mut tools::MACHETE.command("--skip-target-dir")?)),

@@ -8,7 +8,6 @@ mod bench;
 mod check_backend;
 mod ci;
 mod dependencies;
-mod deploy;
 mod fuzz;
 mod mutants;
 mod new_backend;
@@ -102,7 +101,7 @@ fn main() -> ExitCode {
         Task::NewBackend { name } => new_backend::new_backend(&name),
         Task::CheckBackend { name } => check_backend::check_backend(&name),
         Task::Api(options) => api::api(&options),
-        Task::Layer => deploy::layer(),
+        Task::Layer => python::layer(),
         Task::Man => tests::man(),
         Task::Package(options) => package::package(&options),
         Task::Python { args } => python::python(&args),

@@ -1,22 +1,44 @@
-//! The Python package, as a wheel that is installed.
+//! Scripts in Python, each with the packages that it needs, pinned.
 
 use std::process::Command;
 
 use anyhow::{Error, Result};
 
 use crate::{
-    run::{root, run},
+    run::{command, root, run},
     tools::installation,
 };
 
-const REQUIREMENTS: &str = concat!(
+const DEPLOY: &str = include_str!("../../deploy/requirements.txt");
+const LAYER: &str = include_str!("../../deploy/lambda-layer/requirements.txt");
+const PACKAGE: &str = concat!(
     include_str!("../python/requirements.txt"),
     include_str!("../../crates/ksm-storage-python/tests/requirements.txt")
 );
 
-/// Runs `check.py` of the package with these arguments.
-pub(crate) fn python(args: &[String]) -> Result<()> {
-    let python = installation(|| python_peers::environment("python-package", REQUIREMENTS));
-    let script = "crates/ksm-storage-python/check.py";
+/// Runs a script in the environment of this name.
+fn script(environment: &str, requirements: &str, script: &str, args: &[String]) -> Result<()> {
+    let python = installation(|| python_peers::environment(environment, requirements));
     run(Command::new(python.map_err(Error::msg)?).current_dir(root()).arg(script).args(args))
+}
+
+/// Runs `check.py` of the package with these arguments, which tests it as a wheel that is installed.
+pub(crate) fn python(args: &[String]) -> Result<()> {
+    script("python-package", PACKAGE, "crates/ksm-storage-python/check.py", args)
+}
+
+/// Builds the Lambda layer.
+pub(crate) fn layer() -> Result<()> {
+    script("zig-python", LAYER, "deploy/lambda-layer/build.py", &[])
+}
+
+/// Checks `deploy/` as far as it is possible without an account, and returns the check that was left out, if any: Terraform
+/// is not in a registry.
+pub(crate) fn deploy() -> Result<Option<String>> {
+    script("deploy-python", DEPLOY, "deploy/check.py", &[])?;
+    if Command::new("terraform").arg("version").output().is_err() {
+        return Ok(Some("terraform fmt did not run: terraform is not installed".to_owned()));
+    }
+    run(&mut command("terraform fmt -check -diff -recursive deploy/terraform"))?;
+    Ok(None)
 }

@@ -20,7 +20,7 @@ use aws_sdk_secretsmanager::{
 use aws_secretsmanager_caching::SecretsManagerCachingClient;
 use ksm_storage::{ConfigKey, ConfigStorage, memory::MemoryBackend};
 use ksm_storage_emulator::{Emulator, Server, Value};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -39,31 +39,10 @@ fn main() -> Result<()> {
     let (server, peer) = service.block_on(peer())?;
 
     let subjects: [(&str, Read<'_>); 5] = [
-        ("control", Box::new(control)),
-        (
-            "arc_swap_load_index",
-            Box::new(|times| {
-                for _ in 0..times {
-                    black_box(bare.load()[black_box(ConfigKey::PrivateKey as usize)]);
-                }
-            }),
-        ),
-        (
-            "get",
-            Box::new(|times| {
-                for _ in 0..times {
-                    black_box(storage.get(black_box(ConfigKey::PrivateKey)));
-                }
-            }),
-        ),
-        (
-            "snapshot",
-            Box::new(|times| {
-                for _ in 0..times {
-                    black_box(storage.snapshot());
-                }
-            }),
-        ),
+        ("control", Box::new(times(control))),
+        ("arc_swap_load_index", Box::new(times(|| bare.load()[black_box(ConfigKey::PrivateKey as usize)]))),
+        ("get", Box::new(times(|| storage.get(black_box(ConfigKey::PrivateKey))))),
+        ("snapshot", Box::new(times(|| storage.snapshot()))),
         ("aws_secretsmanager_caching", Box::new(|times| read_peer(&peer, times))),
     ];
     let lengths: Vec<_> = subjects.iter().map(|(_, read)| length(read)).collect();
@@ -83,15 +62,14 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// What makes one read, so many times.
+fn times<T>(read: impl Fn() -> T + Sync) -> impl Fn(u64) + Sync {
+    move |times| (0..times).for_each(|_| drop(black_box(read())))
+}
+
 /// Touches nothing that is shared.
-fn control(times: u64) {
-    for _ in 0..times {
-        let mut sum = 0_u64;
-        for step in 0..16_u64 {
-            sum = black_box(sum.wrapping_mul(31).wrapping_add(step));
-        }
-        black_box(sum);
-    }
+fn control() -> u64 {
+    (0..16).fold(0, |sum: u64, step| black_box(sum.wrapping_mul(31).wrapping_add(step)))
 }
 
 /// The peer, with the secret in its cache.
@@ -112,16 +90,13 @@ async fn peer() -> Result<(Server, SecretsManagerCachingClient)> {
 }
 
 fn read_peer(peer: &SecretsManagerCachingClient, times: u64) {
-    runtime().block_on(async {
+    let runtime = Builder::new_current_thread().build();
+    runtime.expect("a runtime without drivers needs nothing of the system").block_on(async {
         for _ in 0..times {
             black_box(peer.get_secret_value(black_box("ksm-config"), None, None, false).await)
                 .expect("it is in the cache");
         }
     });
-}
-
-fn runtime() -> Runtime {
-    Builder::new_current_thread().build().expect("a runtime without drivers needs nothing of the system")
 }
 
 /// Reads in a turn.
