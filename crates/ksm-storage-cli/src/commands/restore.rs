@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Result<()> {
     let backend = history::backend(global).await?;
-    let storage = storage::open(global, Access::Remove).await?;
+    let storage = storage::open_announced(global, Access::Remove, output).await?;
     let version = Version::new(args.version.as_str());
     let payload = backend.version(&version).await?;
     let earlier = ConfigDocument::parse(payload.as_bytes()).map_err(|error| {

@@ -36,6 +36,7 @@ async fn displaced_configuration_is_found_and_restored() {
 
     let restored = run.ends(&["restore", &earlier, "--yes"], 0).await;
     assert!(restored.starts_with(&format!("restored: {URL}, version ")), "{restored}");
+    assert!(restored.contains("identity: arn:aws:"), "it does not say as whom it writes: {restored}");
     assert!(restored.contains("  + privateKey") && restored.contains("unknown keys: 1 -> 0"), "{restored}");
     assert_eq!(world.stored(), bound);
     let again = run.ends(&["restore", &earlier, "--yes", "--json"], 0).await;
