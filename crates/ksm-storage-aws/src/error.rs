@@ -114,7 +114,12 @@ fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
             NotApplied,
             Advice::Text("obtain new credentials, and check the clock of this host (date -u)"),
         ),
-        code if is_throttling(code) => (
+        "ThrottlingException"
+        | "Throttling"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "ThrottledException"
+        | "SlowDown" => (
             Throttled,
             NotApplied,
             Advice::Text("the account's quota for this call is used up: call less often"),
@@ -150,15 +155,7 @@ fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
 
 /// Returns true for the error codes of throttling, which ends within seconds.
 pub(crate) fn is_throttling(code: &str) -> bool {
-    const CODES: [&str; 6] = [
-        "RequestLimitExceeded",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    ];
-    CODES.contains(&code)
+    answered(&CallError::answered(400, code)).0 == ErrorKind::Throttled
 }
 
 /// The remedy for a call that is not about a secret.

@@ -13,7 +13,10 @@ use ksm_storage_core::{
     ConfigStorage, Payload, StorageBackend, Version,
 };
 use ksm_storage_emulator::{Action, Emulator, Fault, ResponseFault, Server, Value};
-use ksm_storage_testkit::canary::{canary, is_shown};
+use ksm_storage_testkit::{
+    TestClock,
+    canary::{canary, is_shown},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -187,7 +190,9 @@ async fn refused_child() {
         }
         for concurrency in [Concurrency::Optimistic, Concurrency::Strict] {
             let id = code.parse().unwrap();
-            let backend = AwsSecretBackend::new(client.clone(), id, "us-east-1", concurrency);
+            // Pauses of throttled calls are over at once.
+            let clock = Arc::new(TestClock::new());
+            let backend = AwsSecretBackend::with_clock(client.clone(), id, "us-east-1", concurrency, clock);
             println!("{:?} {:#?}", backend.load().await, backend.store(&Version::new("v"), &value).await);
             println!("{:?}", ConfigStorage::open(backend).await.unwrap_err());
         }
