@@ -235,7 +235,7 @@ impl fmt::Display for CallError {
             Failure::TimedOut => f.write_str("no answer came in time")?,
             Failure::Disconnected if !self.sent => f.write_str("no connection could be made")?,
             Failure::Disconnected => f.write_str("the connection broke")?,
-            Failure::Untrusted => f.write_str("TLS could not be had")?,
+            Failure::Untrusted => f.write_str("TLS could not be established")?,
             Failure::Unreadable => f.write_str("the answer cannot be read")?,
             Failure::TooLong => write!(f, "the answer is longer than {MAX_REPLY} bytes")?,
             Failure::Panicked(step) => write!(f, "a dependency panicked during {step}")?,

@@ -64,7 +64,7 @@ impl Connection {
         self.config.region().map(AsRef::as_ref).unwrap_or_default()
     }
 
-    /// The setting that names the region: a variable, a profile, the secret id, or instance metadata.
+    /// The setting that names the region: a variable, a profile, the secret ID, or instance metadata.
     pub fn region_source(&self) -> &str {
         &self.origins.region
     }
@@ -92,7 +92,7 @@ impl Connection {
                 None => Err(CredentialsError::not_loaded_no_source()),
             },
         };
-        obtained.map_err(|error| unobtained("the source gives none", &error))
+        obtained.map_err(|error| unobtained("the source provides none", &error))
     }
 
     /// The server that is asked.

@@ -30,7 +30,7 @@ use crate::{
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Source of a region, as named in errors.
-const SECRET_ID: &str = "the secret id";
+const SECRET_ID: &str = "the secret ID";
 const SETTER: &str = "`region`";
 const CUSTOM: &str = "`from_custom_config`";
 const METADATA: &str = "instance metadata";
@@ -184,8 +184,8 @@ async fn of_instance(
         Ok(()) => (role, Source::Instance.to_string()),
         Err(error) if common.fallback => {
             let reason = &*why(&error);
-            warn!(reason, "fallback: the instance has no credentials, the default chain is asked");
-            let what = "neither the instance role nor the default chain gives any";
+            warn!(reason, "fallback: the instance has no credentials, trying the default chain");
+            let what = "neither the instance role nor the default chain provides any";
             check_profile(profiles.as_ref().ok(), profile.as_ref(), &name)?;
             let Some(source) = Source::of_environment(environment, profile.as_ref())? else {
                 profiles?;
@@ -196,7 +196,7 @@ async fn of_instance(
             guarded.prime().await.map_err(|error| unobtained(what, &error))?;
             (guarded, origin)
         }
-        Err(error) => return Err(unobtained("the instance role gives none", &error)),
+        Err(error) => return Err(unobtained("the instance role provides none", &error)),
     };
     resolver.config(guarded, Origins { region: region.source, credentials: source }).await
 }
@@ -220,7 +220,7 @@ async fn of_default(
         region
     } else {
         let (client, _) = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
-        let message = "neither the secret id, nor AWS_REGION, nor the profile names a region";
+        let message = "neither the secret ID, nor AWS_REGION, nor the profile names a region";
         let region =
             region::of_instance(&client, environment, id).await.map_err(|_| no_region(message, id))?;
         Known { region, source: METADATA.into() }
@@ -250,7 +250,7 @@ async fn of_profile(
         None => profile.region()?.ok_or_else(|| no_region_in_profile(environment, name))?,
     };
     let resolver = Resolver::new(environment, common, region.region, Some(&profile))?;
-    let what = format!("the profile {name:?} gives none");
+    let what = format!("the profile {name:?} provides none");
     let source = Source::of_profile(environment, &profile)?.ok_or_else(|| {
         let message = format!("{what}: {}", Cause::NoSource.words());
         Error::not_applied(ErrorKind::Credentials, message)
@@ -285,7 +285,7 @@ fn contradiction((source, region): (&str, &Region), (other, own): (&str, &Region
         ErrorKind::InvalidArgument,
         format!("{source} names the region {region}, and {other} the region {own}"),
     )
-    .with_hint("leave one of them out")
+    .with_hint("omit one of them")
     .with_source(RegionUnknown)
 }
 
@@ -314,13 +314,13 @@ mod tests {
                 "aws-sm://eu-west-1/ksm",
                 None,
                 "us-east-1",
-                "the secret id names the region eu-west-1, and `from_custom_config` the region us-east-1",
+                "the secret ID names the region eu-west-1, and `from_custom_config` the region us-east-1",
             ),
             (
                 "aws-sm://eu-west-1/ksm",
                 Some("us-east-1"),
                 "",
-                "the secret id names the region eu-west-1, and `region` the region us-east-1",
+                "the secret ID names the region eu-west-1, and `region` the region us-east-1",
             ),
         ] {
             let mode = Mode::Custom {

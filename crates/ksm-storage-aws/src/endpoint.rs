@@ -7,7 +7,7 @@ use ksm_storage_core::Result;
 use crate::setting::{Given, InvalidSetting, Setting};
 
 pub(crate) const PLAIN_HTTP: &str =
-    "plain http to a host that is not on loopback, so that anybody could read along";
+    "plain http to a host that is not on loopback, so requests could be intercepted";
 
 /// A configured endpoint, and the setting it comes from.
 #[derive(Clone)]

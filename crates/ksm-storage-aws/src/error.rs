@@ -46,7 +46,7 @@ pub(crate) fn classify(error: &CallError) -> (ErrorKind, Outcome) {
 fn unanswered(failure: &Failure) -> (ErrorKind, &'static str) {
     use ErrorKind::{Credentials, InvalidArgument, Timeout, Unavailable, Unexpected};
     match failure {
-        Failure::NotBuilt(_) => (InvalidArgument, "check region, endpoint and secret id"),
+        Failure::NotBuilt(_) => (InvalidArgument, "check region, endpoint and secret ID"),
         Failure::NoCredentials(_) => (
             Credentials,
             "check the source of the credentials: aws sts get-caller-identity shows whether there are any",
@@ -140,7 +140,7 @@ fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
         | "MalformedPolicyDocumentException" => (
             InvalidArgument,
             NotApplied,
-            Advice::Text("check the secret id; a replica is written in its primary region only"),
+            Advice::Text("check the secret ID; a replica is written in its primary region only"),
         ),
         "InternalServiceError"
         | "InternalServiceErrorException"
@@ -192,7 +192,7 @@ fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
             Some(format!("grant {} on {}", call.action(), place.arn(error.message.as_deref())))
         }
         Advice::Denied => Some(format!(
-            "grant {} on {}, and with a customer managed key {}; for a secret that does not exist the answer is the same",
+            "grant {} on {}, and with a customer managed key {}; AWS answers the same if the secret does not exist",
             call.action(),
             place.arn(error.message.as_deref()),
             if matches!(call, Call::Get | Call::Describe) {
@@ -262,7 +262,7 @@ mod tests {
             (400, "ExpiredTokenException", Credentials, NotApplied, "new credentials"),
             (400, "InvalidClientTokenId", Credentials, NotApplied, "access key"),
             (400, "IncompleteSignature", Credentials, NotApplied, "access key"),
-            (400, "ValidationException", InvalidArgument, NotApplied, "secret id"),
+            (400, "ValidationException", InvalidArgument, NotApplied, "secret ID"),
             (400, "ServiceUnavailable", Unavailable, Unknown, ""),
             (503, "NeverHeardOf", Unavailable, Unknown, ""),
             (500, "", Unavailable, Unknown, ""),

@@ -132,7 +132,7 @@ impl Explained {
             Origin::Login { profile } => told(Cause::LoginEnded, login(profile)),
             _ => told(
                 Cause::Failed,
-                "aws sts get-caller-identity shows whether it gives any elsewhere".to_owned(),
+                "aws sts get-caller-identity shows whether it provides any elsewhere".to_owned(),
             ),
         }
     }
@@ -327,7 +327,7 @@ mod tests {
             ] {
                 let own = error.to_string();
                 prop_assert!(!own.contains(char::is_control), "{own:?}");
-                let error = unobtained("the profile gives none", &CredentialsError::provider_error(error));
+                let error = unobtained("the profile provides none", &CredentialsError::provider_error(error));
                 let text = error.to_string();
                 prop_assert!(!text.contains(char::is_control), "{text:?}");
                 prop_assert!(!text.contains("s3cret"), "{text:?}");

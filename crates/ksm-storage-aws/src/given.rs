@@ -69,7 +69,7 @@ pub(crate) fn as_given(
         (None, None) => None,
     };
     let region = region.ok_or_else(|| {
-        no_region("the SDK configuration has none, and the secret id does not name one", id)
+        no_region("the SDK configuration has none, and the secret ID does not name one", id)
     })?;
     Ok(Resolved {
         config: builder.region(region.region).build(),

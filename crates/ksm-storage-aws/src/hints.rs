@@ -36,7 +36,7 @@ impl Place<'_> {
     pub(crate) fn create(&self) -> String {
         let name = if self.id.is_arn() { "NAME" } else { self.id.name() };
         let create = self.with("create-secret", "--name", name, " --secret-string '{}'");
-        format!("look for it in this region: {}; if it is nowhere, create it: {create}", self.describe())
+        format!("check this region: {}; if it does not exist, create it: {create}", self.describe())
     }
 
     /// The ARN to put into a policy, as far as it is known. A name belongs to the caller's account, which the message

@@ -69,13 +69,13 @@ impl AwsSecretBackend {
         if !(32..=64).contains(&version.as_str().len()) {
             return Err(inner
                 .error(ErrorKind::InvalidArgument, "a version ID has 32 to 64 characters")
-                .with_hint(format!("to see those there are: {}", inner.place().list())));
+                .with_hint(format!("to list the existing versions: {}", inner.place().list())));
         }
         match inner.get(Select::Id(version.as_str().to_owned())).await {
             Ok(found) => Ok(strip_nonce(found.value)),
             Err(error) if error.is("ResourceNotFoundException") => {
                 let place = inner.place();
-                let hint = format!("to see those there are: {}", place.list());
+                let hint = format!("to list the existing versions: {}", place.list());
                 let message = "the secret does not exist in this region, or keeps no such version";
                 Err(inner.error(ErrorKind::NotFound, message).with_hint(hint).with_source(error))
             }

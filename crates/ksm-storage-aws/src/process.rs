@@ -45,7 +45,8 @@ impl Process {
         if output.len() as u64 > MAX_OUTPUT {
             return Err(invalid(format!("longer than {MAX_OUTPUT} bytes")));
         }
-        let status = child.wait().await.map_err(|error| failed(format!("it was lost ({})", error.kind())))?;
+        let status =
+            child.wait().await.map_err(|error| failed(format!("status unknown ({})", error.kind())))?;
         group.release();
         // The shell's exit codes for a missing program, and for one that may not be run.
         if matches!(status.code(), Some(126 | 127)) {
@@ -145,7 +146,7 @@ impl Drop for Group {
 
 /// Errors quote nothing of the output.
 fn parse(output: &[u8]) -> Result<Credentials, &'static str> {
-    let output: Map<String, Value> = serde_json::from_slice(output).map_err(|_| "it is no JSON object")?;
+    let output: Map<String, Value> = serde_json::from_slice(output).map_err(|_| "it is not a JSON object")?;
     let field =
         |name: &str| output.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
     if field("Version").and_then(Value::as_u64) != Some(1) {
@@ -157,14 +158,14 @@ fn parse(output: &[u8]) -> Result<Credentials, &'static str> {
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(problem),
     };
-    let id = text("AccessKeyId", "its AccessKeyId is no text")?.ok_or("it has no AccessKeyId")?;
+    let id = text("AccessKeyId", "its AccessKeyId is not a string")?.ok_or("it has no AccessKeyId")?;
     let key =
-        text("SecretAccessKey", "its SecretAccessKey is no text")?.ok_or("it has no SecretAccessKey")?;
-    let token = text("SessionToken", "its SessionToken is no text")?;
-    let expiry = text("Expiration", "its Expiration is no text")?.map(|time| {
-        let time =
-            DateTime::from_str(&time, Format::DateTimeWithOffset).map_err(|_| "its Expiration is no time")?;
-        SystemTime::try_from(time).map_err(|_| "its Expiration is no time")
+        text("SecretAccessKey", "its SecretAccessKey is not a string")?.ok_or("it has no SecretAccessKey")?;
+    let token = text("SessionToken", "its SessionToken is not a string")?;
+    let expiry = text("Expiration", "its Expiration is not a string")?.map(|time| {
+        let time = DateTime::from_str(&time, Format::DateTimeWithOffset)
+            .map_err(|_| "its Expiration is not a timestamp")?;
+        SystemTime::try_from(time).map_err(|_| "its Expiration is not a timestamp")
     });
     Ok(Credentials::new(id, key, token, expiry.transpose()?, "credential_process"))
 }

@@ -51,7 +51,7 @@ impl Profiles {
         }
         let (fs, env) = (Fs::from_slice(&[]), Env::from_slice(&[]));
         let set = without_tracing(profile::load(&fs, &env, &texts.build(), None)).await.map_err(|_| {
-            let message = "the AWS configuration files cannot be understood";
+            let message = "the AWS configuration files cannot be parsed";
             Error::not_applied(ErrorKind::InvalidArgument, message)
                 .with_hint(format!("look at {}", environment.file_names()))
         })?;
@@ -75,7 +75,7 @@ impl Profiles {
             return format!("write [profile {name:?}] in {}: a name with blanks needs quotes", config.name());
         }
         format!(
-            "looked for in {} and {}; aws configure list-profiles shows those there are",
+            "searched in {} and {}; aws configure list-profiles shows the existing profiles",
             config.name(),
             credentials.name()
         )

@@ -214,9 +214,9 @@ fn malformed(text: &str, what: &str) -> Error {
     let shown = if begins_with(text, "arn:") || begins_with(text, "aws-sm://") {
         format!("{:?}", shorten(text))
     } else {
-        format!("a text of {} characters", text.chars().count())
+        format!("of {} characters", text.chars().count())
     };
-    Error::not_applied(ErrorKind::InvalidArgument, format!("{shown} is no secret id: {what}")).with_hint(
+    Error::not_applied(ErrorKind::InvalidArgument, format!("invalid secret ID {shown}: {what}")).with_hint(
         "give a name (letters, digits and /_+=.@-), aws-sm://region/name, or \
              arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME",
     )
@@ -295,7 +295,7 @@ mod tests {
         let suffixed = format!("{name}-aBcDeF");
         assert_eq!(id(&format!("{arn}{suffixed}")).name(), suffixed);
         let error = format!("{arn}{suffixed}g").parse::<SecretId>().unwrap_err().to_string();
-        assert!(error.contains(&format!("\"{arn}{}…\" is no secret id", &name[arn.len()..80])), "{error}");
+        assert!(error.contains(&format!("invalid secret ID \"{arn}{}…\":", &name[arn.len()..80])), "{error}");
         assert!(error.contains("its name has 520 characters, and may have 519"), "{error}");
         assert_eq!(shorten(&name[..80]), name[..80]);
     }
@@ -303,12 +303,9 @@ mod tests {
     #[test]
     fn a_configuration_or_token_in_place_of_an_id_is_not_repeated() {
         for (given, told) in [
-            ("{\"appKey\": \"s3cret\"}".to_owned(), "a text of 20 characters is no secret id: character 1"),
-            (
-                "US:s3cret".to_owned(),
-                "a text of 9 characters is no secret id: character 3 of its name is ':'",
-            ),
-            ("s3cret".repeat(100), "a text of 600 characters is no secret id: its name has 600 characters"),
+            ("{\"appKey\": \"s3cret\"}".to_owned(), "invalid secret ID of 20 characters: character 1"),
+            ("US:s3cret".to_owned(), "invalid secret ID of 9 characters: character 3 of its name is ':'"),
+            ("s3cret".repeat(100), "invalid secret ID of 600 characters: its name has 600 characters"),
         ] {
             let error = given.parse::<SecretId>().unwrap_err();
             let shown = format!("{error} {error:?}");

@@ -328,7 +328,7 @@ impl<'a> Session<'a> {
             Reason::Put => match self.put_error.take() {
                 Some(error) if error.is("ResourceExistsException") => inner.error(
                     ErrorKind::Unavailable,
-                    "the service refused the version as one that exists, but cannot find it",
+                    "the service reports that the version exists, but cannot find it",
                 ),
                 Some(error) => inner.put_refused(error).await,
                 None => inner.error(ErrorKind::Unexpected, "the put failed"),
@@ -340,11 +340,11 @@ impl<'a> Session<'a> {
             },
             Reason::Read => match self.read_error.take() {
                 Some(error) => inner.failed(Call::Get, error),
-                None => inner.error(ErrorKind::Conflict, "the chain of versions is too long to be walked"),
+                None => inner.error(ErrorKind::Conflict, "the chain of versions is too long to follow"),
             },
             Reason::MoveRefused => inner.error(
                 ErrorKind::Conflict,
-                "AWSCURRENT was moved by others meanwhile, and its labels do not tell whether to this version before",
+                "others have moved AWSCURRENT, and the labels do not show if this version had it before",
             ),
             Reason::FirstValue => inner.error(ErrorKind::Conflict, "another program stored the first value"),
             Reason::Pending => self.pending(),
@@ -374,7 +374,7 @@ impl<'a> Session<'a> {
         self.inner
             .error(
                 ErrorKind::Conflict,
-                "a version that another writer staged is in the way, and may still become current",
+                "a version staged by another writer blocks this write, and may still become current",
             )
             .with_hint(
                 "grant secretsmanager:UpdateSecretVersionStage to this role, write once with strict concurrency, or store \

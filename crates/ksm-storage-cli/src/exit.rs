@@ -36,7 +36,7 @@ impl Exit {
             Self::NotFound => "the storage, or a value in it, does not exist",
             Self::Denied => "access denied, no usable credentials, or a spent token",
             Self::Conflict => "another writer was faster, or stores for another token",
-            Self::InvalidConfig => "what is stored, or to be imported, is no configuration",
+            Self::InvalidConfig => "the stored or imported document is not a configuration",
             Self::Unavailable => "unreachable, timed out or throttled: try again later",
             Self::Refused => "read-only, or refused to replace or remove something",
             Self::Unbound => "the configuration is not bound to Keeper",

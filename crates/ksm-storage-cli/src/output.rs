@@ -33,7 +33,7 @@ impl Output {
     /// A remark for a person.
     pub(crate) fn remark(self, text: &str) {
         if self.remarks() {
-            // Where it cannot be shown there is nobody to be told.
+            // If it cannot be shown, there is nobody to report to.
             let _ = writeln!(io::stderr(), "{text}");
         }
     }

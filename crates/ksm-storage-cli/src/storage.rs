@@ -46,7 +46,7 @@ pub(crate) fn url(global: &Global) -> Result<Setting> {
     }
     match variable("KSM_AWS_SECRET")? {
         Some(key) if key.contains(['?', '#']) => Err(Failure::usage(
-            "KSM_AWS_SECRET is no secret ID",
+            "KSM_AWS_SECRET is not a valid secret ID",
             "expected a name, an ARN or aws-sm://REGION/NAME; a URL with parameters belongs in KSM_STORAGE",
         )),
         Some(key) if key.starts_with("aws-sm:") => setting(key, "KSM_AWS_SECRET"),

@@ -120,5 +120,5 @@ fn check(file: &File, path: &Path) -> Result<()> {
 fn unusable(path: &Path, problem: &str) -> Error {
     let path = quoted(path);
     Error::not_applied(ErrorKind::InvalidArgument, format!("the lock file {path} {problem}"))
-        .with_hint(format!("look at it, and move it away: ls -l {path}"))
+        .with_hint(format!("inspect it, and move it away: ls -l {path}"))
 }

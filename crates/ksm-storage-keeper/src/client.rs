@@ -222,7 +222,7 @@ impl KeeperClient {
         }
         if let Err(error) = self.restart(state, &snapshot).await {
             let version = snapshot.version();
-            warn!(location = %self.location(), %version, %error, "what replaced the client's configuration is not taken over");
+            warn!(location = %self.location(), %version, %error, "the document that replaced the client's configuration is ignored");
         }
     }
 

@@ -109,7 +109,7 @@ impl Error {
                  belongs to another region; make a new one and rebind, or correct the host name"
             }
             ErrorKind::Unbound => {
-                "what is stored is not bound to Keeper, and no one-time token was given; start once with a token, from \
+                "the stored configuration is not bound to Keeper, and no one-time token was given; start once with a token, from \
                  where the client is to run unless the token was made without the IP lock"
             }
             ErrorKind::Unreachable => {

@@ -40,8 +40,8 @@ pub(crate) fn parse(text: &str) -> Result<String, &'static str> {
         (None | Some(443), "" | "/") => Ok(host.to_owned()),
         // The only form with a port that the SDK uses unchanged (17.3.0), for tests with local services.
         (Some(1..), "/http") if scheme.is_none() => Ok(rest.to_owned()),
-        (Some(_), "" | "/") => Err("Keeper's SDK drops the port and connects to 443; leave the port out"),
-        _ => Err("it has a path; give the host name alone"),
+        (Some(_), "" | "/") => Err("Keeper's SDK drops the port and connects to 443; omit the port"),
+        _ => Err("it has a path; give only the host name"),
     }
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
         return name.parse::<Ipv4Addr>().map(drop).map_err(|_| "its IPv4 address is malformed");
     }
     if !name.contains('.') && !name.eq_ignore_ascii_case("localhost") {
-        return Err("it is no region (US, EU, AU, GOV, JP, CA, IL5), and a host name has a dot");
+        return Err("it is not a region (US, EU, AU, GOV, JP, CA, IL5), and a host name has a dot");
     }
     Ok(())
 }

@@ -67,7 +67,7 @@ impl Rule {
         Err(match self.trace.endpoint(uri) {
             Some(endpoint) => endpoint.plain_http().into(),
             None => {
-                Unbuilt("the endpoint is plain http and not on loopback, so that anybody could read along")
+                Unbuilt("the endpoint is plain http and not on loopback, so requests could be intercepted")
                     .into()
             }
         })

@@ -9,7 +9,7 @@ async fn every_method_fails_typed_or_works() {
     let mut problems = Vec::new();
     // Mode, method, good value, and the words that an error names it by.
     for (mode, method, good, name) in [
-        ("custom", "key", "other", "secret id"),
+        ("custom", "key", "other", "secret ID"),
         ("custom", "access_key_id", "AKIA", "from_custom_config"),
         ("custom", "secret_access_key", "key", "from_custom_config"),
         ("custom", "custom region", "us-east-1", "from_custom_config"),

@@ -73,7 +73,7 @@ pub(crate) fn check_replaceable(stored: &ConfigDocument) -> Result<(), Error> {
     let problem = match stored.bind_state() {
         BindState::Empty | BindState::Unbound => return Ok(()),
         BindState::Bound => "a bound client is stored here",
-        BindState::Unrecognized => "something is stored here that is no Keeper configuration",
+        BindState::Unrecognized => "the document stored here is not a Keeper configuration",
         BindState::Invalid(_) => "a damaged configuration is stored here",
     };
     Err(Error::refused(problem).with_hint("use --replace to put another configuration in its place"))

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Result};
 pub(super) fn confirm(command: &str, question: &str) -> Result<()> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(
-            format!("{command} asks first, and there is no terminal to ask on"),
+            format!("{command} asks for confirmation, but there is no terminal"),
             "confirm with --yes",
         ));
     }

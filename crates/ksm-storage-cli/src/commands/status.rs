@@ -51,8 +51,8 @@ pub(crate) fn describe(state: BindState) -> String {
     match state {
         BindState::Bound => "bound".to_owned(),
         BindState::Empty => "empty: bind it with `ksm-storage bind`".to_owned(),
-        BindState::Unbound => "not bound: go on with `ksm-storage bind`".to_owned(),
+        BindState::Unbound => "not bound: continue with `ksm-storage bind`".to_owned(),
         BindState::Unrecognized => "unrecognized: no key of a Keeper configuration".to_owned(),
-        BindState::Invalid(key) => format!("invalid: {key} is cut short, or something else"),
+        BindState::Invalid(key) => format!("invalid: {key} is truncated or malformed"),
     }
 }

@@ -332,7 +332,7 @@ const CASES: &[Case] = &[
         },
         exit: 9,
         step: "state",
-        cause: "privateKey is cut short",
+        cause: "privateKey is truncated or malformed",
         remedy: "restore an earlier version",
     },
     Case {
@@ -433,7 +433,7 @@ async fn healthy_start_passes_every_step() {
     let shown = text(&output);
     assert!(output.status.success() && !shown.contains("failed"), "{shown}");
     assert!(shown.contains("arn:aws:iam::123456789012:user/emulated"), "{shown}");
-    assert!(shown.contains("eu-central-1, from the secret id") && shown.contains("ip lock"), "{shown}");
+    assert!(shown.contains("eu-central-1, from the secret ID") && shown.contains("ip lock"), "{shown}");
     assert!(shown.contains("not checked  write        because --write-check was not given"), "{shown}");
     assert_eq!(secret.versions(), version, "something was written");
 

@@ -31,7 +31,7 @@ async fn displaced_configuration_is_found_and_restored() {
 
     // Without a terminal it asks for --yes, and nothing is written.
     let refused = run.ends(&["restore", &earlier], 2).await;
-    assert!(refused.contains("restore asks first") && refused.contains("--yes"), "{refused}");
+    assert!(refused.contains("restore asks for confirmation") && refused.contains("--yes"), "{refused}");
     assert_eq!(world.secret().versions().len(), 4);
 
     let restored = run.ends(&["restore", &earlier, "--yes"], 0).await;

@@ -134,7 +134,7 @@ impl Driver {
         if handle.runtime_flavor() == RuntimeFlavor::CurrentThread {
             return Err(Error::not_applied(
                 ErrorKind::InvalidArgument,
-                "a blocking call would wait for the thread that it is made on",
+                "a blocking call would wait for its own thread",
             )
             .with_hint("use the asynchronous handle there, or a runtime with several threads"));
         }

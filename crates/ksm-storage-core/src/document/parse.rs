@@ -220,7 +220,7 @@ fn decode_base64(text: &Text<'_>) -> Result<Zeroizing<Vec<u8>>> {
     let len = STANDARD_NO_PAD.decode_slice(&*standard, &mut decoded).map_err(|_| {
         text.invalid_at(
             text.offset_of(encoded) + encoded.len(),
-            "a JSON object, or base64 of one, was expected; as base64 it is cut short",
+            "a JSON object, or base64 of one, was expected; as base64 it is truncated",
         )
     })?;
     decoded.truncate(len);
@@ -296,7 +296,7 @@ mod tests {
             (b"true", "true or false"),
             (b"cAnaRy, as it is", "line 1, column 7"),
             (b"\n  cAn!Ry", "line 2, column 6"),
-            (b" cAnaR", "column 7: a JSON object, or base64 of one, was expected; as base64 it is cut short"),
+            (b" cAnaR", "column 7: a JSON object, or base64 of one, was expected; as base64 it is truncated"),
             (b"cAna=Ry=", "after the padding"),
             (b"cAna=-", "column 6: nothing was expected after the padding"),
             (b"cAna=_", "column 6: nothing was expected after the padding"),

@@ -112,7 +112,7 @@ impl ConfigStorage {
         if every.is_zero() {
             let message = "the period of scheduled refreshes is zero";
             return Err(Error::not_applied(ErrorKind::InvalidArgument, message)
-                .with_hint("give the time between two refreshes, such as five minutes"));
+                .with_hint("set a period, such as five minutes"));
         }
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
         let mut refresher = lock(&shared.refresher);

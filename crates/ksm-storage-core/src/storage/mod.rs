@@ -135,7 +135,7 @@ impl ConfigStorage {
                 ErrorKind::Unsupported,
                 "the backend was made before a fork, and may hold connections of the parent process",
             )
-            .with_hint("open from a builder, which connects anew, or make the backend in the child"))
+            .with_hint("open from a builder, which connects again, or create the backend in the child"))
         };
         let reopened = ConfigStorageBuilder::again(before).open_unless(refuse).await?;
         Ok(Self { execution: self.execution, ..reopened })
@@ -278,7 +278,7 @@ impl ConfigStorage {
     pub async fn save(&self, base: &Snapshot, document: ConfigDocument) -> Result<()> {
         if base.origin() == Origin::Replica {
             let error = Error::not_applied(ErrorKind::ReadOnly, "the snapshot was read from a replica")
-                .with_hint("refresh, which reads the store itself, and decide anew");
+                .with_hint("refresh, which reads the store itself, and decide again");
             return Err(self.decorate(Operation::Save, error));
         }
         let base = base.version().clone();
@@ -288,7 +288,7 @@ impl ConfigStorage {
                     ErrorKind::Conflict,
                     "the snapshot that this is based on is not current",
                 )
-                .with_hint("read again and decide anew"));
+                .with_hint("read again and decide again"));
             }
             stored.clone_from(&document);
             Ok(())

@@ -90,7 +90,7 @@ impl Shared {
             Writes::ReadOnly => (ErrorKind::ReadOnly, "this backend never writes"),
             Writes::Unconditional => (
                 ErrorKind::Unsupported,
-                "this backend has no conditional write, so that a write could undo another one unseen",
+                "this backend has no conditional write, so a write could silently undo another one",
             ),
             Writes::Exact | Writes::Cooperative => return Ok(()),
         };
@@ -143,10 +143,10 @@ impl Shared {
         let location = self.location();
         match state {
             BindState::Unrecognized => {
-                warn!(%location, "unrecognized: the document has keys, and none of a Keeper configuration");
+                warn!(%location, "unrecognized: the document has keys, but none of a Keeper configuration");
             }
             BindState::Invalid(key) => {
-                warn!(%location, %key, "invalid key: a credential is cut short, or of something else");
+                warn!(%location, %key, "invalid key: a credential is truncated or malformed");
             }
             BindState::Empty | BindState::Unbound | BindState::Bound => {}
         }

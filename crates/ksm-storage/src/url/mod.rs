@@ -80,7 +80,7 @@ impl FromStr for StorageUrl {
             None => (rest, None),
         };
         if rest.contains('#') {
-            return Err(invalid(format!("the {scheme} storage URL has a `#`, which begins nothing here"))
+            return Err(invalid(format!("the {scheme} storage URL has a `#`, which has no meaning there"))
                 .with_hint("in a path or a parameter, write %23"));
         }
         let mut parameters = Vec::new();

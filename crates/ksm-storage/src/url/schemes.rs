@@ -63,7 +63,7 @@ impl Parameters {
         let known = values.iter().find(|(name, _)| *name == value);
         known.map(|(_, value)| Some(*value)).ok_or_else(|| {
             let names: Vec<_> = values.iter().map(|(name, _)| format!("`{name}`")).collect();
-            invalid(format!("the parameter `{key}` of the storage URL is none of {}", names.join(", ")))
+            invalid(format!("the parameter `{key}` of the storage URL is not one of {}", names.join(", ")))
         })
     }
 

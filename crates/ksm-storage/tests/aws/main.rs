@@ -262,7 +262,7 @@ async fn custom_credentials_need_one_region() {
     world.run(&["custom", "AKIA", "key", "us-east-1"], "ksm-config", []).await.opened();
     world.run(&["custom", "AKIA", "key", ""], &world.arn(), []).await.opened();
     let run = world.run(&["custom", "AKIA", "key", "eu-west-1"], &world.arn(), []).await;
-    run.failed(&["us-east-1", "eu-west-1", "leave one of them out"]);
+    run.failed(&["us-east-1", "eu-west-1", "omit one of them"]);
     world.run(&["custom", "AKIA", "key", ""], "ksm-config", []).await.failed(&["no AWS region"]);
     assert_eq!(world.server.metadata().calls(), 0);
 }

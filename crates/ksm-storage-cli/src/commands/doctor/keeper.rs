@@ -39,14 +39,14 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
         }
         ErrorKind::AccessDenied => {
             report.ok(reachable, "it answers");
-            report.failed(client, refused(error, "look for the client in its application in the vault; bind anew with `ksm-storage bind --rebind`"));
+            report.failed(client, refused(error, "look for the client in its application in the vault; bind again with `ksm-storage bind --rebind`"));
             report.stopped(&[lock]);
         }
         _ if is_answer => {
             report.ok(reachable, "it answers");
             report.failed(
                 client,
-                refused(error, "try again later; if it stays, bind anew with `ksm-storage bind --rebind`"),
+                refused(error, "try again later; if it stays, bind again with `ksm-storage bind --rebind`"),
             );
             report.stopped(&[lock]);
         }

@@ -152,7 +152,7 @@ fn state(report: &mut Report, snapshot: &Snapshot) {
         BindState::Bound => return report.ok("state", "bound"),
         BindState::Empty | BindState::Unbound => "bind it with `ksm-storage bind`",
         BindState::Invalid(_) => {
-            "restore an earlier version of it, or bind anew with `ksm-storage bind --rebind`"
+            "restore an earlier version of it, or bind again with `ksm-storage bind --rebind`"
         }
         BindState::Unrecognized => {
             "choose another storage, or store a configuration with `ksm-storage import --replace`"
@@ -160,9 +160,9 @@ fn state(report: &mut Report, snapshot: &Snapshot) {
     };
     let problem = match snapshot.bind_state() {
         BindState::Invalid(key) => {
-            format!("the configuration is invalid: {key} is cut short, or something else")
+            format!("the configuration is invalid: {key} is truncated or malformed")
         }
-        BindState::Unrecognized => "what is stored is no configuration of a Keeper client".to_owned(),
+        BindState::Unrecognized => "the stored document is not a Keeper configuration".to_owned(),
         state => format!("the configuration is {}", state.as_str()),
     };
     report.failed("state", Failure::new(Exit::Unbound, "unbound", problem, hint));
