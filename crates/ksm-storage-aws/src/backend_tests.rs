@@ -97,7 +97,7 @@ async fn store(client: MockSecretsClient) -> ksm_storage_core::Result<StoreOutco
 }
 
 #[tokio::test]
-async fn a_version_under_another_id_than_the_one_given_is_not_taken_for_ours() {
+async fn version_under_other_id_is_foreign() {
     let mut client = MockSecretsClient::new();
     client
         .expect_put()
@@ -108,7 +108,7 @@ async fn a_version_under_another_id_than_the_one_given_is_not_taken_for_ours() {
 }
 
 #[tokio::test]
-async fn the_first_put_goes_to_the_slot_of_the_version_with_a_nonce_and_no_label() {
+async fn first_put_uses_slot_and_nonce() {
     let mut client = MockSecretsClient::new();
     let expected =
         |put: &Put| put.token == slot(1) && put.label.is_none() && put.value.len() == "{}".len() + NONCE_LEN;
@@ -122,7 +122,7 @@ async fn the_first_put_goes_to_the_slot_of_the_version_with_a_nonce_and_no_label
 }
 
 #[tokio::test]
-async fn a_suffixed_name_that_may_not_be_read_is_asked_for_without_its_suffix() {
+async fn denied_suffixed_name_is_retried_bare() {
     for (found, refused) in
         [(ARN, false), ("arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm-other1", true)]
     {
@@ -145,7 +145,7 @@ async fn a_suffixed_name_that_may_not_be_read_is_asked_for_without_its_suffix() 
 }
 
 #[tokio::test]
-async fn only_a_secret_whose_primary_is_elsewhere_is_a_replica() {
+async fn primary_region_tells_a_replica() {
     // Includes the longest ARN that the service returns.
     let longest = ARN.replace("ksm-", &format!("{}-", "n".repeat(512)));
     for (arn, primary, kind) in [
@@ -166,7 +166,7 @@ async fn only_a_secret_whose_primary_is_elsewhere_is_a_replica() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_with_its_nonce_is_not_put() {
+async fn oversized_payload_is_never_put() {
     let backend = backend(MockSecretsClient::new(), Concurrency::Strict);
     let limit = backend.capabilities().max_payload.unwrap();
     assert_eq!(limit, MAX_VALUE - NONCE_LEN);
@@ -176,7 +176,7 @@ async fn what_is_too_large_with_its_nonce_is_not_put() {
 }
 
 #[tokio::test]
-async fn the_full_arn_is_used_once_it_is_known() {
+async fn known_arn_is_used() {
     let mut client = MockSecretsClient::new();
     let mut order = Sequence::new();
     for name in ["ksm", ARN] {

@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_apart_by_their_words() {
+    fn causes_have_distinct_words() {
         for (index, cause) in Cause::ALL.into_iter().enumerate() {
             for other in &Cause::ALL[index + 1..] {
                 let (words, others) = (cause.words(), other.words());

@@ -302,7 +302,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn regions_that_contradict_each_other_are_named_with_their_sources() {
+    async fn conflicting_regions_name_their_sources() {
         for (id, option, own, told) in [
             (
                 "ksm",

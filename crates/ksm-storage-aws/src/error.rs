@@ -243,7 +243,7 @@ mod tests {
 
     /// Covers every code known from the API model or from practice; the outcome is that of a put.
     #[test]
-    fn every_code_has_its_kind_outcome_and_remedy() {
+    fn codes_map_to_kind_outcome_remedy() {
         use ErrorKind::*;
         use Outcome::{NotApplied, Unknown};
         for (status, code, kind, outcome, remedy) in [
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_answered_is_told_by_how_far_it_got() {
+    fn unanswered_requests_tell_their_progress() {
         use Outcome::{NotApplied, Unknown};
         for (failure, kind, outcome) in [
             (Failure::NotBuilt("no".into()), ErrorKind::InvalidArgument, NotApplied),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_nothing_of_a_request_before_it_that_got_no_answer() {
+    fn refusal_does_not_settle_earlier_request() {
         let refusal = CallError::answered(400, "ThrottlingException");
         let after_another = CallError { unanswered: true, ..refusal.clone() };
         assert_eq!(classify(&refusal).1, Outcome::NotApplied);
@@ -305,14 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn a_read_applies_nothing_however_it_fails() {
+    fn failed_read_is_not_applied() {
         let outcome = |call| told(call, CallError::new(Failure::TimedOut)).outcome();
         assert_eq!([Call::Get, Call::List].map(outcome), [Outcome::NotApplied; 2]);
         assert_eq!([Call::Put, Call::Create, Call::Move].map(outcome), [Outcome::Unknown; 3]);
     }
 
     #[test]
-    fn a_refusal_names_the_action_that_was_refused() {
+    fn refusal_names_its_action() {
         for (call, action, key) in [
             (Call::Get, "GetSecretValue", "kms:Decrypt"),
             (Call::Put, "PutSecretValue", "kms:GenerateDataKey"),

@@ -170,7 +170,7 @@ mod tests {
     use crate::{Failure, SdkClient, SecretsClient, Select};
 
     #[tokio::test]
-    async fn a_program_without_tls_says_so_on_its_first_request() {
+    async fn missing_tls_is_reported() {
         let credentials = Credentials::new("AKIA", "key", None, None, "test");
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())

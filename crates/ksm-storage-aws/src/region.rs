@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn host_names_and_documents_tell_the_region_or_nothing() {
+    fn region_comes_from_host_or_document() {
         assert_eq!(in_host_name("ip-10-0-0-1.us-east-2.compute.internal").as_deref(), Some("us-east-2"));
         assert_eq!(in_host_name("i-0abc.us-west-2.compute.internal").as_deref(), Some("us-west-2"));
         assert_eq!(in_host_name("ip-10-0-0-1.ec2.internal").as_deref(), Some("us-east-1"));

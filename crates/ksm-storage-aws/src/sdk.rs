@@ -346,7 +346,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn plain_http_to_elsewhere_is_refused_before_it_is_sent() {
+    async fn plain_http_is_refused_unsent() {
         // Not a loopback address, but one that leads nowhere even if it is not rejected.
         let endpoint = "http://0.0.0.0:1";
         let config = Config::builder()
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_call_came_to_is_told_by_its_kind() {
+    fn call_results_have_kinds() {
         type Failed = SdkError<GetSecretValueError, HttpResponse>;
         let reply = HttpResponse::new(502.try_into().unwrap(), SdkBody::empty());
         let refused = CredentialsError::not_loaded_no_source();
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_credentials_is_told_in_words_of_our_own() {
+    fn credential_errors_use_own_words() {
         for (error, words) in [
             (CredentialsError::not_loaded("s3cret"), "were found"),
             (CredentialsError::provider_timed_out(std::time::Duration::ZERO), "in time"),

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn arns_of_any_partition_are_taken_apart() {
+    fn arns_of_every_partition_parse() {
         for (partition, region) in [
             ("aws", "us-east-1"),
             ("aws-cn", "cn-north-1"),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_arn_names_the_wrong_part() {
+    fn malformed_arn_names_its_part() {
         for (text, part) in [
             ("arn:aws:secretsmanager:us-east-1:123456789012:secret", "6 of the 7 parts"),
             ("arn::secretsmanager:us-east-1:123456789012:secret:n", "partition is empty"),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_512_characters_at_most_7_more_in_an_arn_and_an_error_shows_80() {
+    fn long_names_are_rejected_and_shortened() {
         let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:";
         let name = "n".repeat(512);
         assert_eq!(id(&name).name(), name);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_or_token_in_place_of_an_id_is_not_repeated() {
+    fn secrets_given_as_id_stay_hidden() {
         for (given, told) in [
             ("{\"appKey\": \"s3cret\"}".to_owned(), "invalid secret ID of 20 characters: character 1"),
             ("US:s3cret".to_owned(), "invalid secret ID of 9 characters: character 3 of its name is ':'"),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_shown_as_it_can_be_given() {
+    fn displayed_id_parses_again() {
         for text in
             ["ksm", "aws-sm://us-east-1/ksm", "arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm"]
         {
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_key_means_the_variable_then_the_default() {
+    fn empty_key_uses_variable_then_default() {
         fn variable(name: &str, value: &str) -> Option<OsString> {
             (name == VARIABLE).then(|| value.into())
         }
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_suffix_is_recognised() {
+    fn possible_suffixes_are_recognized() {
         assert_eq!(id("ksm-config-aBcDe1").without_suffix(), Some("ksm-config"));
         assert_eq!(id("ksm-config").without_suffix(), Some("ksm"));
         assert_eq!(id("config").without_suffix(), None);

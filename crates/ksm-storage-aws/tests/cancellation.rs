@@ -133,7 +133,7 @@ async fn a_dropped_load_leaves_nothing_behind() {
 
 /// Of a secret with a value and of one without; the next writer is the same handle or another one.
 #[tokio::test]
-async fn a_dropped_store_is_made_once_or_never() {
+async fn dropped_store_applies_at_most_once() {
     for (concurrency, old) in BOTH.into_iter().flat_map(|it| [(it, Some("old")), (it, None)]) {
         let (mut made, mut polls) = (Vec::new(), 0);
         loop {
@@ -169,7 +169,7 @@ async fn a_dropped_store_is_made_once_or_never() {
 
 /// The same over HTTP, where a request that was sent is carried out whatever becomes of its sender.
 #[tokio::test]
-async fn a_dropped_opening_creates_an_empty_secret_or_nothing() {
+async fn dropped_open_creates_empty_or_nothing() {
     let mut polls = 0;
     loop {
         let server = Server::start(Emulator::new("us-east-1")).await.unwrap();
@@ -190,7 +190,7 @@ async fn a_dropped_opening_creates_an_empty_secret_or_nothing() {
 }
 
 #[tokio::test]
-async fn a_dropped_opening_of_what_is_there_changes_nothing() {
+async fn dropped_open_changes_nothing() {
     for create in [false, true] {
         let mut polls = 0;
         loop {
@@ -237,7 +237,7 @@ async fn child() {
 }
 
 #[tokio::test]
-async fn a_dropped_opening_of_the_backend_leaves_nothing_behind() {
+async fn dropped_connect_leaves_nothing() {
     let server = Server::start(Emulator::new("us-east-1")).await.unwrap();
     server.emulator().secret(NAME).overwrite(Value::Text("{}".into()));
     server.metadata().set_role(Some(["AKIA", "key", "token"]));

@@ -201,7 +201,7 @@ async fn refused_child() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_refusal_is_quoted_whatever_its_code() {
+async fn refusals_are_never_quoted() {
     let text = run_test("refused_child", &refusing().await).await;
     for code in codes() {
         assert!(text.contains(&format!("code: Some(\"{code}\")")), "{code} was not met");

@@ -67,7 +67,7 @@ async fn refused_connections_send_nothing() {
 
 /// FIPS with an endpoint is refused by the SDK's rules, and a credential by its signer.
 #[tokio::test]
-async fn requests_that_cannot_be_built_are_invalid() {
+async fn unbuildable_requests_are_invalid() {
     let port = closed();
     let broken = |id: &str, token: Option<&str>| {
         config(&port).credentials_provider(Credentials::new(

@@ -54,7 +54,7 @@ fn calls(server: &Server) -> [usize; 3] {
 }
 
 #[tokio::test]
-async fn calls_can_be_told_from_those_of_others() {
+async fn user_agent_names_this_crate() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let opening = tokio::spawn(AwsSecretStorage::from_sdk_config(NAME, &sdk_config(&url)).open());
@@ -105,7 +105,7 @@ async fn nothing_is_created_unasked() {
 }
 
 #[tokio::test]
-async fn a_missing_secret_is_created_if_asked_and_then_opened() {
+async fn create_if_missing_creates_and_opens() {
     let server = serve().await;
     let storage = builder(&server).create_if_missing().kms_key_id("alias/ksm").open().await.unwrap();
     assert!(storage.is_empty());
@@ -118,7 +118,7 @@ async fn a_missing_secret_is_created_if_asked_and_then_opened() {
 }
 
 #[tokio::test]
-async fn no_other_failure_of_a_read_creates_anything() {
+async fn only_absence_creates() {
     for code in ["AccessDeniedException", "DecryptionFailure", "InvalidParameterException"] {
         let server = serve().await;
         server.emulator().deny(Action::GetSecretValue, code);
@@ -134,7 +134,7 @@ async fn no_other_failure_of_a_read_creates_anything() {
 }
 
 #[tokio::test]
-async fn a_refused_creation_says_what_to_grant() {
+async fn denied_creation_names_the_action() {
     let server = serve().await;
     server.emulator().deny(Action::CreateSecret, "AccessDeniedException");
     let error = builder(&server).create_if_missing().open().await.unwrap_err();
@@ -143,7 +143,7 @@ async fn a_refused_creation_says_what_to_grant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_that_create_at_once_open_one_secret() {
+async fn concurrent_creators_share_one_secret() {
     let server = Arc::new(serve().await);
     let opening: Vec<_> = (0..8)
         .map(|_| {
@@ -158,14 +158,14 @@ async fn many_that_create_at_once_open_one_secret() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_to_a_creation_is_no_failure() {
+async fn lost_creation_reply_is_recovered() {
     let server = serve().await;
     server.emulator().fail(Action::CreateSecret, [Fault::After(ResponseFault::Reset)]);
     assert!(builder(&server).create_if_missing().open().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_put_that_got_no_answer_is_not_taken_for_refused_when_its_repetition_is() {
+async fn refused_retry_leaves_put_unknown() {
     let refused = [Fault::refuse("ThrottlingException"), Fault::refuse("ThrottlingException")];
     for (lost, outcome) in [
         (Fault::After(ResponseFault::Reset), None),
@@ -197,7 +197,7 @@ async fn throttled_calls_are_not_repeated_by_the_sdk() {
 }
 
 #[tokio::test]
-async fn a_configuration_without_a_behavior_version_is_given_one() {
+async fn missing_behavior_version_is_supplied() {
     let server = serve_with("{}").await;
     let config = sdk_config(&server.url());
     let bare = aws_config::SdkConfig::builder()
@@ -209,21 +209,21 @@ async fn a_configuration_without_a_behavior_version_is_given_one() {
 }
 
 #[test]
-fn opening_without_a_runtime_is_an_error_and_no_panic() {
+fn open_without_runtime_fails() {
     let opening = AwsSecretStorage::from_custom_config(NAME, "AKIA", "key", "us-east-1").open();
     let error = opening.now_or_never().unwrap().unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Runtime, Outcome::NotApplied));
 }
 
 #[test]
-fn what_is_no_id_is_not_shown() {
+fn invalid_id_stays_hidden() {
     let builder = AwsSecretStorage::new("US:s3cret");
     assert!(!format!("{builder:?}").contains("s3cret"));
     assert!(format!("{:?}", AwsSecretStorage::new("team/ksm")).contains("team/ksm"));
 }
 
 #[tokio::test]
-async fn opening_ends_at_its_deadline_and_names_the_secret() {
+async fn open_ends_at_its_deadline() {
     let server = serve_with("{}").await;
     server.emulator().fail(Action::GetSecretValue, [Fault::Before(ResponseFault::Hang)]);
     let deadline = Duration::from_millis(200);
@@ -241,13 +241,13 @@ async fn opening_ends_at_its_deadline_and_names_the_secret() {
 }
 
 #[tokio::test]
-async fn a_setting_of_another_mode_is_refused() {
+async fn settings_of_other_modes_are_rejected() {
     let builder = AwsSecretStorage::from_custom_config(NAME, "AKIA", "key", "us-east-1").without_fallback();
     assert_eq!(builder.open().await.unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
 #[tokio::test]
-async fn an_empty_secret_is_initialised_once_by_two() {
+async fn empty_secret_is_initialized_once() {
     let server = serve().await;
     server.emulator().secret(NAME).create();
     let (one, other) = tokio::join!(
@@ -259,7 +259,7 @@ async fn an_empty_secret_is_initialised_once_by_two() {
 }
 
 #[tokio::test]
-async fn the_version_quota_is_not_tried_again() {
+async fn version_quota_is_not_retried() {
     let server = serve_with("{}").await;
     let storage = builder(&server).open().await.unwrap();
     server.emulator().deny(Action::PutSecretValue, "LimitExceededException");
@@ -281,7 +281,7 @@ async fn a_failing_service_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_binary_value_is_read_and_text_is_written() {
+async fn binary_value_becomes_text() {
     let server = serve().await;
     let binary = Value::Binary(Payload::from(r#"{"hostname": "h"}"#));
     server.emulator().secret(NAME).overwrite(binary);
@@ -294,7 +294,7 @@ async fn a_binary_value_is_read_and_text_is_written() {
 }
 
 #[tokio::test]
-async fn what_the_service_would_refuse_as_too_large_is_not_sent() {
+async fn oversized_value_is_not_sent() {
     for concurrency in [Concurrency::Optimistic, Concurrency::Strict] {
         let server = serve_with("{}").await;
         let storage = builder(&server).concurrency(concurrency).open().await.unwrap();
@@ -311,7 +311,7 @@ async fn what_the_service_would_refuse_as_too_large_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_verification_that_is_refused_is_no_failure() {
+async fn denied_verification_is_no_failure() {
     let server = serve_with("{}").await;
     let storage = builder(&server).open().await.unwrap();
     // The load is served, the read after the put is not.
@@ -370,7 +370,7 @@ async fn counted(server: &Server) -> (String, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn storages_of_one_sdk_config_share_its_connections_and_credentials() {
+async fn storages_share_one_sdk_config() {
     let server = serve_with("{}").await;
     let (url, connections) = counted(&server).await;
     let credentials = Counting::default();

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_system_clock_goes_with_the_time_of_the_runtime() {
+    async fn system_clock_follows_runtime_time() {
         let clock = SystemClock::new();
         tokio::time::advance(Duration::from_secs(3)).await;
         assert_eq!(clock.now(), Duration::from_secs(3));

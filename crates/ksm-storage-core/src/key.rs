@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_refused_and_not_repeated() {
+    fn unknown_name_is_rejected_unquoted() {
         let error = "s3cret".parse::<ConfigKey>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(!format!("{error} {error:?}").contains("s3cret"));

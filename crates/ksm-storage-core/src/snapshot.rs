@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_tells_what_its_document_does() {
+    fn snapshot_reflects_its_document() {
         let empty = snapshot("{}");
         assert!(empty.is_empty() && !empty.contains(ConfigKey::Url) && empty.get(ConfigKey::Url).is_none());
         assert_eq!(empty.bind_state(), BindState::Empty);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_the_version_and_how_long_values_are() {
+    fn debug_shows_version_and_lengths() {
         let shown = format!("{:?}", snapshot(r#"{"url":"secret"}"#));
         assert_eq!(shown, "Snapshot { version: Version(v7), document: ConfigDocument {url: 6 bytes} }");
     }

@@ -2,7 +2,7 @@ use super::*;
 use crate::{Error, ErrorKind, Location, Outcome};
 
 #[test]
-fn a_place_and_a_version_are_shown_as_they_are_named() {
+fn location_and_version_display_as_given() {
     let location = Location::new("memory", "7");
     assert_eq!((location.kind(), location.address()), ("memory", "7"));
     assert_eq!(location.to_string(), "memory://7");
@@ -27,7 +27,7 @@ fn absence_becomes_the_error_unchanged() {
 }
 
 #[test]
-fn a_payload_is_its_bytes_and_shows_only_how_many() {
+fn payload_debug_shows_only_length() {
     for payload in [Payload::from("secret"), "secret".to_owned().into(), b"secret".to_vec().into()] {
         assert_eq!(payload.as_bytes(), b"secret");
         assert_eq!((payload.len(), payload.is_empty()), (6, false));

@@ -35,23 +35,23 @@ fn works(storage: &ConfigStorage) {
 }
 
 #[test]
-fn works_and_is_dropped_on_a_plain_thread() {
+fn works_on_plain_thread() {
     works(&open());
 }
 
 #[tokio::test]
-async fn works_and_is_dropped_on_a_current_thread_runtime() {
+async fn works_on_current_thread_runtime() {
     works(&open());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn works_and_is_dropped_on_a_worker() {
+async fn works_on_worker() {
     tokio::spawn(async { works(&open()) }).await.unwrap();
     tokio::task::spawn_blocking(|| works(&open())).await.unwrap();
 }
 
 #[test]
-fn the_last_clone_may_be_dropped_by_a_change() {
+fn change_may_drop_last_clone() {
     let storage = open();
     let mut last = Some(storage.clone());
     storage
@@ -77,7 +77,7 @@ fn the_last_clone_may_be_dropped_by_a_change() {
 }
 
 #[test]
-fn a_panic_goes_on_in_its_caller_and_spoils_nothing() {
+fn panic_reaches_only_its_caller() {
     let storage = open();
     let panic = catch_unwind(AssertUnwindSafe(|| {
         storage.update(|_| -> Result<(), Error> { std::panic::panic_any("the change's own") })
@@ -89,7 +89,7 @@ fn a_panic_goes_on_in_its_caller_and_spoils_nothing() {
 
 /// Their threads would wait for each other, and keep no deadline.
 #[test]
-fn a_change_that_writes_through_another_blocking_handle_is_refused_at_once() {
+fn nested_write_on_other_handle_fails() {
     let (one, other) = (open(), open());
     let error = one.update(move |_| other.set(Url, "nested")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
@@ -97,7 +97,7 @@ fn a_change_that_writes_through_another_blocking_handle_is_refused_at_once() {
 }
 
 #[test]
-fn a_change_that_writes_through_its_own_handle_is_refused_at_once() {
+fn nested_blocking_write_fails() {
     let storage = open();
     let inner = storage.clone();
     let error = storage.update(move |_| inner.set(Url, "nested")).unwrap_err();
@@ -138,7 +138,7 @@ fn block(by: By, storage: &ConfigStorage) -> (mpsc::Sender<()>, thread::JoinHand
 
 /// More of them than the shared runtime has threads.
 #[test]
-fn changes_that_block_hold_up_their_own_handle_only() {
+fn blocking_change_delays_only_its_handle() {
     let handles: Vec<_> = (0..6).map(|_| open_for(Duration::from_millis(300))).collect();
     let ways = [By::Update, By::Async].into_iter().cycle();
     let blocked: Vec<_> = ways.zip(&handles).map(|(by, storage)| block(by, storage)).collect();
@@ -185,7 +185,7 @@ fn supplied_runtime_carries_out_calls() {
 }
 
 #[test]
-fn current_thread_runtime_refuses_its_own_thread() {
+fn current_thread_runtime_is_refused() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let driver = Driver::new().runtime(runtime.handle().clone());
     let opening = || ksm_storage_core::ConfigStorage::open(MemoryBackend::from_config("{}"));
@@ -237,7 +237,7 @@ fn openings_are_interrupted() {
 }
 
 #[test]
-fn interrupts_tell_what_became_of_the_change() {
+fn interrupts_report_the_outcome() {
     for (load, outcome) in [(true, Outcome::NotApplied), (false, Outcome::Unknown)] {
         let probe = Probe::new(Arc::new(MemoryBackend::from_config("{}")));
         let storage = interrupted(&probe);

@@ -189,7 +189,7 @@ fn writes() -> [(&'static str, Call, ConfigDocument); 6] {
 }
 
 #[tokio::test]
-async fn a_dropped_write_is_made_once_or_never() {
+async fn dropped_write_applies_at_most_once() {
     for (name, call, after) in writes() {
         let (mut made, mut turns) = (Vec::new(), 0);
         loop {
@@ -227,7 +227,7 @@ async fn a_dropped_refresh_changes_nothing() {
 
 /// The committer goes on with what others have queued.
 #[tokio::test]
-async fn a_call_that_is_dropped_does_not_hold_up_the_others() {
+async fn dropped_call_delays_nobody() {
     for turns in 0..=TURNS_OF_A_WRITE {
         let world = World::new().await;
         let other = tokio::spawn({
@@ -244,7 +244,7 @@ async fn a_call_that_is_dropped_does_not_hold_up_the_others() {
 
 /// The runtime that the first call was made on ends, and with it a backend's store on its way.
 #[test]
-fn a_call_whose_runtime_ends_is_told_what_became_of_it() {
+fn ended_runtime_reports_the_outcome() {
     let start = || runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (name, call, after) in writes() {
         let (mut outcomes, mut turns) = (Vec::new(), 0);
@@ -282,7 +282,7 @@ fn a_call_whose_runtime_ends_is_told_what_became_of_it() {
 
 /// A lost reply is the call's own: nothing of it reaches a later one.
 #[tokio::test]
-async fn the_error_of_a_dropped_call_reaches_nobody() {
+async fn dropped_call_error_reaches_nobody() {
     for turns in 0..=TURNS_OF_A_WRITE {
         let world = World::new().await;
         let lost = Error::new(ErrorKind::Unavailable, "lost").with_outcome(Outcome::Unknown);
@@ -320,7 +320,7 @@ async fn a_dropped_open_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_dropped_open_or_create_creates_an_empty_document_or_nothing() {
+async fn dropped_create_leaves_empty_or_nothing() {
     let (mut created, mut turns) = (Vec::new(), 0);
     loop {
         let backend = MemoryBackend::new();

@@ -70,7 +70,7 @@ async fn change_found_applied_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn only_changes_of_that_attempt_are_applied() {
+async fn only_that_attempt_is_applied() {
     let storage = ConfigStorage::open(AppliedAfterAll::new()).await.unwrap();
     // The first attempt of the second change finds nothing to do; its second one does.
     let hostname = storage.update(|document| {

@@ -24,7 +24,7 @@ use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{LoadFault, Probe, StoreFault, TestClock};
 
 #[test]
-fn both_handles_tell_what_is_stored_where_and_how() {
+fn both_handles_describe_the_store() {
     let backend = MemoryBackend::from_config("{}");
     let location = backend.location();
     let storage = blocking::ConfigStorage::open(backend).unwrap();
@@ -53,7 +53,7 @@ fn both_handles_tell_what_is_stored_where_and_how() {
 
 /// A change must not wait for its own handle, and [`run_async`](blocking::ConfigStorage::run_async) would.
 #[test]
-fn a_change_does_not_run_anything_through_a_blocking_handle() {
+fn change_cannot_use_blocking_handle() {
     let open = || blocking::ConfigStorage::open(MemoryBackend::from_config("{}")).unwrap();
     for (own, other) in [(open(), None), (open(), Some(open()))] {
         let inner = other.unwrap_or_else(|| own.clone());
@@ -79,17 +79,17 @@ fn call_often() {
 }
 
 #[tokio::test]
-async fn a_task_makes_any_number_of_blocking_calls_on_a_current_thread_runtime() {
+async fn many_blocking_calls_on_current_thread() {
     call_often();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_task_makes_any_number_of_blocking_calls_on_a_worker() {
+async fn many_blocking_calls_on_worker() {
     tokio::spawn(async { call_often() }).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_change_is_kept_from_its_own_handle_and_from_no_other() {
+async fn change_may_use_other_handles() {
     let [one, other] = ["{}"; 2].map(|json| ConfigStorage::open(MemoryBackend::from_config(json)));
     let (one, other) = (one.await.unwrap(), other.await.unwrap());
     let mut handles = [one.clone(), other];
@@ -106,7 +106,7 @@ async fn a_change_is_kept_from_its_own_handle_and_from_no_other() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_finds_what_is_known_keeps_the_snapshot_and_one_that_does_not_replaces_it() {
+async fn refresh_replaces_only_outdated_snapshot() {
     let backend = MemoryBackend::from_config(r#"{"url":"u"}"#);
     let storage = ConfigStorage::open(backend.clone()).await.unwrap();
     let text = |snapshot: &ksm_storage_core::Snapshot| snapshot.get(Url).unwrap().expose_secret().as_ptr();
@@ -160,7 +160,7 @@ async fn open_with(backend: impl StorageBackend, clock: &Sleeps, attempts: u32) 
 }
 
 #[tokio::test]
-async fn there_is_a_pause_after_every_conflict_but_the_last() {
+async fn conflicts_are_followed_by_pauses() {
     let (clock, probe) = (Sleeps::new(), Probe::new(Arc::new(MemoryBackend::from_config("{}"))));
     let storage = open_with(probe.clone(), &clock, 3).await;
     probe.fail_stores(vec![StoreFault::Conflict; 3]);
@@ -225,7 +225,7 @@ async fn carried_version_replaces_next_load() {
 }
 
 #[tokio::test]
-async fn what_a_conflict_carries_is_not_believed_if_it_is_older_than_what_is_known() {
+async fn conflict_with_older_version_is_ignored() {
     let backend = MemoryBackend::from_config("{}");
     let (old, stores) = (backend.load().await.unwrap(), AtomicUsize::new(0));
     let stale = move |_: &MemoryBackend| {
@@ -242,7 +242,7 @@ async fn what_a_conflict_carries_is_not_believed_if_it_is_older_than_what_is_kno
 }
 
 #[tokio::test]
-async fn stale_loads_are_repeated_until_the_deadline() {
+async fn stale_loads_retry_until_deadline() {
     let (clock, probe) = (Sleeps::new(), Probe::new(Arc::new(MemoryBackend::from_config("{}"))));
     let storage = open_with(probe.clone(), &clock, 16).await;
     let old = probe.load().await.unwrap();
@@ -256,7 +256,7 @@ async fn stale_loads_are_repeated_until_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_document_of_the_greatest_length_is_stored_and_no_longer_one() {
+async fn longest_document_is_stored() {
     let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).await.unwrap();
     let mut document = ConfigDocument::new();
     document.set(Url, "");
@@ -268,7 +268,7 @@ async fn a_document_of_the_greatest_length_is_stored_and_no_longer_one() {
 }
 
 #[tokio::test]
-async fn only_calls_that_changed_something_are_told_of_what_their_store_displaced() {
+async fn only_writers_learn_of_displacement() {
     let probe = Probe::new(Arc::new(MemoryBackend::from_config("{}")));
     let storage = ConfigStorage::open(probe.clone()).await.unwrap();
     probe.stores().close();

@@ -36,7 +36,7 @@ fn poll_once(future: impl Future) {
 }
 
 #[tokio::test]
-async fn a_call_dropped_before_its_batch_is_taken_leaves_no_trace() {
+async fn call_dropped_early_leaves_no_trace() {
     let (storage, probe, backend) = open("{}").await;
     probe.stores().close();
     let first = tokio::spawn({
@@ -53,7 +53,7 @@ async fn a_call_dropped_before_its_batch_is_taken_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn a_call_dropped_during_its_store_is_made_all_the_same() {
+async fn call_dropped_during_store_completes() {
     let (storage, probe, backend) = open("{}").await;
     probe.stores().close();
     let first = tokio::spawn({
@@ -69,7 +69,7 @@ async fn a_call_dropped_during_its_store_is_made_all_the_same() {
 }
 
 #[tokio::test]
-async fn calls_that_queue_up_are_stored_together() {
+async fn queued_calls_are_stored_together() {
     let (storage, probe, _) = open("{}").await;
     probe.stores().close();
     let mut calls = Vec::new();
@@ -103,7 +103,7 @@ async fn concurrent_refreshes_share_loads() {
 
 /// A refusal, a panic and what is too large discard their own change only.
 #[tokio::test]
-async fn one_bad_change_does_not_spoil_its_batch() {
+async fn bad_change_spares_its_batch() {
     let (storage, probe, backend) = open("{}").await;
     probe.loads().close();
     let spawn = |index: usize| {
@@ -182,7 +182,7 @@ async fn failed_store_fails_only_its_changes() {
 }
 
 #[tokio::test]
-async fn after_a_conflict_the_change_runs_again_on_what_is_stored() {
+async fn conflict_reruns_the_change() {
     let (storage, probe, backend) = open(r#"{"url":"old"}"#).await;
     probe.stores().close();
     let runs = Arc::new(AtomicUsize::new(0));
@@ -209,7 +209,7 @@ async fn after_a_conflict_the_change_runs_again_on_what_is_stored() {
 }
 
 #[test]
-fn a_runtime_that_ends_during_a_store_leaves_the_outcome_unknown() {
+fn runtime_ended_during_store_is_unknown() {
     let runtime =
         || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (one, other) = (runtime(), runtime());
@@ -235,7 +235,7 @@ fn a_runtime_that_ends_during_a_store_leaves_the_outcome_unknown() {
 }
 
 #[test]
-fn reads_need_no_runtime_and_writes_say_so() {
+fn only_writes_need_a_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (storage, _, _) = runtime.block_on(open(r#"{"url":"u"}"#));
     drop(runtime);
@@ -255,7 +255,7 @@ fn reads_need_no_runtime_and_writes_say_so() {
 }
 
 #[tokio::test]
-async fn a_change_must_not_write_through_its_own_handle() {
+async fn nested_write_fails() {
     let (storage, _, _) = open("{}").await;
     let inner = storage.clone();
     let result = storage
@@ -272,7 +272,7 @@ async fn a_change_must_not_write_through_its_own_handle() {
 }
 
 #[tokio::test]
-async fn an_error_type_of_the_callers_own_is_returned_as_it_is() {
+async fn callers_error_type_is_returned() {
     #[derive(Debug, PartialEq)]
     enum Own {
         Refusal(u8),

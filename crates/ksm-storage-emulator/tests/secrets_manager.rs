@@ -66,7 +66,7 @@ async fn a_token_takes_one_content() {
 }
 
 #[tokio::test]
-async fn labels_move_and_are_at_most_twenty() {
+async fn labels_move_up_to_twenty() {
     let world = World::new().await;
     world.put(&token(1), "second").version_stages("mine").send().await.unwrap();
     assert_eq!(world.get("AWSCURRENT").await.unwrap(), "first");
@@ -94,7 +94,7 @@ async fn labels_move_and_are_at_most_twenty() {
 }
 
 #[tokio::test]
-async fn young_versions_are_kept_up_to_a_quota_and_old_ones_make_room() {
+async fn old_versions_make_room() {
     let world = World::new().await;
     for number in 1..100 {
         world.put(&token(number), &number.to_string()).send().await.unwrap();
@@ -109,7 +109,7 @@ async fn young_versions_are_kept_up_to_a_quota_and_old_ones_make_room() {
 }
 
 #[tokio::test]
-async fn a_value_is_text_or_bytes_of_some_length() {
+async fn values_are_text_or_bytes() {
     let world = World::new().await;
     assert_eq!(refused(world.put(&token(1), &"x".repeat(65_537))).await, "ValidationException");
     world.put(&token(1), &"x".repeat(65_536)).send().await.unwrap();
@@ -121,7 +121,7 @@ async fn a_value_is_text_or_bytes_of_some_length() {
 }
 
 #[tokio::test]
-async fn a_secret_has_names_ends_and_begins_anew() {
+async fn secret_is_deleted_and_recreated() {
     let world = World::new().await;
     let arn = world.server.emulator().secret(NAME).arn().unwrap();
     for id in [NAME, &arn, &arn[..arn.len() - 7]] {
@@ -172,7 +172,7 @@ async fn calls_in_process_are_validated() {
 }
 
 #[tokio::test]
-async fn what_is_denied_is_denied_for_that_action() {
+async fn denials_concern_one_action() {
     let world = World::new().await;
     world.server.emulator().deny(Action::PutSecretValue, "AccessDeniedException");
     assert_eq!(refused(world.put(&token(1), "v")).await, "AccessDeniedException");
@@ -190,7 +190,7 @@ async fn status(server: &Server, request: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn metadata_needs_a_token_that_lives_for_a_while() {
+async fn metadata_token_expires() {
     let server = Server::start(Emulator::new("us-east-1")).await.unwrap();
     server.metadata().set_token("t0ken");
     let put =

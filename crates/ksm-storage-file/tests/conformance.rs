@@ -14,7 +14,7 @@ const HISTORIES: [&str; 3] = [
 conformance_tests!(FileFixture::new(Durability::Relaxed));
 
 #[test]
-fn every_case_but_the_histories_also_holds_with_syncs() {
+fn cases_hold_with_syncs() {
     let sut = SystemUnderTest::new(FileFixture::new(Durability::Synced));
     let (histories, others): (Vec<_>, Vec<_>) =
         cases().into_iter().partition(|case| HISTORIES.contains(&case.name()));

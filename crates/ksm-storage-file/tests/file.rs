@@ -198,7 +198,7 @@ fn relative_path_is_made_absolute() {
 /// A load and a store wait in one place each, for the thread that works: dropped before it, nothing has happened;
 /// dropped there, the work goes on, and another store finds either all of it or nothing.
 #[tokio::test]
-async fn dropped_call_takes_effect_at_most_once() {
+async fn dropped_call_applies_at_most_once() {
     let (_folder, path) = folder();
     let backend = FileBackend::new(&path);
     ConfigStorage::open_or_create(backend.clone()).await.unwrap();

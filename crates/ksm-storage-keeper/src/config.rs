@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_and_unknown_keys_outlive_a_round_trip() {
+    fn numbers_and_unknown_keys_survive() {
         let mut stored = parse(r#"{"appUid": "u", "serverPublicKeyId": 10, "url": null, "clientId": "c"}"#);
         let before = stored.clone();
         let seen = read(&seed(&stored).unwrap()).unwrap();

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn it_behaves_as_the_sdk_s_own_storage() {
+    fn adapter_behaves_as_sdk_storage() {
         let storage = ConfigStorage::open(MemoryBackend::from_config("{}")).unwrap();
         let ours = used(&mut KeyValueAdapter::new(storage)).unwrap();
         assert_eq!(ours, used(&mut InMemoryKeyValueStorage::new(None).unwrap()).unwrap());

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn panics_of_the_caller_stay_its_own() {
+    fn caller_panics_propagate() {
         let caught = catch_foreign(|| panic!("on purpose"));
         assert!(matches!(caught, Err(Panic::Caller(payload)) if payload.is::<&str>()));
         let caught = catch_foreign(|| panic::resume_unwind(Box::new(7)));

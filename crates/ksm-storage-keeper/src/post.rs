@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_known_by_its_code_alone() {
+    fn refusals_are_known_by_code() {
         let refused = |body: &str| read(&KsmHttpResponse::new(403, Vec::new(), body.to_owned()));
         let code =
             |code: &str| Reply::Refused(Refusal { status: 403, code: code.to_owned(), ip_locked: false });

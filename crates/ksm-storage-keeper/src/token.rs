@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_id_is_the_one_the_sdk_computes() {
+    fn client_id_matches_the_sdk() {
         use keeper_secrets_manager_core::{
             ClientOptions, KeyValueStorage, KvStoreType, SecretsManager, config_keys::ConfigKeys,
         };

@@ -210,7 +210,7 @@ async fn run_to(checkpoint: &Checkpoint, policy: AppKeyPolicy) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_killed_at_any_checkpoint_is_followed_by_one_that_goes_on() {
+async fn kill_at_checkpoint_is_recovered() {
     let runs = POLICIES
         .into_iter()
         .flat_map(|policy| CHECKPOINTS.iter().map(move |checkpoint| run_to(checkpoint, policy)));
@@ -243,7 +243,7 @@ async fn random_run(policy: AppKeyPolicy, seed: u64) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_killed_at_any_moment_is_followed_by_one_that_goes_on() {
+async fn kill_at_any_moment_is_recovered() {
     let runs = POLICIES.into_iter().flat_map(|policy| {
         (0..RANDOM_RUNS).map(move |seed| async move { (policy, random_run(policy, seed).await) })
     });
@@ -267,7 +267,7 @@ async fn two_at_once(policy: AppKeyPolicy) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_start_with_one_token_end_bound_with_one_key_pair() {
+async fn concurrent_processes_share_one_binding() {
     // Few at once: the two processes are to meet.
     for _ in 0..5 {
         POLICIES.map(two_at_once).into_iter().collect::<JoinSet<_>>().join_all().await;

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_a_store_on_the_current_version_is_made() {
+    async fn only_current_version_is_replaced() {
         let backend = MemoryBackend::from_config("{}");
         let before = backend.load().await.unwrap().version().clone();
         let made = backend.store(&before, &r#"{"a":1}"#.into()).await.unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_the_place_and_not_what_is_stored() {
+    fn debug_shows_only_location() {
         let backend = MemoryBackend::from_config("s3cret");
         let shown = format!("{backend:?}");
         assert!(shown.contains(backend.location().address()) && shown.contains("6 bytes"), "{shown}");

@@ -44,8 +44,7 @@ impl Patch {
         }
         // Core changes strings of known keys only. What is not changed stays as it was, byte for byte.
         let payload = document.to_payload();
-        let invalid =
-            |_| Error::not_applied(ErrorKind::InvalidArgument, "a value cannot be stored as JSON");
+        let invalid = |_| Error::not_applied(ErrorKind::InvalidArgument, "a value cannot be stored as JSON");
         let mut members: BTreeMap<&str, &RawValue> = BTreeMap::new();
         let stored: BTreeMap<String, Box<RawValue>> =
             serde_json::from_slice(payload.as_bytes()).map_err(invalid)?;

@@ -87,12 +87,12 @@ fn agree(count: usize, mut make: impl FnMut(&mut Rng) -> Vec<Event>, other: impl
 }
 
 #[test]
-fn it_agrees_with_stateright_on_histories_without_unknown_outcomes() {
+fn known_histories_agree_with_stateright() {
     agree(5_000, |random| history(random, 3, 9, 0), elsewhere);
 }
 
 #[test]
-fn it_agrees_with_stateright_on_histories_with_unknown_outcomes() {
+fn unknown_histories_agree_with_stateright() {
     agree(3_000, |random| history(random, 3, 7, 5), elsewhere);
 }
 
@@ -103,7 +103,7 @@ fn it_agrees_with_trying_every_order() {
 }
 
 #[test]
-fn what_is_shortest_of_a_violation_is_one() {
+fn minimized_violation_is_a_violation() {
     let mut random = Rng::with_seed(2);
     let (mut violations, mut calls, mut kept) = (0, 0, 0);
     for _ in 0..1_000 {

@@ -83,7 +83,7 @@ async fn without_rates_there_is_no_fault() {
 }
 
 #[tokio::test]
-async fn each_fault_is_injected_as_often_as_asked() {
+async fn faults_are_injected_as_often_asked() {
     let none = FaultRates::NONE;
     let about = |count: usize, share: usize| count.abs_diff(CALLS * share / 100) < CALLS / 10;
 

@@ -41,7 +41,7 @@ fn function(server: &Server, api: &str) -> Command {
 }
 
 #[tokio::test]
-async fn a_function_reads_its_secret_at_the_cold_start_alone() {
+async fn cold_start_reads_once() {
     let emulator = Emulator::new("us-east-1");
     emulator.secret("team/ksm").overwrite(Value::Text(r#"{"hostname":"keepersecurity.com"}"#.into()));
     let server = Server::start(emulator.clone()).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_function_reads_its_secret_at_the_cold_start_alone() {
 }
 
 #[tokio::test]
-async fn a_cold_start_without_a_secret_takes_no_invocation() {
+async fn cold_start_without_secret_fails() {
     let server = Server::start(Emulator::new("us-east-1")).await.unwrap();
     let (requests, mut requested) = mpsc::unbounded_channel();
     let api = serve(move |request| {

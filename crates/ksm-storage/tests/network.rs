@@ -76,7 +76,7 @@ fn assert_opened(output: &Output, opened: bool) {
 }
 
 #[tokio::test]
-async fn a_certificate_authority_is_named_by_a_variable() {
+async fn variable_names_certificate_authority() {
     let secured = Secured::new().await;
     let endpoint = secured.front.url();
     #[cfg(target_os = "linux")]
@@ -120,7 +120,7 @@ async fn tunnel(mut client: TcpStream, tunnels: Arc<AtomicUsize>) -> Option<()> 
 }
 
 #[tokio::test]
-async fn a_proxy_is_named_by_a_variable_and_passed_by_by_another() {
+async fn variables_set_and_bypass_proxy() {
     let secured = Secured::new().await;
     let (endpoint, ca) = (secured.front.url(), secured.ca());
     let (proxy, tunnels) = proxy().await;

@@ -112,7 +112,7 @@ async fn timeouts_tell_whether_anything_was_sent() {
 
 /// In a network of its own, where no resolver answers.
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_do_not_resolve_are_told() {
+async fn unresolved_names_are_reported() {
     let is_possible = Command::new("unshare").args(["--map-root-user", "--net", "true"]).output();
     if !is_possible.is_ok_and(|output| output.status.success()) {
         println!("not checked: this host lets nobody make a network namespace with unshare");

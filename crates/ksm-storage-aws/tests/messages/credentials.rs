@@ -145,7 +145,7 @@ async fn ended_sign_ins_name_the_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn login_profiles_work_or_name_the_command() {
+async fn login_profiles_work_or_name_command() {
     let world = World::new().await;
     let session = "arn:aws:iam::123456789012:user/me";
     let row = || {

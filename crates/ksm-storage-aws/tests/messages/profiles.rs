@@ -5,7 +5,7 @@ use crate::{Row, World};
 const KEYS: &str = "aws_access_key_id = AKIA\naws_secret_access_key = s3cret\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_profiles_are_named_in_any_mode() {
+async fn missing_profiles_are_named() {
     let world = World::new().await;
     let config = world.path("config");
     let row = |mode| Row::new("missing profile", mode, "invalid_argument").set("AWS_REGION", "us-east-1");
@@ -27,7 +27,7 @@ async fn missing_profiles_are_named_in_any_mode() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unreadable_files_are_named_with_their_line() {
+async fn unreadable_files_name_their_line() {
     let world = World::new().await;
     let config = world.path("config");
     let row = || Row::new("unreadable file", "profile", "invalid_argument");

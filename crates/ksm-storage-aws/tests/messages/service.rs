@@ -44,7 +44,7 @@ async fn denials_name_principal_action_and_arn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_clocks_are_told_by_their_difference() {
+async fn clock_skew_is_reported() {
     let world = World::new().await;
     let row = |code: &str, message: &str, date: &str| {
         Row::new("clock skew", "default", "credentials")

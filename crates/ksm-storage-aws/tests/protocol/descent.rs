@@ -124,7 +124,7 @@ async fn load_of_unrelated_version_warns_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn load_of_descendant_is_one_silent_call() {
+async fn descendant_load_is_one_call() {
     let (log, _guard) = Log::start();
     let (region, backend, version) = region().await;
     let own = chain(&backend, &version, 1).await;

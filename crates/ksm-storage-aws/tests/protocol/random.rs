@@ -110,7 +110,7 @@ async fn own_writers_never_displace_each_other() {
 
 /// A slot that was taken while another one was waited for must not be passed over with that one.
 #[tokio::test(start_paused = true)]
-async fn the_seed_that_once_lost_an_increment() {
+async fn seed_that_lost_an_increment() {
     let writers = [Concurrency::Strict, Concurrency::Strict, Concurrency::Optimistic];
     run_increments(12_443_004_487_005_062_011, &writers, 23, 0).await;
 }

@@ -11,7 +11,7 @@ use ksm_storage_emulator::{Action, Fault, ResponseFault, Value};
 use crate::support::{BOTH, Region, Step, committed, elsewhere_first, foreign, store};
 
 #[tokio::test(start_paused = true)]
-async fn equal_contents_of_two_writers_do_not_both_win() {
+async fn equal_contents_have_one_winner() {
     for (one, other) in BOTH.iter().flat_map(|&one| BOTH.map(|other| (one, other))) {
         let region = Region::new(Some("{}"));
         let (one, other) = (region.backend(one), region.backend(other));
@@ -40,7 +40,7 @@ async fn a_lost_reply_is_found_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_reply_whose_version_was_built_upon_is_still_ours() {
+async fn superseded_write_with_lost_reply_succeeds() {
     for concurrency in BOTH {
         let region = Region::new(Some("{}"));
         let elsewhere = region.backend(Concurrency::Optimistic);
@@ -66,7 +66,7 @@ async fn a_lost_reply_whose_version_was_built_upon_is_still_ours() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_put_that_may_still_arrive_is_unknown_and_a_stage_that_may_is_not_applied() {
+async fn late_put_is_unknown() {
     for (concurrency, outcome) in
         [(Concurrency::Optimistic, Outcome::Unknown), (Concurrency::Strict, Outcome::NotApplied)]
     {
@@ -81,7 +81,7 @@ async fn a_put_that_may_still_arrive_is_unknown_and_a_stage_that_may_is_not_appl
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_move_that_may_still_arrive_is_unknown() {
+async fn late_move_is_unknown() {
     let region = Region::new(Some("{}"));
     let backend = region.backend(Concurrency::Strict);
     let version = backend.load().await.unwrap().version().clone();
@@ -116,7 +116,7 @@ async fn a_rollback_does_not_stop_writes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crashed_stager_does_not_stop_writes() {
+async fn crashed_stager_blocks_nobody() {
     for concurrency in BOTH {
         let region = Region::new(Some("{}"));
         let crashing = region.backend(Concurrency::Strict);
@@ -131,7 +131,7 @@ async fn a_crashed_stager_does_not_stop_writes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stale_read_is_no_burnt_slot() {
+async fn stale_read_burns_no_slot() {
     for concurrency in BOTH {
         let region = Region::new(Some("{}"));
         let (one, other) = (region.backend(concurrency), region.backend(concurrency));
@@ -148,7 +148,7 @@ async fn a_stale_read_is_no_burnt_slot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_initialisers_of_an_empty_secret_collide() {
+async fn concurrent_first_writes_conflict() {
     for (one, other) in BOTH.iter().flat_map(|&one| BOTH.map(|other| (one, other))) {
         let region = Region::new(None);
         let (one, other) = (region.backend(one), region.backend(other));
@@ -162,7 +162,7 @@ async fn two_initialisers_of_an_empty_secret_collide() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_made_anew_under_its_name_is_another_one() {
+async fn recreated_secret_is_distinct() {
     let region = Region::new(Some("{}"));
     let backend = region.backend(Concurrency::Optimistic);
     let version = backend.load().await.unwrap().version().clone();
@@ -175,7 +175,7 @@ async fn a_secret_made_anew_under_its_name_is_another_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_write_before_the_load_is_respected() {
+async fn earlier_foreign_write_is_kept() {
     for concurrency in BOTH {
         let region = Region::new(Some("{}"));
         let backend = region.backend(concurrency);
@@ -189,7 +189,7 @@ async fn a_foreign_write_before_the_load_is_respected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_write_after_the_load_is_reported_or_prevented() {
+async fn later_foreign_write_is_reported() {
     let region = Region::new(Some("{}"));
     let backend = region.interposed(Concurrency::Optimistic, [("put", foreign(&region))]);
     let version = backend.load().await.unwrap().version().clone();
@@ -214,7 +214,7 @@ async fn a_foreign_write_after_the_load_is_reported_or_prevented() {
 
 /// A foreign write just before ours, and another write just after: what we displaced can no longer be seen.
 #[tokio::test(start_paused = true)]
-async fn the_window_that_cannot_be_decided_is_said_to_be_so() {
+async fn undecidable_window_is_reported() {
     let region = Region::new(Some("{}"));
     let steps = [("put", foreign(&region)), ("slot", foreign(&region))];
     let backend = region.interposed(Concurrency::Optimistic, steps);
@@ -224,7 +224,7 @@ async fn the_window_that_cannot_be_decided_is_said_to_be_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_fails_does_not_fail_the_write() {
+async fn failed_check_keeps_the_write() {
     let region = Region::new(Some("{}"));
     let backend = region.backend(Concurrency::Optimistic);
     let version = backend.load().await.unwrap().version().clone();
@@ -235,7 +235,7 @@ async fn a_check_that_fails_does_not_fail_the_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_hangs_does_not_fail_the_write() {
+async fn hanging_check_keeps_the_write() {
     let region = Region::new(Some("{}"));
     let backend = region.hanging("slot");
     let version = backend.load().await.unwrap().version().clone();
@@ -267,7 +267,7 @@ async fn a_replica_names_its_primary_region() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_version_quota_is_an_error_of_its_own() {
+async fn version_quota_has_its_kind() {
     let region = Region::new(Some("{}"));
     for _ in 0..110 {
         region.secret.overwrite(Value::Text("{}".into()));
@@ -282,7 +282,7 @@ async fn the_version_quota_is_an_error_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_suffixed_name_is_found_by_its_name_and_checked() {
+async fn suffixed_name_is_found_and_checked() {
     let region = Region::new(Some("{}"));
     let arn = region.secret.arn().unwrap();
     let suffixed = arn.rsplit(':').next().unwrap().to_owned();

@@ -75,7 +75,7 @@ fn process(output: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_profile_key_fails_typed_or_works() {
+async fn profile_keys_work_or_fail_typed() {
     let world = World::new().await;
     let mut problems = Vec::new();
     for row in rows(&world.server.url(), &world.path("token")) {

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_documents_are_told_from_empty_ones() {
+    fn foreign_documents_are_recognized() {
         let state = |json: &str| ConfigDocument::parse(json.as_bytes()).unwrap().bind_state();
         assert_eq!(state("{}"), Empty);
         assert_eq!(state(r#"{"KSM_CONFIG": "eyJjbGllbnRJZCI6"}"#), Unrecognized);

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_and_other_keys_come_in_one_order() {
+    fn all_keys_share_one_order() {
         let document =
             ConfigDocument::parse(br#"{"zz":1,"url":"u","b":2,"bat":"x","a":3,"appKey":"k"}"#).unwrap();
         assert_eq!(document.names().collect::<Vec<_>>(), ["a", "appKey", "b", "bat", "url", "zz"]);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_and_its_text_are_different_values() {
+    fn number_and_text_differ() {
         let number = ConfigDocument::parse(br#"{"serverPublicKeyId":10}"#).unwrap();
         let mut text = number.clone();
         text.set(ConfigKey::ServerPublicKeyId, "10");
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_differ_by_the_names_of_their_unknown_keys() {
+    fn unknown_key_names_distinguish_documents() {
         let [one, other] =
             ["{\"a\":1}", "{\"b\":1}"].map(|json| ConfigDocument::parse(json.as_bytes()).unwrap());
         assert_ne!(one, other);

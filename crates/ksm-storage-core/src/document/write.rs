@@ -87,7 +87,7 @@ mod tests {
 
     /// The expected text is what `json.dumps(config, indent=4, sort_keys=True)` gives in Python.
     #[test]
-    fn names_are_sorted_and_indented_by_four() {
+    fn names_are_sorted_and_indented() {
         let mut document = ConfigDocument::parse(br#"{"serverPublicKeyId": 10, "a\"b": null}"#).unwrap();
         document.set(ConfigKey::Hostname, "quote \" back \\ tab \t slash / bell \u{7}");
         assert_eq!(
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn other_values_are_written_as_they_were() {
+    fn unknown_values_are_unchanged() {
         let nested = r#"{ "deep" : [ 1.50 , 123456789012345678901234567890 , "\/" ] }"#;
         let stored = format!(r#"{{"x":{nested},"y":1e400}}"#);
         let document = ConfigDocument::parse(stored.as_bytes()).unwrap();

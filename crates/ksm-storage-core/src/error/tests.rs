@@ -3,7 +3,7 @@ use std::fmt;
 use super::*;
 
 #[test]
-fn display_is_one_line_with_place_cause_outcome_and_remedy() {
+fn display_has_all_parts() {
     let error = Error::new(ErrorKind::Timeout, "no answer within 15 s")
         .decorate(Operation::Set, Some(Location::new("memory", "1")))
         .with_hint("try again");
@@ -14,7 +14,7 @@ fn display_is_one_line_with_place_cause_outcome_and_remedy() {
 }
 
 #[test]
-fn a_read_says_nothing_of_a_write() {
+fn read_errors_omit_the_outcome() {
     let error = Error::new(ErrorKind::NotFound, "no such secret").decorate(Operation::Open, None);
     assert_eq!(error.to_string(), "open: not found: no such secret");
     let outcome = |operation| Error::new(ErrorKind::Runtime, "gone").decorate(operation, None).outcome();
@@ -72,7 +72,7 @@ fn the_outcome_is_unknown_unless_stated() {
 }
 
 #[test]
-fn what_may_be_tried_again_is_said_by_kind() {
+fn kinds_tell_retryability() {
     use ErrorKind::{AccessDenied, Conflict, Displaced, QuotaExceeded, Throttled, Timeout, Unavailable};
     for (kind, retryable) in [
         (Conflict, true),
@@ -90,7 +90,7 @@ fn what_may_be_tried_again_is_said_by_kind() {
 }
 
 #[test]
-fn an_error_has_what_it_was_given() {
+fn error_returns_its_parts() {
     let bare = Error::new(ErrorKind::Displaced, "why");
     assert!(bare.operation().is_none() && bare.location().is_none() && bare.displaced().is_none());
     assert!(error::Error::source(&bare).is_none());

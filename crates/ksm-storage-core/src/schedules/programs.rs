@@ -69,17 +69,17 @@ fn changes() {
 }
 
 #[test]
-fn no_change_is_lost_and_every_call_ends() {
+fn changes_survive_and_calls_end() {
     holds(changes);
 }
 
 #[test]
-fn a_queue_handed_over_too_late_is_found() {
+fn late_handover_is_found() {
     finds(Fault::LateHandOver, "deadlock", changes);
 }
 
 #[test]
-fn a_snapshot_exchanged_too_late_is_found() {
+fn late_snapshot_exchange_is_found() {
     finds(Fault::LateSwap, "own write not read", changes);
 }
 
@@ -104,12 +104,12 @@ fn reads() {
 }
 
 #[test]
-fn reads_are_of_what_was_stored_and_never_go_back() {
+fn reads_are_monotonic() {
     holds(reads);
 }
 
 #[test]
-fn a_snapshot_installed_too_early_is_found() {
+fn early_snapshot_is_found() {
     finds(Fault::EarlyInstall, "what was read was never stored", reads);
 }
 
@@ -128,12 +128,12 @@ fn refreshes() {
 }
 
 #[test]
-fn a_refresh_sees_what_was_acknowledged_before_it() {
+fn refresh_sees_acknowledged_writes() {
     holds(refreshes);
 }
 
 #[test]
-fn a_load_that_is_joined_too_late_is_found() {
+fn late_join_is_found() {
     finds(Fault::LateJoin, "acknowledged before, and not seen", refreshes);
 }
 
@@ -165,7 +165,7 @@ fn dropped_callers() {
 }
 
 #[test]
-fn a_dropped_call_is_made_once_or_never() {
+fn dropped_call_applies_at_most_once() {
     holds(dropped_callers);
 }
 
@@ -194,12 +194,12 @@ fn deadlines() {
 }
 
 #[test]
-fn a_deadline_tells_what_became_of_the_change() {
+fn deadline_reports_the_outcome() {
     holds(deadlines);
 }
 
 #[test]
-fn a_claim_in_two_steps_is_found() {
+fn two_step_claim_is_found() {
     finds(Fault::TornClaim, "is certain not to be there", deadlines);
 }
 
@@ -230,11 +230,11 @@ fn ended_committers() {
 }
 
 #[test]
-fn a_committer_that_is_ended_answers_everyone() {
+fn ended_committer_answers_everyone() {
     holds(ended_committers);
 }
 
 #[test]
-fn a_queue_left_to_an_ended_committer_is_found() {
+fn orphaned_queue_is_found() {
     finds(Fault::LeftRunning, "deadlock", ended_committers);
 }

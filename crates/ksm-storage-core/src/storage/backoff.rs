@@ -54,7 +54,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_pause_doubles_up_to_a_second_and_is_spread_over_its_upper_half() {
+    fn pauses_double_up_to_one_second() {
         for (attempt, longest) in [(1, 20), (2, 40), (3, 80), (6, 640), (7, 1000), (40, 1000)] {
             let longest = Duration::from_millis(longest);
             let half = longest / 2;

@@ -169,7 +169,7 @@ mod tests {
     use crate::Version;
 
     #[tokio::test]
-    async fn handle_keeps_the_deadline_of_its_builder() {
+    async fn handle_keeps_its_deadline() {
         let builder = || ConfigStorage::builder(Fixed(Some(Stored::present(Version::new("1"), "{}"))));
         assert_eq!(builder().open().await.unwrap().deadline(), Duration::from_secs(15));
         let deadline = Duration::from_secs(7);

@@ -128,7 +128,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_not_seen_before_is_believed_at_once() {
+    async fn unseen_version_is_believed() {
         let stored = Stored::present(Version::new("new"), "{}");
         let (backend, history) = (Fixed(Some(stored.clone())), crate::sync::Mutex::new(History::default()));
         crate::sync::lock(&history).note(&Version::new("old"));
@@ -150,7 +150,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn after_a_rollback_the_versions_left_behind_are_the_earlier_ones() {
+    fn rollback_makes_later_versions_earlier() {
         let [first, second] = ["first", "second"].map(Version::new);
         let mut history = History::default();
         history.note(&first);

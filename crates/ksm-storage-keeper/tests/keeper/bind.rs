@@ -11,7 +11,7 @@ use ksm_storage_keeper::{
 use crate::support::{POLICIES, TITLES, World, titles};
 
 #[tokio::test]
-async fn a_first_start_binds_with_two_writes_and_one_request_and_a_later_one_only_reads() {
+async fn first_start_costs_two_writes() {
     for policy in POLICIES {
         let world = World::new(policy, "{}");
         let client = world.open(&world.keeper.issue_token()).await.unwrap();
@@ -45,7 +45,7 @@ async fn a_first_start_binds_with_two_writes_and_one_request_and_a_later_one_onl
 }
 
 #[tokio::test]
-async fn the_token_may_be_given_at_every_start() {
+async fn token_may_be_repeated() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let token = world.keeper.issue_token();
     world.open(&token).await.unwrap();
@@ -59,7 +59,7 @@ async fn the_token_may_be_given_at_every_start() {
 }
 
 #[tokio::test]
-async fn keys_of_other_sdks_outlive_a_bind() {
+async fn other_sdks_keys_survive_bind() {
     let stored = r#"{"appUid": "theirs", "publicKey": {"a": [1, null]}, "url": null}"#;
     let world = World::new(AppKeyPolicy::Once, stored);
     world.open(&world.keeper.issue_token()).await.unwrap();
@@ -71,7 +71,7 @@ async fn keys_of_other_sdks_outlive_a_bind() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_another_binding_is_not_taken_for_keepers_answer() {
+async fn leftover_keys_are_not_a_reply() {
     let app_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let world = World::new(AppKeyPolicy::Once, "{}");
     let known = world.keeper.issue_token();
@@ -95,7 +95,7 @@ async fn what_is_left_of_another_binding_is_not_taken_for_keepers_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_binding_that_lost_its_private_key_has_spent_its_token() {
+async fn lost_private_key_spends_token() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let token = world.keeper.issue_token();
     world.open(&token).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_binding_that_lost_its_private_key_has_spent_its_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_reply_is_recovered_where_the_service_gives_the_key_again() {
+async fn lost_reply_is_recovered() {
     for (policy, recovers) in [(AppKeyPolicy::Once, false), (AppKeyPolicy::UntilConfirmed, true)] {
         let world = World::new(policy, "{}");
         let token = world.keeper.issue_token();
@@ -126,7 +126,7 @@ async fn a_lost_reply_is_recovered_where_the_service_gives_the_key_again() {
 }
 
 #[tokio::test]
-async fn a_bind_that_was_interrupted_before_its_request_goes_on_without_the_token() {
+async fn interrupted_bind_resumes_without_token() {
     for policy in POLICIES {
         let world = World::new(policy, "{}");
         world.keeper.fail_next([Fault::Unreachable]);
@@ -137,7 +137,7 @@ async fn a_bind_that_was_interrupted_before_its_request_goes_on_without_the_toke
 }
 
 #[tokio::test]
-async fn a_key_pair_that_could_not_be_stored_is_never_sent() {
+async fn unstored_key_pair_is_never_sent() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     world.aws.deny(Action::PutSecretValue, "AccessDeniedException");
     let token = world.keeper.issue_token();
@@ -151,7 +151,7 @@ async fn a_key_pair_that_could_not_be_stored_is_never_sent() {
 }
 
 #[tokio::test]
-async fn an_application_key_that_could_not_be_stored_is_kept() {
+async fn unstored_application_key_is_kept() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     // The first put is that of the key pair.
     let refused = AwsFault::refuse("AccessDeniedException");
@@ -170,7 +170,7 @@ async fn an_application_key_that_could_not_be_stored_is_kept() {
 }
 
 #[test]
-fn an_application_key_is_stored_before_anything_else_is_started() {
+fn application_key_is_stored_first() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
     runtime.block_on(async {
@@ -195,7 +195,7 @@ fn an_application_key_is_stored_before_anything_else_is_started() {
 }
 
 #[tokio::test]
-async fn a_new_server_key_is_stored_though_the_binding_already_is() {
+async fn new_server_key_is_stored() {
     let world = World::new(AppKeyPolicy::UntilConfirmed, "{}");
     let refused = AwsFault::refuse("AccessDeniedException");
     world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(std::time::Duration::ZERO), refused]);
@@ -213,7 +213,7 @@ async fn a_new_server_key_is_stored_though_the_binding_already_is() {
 }
 
 #[tokio::test]
-async fn a_second_write_whose_answer_is_lost_is_recognised() {
+async fn lost_second_write_is_recognized() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     world.aws.fail(
         Action::PutSecretValue,
@@ -225,7 +225,7 @@ async fn a_second_write_whose_answer_is_lost_is_recognised() {
 }
 
 #[tokio::test]
-async fn a_wrong_or_missing_token_is_told_before_anything_is_sent_or_written() {
+async fn bad_token_fails_before_sending() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let unbound = world.start().await.unwrap_err();
     assert_eq!(unbound.kind(), ErrorKind::Unbound);
@@ -247,7 +247,7 @@ async fn a_wrong_or_missing_token_is_told_before_anything_is_sent_or_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_keeper_does_not_know_is_spent() {
+async fn unknown_token_is_spent() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let elsewhere = World::new(AppKeyPolicy::Once, "{}");
     let error = world.open(&elsewhere.keeper.issue_token()).await.unwrap_err();
@@ -260,7 +260,7 @@ async fn a_token_that_keeper_does_not_know_is_spent() {
 }
 
 #[tokio::test]
-async fn rebind_replaces_a_binding_and_keeps_other_keys() {
+async fn rebind_keeps_other_keys() {
     let world = World::new(AppKeyPolicy::Once, r#"{"appUid": "theirs"}"#);
     world.open(&world.keeper.issue_token()).await.unwrap();
     world.keeper.revoke_all();
@@ -290,7 +290,7 @@ async fn rebind_replaces_a_binding_and_keeps_other_keys() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_holds_but_a_token_key_is_bound() {
+async fn token_key_alone_gets_bound() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let (token, host) = (world.keeper.issue_token(), world.keeper.hostname());
     world.store(&format!(r#"{{"clientKey": "{token}", "hostname": "{host}"}}"#));
@@ -299,7 +299,7 @@ async fn a_configuration_that_holds_but_a_token_key_is_bound() {
 }
 
 #[tokio::test]
-async fn a_throttled_bind_fails_at_once_and_goes_on_later() {
+async fn throttled_bind_fails_then_resumes() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let token = world.keeper.issue_token();
     world.keeper.fail_next([Fault::Throttle]);

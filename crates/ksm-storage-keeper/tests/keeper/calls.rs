@@ -26,7 +26,7 @@ async fn with_standard_key() -> (World, KeeperClient) {
 }
 
 #[tokio::test]
-async fn another_server_key_is_stored_with_one_write_though_the_call_fails() {
+async fn server_key_survives_failed_call() {
     let (world, client) = with_standard_key().await;
     world.keeper.fail_next([Fault::UseKey(7), Fault::Deny]);
     let error = client.get_secrets(&[]).await.unwrap_err();
@@ -58,7 +58,7 @@ async fn panic_of_the_caller_goes_on() {
 }
 
 #[tokio::test]
-async fn panic_within_the_sdk_is_an_error() {
+async fn sdk_panic_is_an_error() {
     let (world, client) = bound().await;
     let place = |error: &ksm_storage_keeper::Error| {
         assert_eq!(error.kind(), ErrorKind::Panicked, "{error}");
@@ -110,7 +110,7 @@ async fn notation_errors_name_the_notation() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_stored_is_tried_again_by_the_next_call() {
+async fn unsaved_change_is_retried() {
     let (world, client) = with_standard_key().await;
     world.aws.deny(Action::PutSecretValue, "AccessDeniedException");
     world.keeper.fail_next([Fault::UseKey(9), Fault::Deny]);
@@ -127,7 +127,7 @@ async fn a_change_that_cannot_be_stored_is_tried_again_by_the_next_call() {
 }
 
 #[tokio::test]
-async fn on_a_read_only_storage_a_change_is_no_failure() {
+async fn read_only_storage_drops_changes() {
     let (world, _) = with_standard_key().await;
     let storage = ConfigStorage::builder(world.backend()).read_only().open().await.unwrap();
     let client = KeeperClient::builder().insecure_skip_verify().open(storage).await.unwrap();
@@ -138,7 +138,7 @@ async fn on_a_read_only_storage_a_change_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_the_configured_key_is_not_asked_for_ever() {
+async fn key_refusals_are_bounded() {
     let (world, client) = bound().await;
     world.keeper.clear_requests();
     world.keeper.fail_next([Fault::UseKey(7); 50]);
@@ -148,7 +148,7 @@ async fn a_server_that_refuses_the_configured_key_is_not_asked_for_ever() {
 }
 
 #[tokio::test]
-async fn only_refusals_of_the_key_end_a_call_that_goes_on_asking() {
+async fn only_key_refusals_end_calls() {
     let (world, client) = bound().await;
     world.keeper.fail_next([Fault::Deny; 10]);
     let errors = client.call(|sdk| {
@@ -160,7 +160,7 @@ async fn only_refusals_of_the_key_end_a_call_that_goes_on_asking() {
 }
 
 #[tokio::test]
-async fn a_long_running_program_takes_over_a_replaced_configuration() {
+async fn reload_adopts_replaced_configuration() {
     let (world, client) = bound().await;
     world.keeper.revoke_all();
     let refused = client.get_secrets(&[]).await.unwrap_err();
@@ -175,7 +175,7 @@ async fn a_long_running_program_takes_over_a_replaced_configuration() {
 }
 
 #[tokio::test]
-async fn reload_leaves_the_client_if_what_is_stored_is_not_bound() {
+async fn reload_ignores_unbound_configuration() {
     let (world, client) = bound().await;
     world.store("{}");
     assert_eq!(client.reload().await.unwrap_err().kind(), ErrorKind::Unbound);
@@ -183,7 +183,7 @@ async fn reload_leaves_the_client_if_what_is_stored_is_not_bound() {
 }
 
 #[tokio::test]
-async fn calls_that_are_dropped_run_to_their_end() {
+async fn dropped_calls_complete() {
     let (world, client) = with_standard_key().await;
     world.keeper.fail_next([Fault::UseKey(7), Fault::Deny]);
     let (started, start) = tokio::sync::oneshot::channel();
@@ -202,7 +202,7 @@ async fn calls_that_are_dropped_run_to_their_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handler_that_is_called_many_times_shares_one_client() {
+async fn handlers_share_one_client() {
     let (world, client) = bound().await;
     world.calls();
     let calls: Vec<_> = (0..20)
@@ -218,7 +218,7 @@ async fn a_handler_that_is_called_many_times_shares_one_client() {
 }
 
 #[test]
-fn a_plain_main_uses_the_blocking_twin() {
+fn plain_main_uses_blocking_client() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let storage = blocking::ConfigStorage::open(world.backend()).unwrap();
     let client = BlockingClient::open(world.builder().token(world.keeper.issue_token()), storage).unwrap();
@@ -235,7 +235,7 @@ fn a_plain_main_uses_the_blocking_twin() {
 }
 
 #[test]
-fn the_blocking_twin_works_inside_both_kinds_of_runtime() {
+fn blocking_client_works_within_runtimes() {
     let world = Arc::new(World::new(AppKeyPolicy::Once, "{}"));
     let token = world.keeper.issue_token();
     for mut runtime in
@@ -252,7 +252,7 @@ fn the_blocking_twin_works_inside_both_kinds_of_runtime() {
 }
 
 #[test]
-fn without_a_runtime_a_call_says_so() {
+fn missing_runtime_is_reported() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let client = runtime.block_on(world.open(&world.keeper.issue_token())).unwrap();

@@ -25,7 +25,7 @@ async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
 
 /// Whatever was begun, the same token goes on with it.
 #[tokio::test]
-async fn a_dropped_bind_is_gone_on_with() {
+async fn dropped_bind_is_resumed() {
     for policy in POLICIES {
         let mut polls = 0;
         loop {
@@ -57,7 +57,7 @@ async fn key_is_stored(world: &World, number: &str) {
 }
 
 #[tokio::test]
-async fn what_a_dropped_call_changed_is_stored_and_the_client_works_on() {
+async fn dropped_call_changes_are_stored() {
     let mut polls = 0;
     loop {
         let world = World::new(AppKeyPolicy::UntilConfirmed, "{}");

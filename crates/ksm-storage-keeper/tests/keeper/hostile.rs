@@ -176,7 +176,7 @@ async fn redirects_are_not_followed() {
 }
 
 #[tokio::test]
-async fn plain_servers_and_unknown_issuers_are_named() {
+async fn plain_http_and_unknown_issuers_fail() {
     let keeper = FakeKeeper::start(AppKeyPolicy::Once).unwrap();
     let storage =
         async || ksm_storage_core::ConfigStorage::open(MemoryBackend::from_config("{}")).await.unwrap();

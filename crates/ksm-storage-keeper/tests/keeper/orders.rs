@@ -131,7 +131,7 @@ fn without_waits() -> Runtime {
 }
 
 #[test]
-fn every_order_of_two_binds_ends_readable() {
+fn all_bind_orders_end_readable() {
     let orders = (0..1 << (2 * STEPS)).filter(|order: &u32| order.count_ones() == STEPS);
     // The clients are alike: the second one begins in as many orders again, which show nothing new.
     let orders: Vec<_> = orders.filter(|order| order & 1 == 0).collect();

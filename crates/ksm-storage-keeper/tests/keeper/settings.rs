@@ -14,7 +14,7 @@ use crate::support::{POLICIES, TITLES, World, configured, titles};
 const NOBODY: &str = "127.0.0.1:1/http";
 
 #[tokio::test]
-async fn corrected_host_works_with_the_same_token() {
+async fn corrected_host_reuses_token() {
     for policy in POLICIES {
         let world = World::new(policy, "{}");
         let token = world.keeper.issue_token();
@@ -46,7 +46,7 @@ async fn corrected_host_works_without_the_token() {
 }
 
 #[tokio::test]
-async fn corrected_server_key_works_with_the_same_token() {
+async fn corrected_server_key_reuses_token() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     let elsewhere = World::new(AppKeyPolicy::Once, "{}");
     let token = world.keeper.issue_token();

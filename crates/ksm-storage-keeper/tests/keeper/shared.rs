@@ -20,7 +20,7 @@ async fn with_key_pair(policy: AppKeyPolicy) -> (World, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_open_at_once_on_one_handle_all_get_its_one_binding() {
+async fn concurrent_opens_share_one_binding() {
     for policy in POLICIES {
         for clients in [2, 6] {
             let world = World::new(policy, "{}");
@@ -43,7 +43,7 @@ async fn clients_that_open_at_once_on_one_handle_all_get_its_one_binding() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_rebind_at_once_on_one_handle_all_get_its_new_binding() {
+async fn concurrent_rebinds_share_new_binding() {
     for policy in POLICIES {
         let world = World::new(policy, "{}");
         world.open(&world.keeper.issue_token()).await.unwrap();
@@ -61,7 +61,7 @@ async fn clients_that_rebind_at_once_on_one_handle_all_get_its_new_binding() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rebind_with_a_spent_token_on_a_binding_says_so() {
+async fn rebind_reports_spent_token() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     world.open(&world.keeper.issue_token()).await.unwrap();
     let elsewhere = World::new(AppKeyPolicy::Once, "{}");
@@ -70,7 +70,7 @@ async fn a_rebind_with_a_spent_token_on_a_binding_says_so() {
 }
 
 #[tokio::test]
-async fn a_rebind_that_is_refused_leaves_what_another_token_has_bound_meanwhile() {
+async fn refused_rebind_keeps_other_binding() {
     for clones in [true, false] {
         let world = World::new(AppKeyPolicy::Once, "{}");
         world.open(&world.keeper.issue_token()).await.unwrap();
@@ -92,7 +92,7 @@ async fn a_rebind_that_is_refused_leaves_what_another_token_has_bound_meanwhile(
 }
 
 #[tokio::test]
-async fn a_clone_that_bound_before_this_one_was_refused_is_no_spent_token() {
+async fn earlier_clones_binding_is_adopted() {
     for policy in POLICIES {
         let (world, token) = with_key_pair(policy).await;
         let storage = world.storage().await;
@@ -106,7 +106,7 @@ async fn a_clone_that_bound_before_this_one_was_refused_is_no_spent_token() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_saw_another_process_bind_does_not_hide_it() {
+async fn refresh_does_not_hide_binding() {
     let (world, token) = with_key_pair(AppKeyPolicy::Once).await;
     let storage = world.storage().await;
     let mut slow = pin!(world.builder().token(&*token).open(storage.clone()));

@@ -109,7 +109,7 @@ async fn malformed_keys_are_named() {
 }
 
 #[tokio::test]
-async fn leftovers_do_not_stop_a_bound_client() {
+async fn leftovers_leave_client_bound() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     world.open(&world.keeper.issue_token()).await.unwrap();
     world.storage().await.set(ConfigKey::ClientKey, "left").await.unwrap();

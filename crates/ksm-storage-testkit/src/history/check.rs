@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn overlapping_calls_may_take_effect_in_either_order() {
+    fn overlapping_calls_have_either_order() {
         for seen in ["1", "2"] {
             let events = [
                 event(0, set("1"), 0, 10, Answer::Done),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_would_change_nothing_now_may_be_meant_for_later() {
+    fn idempotent_write_may_take_effect_later() {
         let events = [
             event(0, set("1"), 0, 3, Answer::Done),
             event(1, Call::DeleteAll, 1, 4, Answer::Done),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_call_may_have_happened_late_or_never() {
+    fn unknown_call_is_late_or_never() {
         let unknown = Event { client: 0, handle: 0, call: set("1"), invoked: 0, returned: None };
         let late = event(1, Call::Refresh, 9, 10, document("1"));
         let never = event(1, Call::Refresh, 9, 10, Answer::Document(State::new()));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_reported_as_failed_that_later_appears_is_a_violation() {
+    fn failed_write_that_appears_is_violation() {
         // The call without an effect is not in the history, so nothing explains the value it wrote.
         let events = [
             event(0, Call::Refresh, 0, 1, Answer::Document(State::new())),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_of_a_snapshot_may_be_old_but_not_older_than_its_handle_knows() {
+    fn snapshot_read_has_a_bound() {
         let history = |reader| {
             [
                 event(0, set("1"), 0, 1, Answer::Done),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_of_snapshots_do_not_go_back() {
+    fn snapshot_reads_are_monotonic() {
         let history = |first, second| {
             [
                 event(0, set("1"), 0, 1, Answer::Done),
@@ -252,13 +252,13 @@ mod tests {
     }
 
     #[test]
-    fn a_read_of_a_snapshot_does_not_see_what_comes_later() {
+    fn snapshot_read_sees_no_future() {
         let events = [event(1, Call::Get, 0, 1, document("1")), event(0, set("1"), 2, 3, Answer::Done)];
         assert_eq!(verdict(&events), Verdict::Violation);
     }
 
     #[test]
-    fn a_save_on_what_is_not_current_is_a_violation() {
+    fn save_on_outdated_base_is_violation() {
         let save = |answer| {
             let base = State::new();
             let document = State::from([("k", "2".to_owned())]);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_to_have_been_applied_cannot_have_been_left_out() {
+    fn applied_call_cannot_be_omitted() {
         let events = |answer: Option<Answer>| {
             [
                 Event {

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_matter_is_left_out() {
+    fn irrelevant_calls_are_removed() {
         let history = lost_update();
         let short = minimize(&State::new(), &history, STEPS);
         assert_eq!(check(&State::new(), &short, STEPS), Verdict::Violation);

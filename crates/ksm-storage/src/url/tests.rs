@@ -70,7 +70,7 @@ fn malformed_urls_are_rejected() {
 }
 
 #[test]
-fn text_that_is_no_url_is_not_repeated() {
+fn invalid_url_is_not_quoted() {
     for secret in [
         "US:Zm9vYmFy",
         "eyJob3N0bmFtZSI6InMzY3IzdCJ9",
@@ -157,7 +157,7 @@ proptest! {
 }
 
 #[test]
-fn environment_names_that_display_otherwise_are_rejected() {
+fn ambiguous_variable_names_are_rejected() {
     for url in ["env:A\nB", "env:A B", "env:\u{e9}", "env:A\\B", "env:A\u{7f}"] {
         assert!(error(url).contains("does not name a variable"), "{url:?}");
     }

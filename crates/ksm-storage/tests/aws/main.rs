@@ -151,7 +151,7 @@ async fn wrong_arguments_exit_with_usage() {
 }
 
 #[tokio::test]
-async fn ec2_mode_uses_role_and_region_of_the_instance() {
+async fn ec2_mode_uses_the_instance() {
     let world = World::new().await;
     world.run(&["ec2"], "ksm-config", []).await.opened();
     // Without a key: the variable, then the default name.
@@ -163,7 +163,7 @@ async fn ec2_mode_uses_role_and_region_of_the_instance() {
 }
 
 #[tokio::test]
-async fn ec2_mode_finds_the_region_in_three_places() {
+async fn ec2_region_has_three_sources() {
     let world = World::new().await;
     let metadata = world.server.metadata();
     metadata.hide_placement();
@@ -178,7 +178,7 @@ async fn ec2_mode_finds_the_region_in_three_places() {
 }
 
 #[tokio::test]
-async fn off_ec2_a_short_name_fails_soon_and_an_arn_works() {
+async fn off_ec2_only_arn_works() {
     let world = World::new().await;
     world.server.metadata().set_fault(Some(ResponseFault::Hang));
     world.fails_soon("ksm-config", "Failed to determine AWS region for EC2 instance.").await;
@@ -188,7 +188,7 @@ async fn off_ec2_a_short_name_fails_soon_and_an_arn_works() {
 }
 
 #[tokio::test]
-async fn a_disabled_metadata_service_is_not_asked() {
+async fn disabled_metadata_service_is_skipped() {
     let world = World::new().await;
     let disabled = [("AWS_EC2_METADATA_DISABLED", "true")];
     world.run(&["ec2"], "ksm-config", disabled).await.failed(&["AWS_EC2_METADATA_DISABLED"]);
@@ -197,7 +197,7 @@ async fn a_disabled_metadata_service_is_not_asked() {
 }
 
 #[tokio::test]
-async fn an_instance_without_a_role_falls_back() {
+async fn instance_without_role_falls_back() {
     let world = World::new().await;
     world.server.metadata().set_role(None);
     world.run(&["ec2"], "ksm-config", KEYS).await.opened();
@@ -213,7 +213,7 @@ async fn a_refusal_never_falls_back() {
 }
 
 #[tokio::test]
-async fn default_mode_takes_variables_or_mounted_files_and_no_metadata() {
+async fn default_mode_skips_metadata() {
     let world = World::new().await;
     let url = world.server.url();
     let region = ("AWS_REGION", "us-east-1");
@@ -232,7 +232,7 @@ async fn default_mode_takes_variables_or_mounted_files_and_no_metadata() {
 }
 
 #[tokio::test]
-async fn a_profile_must_exist_and_be_complete() {
+async fn incomplete_profile_is_rejected() {
     let world = World::new().await;
     let config = world.file(
         "config",
@@ -268,7 +268,7 @@ async fn custom_credentials_need_one_region() {
 }
 
 #[tokio::test]
-async fn an_sdk_configuration_is_used_as_given() {
+async fn sdk_config_is_used_unchanged() {
     let world = World::new().await;
     let variables = KEYS.into_iter().chain([("AWS_REGION", "us-east-1")]);
     world.run(&["sdk-config"], "ksm-config", variables).await.opened();
@@ -283,7 +283,7 @@ async fn plain_http_is_refused_off_loopback() {
 }
 
 #[tokio::test]
-async fn a_malformed_id_is_told_before_any_call() {
+async fn malformed_id_makes_no_call() {
     let world = World::new().await;
     let run = world.run(&["ec2"], "arn:aws:secretsmanager:us-east-1:1:secret:x", []).await;
     // As `Display` has it.
@@ -295,7 +295,7 @@ const TEMPORARY: &str =
     r#"{"AccessKeyId":"AKIA","SecretAccessKey":"key","Token":"session","Expiration":"2999-01-01T00:00:00Z"}"#;
 
 #[tokio::test]
-async fn a_container_takes_the_role_of_its_task_or_pod() {
+async fn container_uses_task_or_pod_role() {
     let world = World::new().await;
     let agent = serve(|request| {
         let known =
@@ -319,7 +319,7 @@ async fn a_container_takes_the_role_of_its_task_or_pod() {
 }
 
 #[tokio::test]
-async fn a_container_takes_the_role_of_its_service_account() {
+async fn container_uses_service_account_role() {
     let world = World::new().await;
     world.server.emulator().expect_web_identity_token("the.token");
     let url = world.server.url();

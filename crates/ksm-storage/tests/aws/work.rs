@@ -45,7 +45,7 @@ impl Counted {
 }
 
 #[tokio::test]
-async fn no_mode_does_what_it_does_not_need() {
+async fn modes_do_no_extra_work() {
     let counted = Counted::new().await;
     let given = counted.open(&["custom", "AKIA", "key", "us-east-1"], "ksm-config", &[]).await;
     assert_eq!(given, ([0, 0, 0], 0));
@@ -113,7 +113,7 @@ async fn pass(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, asked_f
 }
 
 #[tokio::test]
-async fn region_and_credentials_are_asked_for_together() {
+async fn region_and_credentials_resolve_concurrently() {
     let world = World::new().await;
     let metadata = region_after_role(world.server.url()).await;
     let metadata = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*metadata);

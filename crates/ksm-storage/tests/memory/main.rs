@@ -32,7 +32,7 @@ fn app_key() -> String {
 
 /// Of no use if it could not fail: what is freed without being zeroized is found.
 #[test]
-fn a_string_that_is_not_zeroized_is_found() {
+fn unzeroized_string_is_found() {
     let report = run("control", &secret(), &[]);
     println!("{report}");
     assert_eq!([report.left("held"), report.left("dropped")], [1, 1]);
@@ -67,7 +67,7 @@ fn assert_nothing_left_of_malformed(report: &Report) {
 }
 
 #[test]
-fn a_storage_in_a_file_leaves_nothing() {
+fn file_storage_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for (scenario, used) in [("file", "open"), ("file, base64", "open"), ("file, malformed", "refused")] {
         let (path, secret) = (folder.path().join(scenario), secret());
@@ -106,7 +106,7 @@ fn assert_no_more_left(ours: &str, sdk: &str, run: impl Fn(&str) -> Report) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_http_only_the_aws_sdk_leaves_copies() {
+async fn only_aws_sdk_leaves_copies() {
     for (ours, sdk) in [("aws, get", "aws sdk, get"), ("aws, put", "aws sdk, put")] {
         tokio::task::block_in_place(|| {
             assert_no_more_left(ours, sdk, |scenario| {
@@ -129,12 +129,12 @@ fn run_keeper(scenario: &str) -> Report {
 }
 
 #[test]
-fn what_the_keeper_sdk_never_sees_is_not_left() {
+fn values_unseen_by_keeper_vanish() {
     assert_nothing_left(&run_keeper("keeper, unknown keys"), "open");
 }
 
 #[test]
-fn over_keeper_only_its_sdk_leaves_copies() {
+fn only_keeper_sdk_leaves_copies() {
     assert_no_more_left("keeper, start", "keeper sdk, start", run_keeper);
     assert_no_more_left("keeper, bind", "keeper sdk, bind", run_keeper);
 }

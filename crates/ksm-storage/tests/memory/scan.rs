@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_found_as_long_as_it_is_there() {
+    fn present_copy_is_found() {
         let needle = needle();
         assert_eq!(found(&needle), []);
         let value = needle.reveal();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_in_documents_messages_and_base64_are_told_apart() {
+    fn copy_encodings_are_distinguished() {
         let needle = needle();
         let value = needle.reveal();
         for (before, part_of) in [("{\"url\": \"", PartOf::Document), ("{\\\"url\\\": \\\"", PartOf::Message)]
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_that_was_freed_is_found() {
+    fn freed_string_is_found() {
         let needle = needle();
         // In the middle of a block of a size that the search itself does not allocate.
         drop([" ".repeat(500).as_str(), needle.reveal().expose_secret(), &" ".repeat(452)].concat());
