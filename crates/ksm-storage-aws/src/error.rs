@@ -195,7 +195,7 @@ fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
             "grant {} on {}, and with a customer managed key {}; AWS answers the same if the secret does not exist",
             call.action(),
             place.arn(error.message.as_deref()),
-            if matches!(call, Call::Get | Call::Describe) {
+            if matches!(call, Call::Get | Call::Describe | Call::List) {
                 "kms:Decrypt"
             } else {
                 "kms:GenerateDataKey and kms:Decrypt"
@@ -222,7 +222,7 @@ pub(crate) fn failed(call: Call, error: CallError, place: &Place<'_>, location: 
     let (kind, outcome) = classify(&error);
     let hint = hint(call, &error, place);
     let mut told = Error::new(kind, error.to_string()).with_outcome(outcome).with_location(location);
-    if matches!(call, Call::Get | Call::Describe) {
+    if matches!(call, Call::Get | Call::Describe | Call::List) {
         told = told.with_outcome(Outcome::NotApplied);
     }
     if let Some(hint) = hint {

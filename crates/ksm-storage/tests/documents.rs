@@ -193,7 +193,8 @@ fn examples_are_documented_and_tested() {
 /// Only a name of many words is taken for that of a test or function.
 #[test]
 fn named_tests_and_files_exist() {
-    const OF_OTHERS: [&str; 2] = ["fallback_to_default_profile", "set_custom_sleep_function"];
+    const OF_OTHERS: [&str; 3] =
+        ["aws_secretsmanager_secret_version", "fallback_to_default_profile", "set_custom_sleep_function"];
     let (names, sources) = (files(".", "rs"), sources());
     for page in files(".", "md") {
         let text = read(&page);
