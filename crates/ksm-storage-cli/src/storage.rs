@@ -1,8 +1,11 @@
 //! The storage that a command works on.
 
-use std::env::{self, VarError};
+use std::{
+    env::{self, VarError},
+    sync::Arc,
+};
 
-use ksm_storage::{ConfigStorage, Error, ErrorKind, StorageUrl, Writes};
+use ksm_storage::{ConfigStorage, Error, ErrorKind, OpenOptions, StorageBackend, StorageUrl, Writes};
 
 use crate::{
     cli::Global,
@@ -81,6 +84,15 @@ pub(crate) async fn open_url_announced(url: &str, access: Access, output: Output
     let storage = open_found(url, access, &found).await?;
     found.announce(output).await;
     Ok(storage)
+}
+
+/// Connects to the storage of the global options without reading it, and says where and as whom.
+pub(crate) async fn connect_announced(global: &Global, output: Output) -> Result<Arc<dyn StorageBackend>> {
+    let found = Found::default();
+    let source = found.schemes().source(&url(global)?.url.parse::<StorageUrl>()?)?;
+    let backend = source.connect(&OpenOptions::default()).await?;
+    found.announce(output).await;
+    Ok(backend)
 }
 
 /// Opens the storage of a URL. One that can never be written is refused before it is written to.

@@ -1,6 +1,6 @@
 //! `restore`: stores the content of an earlier version again.
 
-use ksm_storage::{ConfigDocument, Version};
+use ksm_storage::{ConfigDocument, Error, ErrorKind, StoreOutcome, Version, aws::AwsSecretBackend};
 use serde_json::json;
 
 use super::{change::Changes, confirm::confirm, history};
@@ -13,13 +13,14 @@ use crate::{
 
 pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Result<()> {
     let backend = history::backend(global).await?;
-    let storage = storage::open_announced(global, Access::Remove, output).await?;
+    let storage = match storage::open_announced(global, Access::Remove, output).await {
+        Err(failure) if failure.kind == ErrorKind::InvalidConfig.as_str() => {
+            return replace(args, global, output, &backend).await;
+        }
+        opened => opened?,
+    };
     let version = Version::new(args.version.as_str());
-    let payload = backend.version(&version).await?;
-    let earlier = ConfigDocument::parse(payload.as_bytes()).map_err(|error| {
-        let failure = Failure::from(error);
-        Failure { message: format!("version {version}: {}", failure.message), ..failure }
-    })?;
+    let earlier = earlier(&backend, &version).await?;
 
     let (before, location) = (storage.snapshot(), storage.location());
     let changes = Changes::between(before.document(), &earlier);
@@ -50,4 +51,45 @@ pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Resu
         format!("the same is stored already, nothing was written: {location}\n")
     };
     output.result(&json, &text)
+}
+
+async fn earlier(backend: &AwsSecretBackend, version: &Version) -> Result<ConfigDocument> {
+    let payload = backend.version(version).await?;
+    ConfigDocument::parse(payload.as_bytes()).map_err(|error| {
+        let failure = Failure::from(error);
+        Failure { message: format!("version {version}: {}", failure.message), ..failure }
+    })
+}
+
+/// Puts the version in place of something that is no configuration, on condition that it is there still.
+async fn replace(args: &Restore, global: &Global, output: Output, history: &AwsSecretBackend) -> Result<()> {
+    let backend = storage::connect_announced(global, output).await?;
+    let (location, stored) = (backend.location(), backend.load().await?);
+    let earlier = earlier(history, &Version::new(args.version.as_str())).await?;
+    let state = earlier.bind_state().as_str();
+    if !args.yes {
+        let version = &args.version;
+        let question =
+            format!("Restore {version} ({state}) in {location}, in place of what is no configuration?");
+        confirm("restore", &question)?;
+    }
+    let version = match backend.store(stored.version(), &earlier.to_payload()).await? {
+        StoreOutcome::Committed { version, .. } => version,
+        StoreOutcome::Conflict { .. } => {
+            let error = Error::not_applied(ErrorKind::Conflict, "another writer was faster");
+            return Err(error
+                .with_hint("look at what it stored, then try again")
+                .with_location(location)
+                .into());
+        }
+    };
+    let json = json!({
+        "location": location.to_string(),
+        "restored": args.version,
+        "version": version.to_string(),
+        "changes": Changes::between(&ConfigDocument::default(), &earlier).to_json(),
+        "written": true,
+    });
+    output
+        .result(&json, &format!("restored: {location}, version {version}; it was no configuration before\n"))
 }

@@ -7,359 +7,23 @@
     reason = "a test has no documentation and may panic"
 )]
 
+mod cases;
 mod protocol;
 mod scene;
 
-use std::time::Duration;
-
 use ksm_storage_emulator::{
     Action, Fault, ResponseFault, Value,
-    keeper::{self, AppKeyPolicy, FakeKeeper},
+    keeper::{AppKeyPolicy, FakeKeeper},
 };
 use ksm_storage_testkit::canary::{canary, is_shown, shows};
 use serde_json::Value as Json;
 
-use self::scene::{SECRET, Scene, closed_port, proxy_with_login, text};
+use self::{
+    cases::{CASES, ROLE},
+    scene::{SECRET, Scene, text},
+};
 
-/// A fault, and how it must be diagnosed.
-struct Case {
-    name: &'static str,
-    inject: fn(&mut Scene, &FakeKeeper),
-    exit: i32,
-    /// The step that the report begins with, words of its cause, and of its remedy.
-    step: &'static str,
-    cause: &'static str,
-    remedy: &'static str,
-}
-
-const SSO: &str = "[profile ops]\nsso_session = ops\nsso_account_id = 123456789012\nsso_role_name = app\n\
-    [sso-session ops]\nsso_region = eu-central-1\nsso_start_url = https://example.awsapps.com/start\n";
-const ROLE: &str = "[profile ops]\nrole_arn = arn:aws:iam::123456789012:role/app\nsource_profile = base\n\
-    [profile base]\naws_access_key_id = AKIBASE\naws_secret_access_key = s3cret-base-key\n";
-const EXPIRED: &str = r#"{"startUrl": "https://example.awsapps.com/start", "region": "eu-central-1",
-    "accessToken": "s3cret-sso-token", "expiresAt": "2020-01-01T00:00:00Z"}"#;
-const IP_LOCKED: &str =
-    r#"{"error":"access_denied","message":"This client is locked to a different ip address"}"#;
-
-const CASES: &[Case] = &[
-    Case {
-        name: "no region",
-        inject: |scene, _| scene.set("KSM_STORAGE", "aws-sm:team/ksm"),
-        exit: 2,
-        step: "region",
-        cause: "no AWS region is known",
-        remedy: "set AWS_REGION",
-    },
-    Case {
-        name: "malformed region",
-        inject: |scene, _| {
-            scene.set("KSM_STORAGE", "aws-sm:team/ksm");
-            scene.set("AWS_REGION", "eu_central_1");
-        },
-        exit: 2,
-        step: "settings",
-        cause: "invalid AWS_REGION",
-        remedy: "correct the environment variable AWS_REGION",
-    },
-    Case {
-        name: "plain http",
-        inject: |scene, _| scene.set("AWS_ENDPOINT_URL", "http://192.0.2.1"),
-        exit: 2,
-        step: "settings",
-        cause: "plain http",
-        remedy: "correct the environment variable AWS_ENDPOINT_URL",
-    },
-    Case {
-        name: "missing profile",
-        inject: |scene, _| scene.profile("[profile other]\nregion = eu-central-1\n"),
-        exit: 2,
-        step: "settings",
-        cause: "the profile \"ops\" does not exist",
-        remedy: "aws configure list-profiles",
-    },
-    Case {
-        name: "refused connection",
-        inject: |scene, _| scene.set("AWS_ENDPOINT_URL", format!("http://{}", closed_port())),
-        exit: 7,
-        step: "tcp",
-        cause: "connection refused",
-        remedy: "VPC endpoint",
-    },
-    Case {
-        name: "proxy with a login",
-        inject: |scene, _| {
-            scene.trust_tls();
-            scene.set("HTTPS_PROXY", proxy_with_login());
-        },
-        exit: 2,
-        step: "proxy",
-        cause: "the proxy requires a user and a password (407)",
-        remedy: "HTTPS_PROXY",
-    },
-    Case {
-        name: "proxy that is down",
-        inject: |scene, _| {
-            scene.trust_tls();
-            scene.set("HTTPS_PROXY", format!("http://{}", closed_port()));
-        },
-        exit: 7,
-        step: "tcp",
-        cause: "(from HTTPS_PROXY)",
-        remedy: "check that the proxy is up, correct HTTPS_PROXY",
-    },
-    Case {
-        name: "issuer that is not trusted",
-        inject: |scene, keeper| {
-            let other = scene.file("other.pem", keeper.certificate());
-            scene.set("AWS_CA_BUNDLE", other.to_str().unwrap());
-            scene.set("AWS_ENDPOINT_URL", scene.tls.url());
-        },
-        exit: 1,
-        step: "tls",
-        cause: "the issuer of its certificate is not trusted",
-        remedy: "AWS_CA_BUNDLE",
-    },
-    Case {
-        name: "no root certificates",
-        inject: |scene, _| {
-            scene.trust_tls();
-            let empty = scene.file("empty.pem", "");
-            scene.set("AWS_CA_BUNDLE", empty.to_str().unwrap());
-        },
-        exit: 2,
-        step: "tls",
-        cause: "there is no root certificate in it",
-        remedy: "AWS_CA_BUNDLE",
-    },
-    Case {
-        name: "wrong clock",
-        inject: |scene, _| {
-            scene.aws.emulator().advance(Duration::from_hours(1));
-            let skewed = Fault::refuse("RequestTimeTooSkewed");
-            scene.aws.emulator().fail(Action::GetSecretValue, [skewed]);
-        },
-        exit: 4,
-        step: "clock",
-        cause: "s behind the service",
-        remedy: "date -u",
-    },
-    Case {
-        name: "no credentials",
-        inject: |scene, _| scene.remove("AWS_ACCESS_KEY_ID"),
-        exit: 4,
-        step: "credentials",
-        cause: "instance",
-        remedy: "default credential chain",
-    },
-    Case {
-        name: "expired session of IAM Identity Center",
-        inject: |scene, _| {
-            scene.profile(SSO);
-            scene.file(".aws/sso/cache/c62973cc56845b0e473e9e3c40b6e1f0a84662ef.json", EXPIRED);
-        },
-        exit: 4,
-        step: "credentials",
-        cause: "the IAM Identity Center session is missing or has expired",
-        remedy: "aws sso login --profile ops",
-    },
-    Case {
-        name: "role that may not be assumed",
-        inject: |scene, _| {
-            scene.profile(ROLE);
-            scene.aws.emulator().deny(Action::AssumeRole, "AccessDenied");
-        },
-        exit: 4,
-        step: "credentials",
-        cause: "the role may not be assumed",
-        remedy: "grant it sts:AssumeRole",
-    },
-    Case {
-        name: "expired keys",
-        inject: |scene, _| {
-            let expired = Fault::refuse("ExpiredToken");
-            scene.aws.emulator().fail(Action::GetCallerIdentity, [expired]);
-        },
-        exit: 4,
-        step: "identity",
-        cause: "ExpiredToken",
-        remedy: "obtain new credentials",
-    },
-    Case {
-        name: "STS out of bounds",
-        inject: |scene, _| scene.aws.emulator().deny(Action::GetCallerIdentity, "AccessDenied"),
-        exit: 0,
-        step: "identity",
-        cause: "AccessDenied",
-        remedy: "nothing else needs it",
-    },
-    Case {
-        name: "missing secret",
-        inject: |scene, _| scene.aws.emulator().secret(SECRET).remove(),
-        exit: 3,
-        step: "secret",
-        cause: "the secret does not exist in this region",
-        remedy: "aws secretsmanager create-secret --name team/ksm",
-    },
-    Case {
-        name: "another region",
-        inject: |scene, _| {
-            scene.aws.emulator().add_region("eu-west-1");
-            scene.set("KSM_STORAGE", "aws-sm://eu-west-1/team/ksm");
-        },
-        exit: 3,
-        step: "secret",
-        cause: "does not exist in this region",
-        remedy: "describe-secret --secret-id team/ksm --region eu-west-1",
-    },
-    Case {
-        name: "deleted secret",
-        inject: |scene, _| scene.aws.emulator().secret(SECRET).mark_for_deletion(),
-        exit: 3,
-        step: "secret",
-        cause: "InvalidRequestException",
-        remedy: "aws secretsmanager restore-secret",
-    },
-    Case {
-        name: "role without permission",
-        inject: |scene, _| scene.aws.emulator().deny(Action::GetSecretValue, "AccessDeniedException"),
-        exit: 4,
-        step: "read",
-        cause: "AccessDeniedException",
-        remedy: "grant secretsmanager:GetSecretValue on arn:",
-    },
-    Case {
-        name: "KMS key",
-        inject: |scene, _| scene.aws.emulator().deny(Action::GetSecretValue, "DecryptionFailure"),
-        exit: 4,
-        step: "kms",
-        cause: "DecryptionFailure",
-        remedy: "grant kms:Decrypt",
-    },
-    Case {
-        name: "throttled",
-        inject: |scene, _| {
-            let throttled = std::iter::repeat_n(Fault::refuse("ThrottlingException"), 40);
-            scene.aws.emulator().fail(Action::GetSecretValue, throttled);
-        },
-        exit: 7,
-        step: "read",
-        cause: "throttled",
-        remedy: "call less often",
-    },
-    Case {
-        name: "damaged reply",
-        inject: |scene, _| {
-            let damaged = std::iter::repeat_n(Fault::After(ResponseFault::Malformed), 40);
-            scene.aws.emulator().fail(Action::GetSecretValue, damaged);
-        },
-        exit: 1,
-        step: "read",
-        cause: "unexpected answer: the service answered (HTTP 200)",
-        remedy: "check that the endpoint is that of AWS Secrets Manager",
-    },
-    Case {
-        name: "fallback without a replica",
-        inject: |scene, _| {
-            scene.aws.emulator().add_region("eu-west-1");
-            scene.set("KSM_STORAGE", "aws-sm://eu-central-1/team/ksm?fallback=eu-west-1");
-        },
-        exit: 0,
-        step: "fallback",
-        cause: "aws-sm://eu-west-1/team/ksm: not found",
-        remedy: "--region eu-west-1",
-    },
-    Case {
-        name: "replica",
-        inject: |scene, _| scene.aws.emulator().secret(SECRET).replicate_from("us-east-1"),
-        exit: 0,
-        step: "write",
-        cause: "a replica of the one in us-east-1",
-        remedy: "bind in us-east-1",
-    },
-    Case {
-        name: "replica that is to be written",
-        inject: |scene, _| {
-            scene.aws.emulator().secret(SECRET).replicate_from("us-east-1");
-            scene.args.push("--write-check".into());
-        },
-        exit: 8,
-        step: "write",
-        cause: "the secret is a replica of the one in us-east-1",
-        remedy: "write in us-east-1",
-    },
-    Case {
-        name: "role that only reads",
-        inject: |scene, _| {
-            scene.aws.emulator().deny(Action::PutSecretValue, "AccessDeniedException");
-            scene.args.push("--write-check".into());
-        },
-        exit: 4,
-        step: "write",
-        cause: "AccessDeniedException",
-        remedy: "grant secretsmanager:PutSecretValue on arn:",
-    },
-    Case {
-        name: "bad JSON",
-        inject: |scene, _| scene.store(&format!("{{\"{}\": ", canary("bad"))),
-        exit: 6,
-        step: "document",
-        cause: "invalid configuration document",
-        remedy: "ksm-storage history",
-    },
-    Case {
-        name: "foreign document",
-        inject: |scene, _| scene.store(&format!(r#"{{"{}": "{}"}}"#, canary("name"), canary("value"))),
-        exit: 9,
-        step: "state",
-        cause: "no configuration of a Keeper client",
-        remedy: "choose another storage",
-    },
-    Case {
-        name: "unbound",
-        inject: |scene, _| scene.store("{}"),
-        exit: 9,
-        step: "state",
-        cause: "the configuration is empty",
-        remedy: "ksm-storage bind",
-    },
-    Case {
-        name: "wrong key",
-        inject: |scene, _| {
-            let stored = scene.aws.emulator().secret(SECRET).value("AWSCURRENT").unwrap();
-            let mut document: Json = serde_json::from_slice(stored.as_bytes()).unwrap();
-            document["privateKey"] = canary("cut").into();
-            scene.store(&document.to_string());
-        },
-        exit: 9,
-        step: "state",
-        cause: "privateKey is truncated or malformed",
-        remedy: "restore an earlier version",
-    },
-    Case {
-        name: "Keeper out of reach",
-        inject: |scene, _| scene.set("KSM_HOSTNAME", format!("{}/http", closed_port())),
-        exit: 7,
-        step: "keeper",
-        cause: "no answer from Keeper at 127.0.0.1",
-        remedy: "check network, proxy",
-    },
-    Case {
-        name: "client that was removed",
-        inject: |_, keeper| keeper.fail_next([keeper::Fault::Deny]),
-        exit: 4,
-        step: "client",
-        cause: "Keeper refuses this client",
-        remedy: "--rebind",
-    },
-    Case {
-        name: "client that is locked to another address",
-        inject: |_, keeper| keeper.fail_next([keeper::Fault::Answer(403, IP_LOCKED)]),
-        exit: 4,
-        step: "ip lock",
-        cause: "locked to the IP address that bound it",
-        remedy: "without the IP lock",
-    },
-];
+type Arrange = fn(&mut Scene);
 
 /// A client that this Keeper accepts, with a canary among its keys.
 async fn bound(keeper: &FakeKeeper) -> String {
@@ -395,19 +59,6 @@ async fn faults_are_found_at_their_step() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
-impl Case {
-    fn is_diagnosed(&self, report: &Json) -> bool {
-        let verdict = if self.exit == 0 { "warning" } else { "failed" };
-        let mut found = report["steps"].as_array().unwrap().iter();
-        // No step before it has failed.
-        let first = found.find(|step| step["verdict"] == verdict);
-        let has = |value: &Json, words: &str| value.as_str().is_some_and(|text| text.contains(words));
-        first.is_some_and(|step| step["step"] == self.step && has(&step["detail"], self.cause))
-            && report["start_here"]["step"] == self.step
-            && has(&report["start_here"]["hint"], self.remedy)
-    }
-}
-
 /// No value of the document, no key of AWS and nothing of Keeper's is shown.
 fn conceals(shown: &str, bound: &str, keeper: &FakeKeeper, name: &str) {
     assert!(!is_shown(shown) && !shown.contains("s3cret"), "{name}: {shown}");
@@ -417,6 +68,25 @@ fn conceals(shown: &str, bound: &str, keeper: &FakeKeeper, name: &str) {
     for secret in keeper.secrets() {
         assert!(!shows(shown, &secret), "{name}: {shown}");
     }
+}
+
+/// The remedy for a document that is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn version_before_bad_json_is_restored() {
+    let keeper = FakeKeeper::start(AppKeyPolicy::Once).unwrap();
+    let mut scene = Scene::new(&keeper, r#"{"hostname": "keepersecurity.eu"}"#).await;
+    scene.store("{");
+    let secret = scene.aws.emulator().secret(SECRET);
+    let first = secret.versions()[0].0.clone();
+    scene.set("KSM_STORAGE", format!("{}?read_only=true", scene::URL));
+    let refused = scene.run(&["restore", &first, "--yes"], "").await;
+    assert_eq!(refused.status.code(), Some(8), "{}", text(&refused));
+    scene.set("KSM_STORAGE", scene::URL);
+    let output = scene.run(&["restore", &first, "--yes"], "").await;
+    assert!(output.status.success() && text(&output).contains("identity: arn:"), "{}", text(&output));
+    let restored = secret.value("AWSCURRENT").unwrap();
+    assert!(std::str::from_utf8(restored.as_bytes()).unwrap().contains("keepersecurity.eu"));
+    assert_eq!(scene.run(&["doctor"], "").await.status.code(), Some(9));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -455,14 +125,14 @@ async fn healthy_start_passes_every_step() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sources_of_settings_are_named() {
     let keeper = FakeKeeper::start(AppKeyPolicy::Once).unwrap();
-    let sources: [(fn(&mut Scene), [&str; 3]); 4] = [
+    let sources: [(Arrange, [&str; 3]); 4] = [
         (
             |scene| scene.set("AWS_DEFAULT_REGION", "eu-west-1"),
             ["eu-west-1, from AWS_DEFAULT_REGION", "variables AWS_ACCESS_KEY_ID", ":user/emulated"],
         ),
         (
             |scene| {
-                scene.profile("[profile ops]\nregion = eu-west-2\naws_access_key_id = AKIOPS\naws_secret_access_key = s3cret\n")
+                scene.profile("[profile ops]\nregion = eu-west-2\naws_access_key_id = AKIOPS\naws_secret_access_key = s3cret\n");
             },
             ["eu-west-2, from profile \"ops\"", "profile \"ops\"", ":user/emulated"],
         ),
@@ -508,7 +178,9 @@ async fn writes_name_region_and_identity() {
     scene.file("new.json", &bound);
     let place = "region: eu-central-1, identity: arn:aws:iam::123456789012:user/emulated";
     let copy = ["copy", "file:new.json", scene::URL];
-    let commands: [&[&str]; 3] = [&["import", "new.json"], &["clear", "--yes"], &copy];
+    let first = scene.aws.emulator().secret(SECRET).versions()[0].0.clone();
+    let restore = ["restore", &first, "--yes"];
+    let commands: [&[&str]; 4] = [&["import", "new.json"], &["clear", "--yes"], &copy, &restore];
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(scene.file("new.json", &bound), private).unwrap();
     for args in commands {
