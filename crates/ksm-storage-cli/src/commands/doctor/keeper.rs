@@ -42,6 +42,19 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
             report.failed(client, refused(error, "look for the client in its application in the vault; bind again with `ksm-storage bind --rebind`"));
             report.stopped(&[lock]);
         }
+        // Nothing was sent.
+        ErrorKind::InvalidConfig => {
+            report.not_checked(&[reachable], "the client cannot be started");
+            report.failed(
+                client,
+                refused(error, "restore an earlier version, or bind anew with `ksm-storage bind --rebind`"),
+            );
+            report.stopped(&[lock]);
+        }
+        ErrorKind::InvalidArgument => {
+            report.failed(reachable, refused(error, "correct the setting"));
+            report.stopped(&[client, lock]);
+        }
         _ if is_answer => {
             report.ok(reachable, "it answers");
             report.failed(
