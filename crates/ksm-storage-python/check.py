@@ -30,9 +30,9 @@ def build(full: bool) -> Path:
     environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     if full:
         run(*maturin, "sdist", *manifest, env=environment)
-        run(*maturin, "build", "--zig", "--compatibility", "manylinux2014", *manifest, env=environment)
+        run(*maturin, "build", "--locked", "--zig", "--compatibility", "manylinux2014", *manifest, env=environment)
     else:
-        run(*maturin, "build", "--profile", "dev", "--compatibility", "linux", *manifest, env=environment)
+        run(*maturin, "build", "--locked", "--profile", "dev", "--compatibility", "linux", *manifest, env=environment)
     (wheel,) = folder.glob("*.whl")
     return wheel
 

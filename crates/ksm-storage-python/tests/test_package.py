@@ -1,6 +1,5 @@
 """The package as it is installed."""
 
-import json
 import os
 import pickle
 import subprocess
@@ -109,25 +108,3 @@ def test_other_interpreters_use_the_wheel(emulator, tmp_path, version):
 
 def runs(python):
     return subprocess.run([python, "--version"], capture_output=True).returncode == 0
-
-
-@pytest.mark.slow
-def test_oldest_sdk_binds(keeper, tmp_path):
-    """The lower end of the range in `pyproject.toml`."""
-    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    folder = TARGET / "python-oldest-sdk"
-    if not (folder / "bin" / "python").exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, env=environment)
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--force-reinstall", "--no-deps", WHEEL], check=True, env=environment)
-    subprocess.run([*pip, WHEEL, "keeper-secrets-manager-core==17.2.0"], check=True, env=environment)
-    program = """
-import json, sys
-from ksm_storage import connect
-from ksm_storage.aws import AwsSecretStorage
-manager = connect(AwsSecretStorage("ksm-config"), token=sys.argv[1], **json.loads(sys.argv[2]))
-assert manager.get_secrets()
-"""
-    arguments = [keeper.token(), json.dumps(keeper.arguments)]
-    subprocess.run([folder / "bin" / "python", "-c", program, *arguments], check=True, cwd=tmp_path)
-    assert keeper.calls()[1] == 2
