@@ -127,6 +127,8 @@ async fn core_types(looked: &mut Looked) {
     looked.at(&Absence::new("nothing"));
     looked.at(&OpenOptions::default());
     looked.at(&snapshot.verification());
+    looked.at(&snapshot.origin());
+    looked.at(&storage.changes());
     looked.at(&Displaced::Foreign { version: Version::new("1"), inspect: None });
     looked.at(&ConfigDocument::parse(canary("no document").as_bytes()).unwrap_err());
     looked.at(&storage.location());
@@ -157,6 +159,9 @@ async fn backend_types(looked: &mut Looked) {
     looked.at(&value);
     looked.at(&emulator.secret("s"));
     let found = emulator.get("s", &Select::Current).await.unwrap();
+    let list = SecretsClient::versions(&emulator, "s").await.unwrap();
+    looked.at(&list.versions[0]);
+    looked.at(&list);
     let (client, id): (_, SecretId) = (Arc::new(emulator.clone()), "s".parse().unwrap());
     looked.at(&id);
     looked.at(&AwsSecretBackend::new(client, id, "us-east-1", Concurrency::Strict));
@@ -185,6 +190,20 @@ async fn backend_types(looked: &mut Looked) {
     looked.at(&ksm_storage::aws::SdkClient::new(config));
 
     let server = Server::start(emulator.clone()).await.unwrap();
+    let backend = AwsSecretStorage::from_custom_config("s", "AKID", canary("secret key"), "us-east-1")
+        .session_token(canary("session token"))
+        .endpoint_url(server.url())
+        .open_backend()
+        .await
+        .unwrap();
+    let kept = backend.versions().await.unwrap().remove(0);
+    looked.at(&kept.writer);
+    looked.at(&kept);
+    let connection = backend.connection().unwrap();
+    looked.at(connection);
+    looked.at(&connection.peer().await.unwrap());
+    looked.at(&connection.identity().await.unwrap());
+    looked.at(&ksm_storage::aws::RegionUnknown);
     server.metadata().set_role(Some(["AKID", &canary("role"), &canary("session")]));
     server.metadata().set_token(&canary("metadata"));
     looked.at(&server);
@@ -202,6 +221,7 @@ fn keeper_types(looked: &mut Looked) {
     let fake = fake::FakeKeeper::start(fake::AppKeyPolicy::Once).unwrap();
     let storage = blocking::ConfigStorage::open(MemoryBackend::from_config(document())).unwrap();
     looked.at(&storage);
+    looked.at(&storage.changes());
     looked.at(&KeyValueAdapter::new(storage.clone()));
     let builder = || {
         KeeperClient::builder()
