@@ -1,7 +1,9 @@
 //! Simulates fleets of programs that open one secret at once, and prints the tables of `docs/fleet.md`.
 //!
 //! ```text
-//! cargo run --release --example fleet -- docs/fleet.svg
+//! cargo run --release --example fleet -- bound
+//! cargo run --release --example fleet -- unbound
+//! cargo run --release --example fleet -- policies docs/fleet.svg
 //! cargo run --release --example fleet -- calibrate
 //! ```
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a program for developers")]
@@ -28,15 +30,16 @@ const HALF: u32 = 5_000;
 fn main() {
     let arguments: Vec<_> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["bound"] => bound(),
+        ["unbound"] => unbound(),
+        ["policies", file] => fs::write(file, policies()).expect("the file can be written"),
         ["calibrate"] => calibrate::run(),
         ["start", url] => calibrate::start(url),
-        [file] => fs::write(file, tables()).expect("the file can be written"),
-        _ => drop(tables()),
+        _ => println!("expected `bound`, `unbound`, `policies FILE` or `calibrate`"),
     }
 }
 
-/// Prints the tables, and returns the plot.
-fn tables() -> String {
+fn bound() {
     println!("{HEAD}");
     for starts in [100, 1_000, 10_000, 100_000] {
         for gets in [PUBLISHED, HALF] {
@@ -45,20 +48,29 @@ fn tables() -> String {
             }
         }
     }
-    println!("\n{HEAD}");
+}
+
+fn unbound() {
+    println!("{HEAD}");
     for starts in [100, 1_000, 10_000, 100_000] {
         for gets in [PUBLISHED, HALF] {
             row(&Fleet { starts, gets, unbound: true, ..Fleet::default() });
         }
     }
-    println!("\n{HEAD}");
+}
+
+/// Prints a table of ways to repeat throttled reads, and returns its plot.
+fn policies() -> String {
+    println!("{HEAD}");
     let mut plots = Vec::new();
     for (starts, gets) in [(10_000, HALF), (100_000, PUBLISHED)] {
-        for (retries, name) in
-            [(Retries::Own, "own"), (Retries::Sdk(200), "sdk-200"), (Retries::Sdk(1_000), "sdk-1000")]
-        {
+        for (retries, name) in [
+            (Retries::Own, "own pauses"),
+            (Retries::Sdk(200), "SDK, 200 ms"),
+            (Retries::Sdk(1_000), "SDK, 1 s"),
+        ] {
             let report = row(&Fleet { starts, gets, retries, ..Fleet::default() });
-            plots.push((format!("{starts} starts, {gets} per second, {name}"), report));
+            plots.push((format!("{starts} starts, {gets} Gets per second, {name}"), report));
         }
     }
     plot::svg(&plots)

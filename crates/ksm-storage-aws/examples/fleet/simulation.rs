@@ -25,8 +25,8 @@ use crate::bind::{FakeService, bind};
 #[derive(Clone, Debug)]
 pub(crate) struct Fleet {
     pub(crate) starts: u32,
-    /// The time within which all start.
-    pub(crate) within: Duration,
+    /// The moments at which they start: anywhere within a second, if there are none.
+    pub(crate) arrivals: Vec<Duration>,
     /// `GetSecretValue` per second.
     pub(crate) gets: u32,
     /// `PutSecretValue` per second.
@@ -90,8 +90,8 @@ const OUTAGE: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis
 impl Default for Fleet {
     fn default() -> Self {
         let retries = Retries::Own;
-        let within = Duration::from_secs(1);
-        Self { starts: 10_000, within, gets: 10_000, puts: 50, outage: false, unbound: false, retries }
+        let arrivals = Vec::new();
+        Self { starts: 10_000, arrivals, gets: 10_000, puts: 50, outage: false, unbound: false, retries }
     }
 }
 
@@ -116,7 +116,9 @@ impl Fleet {
             let clock = SimClock::new(world.start, number);
             let (world, keeper) = (world.clone(), keeper.clone());
             tasks.spawn(async move {
-                clock.sleep(share(world.fleet.within, clock.random())).await;
+                let moment = share(Duration::from_secs(1), clock.random());
+                let given = usize::try_from(number).ok().and_then(|number| world.fleet.arrivals.get(number));
+                clock.sleep(given.copied().unwrap_or(moment)).await;
                 let began = Instant::now();
                 let first = world.start_one(&clock, number, &keeper).await;
                 let time = began.elapsed();
