@@ -19,6 +19,7 @@ pub(crate) fn markdown(measured: &Measured, rounds: usize, machine: &[String]) -
         starts(&measured.starts),
         reads(&measured.reads),
         writes(&measured.queue),
+        include_str!("../python.md").to_owned(),
         format!(
             "## Repeat it\n\nRun `cargo xtask bench`, which needs python3 for Keeper's package; without it the report says so. Leave \
              the machine idle meanwhile.\n\nMeasured with:\n\n- {}\n",

@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent
 ROOT = PACKAGE.parents[1]
@@ -30,7 +31,6 @@ SDK = "import keeper_secrets_manager_core"
 #: By its ARN, because Keeper's class finds no region otherwise: it asks the metadata service without a token.
 OPEN = "AwsSecretStorage(__import__('os').environ['ARN'])"
 RECORDS = f"from keeper_secrets_manager_core import SecretsManager\nassert len(SecretsManager(config={OPEN}).get_secrets()) >= 2"
-PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 
 
 def environments(wheel: str) -> dict[str, Path]:
@@ -58,33 +58,31 @@ def size(python: Path) -> int:
     return sum(file.stat().st_size for file in files if not file.relative_to(packages).parts[0].startswith(skipped))
 
 
-def run(python: Path, program: str, environment: dict[str, str]) -> tuple[float, str]:
+class Run(NamedTuple):
+    """Milliseconds and MiB."""
+
+    time: float
+    cpu: float
+    peak: float
+
+
+def run(python: Path, program: str, environment: dict[str, str]) -> Run:
     start = time.perf_counter()
-    ended = subprocess.run([python, "-c", program], env=environment, capture_output=True, text=True)
+    process = subprocess.Popen([python, "-c", program], env=environment)
+    _, status, usage = os.wait4(process.pid, 0)
     elapsed = time.perf_counter() - start
-    assert ended.returncode == 0, ended.stderr
-    return elapsed, ended.stdout
+    assert status == 0, program
+    return Run(elapsed * 1000, (usage.ru_utime + usage.ru_stime) * 1000, usage.ru_maxrss / 1024)
 
 
-def side_by_side(pythons: dict[str, Path], program: str, environment: dict[str, str]) -> dict[str, float]:
-    """Medians in milliseconds; one after the other, so that a busy moment concerns both."""
-    times: dict[str, list[float]] = {name: [] for name in IMPORTS}
+def side_by_side(pythons: dict[str, Path], programs: dict[str, str], environment: dict[str, str]) -> dict[str, Run]:
+    """Medians; one after the other, so that a busy moment concerns all."""
+    runs: dict[str, list[Run]] = {name: [] for name in programs}
     for _ in range(ROUNDS + 1):
-        for name in IMPORTS:
-            times[name].append(run(pythons[name], program.replace("IMPORT", IMPORTS[name]), environment)[0])
+        for name, program in programs.items():
+            runs[name].append(run(pythons[name], program, environment))
     # The first round fills caches.
-    return {name: median(values[1:]) * 1000 for name, values in times.items()}
-
-
-def importing(pythons: dict[str, Path], environment: dict[str, str]) -> dict[str, float]:
-    """Medians in milliseconds of the import alone, within the process."""
-    programs = {"SDK": SDK, **IMPORTS}
-    times: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(ROUNDS + 1):
-        for name, line in programs.items():
-            program = f"import time; start = time.perf_counter()\n{line}\nprint(time.perf_counter() - start)"
-            times[name].append(float(run(pythons[name], program, environment)[1]))
-    return {name: median(values[1:]) * 1000 for name, values in times.items()}
+    return {name: Run(*map(median, zip(*values[1:]))) for name, values in runs.items()}
 
 
 def binding(emulator, python: Path, program: str) -> tuple[int, int]:
@@ -109,34 +107,38 @@ def main() -> None:
         binds = {name: binding(emulator, pythons[name], plain.replace("IMPORT", IMPORTS[name])) for name in IMPORTS}
         connect = f"{IMPORTS['ours']}\nfrom ksm_storage import connect\nconnect({OPEN}, **arguments)"
         connected = binding(emulator, pythons["ours"], connect)
-        imports = importing(pythons, environment)
-        opened = side_by_side(pythons, f"IMPORT\n{OPEN}", environment)
-        records = side_by_side(pythons, f"IMPORT\n{RECORDS}", environment)
-        peaks: dict[str, float] = {}
-        for name, line in IMPORTS.items():
-            shown = [int(run(pythons[name], f"{line}\n{RECORDS}\n{PEAK}", environment)[1]) for _ in range(5)]
-            peaks[name] = median(shown) / 1024
+        everyone = {"SDK": SDK, **IMPORTS}
+        imports = side_by_side(pythons, everyone, environment)
+        opened = side_by_side(pythons, {name: f"{line}\n{OPEN}" for name, line in IMPORTS.items()}, environment)
+        records = side_by_side(pythons, {name: f"{line}\n{RECORDS}" for name, line in IMPORTS.items()}, environment)
         emulator.close()
     sizes = {name: (size(pythons[name]) - size(pythons["SDK"])) / 1e6 for name in IMPORTS}
 
     def row(what: str, unit: str, values: dict[str, float], digits: int = 0) -> str:
-        theirs, ours = (f"{values[name]:.{digits}f} {unit}" for name in IMPORTS)
-        return f"| {what} | {theirs} | {ours} | {values['Keeper' + chr(39) + 's'] / values['ours']:.1f} × |\n"
+        theirs, ours = (values[name] for name in IMPORTS)
+        return f"| {what} | {theirs:.{digits}f} {unit} | {ours:.{digits}f} {unit} | {theirs / ours:.1f} × |\n"
+
+    def times(what: str, runs: dict[str, Run]) -> str:
+        rows = [(what, {name: one.time for name, one in runs.items()})]
+        rows.append(("… of which CPU", {name: one.cpu for name, one in runs.items()}))
+        return "".join(row(label, "ms", values) for label, values in rows)
 
     page = f"""## The Python package
 
 Keeper's `AwsSecretStorage` (`keeper-secrets-manager-storage` 1.1.0 with boto3) and that of `ksm-storage`, each in a virtual environment
-of its own with the same Keeper SDK, on CPython {platform.python_version()}; in turn, medians of {ROUNDS}. Importing the SDK alone takes {imports['SDK']:.0f} ms,
-which is a part of every line in milliseconds.
+of its own with the same Keeper SDK, on CPython {platform.python_version()}; in turn, medians of {ROUNDS}. A process that imports the SDK alone
+takes {imports['SDK'].time:.0f} ms, {imports['SDK'].cpu:.0f} ms of them CPU and {imports['SDK'].peak:.0f} MiB, which is a part of every line below.
 
 |  | Keeper's | `ksm-storage` | ratio |
 |---|---|---|---|
 """
-    page += row("import", "ms", imports)
-    page += row("start, storage open, exit", "ms", opened)
-    page += row("start, two records with the unmodified SDK, exit", "ms", records)
-    page += row("peak memory of the latter, median of 5", "MiB", peaks)
+    page += times("start, import, exit", imports)
+    page += times("start, storage open, exit", opened)
+    page += times("start, two records with the unmodified SDK, exit", records)
+    page += row("peak memory of the latter", "MiB", {name: one.peak for name, one in records.items()})
     page += row("installed beside the SDK", "MB", sizes, 1)
+    if os.getloadavg()[2] > (os.cpu_count() or 1):
+        page += "\nThe machine was busy with other work meanwhile, so that CPU time is the steadier figure.\n"
     page += f"""
 A bind from an empty secret, with a server key of its own, in calls of AWS: {binds["Keeper's"][0]} `GetSecretValue` and
 {binds["Keeper's"][1]} `PutSecretValue` with Keeper's class; {binds['ours'][0]} and {binds['ours'][1]} with ours in the same code, as each safe write reads before
