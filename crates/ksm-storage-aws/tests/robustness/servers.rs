@@ -214,14 +214,17 @@ async fn failing_processes_are_named() {
         ("yes", "longer than"),
         ("exit 3", "exit status: 3"),
         ("no-such-program-at-all", "exit status: 127"),
-        ("echo", "no JSON object"),
+        ("echo", "not a JSON object"),
         ("echo '{}'", "Version is not 1"),
         (r#"echo '{"Version":1,"AccessKeyId":"A"}'"#, "no SecretAccessKey"),
         (
             r#"echo '{"Version":1,"AccessKeyId":"A\\n","SecretAccessKey":"s3cret"}'"#,
             "access key ID of the credentials",
         ),
-        (r#"echo '{"Version":1,"AccessKeyId":"A","SecretAccessKey":"s3cret","Expiration":"x"}'"#, "no time"),
+        (
+            r#"echo '{"Version":1,"AccessKeyId":"A","SecretAccessKey":"s3cret","Expiration":"x"}'"#,
+            "not a timestamp",
+        ),
         ("kill -9 $$", "signal: 9"),
     ] {
         world
