@@ -1,4 +1,4 @@
-//! The way to the service.
+//! The connection of a backend to AWS.
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
@@ -29,7 +29,7 @@ use crate::{
     trace::{Peer, Trace},
 };
 
-/// The way to AWS that was found when a backend was opened: region, credentials, server, identity.
+/// The settings that a backend was opened with: region, credentials, server, identity.
 ///
 /// ```no_run
 /// # use ksm_storage_aws::{AwsSecretStorage, Error};
@@ -64,26 +64,26 @@ impl Connection {
         self.config.region().map(AsRef::as_ref).unwrap_or_default()
     }
 
-    /// The setting that names the region: a variable, a profile, the secret ID, or instance metadata.
+    /// The source of the region: a variable, a profile, the secret ID, or instance metadata.
     pub fn region_source(&self) -> &str {
         &self.origins.region
     }
 
-    /// The source of the credentials, such as variables, a profile or a role. It need not have given any yet.
+    /// The source of the credentials, such as variables, a profile or a role. It need not have provided any yet.
     pub fn credentials_source(&self) -> &str {
         &self.origins.credentials
     }
 
-    /// The configuration, for a client of another AWS service or of more operations of this one. Its HTTP client has the
-    /// certificates, the proxy and the rule on plain HTTP of this crate.
+    /// The SDK configuration, for clients of other AWS services or operations. Its HTTP client uses the certificates,
+    /// the proxy and the plain HTTP rule of this crate.
     pub fn sdk_config(&self) -> &SdkConfig {
         &self.config
     }
 
-    /// Obtains credentials from their source, for the next request to use.
+    /// Obtains credentials from their source, which the next request uses.
     ///
     /// # Errors
-    /// [`ErrorKind::Credentials`] or another kind, with the cause, if it gives none.
+    /// [`ErrorKind::Credentials`] or another kind, with the cause, if the source provides none.
     pub async fn check_credentials(&self) -> Result<()> {
         let obtained = match &self.source {
             Some(source) => source.prime().await,
@@ -95,7 +95,7 @@ impl Connection {
         obtained.map_err(|error| unobtained("the source provides none", &error))
     }
 
-    /// The server that is asked.
+    /// The server that requests go to.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if there is no endpoint for the region.
@@ -123,7 +123,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`], [`ErrorKind::Timeout`] or [`ErrorKind::Unexpected`], with the cause, if the service
-    /// cannot be reached or what answers is not the service.
+    /// cannot be reached, or something else replies.
     pub async fn service_time(&self) -> Result<Option<SystemTime>> {
         let trace = self.trace();
         let mut config = self.config.clone().into_builder();
@@ -146,7 +146,7 @@ impl Connection {
         }
     }
 
-    /// The HTTP client, whose errors name the server that `trace` saw.
+    /// The HTTP client, whose errors name the server recorded by `trace`.
     pub(crate) fn http(&self, trace: &Trace) -> SharedHttpClient {
         match self.config.http_client() {
             Some(client) => http::guarded(client, Purpose::Services, trace.clone()),
@@ -158,7 +158,7 @@ impl Connection {
         Trace::from(self.endpoint.iter().cloned().collect::<Vec<_>>())
     }
 
-    /// The endpoint of STS, if it is not that of the region. An emulator on loopback answers for STS as well.
+    /// The endpoint of STS, if it is not the region's. An emulator on loopback serves STS too.
     pub(crate) fn identity_endpoint(&self) -> Result<Option<Endpoint>> {
         let own = self.identity_endpoint.clone()?;
         Ok(own.or_else(|| self.endpoint.clone().filter(Endpoint::is_loopback)))
@@ -176,7 +176,7 @@ pub(crate) fn failed(error: CallError) -> Error {
     .with_source(error)
 }
 
-/// The reply of a service of AWS that refuses a request.
+/// The reply of an AWS service that refuses a request.
 fn refusal<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&HttpResponse> {
     let SdkError::ServiceError(answer) = error else { return None };
     let is_refusal = answer.raw().status().as_u16() < 500 && answer.err().code().is_some();

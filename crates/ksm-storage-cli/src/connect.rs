@@ -1,4 +1,4 @@
-//! The way to a storage in AWS, kept so that a command can say where and as whom it writes.
+//! The connection to AWS, kept so that a command can report where it writes, and with which identity.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -13,15 +13,15 @@ use ksm_storage::{
 
 use crate::output::Output;
 
-/// STS may be out of reach where Secrets Manager is not, as in a network with one VPC endpoint.
+/// STS may be unreachable even if Secrets Manager is reachable, as in a network with a single VPC endpoint.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The backend of a secret, once one was connected to.
+/// The backend of a secret, once connected.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found(Arc<OnceLock<AwsSecretBackend>>);
 
 impl Found {
-    /// The built-in schemes, of which `aws-sm` leaves its backend here.
+    /// The built-in schemes; `aws-sm` also records its backend here.
     pub(crate) fn schemes(&self) -> Schemes {
         let found = self.clone();
         Schemes::default().with("aws-sm", move |address, parameters| {
@@ -38,7 +38,7 @@ impl Found {
         self.backend()?.connection()
     }
 
-    /// Says where and as whom a command writes. STS need not answer.
+    /// Reports where a command writes, and with which identity. STS need not reply.
     pub(crate) async fn announce(&self, output: Output) {
         let Some(connection) = self.connection().filter(|_| output.remarks()) else { return };
         let identity = tokio::time::timeout(PATIENCE, connection.identity()).await;
@@ -63,7 +63,7 @@ impl Connect for Kept {
         let builder = self.builder.clone().deadline(options.deadline);
         let builder = if options.create { builder.create_if_missing() } else { builder };
         let backend = builder.open_backend().await?;
-        // A handle that is opened again keeps the first one, which leads to the same place.
+        // A reopened handle keeps the first one, which leads to the same place.
         let _ = self.found.0.set(backend.clone());
         Ok(Arc::new(backend))
     }

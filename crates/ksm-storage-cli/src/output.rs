@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
 
-/// Where and how to print.
+/// Destination and format of the output.
 #[derive(Clone, Copy)]
 pub(crate) struct Output {
     json: bool,

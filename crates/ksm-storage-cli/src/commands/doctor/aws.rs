@@ -18,14 +18,14 @@ use super::{
 };
 use crate::{exit::Exit, failure::Failure};
 
-/// Time limit of a name, of a connection, and of what is asked for the report alone.
+/// Time limit of a name lookup, of a connection, and of requests made only for the report.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The service refuses a request that is off by five minutes.
+/// The service rejects requests whose time is off by five minutes.
 const TOLERATED: u64 = 240;
-/// Less than this is the time that a reply takes.
+/// Smaller differences can be the time that a reply takes.
 const UNREMARKABLE: u64 = 30;
 
-/// Returns `None` if nothing can be asked about the secret.
+/// Returns `None` if no request can be made about the secret.
 pub(super) async fn reach(report: &mut Report, connection: &Connection) -> Option<()> {
     report.ok("region", format!("{}, from {}", connection.region(), connection.region_source()));
     let reached = network(report, connection).await;
@@ -102,7 +102,7 @@ async fn network(report: &mut Report, connection: &Connection) -> Option<()> {
     secured(report, connection, &peer).await
 }
 
-/// The rest takes one request.
+/// The remaining steps take one request.
 async fn secured(report: &mut Report, connection: &Connection, peer: &Peer) -> Option<()> {
     let reply = within(PATIENCE * 2, connection.service_time()).await;
     let is_of_proxy =

@@ -1,4 +1,4 @@
-//! Steps on Keeper: reachable, client accepted, IP lock.
+//! Checks Keeper: reachable, client accepted, IP lock.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::{KEEPER, report::Report, report::without_hint};
 use crate::failure::Failure;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// No record has this identifier: nothing is transferred but Keeper's answer.
+/// No record has this UID, so only Keeper's reply is transferred.
 const NO_RECORD: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// Asks Keeper in the client's name for no record.
+/// Requests no record on the client's behalf.
 pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
     if storage.snapshot().bind_state() != BindState::Bound {
         return report.stopped(&KEEPER);
@@ -77,7 +77,7 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
 fn refused(error: keeper::Error, remedy: &str) -> Failure {
     let failure = Failure::from(error);
     let cause = without_hint(&failure.message, failure.hint.as_deref());
-    // The library's advice to a program follows the cause.
+    // The library's hint, meant for a program, follows the cause.
     let cause = cause.split("; ").next().unwrap_or(&cause);
     Failure { message: format!("{cause}; {remedy}"), hint: Some(remedy.to_owned()), ..failure }
 }

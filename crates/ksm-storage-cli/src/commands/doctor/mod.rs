@@ -1,4 +1,4 @@
-//! `doctor`: what a start needs, step by step, with what to do where a step fails.
+//! `doctor`: checks the requirements of a start step by step, with a remedy for each step that fails.
 
 mod aws;
 mod keeper;
@@ -22,7 +22,7 @@ use crate::{
     storage::{self, Setting},
 };
 
-/// Variables that decide where a start leads. Their values are not shown: some are secret.
+/// Variables that affect a start. Their values are not shown, because some are secret.
 const VARIABLES: [&str; 30] = [
     "ALL_PROXY",
     "AWS_ACCESS_KEY_ID",
@@ -56,7 +56,7 @@ const VARIABLES: [&str; 30] = [
     "https_proxy",
 ];
 
-/// Steps by the names that a user sees, in their order.
+/// Steps under the names that users see, in their order.
 const NETWORK: [&str; 5] = ["dns", "tcp", "proxy", "tls", "clock"];
 const ACCOUNT: [&str; 2] = ["credentials", "identity"];
 const SECRET: [&str; 3] = ["secret", "read", "kms"];
@@ -124,7 +124,7 @@ async fn examine(args: &Doctor, global: &Global, output: Output) -> Report {
     report
 }
 
-/// A replica, which an opening falls back to.
+/// Checks a replica that an opening can fall back to.
 async fn fallback(report: &mut Report, replica: Arc<dyn Connect>) {
     let options = OpenOptions::default();
     let loaded = async {
@@ -141,7 +141,7 @@ async fn fallback(report: &mut Report, replica: Arc<dyn Connect>) {
     }
 }
 
-/// There is no backend: settings contradict each other, there is no region, or no source gives credentials.
+/// No backend: settings contradict each other, there is no region, or no source provides credentials.
 fn unconnected(report: &mut Report, error: Error, set: &str, storage: String, is_aws: bool) {
     let is_region =
         std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<RegionUnknown>);

@@ -11,7 +11,7 @@ use crate::{exit::Exit, failure::Failure, output::Output};
 #[derive(Debug)]
 enum Verdict {
     Ok,
-    /// A start works, or may.
+    /// A start works, or may work.
     Warning(Option<String>),
     Failed(Failure),
     NotChecked,
@@ -50,7 +50,7 @@ impl Report {
         }
     }
 
-    /// What cannot be checked, because the last step that failed comes before it.
+    /// Records steps that cannot be checked, because the step before them failed.
     pub(crate) fn stopped(&mut self, names: &[&'static str]) {
         let failed = self.0.iter().rfind(|step| matches!(step.verdict, Verdict::Failed(_)));
         let because = failed.map_or_else(String::new, |step| format!("`{}` failed", step.name));
@@ -70,7 +70,7 @@ impl Report {
         failed.unwrap_or(Exit::Success)
     }
 
-    /// The first remedy: of a step that failed, else of a warning.
+    /// The first remedy: of a failed step, otherwise of a warning.
     fn start(&self) -> Option<(&'static str, &str)> {
         let failed = self.0.iter().find(|step| matches!(step.verdict, Verdict::Failed(_)));
         let steps: Vec<_> = failed.map_or_else(|| self.0.iter().collect(), |step| vec![step]);
@@ -79,7 +79,7 @@ impl Report {
 
     pub(crate) fn to_text(&self, output: Output) -> String {
         let mut text = String::new();
-        // What is not checked for one reason is one entry.
+        // Steps not checked for the same reason share one entry.
         for steps in self.0.chunk_by(Step::is_left_out_with) {
             let verdict = output.bold(&format!("{:<12}", steps[0].verdict.words()));
             let names: Vec<_> = steps.iter().map(|step| step.name).collect();
@@ -139,14 +139,14 @@ impl Verdict {
     }
 }
 
-/// The cause alone: the remedy comes at the end.
+/// The cause without the remedy, which comes at the end.
 pub(crate) fn without_hint(message: &str, hint: Option<&str>) -> String {
     let ending = hint.map(|hint| format!("; {hint}"));
     let cause = ending.and_then(|ending| message.strip_suffix(ending.as_str()).map(str::to_owned));
     cause.unwrap_or_else(|| message.to_owned())
 }
 
-/// The words of an error without its remedy.
+/// The error's message without its remedy.
 pub(crate) fn cause(error: &Error) -> String {
     without_hint(&error.to_string(), error.hint())
 }

@@ -1,4 +1,4 @@
-//! Steps on what is stored: access, document, state.
+//! Checks the stored configuration: access, document, state.
 
 use std::{error, sync::Arc};
 
@@ -10,7 +10,7 @@ use ksm_storage::{
 use super::{DOCUMENT, KEEPER, SECRET, keeper, report::Report, within};
 use crate::{cli::Doctor, exit::Exit, failure::Failure, output::Output};
 
-/// Examines the storage behind a backend; `primary` is the region of which a secret is a replica.
+/// Examines the storage behind a backend; `primary` is the primary region if the secret is a replica.
 pub(super) async fn examine(
     report: &mut Report,
     backend: Arc<dyn StorageBackend>,
@@ -44,7 +44,7 @@ fn readable(report: &mut Report, is_aws: bool, version: &str) {
     }
 }
 
-/// The step that the load of a secret failed at.
+/// The step at which loading a secret failed.
 fn unopened(report: &mut Report, error: Error, is_aws: bool) {
     if error.kind() == ErrorKind::InvalidConfig {
         readable(report, is_aws, "there is one");
@@ -116,11 +116,11 @@ async fn write(
 
 enum Written {
     Quiet(String),
-    /// With the remedy.
+    /// Carries the remedy.
     Remarkable(String, Option<String>),
 }
 
-/// Stores the content that is there, on condition that it is there still.
+/// Stores the current content again, provided that it is still current.
 async fn rewrite(backend: &dyn StorageBackend) -> Result<Written, Error> {
     let limit = std::time::Duration::from_secs(15);
     let location = backend.location();

@@ -1,4 +1,4 @@
-//! The assumptions, in an order in which each leaves the secret as the next one needs it.
+//! The assumptions, in an order in which each check leaves the secret as the next one needs it.
 
 use std::time::{Duration, Instant};
 
@@ -17,11 +17,11 @@ const EXISTS: &str = "ResourceExistsException";
 const MISSING: &str = "ResourceNotFoundException";
 const INVALID: &str = "InvalidParameterException";
 const MARKED: &str = "InvalidRequestException";
-/// Reads right after a write, and writers of one token at once.
+/// Number of reads right after a write, and of concurrent writers of one token.
 const READS: usize = 10;
 const WRITERS: usize = 6;
 const MAX_VALUE: usize = 65_536;
-/// The longest wait for a replica, of which AWS states no bound.
+/// The longest wait for a replica; AWS states no bound.
 const REPLICATION: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -130,7 +130,7 @@ async fn moves(scratch: &Scratch, findings: &mut Findings) {
     let [base, staged, other] = [scratch.token(), scratch.token(), scratch.token()];
     let _ = scratch.put(&base, "{\"d\":1}", None).await;
     let _ = scratch.put(&staged, "{\"d\":2}", Some(STAGED)).await;
-    // Takes the label away from the version before.
+    // Takes the label from the previous version.
     let _ = scratch.put(&other, "{\"d\":3}", Some(STAGED)).await;
     let answer = scratch.by_id(&staged).await;
     let kept = accepted(&answer, |version| version.labels.is_empty());
@@ -209,7 +209,7 @@ async fn limits(scratch: &Scratch, findings: &mut Findings) {
     );
 }
 
-/// Writers of one token, of which one may win.
+/// Concurrent writers of one token, only one of which may win.
 async fn race(scratch: &Scratch, findings: &mut Findings) {
     let token = scratch.token();
     let values: Vec<_> = (0..WRITERS).map(|number| format!("{{\"writer\":{number}}}")).collect();
@@ -223,7 +223,7 @@ async fn race(scratch: &Scratch, findings: &mut Findings) {
     );
 }
 
-/// Reads may be stale; how often they are is worth knowing.
+/// Reads may be stale; their frequency is reported.
 async fn freshness(scratch: &Scratch, findings: &mut Findings) {
     let (mut by_label, mut by_id, mut missing) = (0, 0, 0);
     for number in 0..READS {

@@ -1,4 +1,4 @@
-//! `doctor --protocol`: the assumptions of this project about AWS, each put to the test on a secret made for that.
+//! `doctor --protocol`: tests each assumption of this project about AWS on a secret created for that purpose.
 
 mod checks;
 mod scratch;
@@ -36,7 +36,7 @@ impl Verdict {
     }
 }
 
-/// An assumption, and what was seen.
+/// An assumption, and the observation.
 #[derive(Debug)]
 pub(super) struct Finding {
     assumption: &'static str,
@@ -97,7 +97,7 @@ pub(super) async fn run(name: &str, global: &Global, output: Output) -> Result<E
     Ok(if differs { Exit::Other } else { Exit::Success })
 }
 
-/// The refusal of a secret that may be somebody's.
+/// The error for a secret that may belong to somebody else.
 fn unmarked(name: &str) -> Failure {
     let problem = format!("the secret {} exists, and was not made for this", ksm_storage::shell_word(name));
     Failure::refused(problem, "name a new one: it is created, and marked by a tag")

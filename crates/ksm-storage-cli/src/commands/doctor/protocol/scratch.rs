@@ -1,4 +1,4 @@
-//! The secret that the checks write to, and calls without anything between them and AWS.
+//! The secret that the checks write to, with direct calls to AWS.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -20,10 +20,10 @@ use crate::{
 };
 
 const TAG: &str = "ksm-storage-scratch";
-/// The most of a service's message that is shown.
+/// Maximum length shown of a service's message.
 const SHOWN: usize = 200;
 
-/// A version of the secret, as an answer describes it.
+/// A version of the secret, as described by a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Version {
     pub(super) id: String,
@@ -42,7 +42,7 @@ impl Version {
     }
 }
 
-/// An answer that is no success: the code and the words of the service.
+/// An error reply: the service's code and message.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     pub(super) code: String,
@@ -63,7 +63,7 @@ impl Refusal {
     }
 }
 
-/// The answer in words.
+/// Describes the reply.
 pub(super) fn words(answer: &Result<Version, Refusal>) -> String {
     match answer {
         Ok(version) if version.labels.is_empty() => "accepted, without labels".to_owned(),
@@ -73,12 +73,12 @@ pub(super) fn words(answer: &Result<Version, Refusal>) -> String {
     }
 }
 
-/// A secret that was made for the checks.
+/// A secret created for the checks.
 pub(super) struct Scratch {
     client: Client,
     connection: Connection,
     pub(super) name: String,
-    /// True if it had no value yet.
+    /// True if it has no value yet.
     pub(super) fresh: bool,
     pub(super) replicas: Vec<String>,
     run: u128,
@@ -86,9 +86,9 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Creates the secret without a value, or opens one that an earlier run has left.
+    /// Creates the secret without a value, or opens one left by an earlier run.
     pub(super) async fn open(connection: &Connection, name: &str) -> Result<Self> {
-        // The answer to each single request is what the checks are about.
+        // The checks concern the reply to each single request.
         let config = Builder::from(connection.sdk_config()).retry_config(RetryConfig::disabled());
         let client = Client::from_conf(config.build());
         let failed = |action: &str, refusal: &Refusal| {
@@ -142,7 +142,7 @@ impl Scratch {
         )
     }
 
-    /// A token, and a version ID, that was never used.
+    /// A token, and hence version ID, that was never used.
     pub(super) fn token(&self) -> String {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         format!("ksm-scratch-{:032}-{serial:04}", self.run)
@@ -212,7 +212,7 @@ impl Scratch {
         create.secret_string(value).send().await.map(drop).map_err(|error| Refusal::of(&error))
     }
 
-    /// The number of versions, those without labels included.
+    /// The number of versions, including those without labels.
     pub(super) async fn count(&self) -> Option<usize> {
         let list = self.client.list_secret_version_ids().secret_id(&self.name).include_deprecated(true);
         list.max_results(100).send().await.ok().map(|reply| reply.versions().len())
