@@ -67,7 +67,7 @@ pub(crate) fn run() {
     began.sort_unstable();
     times.sort_unstable();
     let first = began.first().copied().unwrap_or_default();
-    let arrivals: Vec<_> = began.iter().map(|moment| *moment - first).collect();
+    let arrivals: Vec<_> = began.iter().map(|moment| moment.saturating_sub(first)).collect();
     let within = arrivals.last().copied().unwrap_or_default();
     println!("{STARTS} processes within {:.1} s, {GETS} Gets per second", within.as_secs_f64());
     println!("processes that failed: {failures:?}\n");

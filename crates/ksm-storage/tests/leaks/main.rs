@@ -190,8 +190,8 @@ async fn backend_types(looked: &mut Looked) {
     looked.at(&ksm_storage::aws::SdkClient::new(config));
 
     let server = Server::start(emulator.clone()).await.unwrap();
-    let backend = AwsSecretStorage::from_custom_config("s", "AKID", canary("secret key"), "us-east-1")
-        .session_token(canary("session token"))
+    let backend = AwsSecretStorage::from_custom_config("s", "AKID", canary("key"), "us-east-1")
+        .session_token("session")
         .endpoint_url(server.url())
         .open_backend()
         .await
