@@ -138,7 +138,9 @@ fn aws(server: &Server, control: &ControlServer) -> Json {
         "secrets_manager": url, "sts": url, "sso": url, "instance_metadata": url,
         "region": region, "control": control.url(), "keeper": null,
         "environment": {
-            "AWS_ENDPOINT_URL": url, "AWS_EC2_METADATA_SERVICE_ENDPOINT": url, "AWS_REGION": region,
+            "AWS_ENDPOINT_URL": url, "AWS_EC2_METADATA_SERVICE_ENDPOINT": url,
+            // The AWS CLI and boto3 read the second name only.
+            "AWS_REGION": region, "AWS_DEFAULT_REGION": region,
             "AWS_ACCESS_KEY_ID": "AKIAEMULATED00000000", "AWS_SECRET_ACCESS_KEY": "emulated",
         },
     })
