@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use rcgen::{CertificateParams, DnType, KeyPair};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -30,16 +31,21 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn generate() -> io::Result<Self> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
         let names = ["127.0.0.1", "localhost"].map(str::to_owned);
-        let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
+        // OpenSSL finds an issuer by its name: of two equal ones in a bundle it takes the first.
+        let name = format!("ksm-storage-emulator {:016x}", fastrand::u64(..));
+        params.distinguished_name.push(DnType::CommonName, name);
+        let made = params.self_signed(&key).map_err(io::Error::other)?;
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .with_single_cert(vec![made.der().clone()], key.into())
             .map_err(io::Error::other)?;
-        Ok(Self { certificate: made.cert.pem(), acceptor: TlsAcceptor::from(Arc::new(config)) })
+        Ok(Self { certificate: made.pem(), acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 }
 
