@@ -73,6 +73,7 @@ fn steps() -> Vec<Step> {
         step("new backend", check_backend::check_new_backend),
         step("conformance: more histories", || tests::conformance_again("HISTORIES", "100000")),
         step("python: release", || python::python(&["--full".to_owned()])),
+        Step { name: "instructions", slow: true, check: Box::new(tests::instructions) },
         step("fuzz", || fuzz::fuzz(&fuzz::Options::default())),
         step("mutants", mutants::last_change),
     ];

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use crate::run::{cargo, output, root, run, target};
+use crate::run::{cargo, output, root, run, say, target};
 
 const TEST: &str = "test --workspace --all-features";
 
@@ -113,6 +113,13 @@ pub(crate) fn chaos(options: &Chaos) -> Result<()> {
 pub(crate) fn schedules(tests: &[String]) -> Result<()> {
     let mut command = explored("test --package ksm-storage-core --lib");
     run(command.arg("--").args(tests).args(tests.is_empty().then_some("schedules::")))
+}
+
+/// Counts of instructions, which repeat where times do not. Returns the reason if they could not be compared.
+pub(crate) fn instructions() -> Result<Option<String>> {
+    let printed = output(&mut cargo("bench --package performance --bench instructions"))?;
+    say(&printed);
+    Ok(printed.lines().find_map(|line| line.strip_prefix("left out: ")).map(str::to_owned))
 }
 
 pub(crate) fn schedules_clippy() -> Result<()> {

@@ -1,0 +1,121 @@
+//! Instructions that an operation takes, counted by callgrind and compared with `benches/instructions.txt`:
+//! `cargo bench --package performance --bench instructions`.
+//!
+//! Unlike times, counts repeat on a busy machine, though not with another toolchain. After an intended change, write the
+//! new ones with `-- --write`.
+#![allow(
+    missing_docs,
+    clippy::format_push_string,
+    clippy::print_stdout,
+    reason = "a benchmark prints its results"
+)]
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    hint::black_box,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use ksm_storage_aws::{AwsSecretBackend, Concurrency};
+use ksm_storage_core::{ConfigDocument, ConfigKey, ConfigStorage};
+use ksm_storage_emulator::{Emulator, Value};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// A bound configuration with values as long as real ones.
+const CONFIGURATION: &str = include_str!("../../../benches/configuration.json");
+const COMMITTED: &str = "instructions.txt";
+const SUBJECTS: [(&str, u64); 4] = [("get", 10_000), ("parse", 100), ("update", 20), ("open", 20)];
+/// The largest accepted growth.
+const MOST: f64 = 1.05;
+
+fn main() -> Result<()> {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--run", subject, times] => run(subject, times.parse()?),
+        ["--bench"] => compare(),
+        ["--write", ..] => Ok(fs::write(committed(), counted()?)?),
+        // A test run of all targets.
+        _ => Ok(()),
+    }
+}
+
+/// Carries out an operation so many times.
+fn run(subject: &str, times: u64) -> Result<()> {
+    let emulator = Emulator::new("us-east-1");
+    emulator.set_version_quota(None);
+    emulator.secret("ksm-config").overwrite(Value::Text(CONFIGURATION.into()));
+    let backend = || -> Result<_> {
+        let (client, id) = (Arc::new(emulator.clone()), "ksm-config".parse()?);
+        Ok(AwsSecretBackend::new(client, id, "us-east-1", Concurrency::Optimistic))
+    };
+    tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+        let storage = ConfigStorage::open(backend()?).await?;
+        for time in 0..times {
+            match subject {
+                "get" => drop(black_box(storage.get(black_box(ConfigKey::PrivateKey)))),
+                "parse" => drop(black_box(ConfigDocument::parse(black_box(CONFIGURATION.as_bytes()))?)),
+                "update" => storage.set(ConfigKey::ServerPublicKeyId, time.to_string()).await?,
+                "open" => drop(black_box(ConfigStorage::open(backend()?).await?)),
+                _ => return Err("unknown subject".into()),
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The toolchain, then a line for each subject.
+fn counted() -> Result<String> {
+    let rustc = Command::new(env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned())).arg("-V").output()?;
+    let rustc = String::from_utf8(rustc.stdout)?;
+    let mut lines = format!("{}, {} {}\n", rustc.trim(), env::consts::OS, env::consts::ARCH);
+    for (subject, times) in SUBJECTS {
+        // The difference of two runs leaves out what they have in common.
+        let each = (callgrind(subject, 2 * times)? - callgrind(subject, times)?) / times;
+        lines += &format!("{subject} {each}\n");
+    }
+    Ok(lines)
+}
+
+fn callgrind(subject: &str, times: u64) -> Result<u64> {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(env::current_exe()?);
+    let output = valgrind.args(["--run", subject, &times.to_string()]).output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let collected = text.lines().find_map(|line| line.split_once("Collected : ")).map(|(_, count)| count);
+    match collected {
+        Some(count) if output.status.success() => Ok(count.trim().parse()?),
+        _ => Err(format!("valgrind failed: {text}").into()),
+    }
+}
+
+fn compare() -> Result<()> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("left out: valgrind is not installed");
+        return Ok(());
+    }
+    let (committed, counted) = (fs::read_to_string(committed())?, counted()?);
+    if committed.lines().next() != counted.lines().next() {
+        println!("left out: benches/instructions.txt is of another toolchain; now:\n{counted}");
+        return Ok(());
+    }
+    let mut grown = Vec::new();
+    for (before, now) in committed.lines().zip(counted.lines()).skip(1) {
+        let count =
+            |line: &str| -> Result<f64> { Ok(line.split_once(' ').ok_or("a line is malformed")?.1.parse()?) };
+        let ratio = count(now)? / count(before)?;
+        println!("{now} instructions, {ratio:.3} × the committed figure");
+        if ratio > MOST {
+            grown.push(now.to_owned());
+        }
+    }
+    if grown.is_empty() { Ok(()) } else { Err(format!("more than 5 % slower: {}", grown.join(", ")).into()) }
+}
+
+fn committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(COMMITTED)
+}
