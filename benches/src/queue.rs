@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ksm_storage_aws::AwsSecretStorage;
 use ksm_storage_core::{ConfigKey, ConfigStorage};
-use ksm_storage_emulator::{Action, Server};
+use ksm_storage_emulator::Server;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -13,13 +13,9 @@ use crate::{
     service,
 };
 
-pub(crate) const BURST: usize = 1_000;
 pub(crate) const WRITERS: usize = 64;
 
-#[derive(Default)]
 pub(crate) struct Queue {
-    /// Put calls for a burst of [`BURST`] concurrent calls of `set`.
-    pub(crate) puts: usize,
     /// The time of each write of one writer, in milliseconds.
     pub(crate) one: Samples,
     /// The time of each write of [`WRITERS`] concurrent writers.
@@ -30,27 +26,11 @@ pub(crate) struct Queue {
 
 pub(crate) async fn measure(times: usize) -> Result<Queue> {
     let server = Server::start(service::emulator("{}")).await?;
-    let storage = open(&server.url()).await?;
-
-    let before = server.emulator().calls(Action::PutSecretValue);
-    let mut burst = JoinSet::new();
-    for number in 0..BURST {
-        let storage = storage.clone();
-        burst.spawn(async move { storage.set(ConfigKey::Url, number.to_string()).await });
-    }
-    while let Some(done) = burst.join_next().await {
-        done??;
-    }
-    let puts = server.emulator().calls(Action::PutSecretValue) - before;
-
+    let storage = AwsSecretStorage::from_custom_config(service::NAME, "AKIA", "key", "us-east-1");
+    let storage = storage.endpoint_url(server.url()).open().await?;
     let (one, alone) = write(&storage, 1, times).await?;
     let (many, together) = write(&storage, WRITERS, times).await?;
-    Ok(Queue { puts, one, many, speed_up: together / alone })
-}
-
-pub(crate) async fn open(url: &str) -> Result<ConfigStorage> {
-    let storage = AwsSecretStorage::from_custom_config("ksm-config", "AKIA", "key", "us-east-1");
-    Ok(storage.endpoint_url(url).open().await?)
+    Ok(Queue { one, many, speed_up: together / alone })
 }
 
 /// So many writes of each of so many writers: how long they took, and how many there were in a second.

@@ -3,107 +3,109 @@
 use crate::{
     Measured,
     goals::{self, Bound, Goal},
-    queue::{Queue, WRITERS},
+    queue::WRITERS,
     samples::{Samples, Table, ratio},
-    start::{BARE, BARE_DEFAULT, OURS, OURS_MINIMAL, PROGRAMS, PYTHON, Starts},
+    start::{BARE, BARE_SDK, JOB, OURS, PYTHON},
 };
 
-pub(crate) fn markdown(measured: &Measured, rounds: usize, machine: &[String]) -> String {
-    let sections = [
-        format!(
-            "# Performance\n\nWritten by `cargo xtask bench`. Only ratios and counts are claimed: times are those of one machine. \
-             A ratio is the median of {rounds} ratios of neighbours, measured in turn. The service is the emulator on loopback, so \
-             that neither a network nor a server in Python is part of the comparison.\n"
-        ),
-        goals(&goals::all(measured)),
-        starts(&measured.starts),
-        reads(&measured.reads),
-        writes(&measured.queue),
-        include_str!("../python.md").to_owned(),
-        format!(
-            "## Repeat it\n\nRun `cargo xtask bench`, which needs python3 for Keeper's package; without it the report says so. Leave \
-             the machine idle meanwhile.\n\nMeasured with:\n\n- {}\n",
-            machine.join("\n- ")
-        ),
-    ];
-    sections.join("\n")
-}
-
-fn goals(goals: &[Goal]) -> String {
-    let row = |goal: &Goal| {
-        let bound = match goal.bound {
-            Bound::AtMost(most) => format!("at most {most}"),
-            Bound::AtLeast(least) => format!("at least {least}"),
-        };
-        let figure = goal.figure.map_or_else(String::new, |figure| format!("{figure:.2}"));
-        let verdict = goal.is_met().map_or("not measured", |met| if met { "met" } else { "**missed**" });
-        vec![goal.subject.clone(), bound, figure, verdict.to_owned()]
-    };
-    "## Goals\n\n".to_owned() + &table(&["", "goal", "measured", ""], goals.iter().map(row))
-}
-
-fn starts(starts: &Starts) -> String {
-    let Starts { http, https, peak, roots, without_python } = starts;
-    let not_run = without_python.as_ref().map(|why| format!("`{PYTHON}` was not run: {why}.\n\n"));
-    let by_bare = format!("relative to `{BARE_DEFAULT}`");
-    let names = PROGRAMS.into_iter().chain([PYTHON]).filter(|name| http.contains_key(*name));
-    let programs = names.map(|name| {
-        let mut row = vec![format!("`{name}`")];
-        for table in [http, https] {
-            row.extend([milliseconds(table, name), relative(table, name, BARE_DEFAULT)]);
-        }
-        row.push(format!("{:.1} MiB", peak[name].median() / 1024.0));
-        row
+pub(crate) fn markdown(measured: &Measured, rounds: usize, machine: &str) -> String {
+    let Measured { starts, queue, reads } = measured;
+    let left_out = starts.left_out.iter().map(|what| format!("Not run: {what}.\n\n")).collect();
+    let start = [BARE, OURS, PYTHON].map(|name| {
+        let of = |via| milliseconds(&starts.opening, name, via);
+        let bare = relative(&starts.opening, name, BARE);
+        [format!("`{name}`"), of("http"), of("https"), of("nginx"), bare]
     });
-    let programs =
-        table(&["", "HTTP, median", &by_bare, "HTTPS, median", &by_bare, "peak memory, HTTPS"], programs);
-    format!(
-        "## Start\n\nA process from its start to its end, which reads one configuration. `{BARE_DEFAULT}` and `{BARE}` are the AWS \
-         SDK and one `GetSecretValue`, with default and with minimal features; `{OURS}` opens a storage with the feature `aws`, \
-         `{OURS_MINIMAL}` with `aws-minimal` and `tls-ring`; `{PYTHON}` is Keeper's `AwsSecretStorage`. All but the last have the \
-         same profile. {roots} root certificates are trusted over HTTPS.\n\n{}{programs}",
-        not_run.unwrap_or_default()
-    )
-}
-
-fn reads(reads: &Table) -> String {
-    let rows = reads.iter().filter_map(|(name, samples)| {
+    let main_job = [PYTHON, BARE_SDK, JOB].map(|name| {
+        let (records, binding) = (&starts.records, &starts.binding);
+        let [https, nginx] = ["https", "nginx"].map(|via| milliseconds(records, name, via));
+        let [bare, python] = [BARE_SDK, PYTHON].map(|other| relative(records, name, other));
+        let (bind, bind_python) = (milliseconds(binding, name, "https"), relative(binding, name, PYTHON));
+        [format!("`{name}`"), https, nginx, bare, python, bind, bind_python]
+    });
+    let read = reads.iter().filter_map(|(name, samples)| {
         let (subject, threads) = name.split_once('/')?;
-        let bare = relative(reads, name, &format!("arc_swap_load_index/{threads}"));
-        Some(vec![format!("`{subject}`"), threads.to_owned(), format!("{:.1} ns", samples.median()), bare])
+        let bare = ratio(reads, name, &format!("arc_swap_load_index/{threads}"))?.median();
+        let nanoseconds = format!("{:.1} ns", samples.median());
+        Some([format!("`{subject}`"), threads.to_owned(), nanoseconds, format!("{bare:.2} ×")])
     });
-    format!(
-        "## Read\n\nOne read, relative to a bare `ArcSwap::load` and an array index in the same round. `control` touches nothing \
-         that is shared. `crates/ksm-storage/tests/allocation.rs` asserts that a read allocates nothing.\n\n{}",
-        table(&["", "threads", "median", "relative to `arc_swap_load_index`"], rows)
-    )
+    let many = format!("{WRITERS} writers");
+    let write = [("one writer", &queue.one), (&many, &queue.many)].map(|(name, samples)| {
+        let of = |percent| format!("{:.2} ×", samples.percentile(percent) / queue.one.median());
+        [name.to_owned(), of(50.0), of(90.0), of(99.0), of(100.0)]
+    });
+    let parts = [
+        ("rounds", rounds.to_string()),
+        ("roots", starts.roots.to_string()),
+        ("left out", left_out),
+        ("goals", rows(goals::all(measured).iter().map(goal))),
+        ("start plot", plot(&starts.opening, &[BARE, OURS, PYTHON])),
+        ("start", rows(start)),
+        ("main job plot", plot(&starts.records, &[PYTHON, BARE_SDK, JOB])),
+        ("main job", rows(main_job)),
+        ("read", rows(read)),
+        ("writers", WRITERS.to_string()),
+        ("speed up", format!("{:.1}", queue.speed_up)),
+        ("write", rows(write)),
+        ("python package", include_str!("../python.md").to_owned()),
+        ("machine", machine.to_owned()),
+    ];
+    let fill = |text: String, (name, part): (&str, String)| text.replace(&format!("{{{name}}}"), &part);
+    parts.into_iter().fold(include_str!("../report.md").to_owned(), fill).trim_end().to_owned() + "\n"
 }
 
-fn writes(queue: &Queue) -> String {
-    let unit = queue.one.median();
-    let row = |name: String, samples: &Samples| {
-        let times =
-            [50.0, 90.0, 99.0, 100.0].map(|percent| format!("{:.2} ×", samples.percentile(percent) / unit));
-        std::iter::once(name).chain(times).collect()
+fn goal(goal: &Goal) -> [String; 4] {
+    let bound = match goal.bound {
+        Bound::AtMost(most) => format!("at most {most}"),
+        Bound::AtLeast(least) => format!("at least {least}"),
+        Bound::Within20Percent => "0.8 to 1.2".to_owned(),
     };
-    let rows = [row("one writer".to_owned(), &queue.one), row(format!("{WRITERS} writers"), &queue.many)];
-    format!(
-        "## Write\n\nThe time of a `set` over HTTP, relative to the median of a single writer. {WRITERS} concurrent writers share \
-         commits, and make {:.1} times as many writes as one that waits for each.\n\n{}",
-        queue.speed_up,
-        table(&["", "median", "90 %", "99 %", "longest"], rows)
-    )
+    let met = goal.is_met().map_or("not measured", |met| if met { "met" } else { "**missed**" });
+    let is_reliable = goal.figure.as_ref().is_none_or(Samples::is_reliable);
+    let doubt = if is_reliable { "" } else { ", *unreliable*" };
+    let figure = goal.figure.as_ref().map_or_else(String::new, |figure| number(figure.median()));
+    [goal.subject.clone(), bound, figure, format!("{met}{doubt}")]
 }
 
-fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let rows = rows.into_iter().map(|row| format!("| {} |\n", row.join(" | ")));
-    format!("| {} |\n|{}\n{}", head.join(" | "), "---|".repeat(head.len()), rows.collect::<String>())
+/// Times over HTTPS on a logarithmic axis.
+fn plot(times: &Table, names: &[&str]) -> String {
+    const DECADE: f64 = 25.0;
+    let column = |milliseconds: f64| (milliseconds.max(1.0).log10() * DECADE).round();
+    let mut lines = format!("{:13}1 ms{:21}10 ms{:20}100 ms{:19}1 s\n", "", "", "", "");
+    for (name, samples) in names.iter().filter_map(|name| Some((name, times.get(&format!("{name}/https"))?)))
+    {
+        let [from, at, to] = [10.0, 50.0, 90.0].map(|percent| column(samples.percentile(percent)));
+        let marks =
+            std::iter::successors(Some(0.0), |place| Some(place + 1.0)).take_while(|place| *place <= to);
+        let mark = |place| {
+            if (at..at + 1.0).contains(&place) {
+                '●'
+            } else if place < from {
+                ' '
+            } else {
+                '─'
+            }
+        };
+        lines += &format!("{name:<13}{}\n", marks.map(mark).collect::<String>());
+    }
+    lines
 }
 
-fn milliseconds(table: &Table, name: &str) -> String {
-    table.get(name).map_or_else(String::new, |samples| format!("{:.1} ms", samples.median()))
+fn rows<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
+    rows.into_iter().map(|row| format!("| {} |\n", row.join(" | "))).collect()
+}
+
+fn milliseconds(table: &Table, name: &str, via: &str) -> String {
+    let samples = table.get(&format!("{name}/{via}"));
+    samples.map_or_else(String::new, |samples| format!("{:.1} ms", samples.median()))
 }
 
 fn relative(table: &Table, name: &str, other: &str) -> String {
-    ratio(table, name, other).map_or_else(String::new, |ratio| format!("{ratio:.2} ×"))
+    let ratio = ratio(table, &format!("{name}/https"), &format!("{other}/https"));
+    ratio.map_or_else(String::new, |ratio| format!("{} ×", number(ratio.median())))
+}
+
+/// Small ratios have three digits.
+fn number(figure: f64) -> String {
+    if figure < 0.1 { format!("{figure:.3}") } else { format!("{figure:.2}") }
 }

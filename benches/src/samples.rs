@@ -6,6 +6,8 @@ use crate::Result;
 
 /// Runs of each subject that are not counted.
 const WARM_UP: usize = 2;
+/// The widest spread of a figure that can be relied on.
+const MAX_SPREAD: f64 = 0.25;
 
 /// Figures in the order in which they were measured.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +32,11 @@ impl Samples {
     pub(crate) fn by(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect())
     }
+
+    /// True if the middle half of the figures is close together: another run would find about the same median.
+    pub(crate) fn is_reliable(&self) -> bool {
+        self.percentile(75.0) - self.percentile(25.0) <= MAX_SPREAD * self.median()
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nothing here is counted up to 2^53")]
@@ -40,13 +47,13 @@ pub(crate) fn float(count: usize) -> f64 {
 /// Figures by what they are of.
 pub(crate) type Table = BTreeMap<String, Samples>;
 
-/// The median of the ratios of neighbours, if both were measured.
-pub(crate) fn ratio(table: &Table, name: &str, other: &str) -> Option<f64> {
-    Some(table.get(name)?.by(table.get(other)?).median())
+/// The ratios of neighbours, if both were measured.
+pub(crate) fn ratio(table: &Table, name: &str, other: &str) -> Option<Samples> {
+    Some(table.get(name)?.by(table.get(other)?))
 }
 
 /// Something to be measured: its name, and what returns a figure.
-pub(crate) type Subject<'a> = (&'a str, Box<dyn FnMut() -> Result<f64> + 'a>);
+pub(crate) type Subject<'a> = (String, Box<dyn FnMut() -> Result<f64> + 'a>);
 
 /// Measures one after the other, each first in turn, so that what passes by on the machine meets all of them.
 pub(crate) fn interleaved(rounds: usize, subjects: &mut [Subject<'_>]) -> Result<Table> {
@@ -57,7 +64,7 @@ pub(crate) fn interleaved(rounds: usize, subjects: &mut [Subject<'_>]) -> Result
             let (name, measure) = &mut subjects[place];
             let figure = measure()?;
             if round >= WARM_UP {
-                table.entry((*name).to_owned()).or_default().0.push(figure);
+                table.entry(name.clone()).or_default().0.push(figure);
             }
         }
     }
@@ -80,5 +87,13 @@ mod tests {
     fn ratios_are_of_neighbours() {
         let ratio = Samples(vec![2.0, 9.0]).by(&Samples(vec![1.0, 3.0]));
         assert_eq!(ratio.0, [2.0, 3.0]);
+    }
+
+    #[test]
+    fn wide_spreads_are_unreliable() {
+        // Some runs wait for a delayed acknowledgement.
+        let two_modes = [[5.0; 10], [45.0; 10]].concat();
+        assert!(!Samples(two_modes).is_reliable() && !Samples::default().is_reliable());
+        assert!(Samples((0..20).map(|step| 5.0 + float(step) / 20.0).collect()).is_reliable());
     }
 }
