@@ -3,7 +3,10 @@
 use std::{
     cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{self, Receiver, Sender},
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{self, Receiver, Sender},
+    },
     thread::{self, Thread},
     time::{Duration, Instant},
 };
@@ -11,7 +14,7 @@ use std::{
 use ksm_storage::{ConfigDocument, Error, ErrorKind, blocking::Driver};
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
 
-use crate::{error::exception, log, patch::Patch};
+use crate::{error::exception, patch::Patch};
 
 /// The longest time between two looks at signals; a wait wakes up at least as often.
 const SIGNALS: Duration = Duration::from_millis(50);
@@ -23,7 +26,57 @@ thread_local! {
     static IN_CHANGE: Cell<bool> = const { Cell::new(false) };
 }
 
+/// True once the interpreter is about to end.
+static ENDING: AtomicBool = AtomicBool::new(false);
+/// The number of threads that are about to take the GIL.
+static TAKING: AtomicUsize = AtomicUsize::new(0);
+
+/// Keeps other threads from taking the GIL from now on: CPython ends one that does so while it is finalized, by unwinding its
+/// stack, which frames of Rust do not bear.
+#[pyfunction]
+pub(crate) fn end(py: Python<'_>) {
+    ENDING.store(true, Ordering::SeqCst);
+    py.detach(|| {
+        let start = Instant::now();
+        while TAKING.load(Ordering::SeqCst) > 0 && start.elapsed() < Duration::from_secs(1) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+/// The right to take the GIL, until dropped.
+struct Taking;
+
+impl Taking {
+    /// `None` if the interpreter is about to end, on another thread than this one.
+    fn new(is_main: bool) -> Option<Self> {
+        TAKING.fetch_add(1, Ordering::SeqCst);
+        let taking = Self;
+        (is_main || !ENDING.load(Ordering::SeqCst)).then_some(taking)
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        TAKING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The state of a daemon thread while the interpreter ends.
+fn hang() -> ! {
+    loop {
+        thread::park();
+    }
+}
+
+fn is_main(py: Python<'_>) -> PyResult<bool> {
+    let threading = py.import("threading")?;
+    let main = threading.call_method0("main_thread")?.getattr("ident")?;
+    main.eq(threading.call_method0("get_ident")?)
+}
+
 struct Call {
+    is_main: bool,
     next_signals: Instant,
     /// Raised by the handler of a signal.
     interrupt: Option<PyErr>,
@@ -74,35 +127,33 @@ pub(crate) fn driver() -> Driver {
 }
 
 impl Call {
-    fn new(change: Option<Change>) -> Self {
-        Self { next_signals: Instant::now() + SIGNALS, interrupt: None, change }
+    fn new(is_main: bool, change: Option<Change>) -> Self {
+        Self { is_main, next_signals: Instant::now() + SIGNALS, interrupt: None, change }
     }
 
     /// True if the wait is to end.
     fn poll(&mut self) -> bool {
         if let Some(change) = &mut self.change {
-            change.serve();
+            change.serve(self.is_main);
         }
-        if self.next_signals > Instant::now() {
-            return self.interrupt.is_some();
+        // Signals are handled by the main thread.
+        if self.is_main && self.next_signals <= Instant::now() {
+            self.interrupt = Python::try_attach(|py| py.check_signals().err()).flatten();
+            self.next_signals = Instant::now() + SIGNALS;
         }
-        let raised = Python::try_attach(|py| {
-            log::emit(py);
-            py.check_signals().err()
-        });
-        self.next_signals = Instant::now() + SIGNALS;
-        // At the end of the interpreter nobody waits for the answer.
-        let ended = raised.is_none();
-        self.interrupt = raised.flatten();
-        ended || self.interrupt.is_some()
+        self.interrupt.is_some()
     }
 }
 
 impl Change {
-    fn serve(&mut self) {
+    fn serve(&mut self, is_main: bool) {
         while let Ok(Request { document, reply }) = self.requests.try_recv() {
+            let Some(taking) = Taking::new(is_main) else { hang() };
             let outer = IN_CHANGE.replace(true);
-            let patch = Python::try_attach(|py| Patch::from_function(self.function.bind(py), &document));
+            let patch = Python::try_attach(|py| {
+                drop(taking);
+                Patch::from_function(self.function.bind(py), &document)
+            });
             IN_CHANGE.set(outer);
             let Some(patch) = patch else { continue };
             self.raised = match patch {
@@ -143,10 +194,14 @@ fn run<T: Send>(
         .with_hint("work on the configuration that the change is given");
         return Err(exception(py, &error));
     }
-    let outer = CALL.replace(Some(Call::new(change)));
-    let result = py.detach(|| catch_unwind(AssertUnwindSafe(work)));
+    let is_main = is_main(py)?;
+    let outer = CALL.replace(Some(Call::new(is_main, change)));
+    let (result, taking) = py.detach(|| {
+        let result = catch_unwind(AssertUnwindSafe(work));
+        (result, Taking::new(is_main).unwrap_or_else(|| hang()))
+    });
+    drop(taking);
     let call = CALL.replace(outer);
-    log::emit(py);
     let (interrupt, change) = call.map(|call| (call.interrupt, call.change)).unwrap_or_default();
     if let Some(interrupt) = interrupt {
         return Err(interrupt);

@@ -1,8 +1,7 @@
 //! The native part of the Python package `ksm-storage`: `ksm_storage._native`.
 //!
-//! Python code runs only on threads that called in: [`call`] waits without the GIL, and takes it for signals, for a change
-//! that is a Python function and for [log records](log). Threads of the runtime never do, so that the end of the interpreter
-//! waits for none of them.
+//! Python code runs only on threads that called in: [`call`] waits without the GIL, and takes it for signals and for a change
+//! that is a Python function. Threads of the runtime never do, so that the end of the interpreter waits for none of them.
 
 mod call;
 mod error;
@@ -17,7 +16,7 @@ use pyo3::prelude::*;
 mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult, log};
     #[pymodule_export]
-    use super::{log::emit_records, storage::Storage};
+    use super::{call::end, log::take_records, storage::Storage};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

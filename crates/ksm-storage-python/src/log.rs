@@ -1,7 +1,6 @@
 //! From `tracing` to Python's `logging`.
 //!
-//! Threads of the runtime only add to a list. The threads that call from Python, which have the GIL anyway, hand it to the
-//! loggers. The list is free of locks, because a child process must be able to add to it after a fork.
+//! Threads of the runtime only add to a list. The threads that call from Python take it from there, and hand it to the loggers. The list is free of locks, because a child process must be able to add to it after a fork.
 
 use std::{
     fmt::{self, Write},
@@ -13,7 +12,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use pyo3::{prelude::*, sync::PyOnceLock};
+use pyo3::prelude::*;
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
@@ -23,7 +22,6 @@ use tracing::{
 
 /// The most records that wait for a thread of Python.
 const LIMIT: usize = 1000;
-const LOGGER: &str = "ksm.storage";
 
 struct Entry {
     /// A level of `logging`.
@@ -42,33 +40,20 @@ pub(crate) fn install() {
     let _ = tracing::subscriber::set_global_default(Collector);
 }
 
-/// Hands the records that have been collected to Python's `logging`.
+/// Takes the records that have been collected: level and text.
 #[pyfunction]
-pub(crate) fn emit_records(py: Python<'_>) {
-    emit(py);
-}
-
-pub(crate) fn emit(py: Python<'_>) {
-    static LOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+pub(crate) fn take_records() -> Vec<(u8, String)> {
     if !ANY.swap(false, Ordering::AcqRel) {
-        return;
+        return Vec::new();
     }
-    let log = || {
-        let get_logger = py.import("logging")?.getattr("getLogger")?;
-        Ok::<_, PyErr>(get_logger.call1((LOGGER,))?.getattr("log")?.unbind())
-    };
-    let Ok(log) = LOG.get_or_try_init(py, log) else { return };
     let mut records = Vec::new();
     let mut next = ENTRIES.swap(None);
     while let Some(entry) = next.take() {
         next.clone_from(&entry.earlier);
-        records.push(entry);
+        records.push((entry.level, entry.text.clone()));
     }
-    for record in records.into_iter().rev() {
-        if let Err(error) = log.call1(py, (record.level, "%s", &record.text)) {
-            error.write_unraisable(py, None);
-        }
-    }
+    records.reverse();
+    records
 }
 
 struct Collector;

@@ -1,14 +1,15 @@
 from collections.abc import Callable
 from typing import final
 
-__all__ = ["Storage", "__version__", "emit_records"]
+__all__ = ["Storage", "__version__", "end", "take_records"]
 
 __version__: str
 
 _Settings = tuple[str, str, str, str, str, str, bool]
 _Patch = tuple[list[tuple[str, str]], list[str]]
 
-def emit_records() -> None: ...
+def end() -> None: ...
+def take_records() -> list[tuple[int, str]]: ...
 @final
 class Storage:
     @staticmethod

@@ -4,7 +4,7 @@ import atexit
 import json
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 from keeper_secrets_manager_core.configkeys import ConfigKeys
 from keeper_secrets_manager_core.storage import KeyValueStorage
@@ -21,8 +21,24 @@ logger = logging.getLogger("ksm.storage")
 
 _KEY_ID = ConfigKeys.KEY_SERVER_PUBLIC_KEY_ID.value
 
-# Before the interpreter ends: what threads of the runtime have logged since the last call.
-atexit.register(_native.emit_records)
+_T = TypeVar("_T")
+
+
+def emit_records() -> None:
+    """Hands to the logger what the native part has logged since the last call."""
+    for level, text in _native.take_records():
+        logger.log(level, "%s", text)
+
+
+def call(function: Callable[..., _T], *arguments: Any) -> _T:
+    """Makes a call of the native part."""
+    try:
+        return function(*arguments)
+    finally:
+        emit_records()
+
+
+atexit.register(call, _native.end)
 
 
 class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no types.
@@ -57,7 +73,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
     def refresh(self) -> Config:
         """Reads the store again, and returns the configuration."""
         native = self._opened()
-        native.refresh()
+        call(native.refresh)
         return self._copy(native)
 
     def update(self, change: Callable[[Config], Optional[Mapping[str, Any]]]) -> Config:
@@ -76,7 +92,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
                 raise TypeError(f"the change returned {type(returned).__name__}; expected None or a dict")
             return _difference(json.loads(text), returned)
 
-        config: Config = json.loads(self._opened().update(patch))
+        config: Config = json.loads(call(self._opened().update, patch))
         return config
 
     # Keeper's interface
@@ -99,7 +115,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
         return self._write([], [key.value])
 
     def delete_all(self) -> Config:
-        self._opened().replace("{}")
+        call(self._opened().replace, "{}")
         return {}
 
     def contains(self, key: ConfigKeys) -> bool:
@@ -125,7 +141,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
         """As Keeper's: an empty configuration is read again."""
         native = self._opened()
         if not self._shown(native):
-            native.refresh()
+            call(native.refresh)
         return native
 
     def _shown(self, native: _native.Storage) -> Config:
@@ -148,7 +164,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
     def _write(self, set: list[tuple[str, str]], remove: list[str]) -> Config:
         native = self._opened()
         try:
-            config: Config = json.loads(native.apply(set, remove))
+            config: Config = json.loads(call(native.apply, set, remove))
         except StorageError as error:
             is_key_id = not remove and [key for key, _ in set] == [_KEY_ID]
             if not is_key_id or error.kind not in ("access_denied", "read_only") or error.outcome != "not_applied":
@@ -170,7 +186,7 @@ def open(url: str) -> Storage:
 
     Parameters follow a question mark, as in ``aws-sm:ksm-config?profile=ops&read_only=true``.
     """
-    return Storage(_native.Storage.open_url(url))
+    return Storage(call(_native.Storage.open_url, url))
 
 
 def _to_json(value: Any) -> str:

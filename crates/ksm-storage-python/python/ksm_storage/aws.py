@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from . import _native
 from ._errors import StorageError
-from ._storage import Config, Storage, ksm_logger
+from ._storage import Config, Storage, call, ksm_logger
 
 __all__ = ["DEFAULT_AWS_KEY_NAME", "AwsConfigProvider", "AwsConfigType", "AwsSecretStorage"]
 
@@ -57,7 +57,7 @@ def _open_native(settings: _Settings) -> _native.Storage:
     shared = _open.get(key)
     if shared is not None:
         try:
-            shared.refresh()
+            call(shared.refresh)
             return shared
         except StorageError as error:
             # Credentials may have changed in a file.
@@ -65,7 +65,7 @@ def _open_native(settings: _Settings) -> _native.Storage:
                 raise
             _open.pop(key, None)
     try:
-        native = _native.Storage.open_aws(settings)
+        native = call(_native.Storage.open_aws, settings)
     except StorageError as error:
         raise _with_remedy(error) from None
     _open[key] = native
@@ -129,7 +129,7 @@ class AwsConfigProvider:
     def write_config(self, config: str) -> str:
         """Stores a configuration in place of what is stored. Returns nothing, or the reason why it is not stored."""
         try:
-            self._open().replace(config)
+            call(self._open().replace, config)
         except StorageError as error:
             return str(error)
         return ""
