@@ -27,20 +27,22 @@ def load():
         AwsSecretStorage.from_default_config("ksm-config")
 threads = [threading.Thread(target=load) for _ in range(3)]
 for thread in threads: thread.start()
-for number in range(int(sys.argv[1])):
-    child = os.fork()
-    if child == 0:
-        signal.alarm(60)
-        assert storage.get(ConfigKeys.KEY_HOSTNAME) == "keepersecurity.com"
-        if number % 10 == 0:
-            storage.refresh()
-            storage.set(ConfigKeys.KEY_BINDING_KEY, str(number))
-            AwsSecretStorage.from_default_config("ksm-config")
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    assert status == 0, (number, status)
-stop.set()
-for thread in threads: thread.join()
+try:
+    for number in range(int(sys.argv[1])):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            assert storage.get(ConfigKeys.KEY_HOSTNAME) == "keepersecurity.com"
+            if number % 10 == 0:
+                storage.refresh()
+                storage.set(ConfigKeys.KEY_BINDING_KEY, str(number))
+                AwsSecretStorage.from_default_config("ksm-config")
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        assert status == 0, (number, status)
+finally:
+    stop.set()
+    for thread in threads: thread.join()
 assert storage.refresh()["bindingKey"] == str((int(sys.argv[1]) - 1) // 10 * 10)
 """
 
