@@ -31,7 +31,7 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 /// The number of threads that are about to take the GIL.
 static TAKING: AtomicUsize = AtomicUsize::new(0);
 
-/// Keeps other threads from taking the GIL from now on: CPython ends one that does so while it is finalized, by unwinding its
+/// Keeps other threads from taking the GIL from now on: the interpreter ends one that does so during its own end, by unwinding its
 /// stack, which frames of Rust do not bear.
 #[pyfunction]
 pub(crate) fn end(py: Python<'_>) {
