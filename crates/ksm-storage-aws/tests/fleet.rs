@@ -16,12 +16,12 @@ mod simulation;
 use std::{sync::Arc, time::Duration};
 
 use ksm_storage_aws::{AwsSecretBackend, Concurrency};
-use ksm_storage_core::{ConfigKey, ConfigStorage};
+use ksm_storage_core::{ConfigKey, ConfigStorage, ErrorKind, Outcome};
 use ksm_storage_emulator::{Action, Emulator, Value};
 use simulation::{Fleet, Retries};
 
 #[test]
-fn ten_thousand_starts_open_at_half_the_quota() {
+fn half_a_quota_opens_ten_thousand() {
     let report = Fleet { gets: 5_000, ..Fleet::default() }.run();
     assert!(report.failures.is_empty(), "{:?}", report.failures);
     assert_eq!(report.times.len(), 10_000);
@@ -53,14 +53,31 @@ fn runs_are_repeatable() {
     assert_eq!(run(), run());
 }
 
-#[tokio::test(start_paused = true)]
-async fn scheduled_refresh_costs_one_get_per_period() {
+async fn opened() -> (Emulator, ConfigStorage) {
     let emulator = Emulator::new("us-east-1");
     emulator.secret("ksm-config").overwrite(Value::Text("{}".into()));
-    let gets = || emulator.calls(Action::GetSecretValue);
     let (client, id) = (Arc::new(emulator.clone()), "ksm-config".parse().unwrap());
     let backend = AwsSecretBackend::new(client, id, "us-east-1", Concurrency::Optimistic);
-    let storage = ConfigStorage::open(backend).await.unwrap();
+    (emulator, ConfigStorage::open(backend).await.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_put_is_not_applied() {
+    let (emulator, storage) = opened().await;
+    emulator.deny(Action::PutSecretValue, "ThrottlingException");
+    let start = tokio::time::Instant::now();
+    let error = storage.set(ConfigKey::Url, "u").await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Throttled, Outcome::NotApplied), "{error}");
+    assert!(start.elapsed() <= Duration::from_secs(15), "{:?}", start.elapsed());
+    assert!(emulator.calls(Action::PutSecretValue) > 1);
+    emulator.allow_all();
+    storage.set(ConfigKey::Url, "u").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn scheduled_refresh_costs_one_get() {
+    let (emulator, storage) = opened().await;
+    let gets = || emulator.calls(Action::GetSecretValue);
     let period = Duration::from_mins(5);
     storage.keep_fresh(period).unwrap();
     for periods in 1..=288 {

@@ -85,7 +85,7 @@ async fn arn_leads_to_the_replica() {
 }
 
 #[tokio::test]
-async fn refusals_are_not_answered_by_the_replica() {
+async fn replica_answers_no_refusal() {
     for (code, kind) in [
         ("AccessDeniedException", ErrorKind::AccessDenied),
         ("ResourceNotFoundException", ErrorKind::NotFound),
@@ -113,7 +113,7 @@ async fn slow_region_is_preferred() {
 }
 
 #[tokio::test]
-async fn stale_replica_is_replaced_by_a_refresh() {
+async fn refresh_replaces_stale_replica() {
     let world = World::new().await;
     world.builder("ksm-config").open().await.unwrap();
     world.west.secret("ksm-config").value("AWSCURRENT").unwrap();
@@ -165,7 +165,7 @@ async fn promoted_replica_is_read_as_one() {
 }
 
 #[tokio::test]
-async fn own_region_names_the_failure_of_both() {
+async fn own_region_reports_both_failures() {
     let world = World::new().await;
     world.fail(&Fault::Before(ResponseFault::Status(503)));
     world.west.deny(Action::GetSecretValue, "AccessDeniedException");

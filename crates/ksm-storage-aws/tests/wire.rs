@@ -183,7 +183,7 @@ async fn refused_retry_leaves_put_unknown() {
 
 /// The backend repeats them, with pauses that the SDK does not make.
 #[tokio::test]
-async fn throttled_calls_are_not_repeated_by_the_sdk() {
+async fn sdk_repeats_no_throttled_call() {
     let server = serve_with("{}").await;
     let client = SdkClient::new(&sdk_config(&server.url()));
     let throttled = || std::iter::repeat_n(Fault::refuse("ThrottlingException"), 10);

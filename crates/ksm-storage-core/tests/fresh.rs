@@ -63,7 +63,7 @@ async fn task_ends_with_the_last_handle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn last_handle_may_go_during_a_refresh() {
+async fn last_handle_may_end_during_refresh() {
     let (_, probe) = world();
     let storage = ConfigStorage::open(probe.clone()).await.unwrap();
     storage.keep_fresh(PERIOD).unwrap();

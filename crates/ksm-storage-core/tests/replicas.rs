@@ -171,7 +171,7 @@ async fn replica_creates_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn writes_and_refreshes_go_to_the_store() {
+async fn writes_and_refreshes_use_the_store() {
     let world = world([fail(ErrorKind::Unavailable), fail(ErrorKind::Unavailable)]);
     let storage = ConfigStorage::open(world.clone()).await.unwrap();
     let copy = storage.snapshot();
@@ -191,7 +191,7 @@ async fn writes_and_refreshes_go_to_the_store() {
 
 /// The memory backends count alike: the copy has the version of the store.
 #[tokio::test(start_paused = true)]
-async fn refresh_to_the_same_version_is_no_change() {
+async fn refresh_to_same_version_changes_nothing() {
     let world = world([fail(ErrorKind::Unavailable)]);
     let storage = ConfigStorage::open(world).await.unwrap();
     let (copy, mut changes) = (storage.snapshot(), storage.changes());

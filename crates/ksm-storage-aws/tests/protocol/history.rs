@@ -42,7 +42,7 @@ async fn history_tells_writers_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn first_value_of_project_has_no_base() {
+async fn first_value_has_no_base() {
     let region = Region::new(None);
     let backend = region.backend(Concurrency::Optimistic);
     assert_eq!(backend.versions().await.unwrap(), []);

@@ -279,7 +279,7 @@ async fn child_with_variables() {
 }
 
 #[test]
-fn certificates_need_a_root_of_the_host() {
+fn certificates_need_a_known_root() {
     let [keeper, other] = [(); 2].map(|()| FakeKeeper::start(AppKeyPolicy::Once).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let roots = folder.path().join("roots.pem");
