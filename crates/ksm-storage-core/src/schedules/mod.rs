@@ -82,6 +82,8 @@ fn finds(fault: Fault, why: &str, program: fn()) {
 
 fn run(scheduler: Box<dyn Scheduler + Send>, persistence: FailurePersistence, program: fn()) {
     let mut config = Config::new();
+    // Unoptimized futures of an opening are larger than the default of 32 KiB.
+    config.stack_size = 1 << 18;
     config.failure_persistence = persistence;
     Runner::new(scheduler, config).run(program);
 }
