@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 PROGRAMS = Path(sys.executable).parent
 #: This interpreter is that of a virtual environment below the target folder.
 TARGET = Path(sys.prefix).parent
-BUILD = "zigbuild --locked --package ksm-storage-cli --release --config profile.release.strip=true --target".split()
+BUILD = "zigbuild --locked --package ksm-storage-cli --release --target".split()
 
 
 def pack(program: Path, archive: Path) -> None:

@@ -1,6 +1,6 @@
 """Every operation of Secrets Manager that the emulator has, called by a client of AWS's own.
 
-usage: operations.py boto3|cli; AWS_ENDPOINT_URL names the service. Region and credentials are in the environment.
+usage: operations.py boto3|cli; AWS_ENDPOINT_URL names the service. Credentials are in the environment.
 """
 
 import json
@@ -39,9 +39,8 @@ def words(name, separator):
 
 
 def by_boto3():
-    client = boto3.client("secretsmanager")
-
-    def call(operation, **members):
+    def call(operation, region="us-east-1", **members):
+        client = boto3.client("secretsmanager", region_name=region)
         try:
             reply = getattr(client, words(operation, "_"))(**members)
         except ClientError as error:
@@ -56,8 +55,8 @@ def by_cli():
     # The program `aws` runs this driver. Its start takes half a second each time.
     driver = create_clidriver()
 
-    def call(operation, **members):
-        arguments = ["secretsmanager", words(operation, "-"), "--output", "json"]
+    def call(operation, region="us-east-1", **members):
+        arguments = ["secretsmanager", words(operation, "-"), "--region", region, "--output", "json"]
         out, err = StringIO(), StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             status = driver.main([*arguments, "--cli-input-json", json.dumps(members)])
@@ -131,6 +130,12 @@ def main(call):
     recent(described["LastChangedDate"])
     call("RemoveRegionsFromReplication", **secret, RemoveReplicaRegions=["eu-west-1", "eu-west-2"])
     assert "ReplicationStatus" not in call("DescribeSecret", **secret)
+    call("ReplicateSecretToRegions", **secret, AddReplicaRegions=[{"Region": "eu-west-3"}])
+    assert call("GetSecretValue", region="eu-west-3", **secret)["SecretString"] == "three"
+    promoted = call("StopReplicationToReplica", region="eu-west-3", **secret)["ARN"]
+    assert promoted == arn.replace("us-east-1", "eu-west-3"), promoted
+    call("PutSecretValue", region="eu-west-3", **secret, SecretString="promoted")
+    assert call("GetSecretValue", **secret)["SecretString"] == "three"
 
     assert call("ValidateResourcePolicy", ResourcePolicy=POLICY)["PolicyValidationPassed"]
     call("PutResourcePolicy", **secret, ResourcePolicy=POLICY)

@@ -168,7 +168,7 @@ async fn unusable_replacement_is_reported_once() {
         };
         calls.with_subscriber(warnings.clone()).await;
         let text = warnings.0.lock().unwrap().clone();
-        assert!(text.starts_with("message=what replaced the client's configuration"), "{text}");
+        assert!(text.starts_with("message=the document that replaced the client's configuration"), "{text}");
         assert!(text.contains(words) && text.lines().count() == 1, "{text}");
         assert!(!text.contains("eyJh") && !text.contains("c2hvcnQ"), "{text}");
     }
