@@ -1,10 +1,7 @@
 //! Warnings about documents that no client can start from.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
-use std::{
-    fmt::{Debug, Write},
-    sync::{Arc, Mutex},
-};
+mod warnings;
 
 use ksm_storage_core::{
     BindState,
@@ -12,46 +9,8 @@ use ksm_storage_core::{
     blocking::ConfigStorage,
 };
 use ksm_storage_memory::MemoryBackend;
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-    subscriber::with_default,
-};
-
-/// The warnings, one per line.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<String>>);
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        struct Fields<'a>(&'a mut String);
-        impl Visit for Fields<'_> {
-            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-                write!(self.0, "{field}={value:?} ").unwrap();
-            }
-        }
-        let mut text = self.0.lock().unwrap();
-        event.record(&mut Fields(&mut text));
-        text.push('\n');
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
+use tracing::subscriber::with_default;
+use warnings::Warnings;
 
 /// Opens a document and returns the handle, its state, and the warnings meanwhile.
 fn open(json: &str) -> (ConfigStorage, BindState, String) {

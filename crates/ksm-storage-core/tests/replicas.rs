@@ -1,11 +1,9 @@
 //! Openings on a replica, in virtual time.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
-use std::{
-    fmt::{Debug, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod warnings;
+
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ksm_storage_core::{
@@ -15,12 +13,8 @@ use ksm_storage_core::{
 use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{LoadFault, Probe};
 use tokio::time::{Instant, sleep};
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    instrument::WithSubscriber,
-    span,
-};
+use tracing::instrument::WithSubscriber;
+use warnings::Warnings;
 
 /// A store and its replicas.
 #[derive(Clone, Debug)]
@@ -200,40 +194,6 @@ async fn refresh_to_same_version_changes_nothing() {
     let next = tokio::time::timeout(Duration::from_secs(60), changes.next()).await;
     assert!(next.is_err(), "{next:?}");
     storage.save(&now, now.document().clone()).await.unwrap();
-}
-
-/// The warnings, one per line.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<String>>);
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        struct Fields<'a>(&'a mut String);
-        impl Visit for Fields<'_> {
-            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-                write!(self.0, "{field}={value:?} ").unwrap();
-            }
-        }
-        let mut text = self.0.lock().unwrap();
-        event.record(&mut Fields(&mut text));
-        text.push('\n');
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
 }
 
 #[tokio::test(start_paused = true)]

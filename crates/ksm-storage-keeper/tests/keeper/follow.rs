@@ -1,8 +1,10 @@
 //! Replaced configurations that the storage has seen are taken over between two calls.
 
+#[path = "../../../ksm-storage-core/tests/warnings/mod.rs"]
+mod warnings;
+
 use std::{
-    fmt::{Debug, Write},
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
@@ -12,48 +14,10 @@ use ksm_storage_keeper::{
     KeeperClient,
     sdk::{KSMRError, SecretsManager},
 };
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    instrument::WithSubscriber,
-    span,
-};
+use tracing::instrument::WithSubscriber;
 
+use self::warnings::Warnings;
 use crate::support::{TITLES, World, titles};
-
-/// The bridge's warnings, one per line.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<String>>);
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN && metadata.target().starts_with("ksm_storage_keeper")
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        struct Fields<'a>(&'a mut String);
-        impl Visit for Fields<'_> {
-            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-                write!(self.0, "{field}={value:?} ").unwrap();
-            }
-        }
-        let mut text = self.0.lock().unwrap();
-        event.record(&mut Fields(&mut text));
-        text.push('\n');
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
 
 async fn bound() -> (World, KeeperClient) {
     let world = World::new(AppKeyPolicy::UntilConfirmed, "{}");
@@ -161,7 +125,7 @@ async fn unusable_replacement_is_reported_once() {
         let (world, client) = bound().await;
         world.store(json);
         client.storage().refresh().await.unwrap();
-        let warnings = Warnings::default();
+        let warnings = Warnings(Arc::default(), "ksm_storage_keeper");
         let calls = async {
             assert_eq!(titles(&client).await, TITLES);
             assert!(is_marked(&client).await);
