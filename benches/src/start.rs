@@ -25,7 +25,7 @@ pub(crate) struct Starts {
     /// The same from a one-time token: the first start.
     pub(crate) binding: Table,
     pub(crate) roots: usize,
-    /// What was not run, and why.
+    /// The programs and servers that were not run, with the reason.
     pub(crate) left_out: Vec<String>,
 }
 

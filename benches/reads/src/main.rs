@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What makes one read, so many times.
+/// Makes a read this many times.
 fn times<T>(read: impl Fn() -> T + Sync) -> impl Fn(u64) + Sync {
     move |times| (0..times).for_each(|_| drop(black_box(read())))
 }

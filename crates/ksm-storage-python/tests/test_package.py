@@ -89,7 +89,7 @@ def test_other_interpreters_use_the_wheel(emulator, tmp_path, version):
         for name in (f"python{version}",)
         if Path(folder, name).exists()
     ]
-    versions = Path(os.environ.get("PYENV_ROOT", "/root/.pyenv"), "versions")
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
     found += versions.glob(f"{version}.*/bin/python{version}")
     python = next((path for path in found if runs(path)), None)
     if python is None:

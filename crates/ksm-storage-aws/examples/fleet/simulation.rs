@@ -48,7 +48,7 @@ pub(crate) enum Retries {
     Sdk(u32),
 }
 
-/// What became of a fleet.
+/// The results of a fleet.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) starts: u32,

@@ -34,7 +34,7 @@ config=$(printf %s "$KSM_CONFIG" | base64 -d | sed -n 's/^ *"\([A-Za-z]*\)":.*/\
 curl -sS -d "$config" "$api/$request/response"
 "#;
 
-/// What is in `/opt` of a function with the layer.
+/// The content of `/opt` in a function with the layer.
 fn opt(world: &World) -> PathBuf {
     let opt = world.run.path("opt");
     let layer = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/lambda-layer");
