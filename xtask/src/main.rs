@@ -53,7 +53,7 @@ enum Task {
     Mutants(mutants::Options),
     /// Benchmark against comparable programs, and write docs/performance.md
     ///
-    /// Builds all programs with the release profile that the README recommends, installs Keeper's Python package below
+    /// Builds all programs with the same release profile, installs Keeper's Python package below
     /// `target/`, and measures for some minutes. Leave the machine idle meanwhile.
     Bench(bench::Options),
     /// Create the crate of a new backend as a copy of ksm-storage-memory, and register it everywhere
