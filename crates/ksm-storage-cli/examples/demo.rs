@@ -1,4 +1,4 @@
-//! The whole job by commands: create, bind, status, exec, records. AWS is the emulator, Keeper a fake, both on loopback.
+//! The whole job as commands: create, bind, status, exec, records. AWS is the emulator, Keeper a fake, both on loopback.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
@@ -42,19 +42,19 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // The form of a token that brings the server's key with it, for the fake has one of its own.
     let token = format!("IL5:{}:901:{}", keeper.issue_token(), keeper.server_public_key());
 
-    step("1. The secret is created, as a person does once");
+    step("1. Create the secret, once");
     println!("  $ aws secretsmanager create-secret --name ksm-config --secret-string '{{}}'");
     aws.emulator().secret("ksm-config").overwrite(Value::Text("{}".into()));
-    step("2. It is bound, with a one-time token");
+    step("2. Bind it with a one-time token");
     shell.run("bind", &token).await?;
-    step("3. It holds a client");
+    step("3. Show the client that it holds");
     shell.run("status", "").await?;
-    step("4. A program on Keeper's own SDK starts from it");
+    step("4. Start a program that uses Keeper's own SDK");
     for line in include_str!("records.rs").lines().skip_while(|line| !line.starts_with("fn ")) {
         println!("    {line}");
     }
     shell.run("exec -- ./records", "").await?;
-    println!("\nNothing was written to disk. On a secret of your own it is the same commands.");
+    println!("\nNothing was written to disk. The same commands work on your own secret.");
     Ok(())
 }
 

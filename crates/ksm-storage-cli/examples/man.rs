@@ -1,4 +1,4 @@
-//! The man pages of all commands, written to the folder that the argument names.
+//! Writes the man pages of all commands to the folder that the argument names.
 
 #[allow(dead_code, unreachable_pub, reason = "only the grammar is needed")]
 #[path = "../src/cli.rs"]

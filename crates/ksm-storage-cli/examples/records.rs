@@ -1,4 +1,4 @@
-//! A program on Keeper's own SDK: `ksm-storage exec` gives it the configuration in `KSM_CONFIG`.
+//! A program that uses Keeper's own SDK: `ksm-storage exec` passes it the configuration in `KSM_CONFIG`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use ksm_storage::keeper::sdk::{
