@@ -1,10 +1,10 @@
-"""Checks the files of this folder without an account: `cargo xtask ci` runs it, with what requirements.txt names.
+"""Checks the files of this folder without an account. `cargo xtask ci` runs it with the packages of requirements.txt.
 
-- The policies in iam/ are checked by parliament: actions, ARNs and conditions that IAM knows.
-- cloudformation.yaml is checked by cfn-lint.
-- The Terraform modules are parsed.
-- The roles in both allow what the policies say, and nothing else.
-- Neither stores a value over the one that programs have written.
+- The policies in iam/ pass parliament: IAM knows their actions, ARNs and conditions.
+- cloudformation.yaml passes cfn-lint.
+- The Terraform modules parse.
+- The roles in both allow exactly what the policies allow.
+- Neither overwrites the value that programs have written.
 """
 
 import json
@@ -19,11 +19,11 @@ import parliament
 HERE = Path(__file__).parent
 TEMPLATE = HERE / "cloudformation.yaml"
 MODULE = HERE / "terraform" / "main.tf"
-# What each role is allowed.
+# The policies of each role.
 ROLES = {"reader": ("read", "kms-read"), "writer": ("write", "kms-write")}
-# What both are allowed on top where the secret has a replica.
+# Additional policies of both roles if the secret has a replica.
 REPLICA = ("read-replica", "kms-read-replica")
-# Longer ones first.
+# Longer ones first, because some contain others.
 PLACEHOLDERS = {
     "REPLICA-REGION": "us-west-2",
     "REPLICA-KEY-ID": "4321dcba-12ab-34cd-56ef-1234567890ab",
@@ -42,7 +42,7 @@ def summary(sid, actions, conditions):
 
 
 def of_json(document):
-    """What the statements of a policy allow, but for the resource, which is spelled otherwise everywhere."""
+    """The permissions of a policy's statements, without the resources, which each file spells differently."""
     for statement in document["Statement"]:
         if statement["Effect"] != "Allow":
             raise ValueError(f"{statement['Sid']} does not allow")
@@ -59,7 +59,7 @@ def of_terraform(blocks):
 
 
 def policies(problems):
-    """The statements of each file in iam/, which are linted on the way."""
+    """Lints each file in iam/, and returns its statements."""
     found = {}
     for path in sorted((HERE / "iam").glob("*.json")):
         text = path.read_text()
@@ -73,10 +73,10 @@ def policies(problems):
 
 
 def overwriting(resources):
-    """What would store a value over the configuration: at a change of the stack, or at any `terraform apply`."""
+    """Yields a problem for each resource that would overwrite the configuration, now or in a later update."""
     secret = resources["Config"]
     if secret["Properties"].get("SecretString") != "{}":
-        yield f'{TEMPLATE.name}: the first value must be "{{}}" for ever: a change of it is stored over the configuration'
+        yield f'{TEMPLATE.name}: the first value must remain "{{}}": a change of it would overwrite the configuration'
     if {secret.get("DeletionPolicy"), secret.get("UpdateReplacePolicy")} != {"Retain"}:
         yield f"{TEMPLATE.name}: the secret must be retained"
     for path in sorted(MODULE.parent.rglob("*.tf")):
@@ -87,7 +87,7 @@ def overwriting(resources):
                 lifecycle = version.get("lifecycle", [{}])[0]
                 ignored = {reference.strip("${}") for reference in lifecycle.get("ignore_changes", [])}
                 if not {"secret_string", "version_stages"} <= ignored:
-                    yield f"{path.relative_to(HERE)}: without ignore_changes it stores its value over the configuration"
+                    yield f"{path.relative_to(HERE)}: without ignore_changes, it overwrites the configuration"
         print(f"hcl2: {path.relative_to(HERE)}")
 
 
@@ -119,7 +119,7 @@ def main():
         in_module = sorted(of_terraform(documents[role]))
         for file, found in ((TEMPLATE, in_template), (MODULE, in_module)):
             if found != allowed:
-                problems.append(f"{file.name}: the {role} is allowed {found}, and iam/ says {allowed}")
+                problems.append(f"{file.name}: the {role} role allows {found}, but iam/ allows {allowed}")
     print(f"{len(ROLES)} roles and their replica's policy compared")
 
     for problem in problems:

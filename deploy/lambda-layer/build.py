@@ -1,4 +1,4 @@
-"""Builds the layer for each architecture that Rust can compile for here, linked to glibc 2.26: `cargo xtask layer`."""
+"""Builds the layer for each installed Rust target, linked to glibc 2.26: `cargo xtask layer`."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 HERE = Path(__file__).parent
 PROGRAMS = Path(sys.executable).parent
-#: This interpreter is that of a virtual environment below the target folder.
+#: This interpreter belongs to a virtual environment below the target folder.
 TARGET = Path(sys.prefix).parent
 BUILD = "zigbuild --locked --package ksm-storage-cli --release --target".split()
 

@@ -1,7 +1,8 @@
 # A secret for a Keeper Secrets Manager configuration, its KMS key, and a role that reads it and one that writes it.
 #
-# The secret gets no value here, on purpose: an `aws_secretsmanager_secret_version` is one version, and once the service
-# has dropped that (it keeps about 100), `terraform apply` would store the first value over the configuration. Once:
+# On purpose, this module gives the secret no value. An `aws_secretsmanager_secret_version` stands for one version: once the
+# service has removed that version (it keeps about 100), `terraform apply` would overwrite the configuration with the first
+# value. Store the first value yourself, once:
 #
 #   aws secretsmanager put-secret-value --secret-id ksm-config --secret-string '{}'
 
@@ -21,19 +22,19 @@ variable "secret_name" {
 }
 
 variable "trusted_service" {
-  description = "What runs the programs: ec2.amazonaws.com, ecs-tasks.amazonaws.com, lambda.amazonaws.com. For EKS Pod Identity the trust policy also needs sts:TagSession."
+  description = "The service that runs the programs: ec2.amazonaws.com, ecs-tasks.amazonaws.com or lambda.amazonaws.com. For EKS Pod Identity, the trust policy also needs sts:TagSession."
   type        = string
   default     = "lambda.amazonaws.com"
 }
 
 variable "replica_region" {
-  description = "A region that holds a copy to start from while this one is down; none if null"
+  description = "A region with a replica of the secret, to start from while this region is down; none if null"
   type        = string
   default     = null
 }
 
 variable "replica_key_arn" {
-  description = "The KMS key of that copy, in its region; needed with replica_region"
+  description = "The ARN of the replica's KMS key, in the replica's region; required with replica_region"
   type        = string
   default     = null
 }
@@ -47,7 +48,7 @@ resource "aws_kms_key" "config" {
   enable_key_rotation = true
 
   lifecycle {
-    # A secret whose key is deleted cannot be read any more.
+    # A secret whose key is deleted can never be read again.
     prevent_destroy = true
   }
 }
@@ -116,7 +117,7 @@ resource "aws_iam_role_policy" "reader" {
   policy = data.aws_iam_policy_document.reader.json
 }
 
-# For programs that bind, and whatever else writes.
+# For programs that bind or write.
 data "aws_iam_policy_document" "writer" {
   statement {
     sid       = "ReadAndWriteKsmConfig"
@@ -176,7 +177,7 @@ resource "aws_iam_role_policy" "replica" {
 }
 
 output "secret_arn" {
-  description = "What the programs are given as the secret's id; in KSM_AWS_SECRET, for example"
+  description = "The secret ID to pass to the programs, for example in KSM_AWS_SECRET"
   value       = aws_secretsmanager_secret.config.arn
 }
 

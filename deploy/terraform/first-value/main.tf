@@ -1,8 +1,8 @@
-# For a module that must give the secret its first value. `../main.tf` does without, which is safer.
+# For a module that must give the secret its first value. `../main.tf` does not, which is safer.
 #
-# Programs write the value from then on, and Terraform must never store another one over it: hence `ignore_changes`. That is
-# not enough for ever. The service drops this version when newer ones have taken its place for long enough, and Terraform
-# would then make it anew, with "{}" in it. After the first apply, let Terraform forget it:
+# From then on, programs write the value, and Terraform must never overwrite it: hence `ignore_changes`. In the long run, that
+# is not enough. The service removes this version some time after newer ones have replaced it, and Terraform would then create
+# it again, with "{}" in it. So, after the first apply, let Terraform forget the version:
 #
 #   removed {
 #     from = aws_secretsmanager_secret_version.first
