@@ -1,4 +1,4 @@
-//! Opens a secret of AWS Secrets Manager in each of the modes, and reads from it.
+//! Opens a secret of AWS Secrets Manager in any of the modes, and reads from it.
 //!
 //! ```text
 //! cargo run --features aws,testing --example aws -- ec2
@@ -8,7 +8,7 @@
 //!
 //! In a container the platform names the role in variables: `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` on ECS and Fargate,
 //! `AWS_CONTAINER_CREDENTIALS_FULL_URI` with pod identity, `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN` with web
-//! identity. The region is that of `AWS_REGION`, or of the secret if it is given as an ARN.
+//! identity. The region is that of the secret if it is given as an ARN, or else that of `AWS_REGION`.
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -90,7 +90,7 @@ async fn health(storage: &ConfigStorage) -> &'static str {
     match storage.refresh().await.map(|snapshot| snapshot.bind_state()) {
         Ok(BindState::Bound) => "ready",
         Ok(_) => "waiting until somebody binds the configuration",
-        // Reads go on from memory. A restart would find no store at all.
+        // Reads continue from memory. A restart would have no store to read from.
         Err(error) if error.is_retryable() => "ready, with what was read before",
         Err(_) => "failed: the secret is gone, or no longer ours to read",
     }

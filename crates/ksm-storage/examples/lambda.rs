@@ -1,8 +1,9 @@
-//! A Lambda function that reads its secret at the cold start, and from memory in each invocation.
+//! A Lambda function that loads its secret at the cold start, and reads from memory in each invocation.
 //!
 //! Deployed as the program `bootstrap` of a function on `provided.al2023`, with the secret's name in `KSM_AWS_SECRET`.
-//! To use Keeper's SDK, bind with a token that was made with `--unlock-ip`: Keeper refuses a client at another address than
-//! the one that bound it. Without Lambda it does not run; `tests/examples.rs` runs it on an emulator of the runtime API.
+//! To use Keeper's SDK, bind with a token that was created with `--unlock-ip`: otherwise Keeper refuses the client at any
+//! address but the one that bound it. The program runs only on Lambda; `tests/examples.rs` runs it on an emulator of the
+//! runtime API.
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ async fn main() -> Result<(), Error> {
     // An error here ends the cold start, and Lambda shows it in the function's log.
     let storage = AwsSecretStorage::from_default_config("")
         .read_only()
-        // A cold start may take 10 s, then Lambda ends it without a word of ours. So the error comes before that, and
-        // before it there is time for two requests, and mostly for three. The credentials are in variables, and take none.
+        // Lambda ends a cold start after 10 s, before this program could report an error. This deadline is shorter, and
+        // leaves time for two requests, and usually for three. The credentials are in variables and need no request.
         .attempt_timeout(Duration::from_secs(2))
         .deadline(Duration::from_secs(8))
         .open()

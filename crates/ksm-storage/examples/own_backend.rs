@@ -1,5 +1,5 @@
-//! A backend for a row of a database: `cargo run --example own_backend`, and its conformance tests: `cargo test --example
-//! own_backend`.
+//! A backend for a row of a database: `cargo run --example own_backend`. `cargo test --example own_backend` runs its
+//! conformance tests.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "it is an example")]
 
 use std::sync::{Arc, Mutex};

@@ -8,7 +8,7 @@ use ksm_storage::{ConfigKey, ConfigStorage, Error, memory::MemoryBackend};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let Err(error) = run().await else { return ExitCode::SUCCESS };
-    // `Display` is one line with what to do about it. A `main` that returned the error would print its `Debug`.
+    // `Display` is one line that includes the remedy. If `main` returned the error, its `Debug` would be printed.
     eprintln!("error: {error}");
     ExitCode::FAILURE
 }
@@ -30,7 +30,7 @@ async fn run() -> Result<(), Error> {
         .await?;
     println!("bound    version {}: {:?}", storage.snapshot().version(), storage.bind_state());
 
-    // Another handle, as another process would have one, is in the way of a decision that is out of date.
+    // A save is refused if its base is out of date: another handle, perhaps in another process, has written since.
     let other = ConfigStorage::open(backend).await?;
     let base = other.snapshot();
     storage.set(ConfigKey::Hostname, "keepersecurity.eu").await?;

@@ -1,8 +1,8 @@
 //! A read-only replica for many workers, refreshed by one task: `cargo run --example read_replica`.
 //!
-//! For a service whose configuration somebody else binds and rotates. On AWS the replica is
-//! `AwsSecretStorage::from_default_config("ksm-config").read_only().open()`: its role needs `GetSecretValue` alone, and
-//! all workers together cost one call in each period.
+//! For a service whose configuration somebody else binds and rotates. On AWS, open the replica with
+//! `AwsSecretStorage::from_default_config("ksm-config").read_only().open()`: its role needs only `GetSecretValue`, and
+//! all workers together cost one call per period.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "it is an example")]
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-/// In earnest, minutes.
+/// In production, use minutes.
 const PERIOD: Duration = Duration::from_millis(10);
 const OLD: &str = "keepersecurity.com";
 const NEW: &str = "keepersecurity.eu";
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Error> {
     // Clones share one snapshot, and reading it takes no lock.
     let mut workers: JoinSet<_> = (1..=4).map(|worker| work(worker, replica.clone())).collect();
 
-    // Elsewhere, in another process as a rule.
+    // The writer would usually be another process.
     ConfigStorage::open(backend).await?.set(ConfigKey::Hostname, NEW).await?;
 
     let all = async { while workers.join_next().await.is_some_and(|worker| worker.is_ok()) {} };
@@ -46,7 +46,7 @@ async fn keep_fresh(replica: ConfigStorage) {
     loop {
         ticks.tick().await;
         if let Err(error) = replica.refresh().await {
-            println!("{error}; reads go on with what was read before");
+            println!("{error}; reads continue with the last snapshot");
         }
     }
 }

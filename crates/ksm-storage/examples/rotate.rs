@@ -1,13 +1,13 @@
 //! Replaces one client with another, in one write or not at all: `cargo run --example rotate`.
 //!
-//! For a job that rotates a configuration which other programs are reading, and which somebody else may rotate, too.
+//! For a job that rotates a configuration while other programs read it, and while another job may rotate it, too.
 #![allow(clippy::panic, clippy::print_stdout, reason = "it is an example")]
 
 use ksm_storage::{ConfigKey, ConfigStorage, Error, ErrorKind, ExposeSecret, memory::MemoryBackend};
 
 const STORED: &str =
     r#"{"hostname": "keepersecurity.com", "clientId": "old", "privateKey": "old", "appKey": "old"}"#;
-/// The keys that make a client. A mixture of two clients' is of no use to anybody.
+/// The keys that identify a client. A mixture of two clients' keys is useless.
 const CLIENT: [ConfigKey; 3] = [ConfigKey::ClientId, ConfigKey::PrivateKey, ConfigKey::AppKey];
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,7 +15,7 @@ async fn main() -> Result<(), Error> {
     let backend = MemoryBackend::from_config(STORED);
     let (one, other) = (ConfigStorage::open(backend.clone()).await?, ConfigStorage::open(backend).await?);
 
-    // Both mean to replace the same client, at the same time.
+    // Both try to replace the same client at the same time.
     let (first, second) = tokio::join!(rotate(&one, "old", "blue"), rotate(&other, "old", "green"));
     let (winner, refused) = match (first, second) {
         (Ok(()), Err(refused)) => ("blue", refused),
@@ -30,9 +30,9 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts the client `new` in place of `old`. Where that is no longer the one in use, nothing is written.
+/// Replaces the client `old` with `new`. If `old` is no longer in use, nothing is written.
 async fn rotate(storage: &ConfigStorage, old: &'static str, new: &'static str) -> Result<(), Error> {
-    // If another writer is faster, it runs again, on what that one has stored.
+    // If another writer is faster, this runs again, on what that writer has stored.
     storage
         .update(move |document| {
             if document.get(ConfigKey::ClientId).is_none_or(|id| id.expose_secret() != old) {

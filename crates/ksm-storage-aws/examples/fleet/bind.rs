@@ -1,5 +1,5 @@
-//! A bind as the Keeper bridge makes it: the same calls of the storage in the same order, without the cryptography, which
-//! would take hours for a fleet. The bridge's own tests have the real one, with a few clients.
+//! A model of the Keeper bridge's bind: the same calls of the storage in the same order, without the cryptography, which
+//! would take hours for a fleet. The bridge's own tests run the real bind, with a few clients.
 
 use std::{
     sync::{Arc, Mutex},
@@ -11,11 +11,11 @@ use ksm_storage_core::{
     ConfigStorage, Error, ErrorKind, ExposeSecret,
 };
 
-/// The waits of the bridge for another client with the same token.
+/// The bridge's waits for another client with the same token.
 const WAITS: [u64; 5] = [0, 250, 500, 1_000, 2_000];
 
-/// The part of Keeper's service that knows one token: it binds the first key pair that it sees, and gives that one the
-/// application key once.
+/// A model of Keeper's service for one token: it binds the first key pair that it sees, and returns the application key
+/// to that pair once.
 #[derive(Clone, Default)]
 pub(crate) struct FakeService(Arc<Mutex<Option<String>>>);
 

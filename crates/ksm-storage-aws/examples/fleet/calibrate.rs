@@ -1,4 +1,4 @@
-//! The simulation beside real processes, with the SDK over HTTP, on loopback.
+//! Compares the simulation with real processes, which use the SDK over HTTP on loopback.
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +15,9 @@ use ksm_storage_emulator::{Action, Emulator, Server, Value};
 use crate::simulation::Fleet;
 
 const STARTS: u32 = 500;
-/// Few enough for a small machine, which would otherwise be what is measured.
+/// Time between starts: long enough that a small machine does not become the bottleneck.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Fewer than are started.
+/// `GetSecretValue` per second: fewer than the starts.
 const GETS: u32 = 12;
 
 /// One start of the fleet: prints when it began, and how long it took if it opened.
@@ -34,7 +34,7 @@ pub(crate) fn start(url: &str) {
     }
 }
 
-/// Starts processes, and prints what became of them beside what the simulation says of starts at the same moments.
+/// Starts processes, and prints their results beside those of a simulation with starts at the same moments.
 pub(crate) fn run() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");

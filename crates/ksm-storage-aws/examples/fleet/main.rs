@@ -24,7 +24,7 @@ use std::{env, fs};
 use simulation::{Fleet, Report, Retries};
 
 const PUBLISHED: u32 = 10_000;
-/// The quota beside a neighbour in the account that uses half.
+/// The quota that is left if other programs of the account use half.
 const HALF: u32 = 5_000;
 
 fn main() {

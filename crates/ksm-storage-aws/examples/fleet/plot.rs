@@ -27,7 +27,7 @@ fn chart(svg: &mut String, top: f64, title: &str, report: &Report) {
     let base = top + 25.0 + HEIGHT;
     let (step, bar) = (WIDTH / SECONDS as f64, WIDTH / SECONDS as f64 / 2.5);
     let mut put = |line: String| {
-        // Into a string.
+        // Writing to a string cannot fail.
         let _ = writeln!(svg, "{line}");
     };
     put(format!(

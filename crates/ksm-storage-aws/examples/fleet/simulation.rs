@@ -1,7 +1,7 @@
 //! Thousands of programs that open one secret within a second, in virtual time.
 //!
-//! Everything above [`SecretsClient`] is the real thing: the backend, its pauses, core and its deadline. Below it is the
-//! emulator, with the quotas that AWS publishes and a network that takes a while.
+//! Everything above [`SecretsClient`] is real: the backend, its pauses, core and its deadline. Below it is the emulator,
+//! with the quotas that AWS publishes and a simulated network delay.
 
 use std::{
     collections::BTreeMap,
@@ -21,11 +21,11 @@ use tokio::{task::JoinSet, time::Instant};
 
 use crate::bind::{FakeService, bind};
 
-/// The starts of a fleet, and the service that they meet.
+/// The starts of a fleet, and the service that they call.
 #[derive(Clone, Debug)]
 pub(crate) struct Fleet {
     pub(crate) starts: u32,
-    /// The moments at which they start: anywhere within a second, if there are none.
+    /// The moments at which they start; if empty, random moments within one second.
     pub(crate) arrivals: Vec<Duration>,
     /// `GetSecretValue` per second.
     pub(crate) gets: u32,
