@@ -125,9 +125,9 @@ def main() -> None:
 
     page = f"""## The Python package
 
-Keeper's `AwsSecretStorage` (`keeper-secrets-manager-storage` 1.1.0 with boto3) and that of `ksm-storage`, each in a virtual environment
-of its own with the same Keeper SDK, on CPython {platform.python_version()}; in turn, medians of {ROUNDS}. A process that imports the SDK alone
-takes {imports['SDK'].time:.0f} ms, {imports['SDK'].cpu:.0f} ms of them CPU and {imports['SDK'].peak:.0f} MiB, which is a part of every line below.
+Keeper's `AwsSecretStorage` (`keeper-secrets-manager-storage` 1.1.0 with boto3) and that of `ksm-storage`, each in its own virtual
+environment with the same Keeper SDK, on CPython {platform.python_version()}: medians of {ROUNDS} alternating runs. A process that only imports the SDK
+takes {imports['SDK'].time:.0f} ms, {imports['SDK'].cpu:.0f} ms of them CPU and {imports['SDK'].peak:.0f} MiB; every row below includes that.
 
 |  | Keeper's | `ksm-storage` | ratio |
 |---|---|---|---|
@@ -138,11 +138,11 @@ takes {imports['SDK'].time:.0f} ms, {imports['SDK'].cpu:.0f} ms of them CPU and 
     page += row("peak memory of the latter", "MiB", {name: one.peak for name, one in records.items()})
     page += row("installed beside the SDK", "MB", sizes, 1)
     if os.getloadavg()[2] > (os.cpu_count() or 1):
-        page += "\nThe machine was busy with other work meanwhile, so that CPU time is the steadier figure.\n"
+        page += "\nThe machine was busy with other work meanwhile, so CPU time is the more reliable figure.\n"
     page += f"""
-A bind from an empty secret, with a server key of its own, in calls of AWS: {binds["Keeper's"][0]} `GetSecretValue` and
-{binds["Keeper's"][1]} `PutSecretValue` with Keeper's class; {binds['ours'][0]} and {binds['ours'][1]} with ours in the same code, as each safe write reads before
-and after; {connected[0]} and {connected[1]} by `connect`. The wheel has {Path(sys.argv[1]).stat().st_size / 1e6:.1f} MB.
+A bind from an empty secret, with its own server key, makes {binds["Keeper's"][0]} `GetSecretValue` and {binds["Keeper's"][1]} `PutSecretValue` calls with
+Keeper's class. In the same code, ours makes {binds['ours'][0]} and {binds['ours'][1]}, because each safe write reads before and after; `connect` makes
+{connected[0]} and {connected[1]}. The wheel is {Path(sys.argv[1]).stat().st_size / 1e6:.1f} MB.
 
 Repeat it with `cargo xtask python --full` and `python crates/ksm-storage-python/measure.py WHEEL`.
 """
