@@ -35,7 +35,7 @@ impl Exit {
             Self::Usage => "invalid command line, URL, token or setting",
             Self::NotFound => "the storage, or a value in it, does not exist",
             Self::Denied => "access denied, no usable credentials, or a spent token",
-            Self::Conflict => "another writer was faster, or stores for another token",
+            Self::Conflict => "another writer was faster, or has stored a configuration for another token",
             Self::InvalidConfig => "the stored or imported document is not a configuration",
             Self::Unavailable => "unreachable, timed out or throttled: try again later",
             Self::Refused => "read-only, or refused to replace or remove something",
