@@ -30,11 +30,11 @@ _WAITS = (0.0, 0.25, 0.5, 1.0, 2.0)
 def connect(storage: Storage, token: Optional[str] = None, **arguments: Any) -> SecretsManager:
     """Returns Keeper's ``SecretsManager`` on the storage, bound.
 
-    ``arguments`` are those of ``SecretsManager`` but ``config``. A bind takes two writes: the key pair is stored before Keeper
-    sees it, and the application key before any other request. If it is interrupted, or Keeper's reply is lost, call again with
-    the same token. On a bound storage the token may stay where it is; one of another client is an error.
+    ``arguments`` are those of ``SecretsManager``, except ``config``. A bind takes two writes: the key pair is stored before
+    Keeper sees it, and the application key before any other request. If it is interrupted, or Keeper's reply is lost, call
+    again with the same token. On a bound storage, the same token may be passed; another client's token is an error.
 
-    The token may come from the variable ``KSM_TOKEN``, too.
+    The token may also come from the variable ``KSM_TOKEN``.
     """
     if "config" in arguments:
         raise TypeError("connect() takes the storage instead of the argument 'config'")

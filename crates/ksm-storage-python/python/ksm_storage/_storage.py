@@ -44,8 +44,8 @@ atexit.register(call, _native.end)
 class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no types.
     """A configuration in a backend, for Keeper's ``SecretsManager`` and for programs of your own.
 
-    Reads are answered from memory. Every write is one conditional write to the store: it changes what is stored by then,
-    and is made again if another writer, of this or another process, is faster. One that is refused raises
+    Reads are answered from memory. Every write is one conditional write to the store: it is applied to what is stored at
+    that moment, and repeated if another writer, in this or another process, is faster. A refused write raises
     :class:`StorageError`.
 
     Threads may share an object. A child process may use it after a fork.
@@ -79,8 +79,8 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
     def update(self, change: Callable[[Config], Optional[Mapping[str, Any]]]) -> Config:
         """Changes the configuration as a whole, and returns it.
 
-        ``change`` is given a dict with what is stored, and changes it or returns another one. It may run more than once, each
-        time on what is stored by then. If it raises, nothing is stored. It must not use a storage itself.
+        ``change`` receives the stored configuration as a dict, and changes it or returns another one. It may run more than
+        once, each time on what is stored at that moment. If it raises, nothing is stored. It must not use a storage itself.
         """
 
         def patch(text: str) -> tuple[list[tuple[str, str]], list[str]]:

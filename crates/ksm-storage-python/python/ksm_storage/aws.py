@@ -96,7 +96,7 @@ class AwsConfigProvider:
         self._reset(aws_key, AwsConfigType.EC2INSTANCE, True)
 
     def from_ec2instance_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
-        """Uses the role of the EC2 instance, and its region; if it has no role, the default chain unless told not to."""
+        """Uses the EC2 instance's role and region, or the default chain if it has no role and the fallback is allowed."""
         self._reset(aws_key, AwsConfigType.EC2INSTANCE, fallback_to_default_profile)
 
     def from_default_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
@@ -104,7 +104,7 @@ class AwsConfigProvider:
         self._reset(aws_key, AwsConfigType.SESSION, fallback_to_default_profile)
 
     def from_profile_config(self, aws_key: str, profile: str, fallback_to_default_profile: bool = True) -> None:
-        """Uses a profile by its name. One that does not exist is an error."""
+        """Uses the named profile. A profile that does not exist is an error."""
         self._reset(aws_key, AwsConfigType.PROFILE, fallback_to_default_profile)
         self.aws_profile = profile
 
@@ -127,7 +127,7 @@ class AwsConfigProvider:
         return self._open().snapshot()[1]
 
     def write_config(self, config: str) -> str:
-        """Stores a configuration in place of what is stored. Returns nothing, or the reason why it is not stored."""
+        """Replaces the stored configuration. Returns an empty string, or the reason why nothing was stored."""
         try:
             call(self._open().replace, config)
         except StorageError as error:
@@ -204,8 +204,8 @@ else:
 class AwsSecretStorage(Storage):
     """A configuration in one secret of AWS Secrets Manager.
 
-    ``AwsSecretStorage("ksm-config")`` is for EC2. For any other place there are the methods ``from_…``: on an object they open
-    it anew, and on the class they return an object.
+    ``AwsSecretStorage("ksm-config")`` is for EC2. On other platforms, use the methods ``from_…``: on an object they reopen it,
+    and on the class they return a new object.
 
     An empty ``aws_key`` stands for the variable ``KSM_AWS_SECRET``, or else for ``ksm-config``. The secret must exist, with at
     least ``{}`` in it.
@@ -214,7 +214,7 @@ class AwsSecretStorage(Storage):
     provider: AwsConfigProvider
 
     def __init__(self, aws_key: str = "", fallback_to_default_profile: bool = True) -> None:
-        """Opens the secret by the role and region of the EC2 instance.
+        """Opens the secret with the role and region of the EC2 instance.
 
         Without a key, a missing region or credentials are reported by the first use: off EC2 the object is meant for one of
         the methods ``from_…``.
@@ -237,7 +237,7 @@ class AwsSecretStorage(Storage):
 
     @_Mode
     def from_profile_config(self, aws_key: str, profile: str, fallback_to_default_profile: bool = True) -> None:
-        """Uses a profile by its name. One that does not exist is an error."""
+        """Uses the named profile. A profile that does not exist is an error."""
         provider = AwsConfigProvider(aws_key)
         provider.from_profile_config(aws_key, profile, fallback_to_default_profile)
         self._use(provider)
