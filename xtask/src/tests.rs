@@ -1,24 +1,37 @@
 //! Tests, conformance, schedules and the demo.
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, thread};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use serde_json::Value;
 
 use crate::run::{cargo, output, root, run, say, target};
 
 const TEST: &str = "test --workspace --all-features";
+const CHAOS: &str = "acknowledged_changes_survive";
 
 /// Runs all tests, documentation tests and examples. Backends that cannot be tested here are left out, with a warning.
 pub(crate) fn test() -> Result<()> {
     run(&mut cargo(TEST))
 }
 
-/// Like [`test()`], but fails if a backend cannot be tested, goes on after a failure, and runs chaos for two minutes.
+/// Like [`test()`], but fails if a backend cannot be tested, and goes on after a failure. Meanwhile, chaos runs for two
+/// minutes, most of which it waits.
 pub(crate) fn test_all() -> Result<()> {
-    let mut command = cargo(&format!("{TEST} --no-fail-fast"));
-    run(command.env("KSM_CONFORMANCE_REQUIRE_ALL", "1").env("KSM_CHAOS_SECONDS", "120"))
+    let mut chaos = built("chaos")?;
+    chaos.args(["--exact", CHAOS, "--nocapture"]).env("KSM_CHAOS_SECONDS", "120");
+    let mut tests = cargo(&format!("{TEST} --no-fail-fast"));
+    tests.env("KSM_CONFORMANCE_REQUIRE_ALL", "1");
+    thread::scope(|scope| {
+        let chaos = scope.spawn(move || chaos.output());
+        let tests = run(&mut tests);
+        let chaos = chaos.join().map_err(|_| anyhow!("chaos panicked"))??;
+        say(&String::from_utf8_lossy(&chaos.stdout));
+        tests?;
+        ensure!(chaos.status.success(), "two minutes of chaos failed: {}", chaos.status);
+        Ok(())
+    })
 }
 
 #[derive(Args, Default)]
@@ -69,20 +82,23 @@ pub(crate) fn conformance(options: &Conformance) -> Result<()> {
     run(command.args(options.list.then_some("--list")))
 }
 
-/// Runs another mode of the conformance suite in the program that [`test()`] has built: other features would rebuild all.
+/// Runs another mode of the conformance suite.
 pub(crate) fn conformance_again(variable: &str, value: &str) -> Result<()> {
-    let built = output(&mut cargo(&format!("{TEST} --test conformance --no-run --message-format json")))?;
+    run(built("conformance")?.env(format!("KSM_CONFORMANCE_{variable}"), value))
+}
+
+/// A test program of the facade as [`test()`] builds it: other features would rebuild all.
+fn built(test: &str) -> Result<Command> {
+    let built = output(&mut cargo(&format!("{TEST} --test {test} --no-run --message-format json")))?;
     let facade = root().join("crates/ksm-storage");
     let program = built.lines().find_map(|line| {
         let built: Value = serde_json::from_str(line).ok()?;
         let own = Path::new(built["manifest_path"].as_str()?).parent() == Some(&facade);
         built["executable"].as_str().filter(|_| own).map(str::to_owned)
     });
-    let program = program.context("ksm-storage has no test target `conformance`")?;
-    run(Command::new(program)
-        .current_dir(&facade)
-        .env("CARGO_MANIFEST_DIR", &facade)
-        .env(format!("KSM_CONFORMANCE_{variable}"), value))
+    let mut command = Command::new(program.with_context(|| format!("ksm-storage has no test {test}"))?);
+    command.current_dir(&facade).env("CARGO_MANIFEST_DIR", &facade);
+    Ok(command)
 }
 
 #[derive(Args)]
@@ -103,7 +119,7 @@ pub(crate) struct Chaos {
 
 pub(crate) fn chaos(options: &Chaos) -> Result<()> {
     let mut command = cargo(&format!("{TEST} --test chaos"));
-    command.args(["--", "--exact", "acknowledged_changes_survive", "--nocapture"]);
+    command.args(["--", "--exact", CHAOS, "--nocapture"]);
     command.env("KSM_CHAOS_SECONDS", (options.minutes * 60).to_string()).env("KSM_CHAOS_MODE", &options.mode);
     command.envs(options.seed.map(|seed| ("KSM_CHAOS_SEED", seed.to_string())));
     run(command.envs(options.foreign.then_some(("KSM_CHAOS_FOREIGN", "1"))))
