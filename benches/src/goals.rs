@@ -9,7 +9,7 @@ use crate::{
 pub(crate) enum Bound {
     AtMost(f64),
     AtLeast(f64),
-    /// From four fifths to six fifths.
+    /// Between 80 % and 120 %.
     Within20Percent,
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn all(measured: &Measured) -> Vec<Goal> {
     }
     let bare = "`get` on one thread, relative to `ArcSwap::load` and an index".to_owned();
     add(bare, AtMost(1.3), ratio(reads, "get/1", "arc_swap_load_index/1"));
-    // The slowdown by a second thread, relative to that of code that shares nothing.
+    // The slowdown caused by a second thread, relative to that of code that shares nothing.
     let slowdown = |name: &str| ratio(reads, &format!("{name}/2"), &format!("{name}/1"));
     let contention = slowdown("get").zip(slowdown("control")).map(|(get, control)| get.by(&control));
     add("`get` on two threads, relative to one and to the control".to_owned(), AtMost(1.2), contention);

@@ -1,4 +1,4 @@
-//! Measures the libraries beside comparable programs: `cargo xtask bench --help`, which builds all of them and runs this.
+//! Compares the libraries with similar programs: `cargo xtask bench --help`, which builds everything and runs this.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its results")]
 #![allow(clippy::format_push_string, clippy::format_collect, reason = "the report is short")]
 
@@ -21,11 +21,11 @@ use clap::Parser;
 use samples::{Samples, Table};
 use service::Service;
 
-/// Everything that was measured.
+/// All measurements.
 struct Measured {
     starts: start::Starts,
     queue: queue::Queue,
-    /// Nanoseconds of one read, by subject and number of threads: `get/2`.
+    /// Nanoseconds per read, by subject and number of threads, such as `get/2`.
     reads: Table,
 }
 
@@ -34,7 +34,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 /// Measure, and write docs/performance.md.
 #[derive(Parser)]
 struct Cli {
-    /// Take few samples, and print the report instead
+    /// Take few samples, and print the report instead of writing it.
     #[arg(long)]
     quick: bool,
 }
@@ -82,7 +82,7 @@ fn reads(rounds: &str) -> Result<Table> {
 fn machine() -> Result<String> {
     let rustc = String::from_utf8(Command::new("rustc").arg("--version").output()?.stdout)?;
     let (threads, os, arch) = (thread::available_parallelism()?, env::consts::OS, env::consts::ARCH);
-    // An idle machine has less than one.
+    // An idle machine has a load below one.
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
     Ok(format!("{threads} hardware threads of {os} {arch} at a load of {load}, with {}", rustc.trim()))
@@ -94,7 +94,7 @@ fn root() -> &'static Path {
     own.parent().unwrap_or(own)
 }
 
-/// The target folder of `cargo xtask bench`, in which this program is, too.
+/// The target folder of `cargo xtask bench`, which contains this program.
 fn target() -> Result<PathBuf> {
     let program = env::current_exe()?;
     Ok(program.ancestors().nth(2).ok_or("there is no target folder")?.to_owned())

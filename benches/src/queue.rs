@@ -1,4 +1,4 @@
-//! The queue of writes under load, over HTTP.
+//! The write queue under load, over HTTP.
 
 use std::time::Instant;
 
@@ -16,11 +16,11 @@ use crate::{
 pub(crate) const WRITERS: usize = 64;
 
 pub(crate) struct Queue {
-    /// The time of each write of one writer, in milliseconds.
+    /// The duration of each write by a single writer, in milliseconds.
     pub(crate) one: Samples,
-    /// The time of each write of [`WRITERS`] concurrent writers.
+    /// The duration of each write by [`WRITERS`] concurrent writers, in milliseconds.
     pub(crate) many: Samples,
-    /// Writes in a second of many writers, by those of one who waits for each.
+    /// The throughput of many writers divided by that of a single writer.
     pub(crate) speed_up: f64,
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn measure(times: usize) -> Result<Queue> {
     Ok(Queue { one, many, speed_up: together / alone })
 }
 
-/// So many writes of each of so many writers: how long they took, and how many there were in a second.
+/// Runs `each` writes by each of `writers` writers. Returns the duration of each write, and the writes per second.
 async fn write(storage: &ConfigStorage, writers: usize, each: usize) -> Result<(Samples, f64)> {
     let start = Instant::now();
     let mut running = JoinSet::new();

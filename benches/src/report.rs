@@ -1,4 +1,4 @@
-//! docs/performance.md.
+//! The report, docs/performance.md.
 
 use crate::{
     Measured,
@@ -67,7 +67,7 @@ fn goal(goal: &Goal) -> [String; 4] {
     [goal.subject.clone(), bound, figure, format!("{met}{doubt}")]
 }
 
-/// Times over HTTPS on a logarithmic axis.
+/// A plot of the times over HTTPS, on a logarithmic axis.
 fn plot(times: &Table, names: &[&str]) -> String {
     const DECADE: f64 = 25.0;
     let column = |milliseconds: f64| (milliseconds.max(1.0).log10() * DECADE).round();
@@ -105,7 +105,7 @@ fn relative(table: &Table, name: &str, other: &str) -> String {
     ratio.map_or_else(String::new, |ratio| format!("{} ×", number(ratio.median())))
 }
 
-/// Small ratios have three digits.
+/// Formats a figure; small ratios have three digits.
 fn number(figure: f64) -> String {
     if figure < 0.1 { format!("{figure:.3}") } else { format!("{figure:.2}") }
 }

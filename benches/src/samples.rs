@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::Result;
 
-/// Runs of each subject that are not counted.
+/// The number of discarded runs per subject.
 const WARM_UP: usize = 2;
-/// The widest spread of a figure that can be relied on.
+/// The maximum spread of a reliable figure.
 const MAX_SPREAD: f64 = 0.25;
 
-/// Figures in the order in which they were measured.
+/// Figures in the order of measurement.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samples(pub(crate) Vec<f64>);
 
@@ -18,7 +18,7 @@ impl Samples {
         self.percentile(50.0)
     }
 
-    /// The least figure that this percentage of all does not exceed; not a number if there is none.
+    /// The smallest figure that is at least as large as this percentage of all; NaN if there is none.
     pub(crate) fn percentile(&self, percent: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -28,12 +28,12 @@ impl Samples {
         sorted.get(index).copied().unwrap_or(f64::NAN)
     }
 
-    /// Each figure by the one of `other` that was measured beside it.
+    /// Divides each figure by the figure of `other` from the same round.
     pub(crate) fn by(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect())
     }
 
-    /// True if the middle half of the figures is close together: another run would find about the same median.
+    /// Returns true if the middle half of the figures is close together, so that the median is reproducible.
     pub(crate) fn is_reliable(&self) -> bool {
         self.percentile(75.0) - self.percentile(25.0) <= MAX_SPREAD * self.median()
     }
@@ -44,18 +44,18 @@ pub(crate) fn float(count: usize) -> f64 {
     count as f64
 }
 
-/// Figures by what they are of.
+/// Figures by subject.
 pub(crate) type Table = BTreeMap<String, Samples>;
 
-/// The ratios of neighbours, if both were measured.
+/// The ratios of figures from the same round, if both subjects were measured.
 pub(crate) fn ratio(table: &Table, name: &str, other: &str) -> Option<Samples> {
     Some(table.get(name)?.by(table.get(other)?))
 }
 
-/// Something to be measured: its name, and what returns a figure.
+/// Something to measure: its name, and a function that returns a figure.
 pub(crate) type Subject<'a> = (String, Box<dyn FnMut() -> Result<f64> + 'a>);
 
-/// Measures one after the other, each first in turn, so that what passes by on the machine meets all of them.
+/// Measures all subjects in every round, starting with another one each time, so that disturbances affect all.
 pub(crate) fn interleaved(rounds: usize, subjects: &mut [Subject<'_>]) -> Result<Table> {
     let mut table = Table::new();
     for round in 0..WARM_UP + rounds {

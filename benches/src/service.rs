@@ -1,4 +1,4 @@
-//! The services of the programs: emulators, plain, behind TLS of our own, and behind nginx.
+//! The services that the programs use: emulators over plain HTTP, over our own TLS, and behind nginx.
 
 use std::{
     fs,
@@ -18,11 +18,11 @@ use python_peers::Process;
 
 use crate::Result;
 
-/// A bound configuration with values as long as real ones.
+/// A bound configuration with values of realistic length.
 pub(crate) const CONFIGURATION: &str = include_str!("../configuration.json");
 pub(crate) const NAME: &str = "ksm-config";
 
-/// An emulator without a version quota, with a secret of this value.
+/// An emulator without a version quota, and with this value in its secret.
 pub(crate) fn emulator(value: impl Into<Payload>) -> Emulator {
     let emulator = Emulator::new("us-east-1");
     emulator.set_version_quota(None);
@@ -34,7 +34,7 @@ pub(crate) struct Service {
     pub(crate) server: Server,
     keeper: FakeKeeper,
     front: TlsFront,
-    /// Or the reason why there is none.
+    /// nginx, or the reason why it is not available.
     pub(crate) nginx: std::result::Result<Nginx, String>,
     folder: tempfile::TempDir,
     /// The number of trusted root certificates.
@@ -49,7 +49,7 @@ impl Service {
         let folder = tempfile::tempdir()?;
         let nginx =
             Nginx::start(folder.path(), &server.url(), &keeper.hostname()).map_err(|error| error.to_string());
-        // As many certificates as a host knows, for they have to be read.
+        // As many certificates as on a typical host, because they must all be read.
         let known = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
         let of_nginx = nginx.as_ref().map_or("", |nginx| &nginx.certificate);
         let roots = [front.certificate(), keeper.certificate(), of_nginx, &known].concat();
@@ -58,8 +58,8 @@ impl Service {
         Ok(Self { server, keeper, front, nginx, folder, roots })
     }
 
-    /// The program with nothing in its environment but where the services are: behind `nginx`, or by `https` of our own, or
-    /// AWS by plain `http`.
+    /// A program whose environment contains only the addresses of the services: behind `nginx`, over our own `https`,
+    /// or AWS over plain `http`.
     pub(crate) fn command(&self, program: &Path, via: &str) -> Command {
         let (aws, keeper) = match (&self.nginx, via) {
             (Ok(nginx), "nginx") => (nginx.aws.clone(), nginx.keeper.clone()),
@@ -75,7 +75,7 @@ impl Service {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", self.server.url())
             .env("AWS_ENDPOINT_URL", aws)
-            // For Rust and Python.
+            // Read by Rust and Python.
             .envs(["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"].map(|name| (name, &roots)))
             .env("KSM_HOSTNAME", keeper)
             .env("HOME", self.folder.path())
@@ -83,7 +83,7 @@ impl Service {
         command
     }
 
-    /// Puts a configuration in the secret that is not bound yet, and returns a token for it.
+    /// Restores the unbound configuration, and returns a token for it.
     pub(crate) fn unbind(&self) -> String {
         let (key, id) = (self.keeper.server_public_key(), self.keeper.server_public_key_id());
         let unbound =
@@ -92,7 +92,7 @@ impl Service {
         self.keeper.issue_token()
     }
 
-    /// Copies the secret into the file of Keeper's bare SDK.
+    /// Copies the secret to the file of Keeper's bare SDK.
     pub(crate) fn save_file(&self) -> Result<()> {
         let bound = self.server.emulator().secret(NAME).value("AWSCURRENT").ok_or("there is no secret")?;
         Ok(fs::write(self.folder.path().join("ksm.json"), bound.as_bytes())?)

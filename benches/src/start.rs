@@ -1,4 +1,4 @@
-//! From the start of a process to a configuration, or to records, in its hands.
+//! From process start to a configuration, or to records.
 
 use std::{
     process::{Command, Stdio},
@@ -18,14 +18,14 @@ pub(crate) const PYTHON: &str = "python";
 pub(crate) const JOB: &str = "main-job";
 pub(crate) const BARE_SDK: &str = "bare-sdk";
 
-/// Times are in milliseconds, under names such as `ours/https`.
+/// Times in milliseconds, under names such as `ours/https`.
 pub(crate) struct Starts {
     pub(crate) opening: Table,
     pub(crate) records: Table,
-    /// The same from a one-time token: the first start.
+    /// The same for a first start, with a one-time token.
     pub(crate) binding: Table,
     pub(crate) roots: usize,
-    /// The programs and servers that were not run, with the reason.
+    /// Programs and servers that were not run, with the reason.
     pub(crate) left_out: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
     let python = python_peers::install();
     let arn = service.server.emulator().secret(NAME).arn().ok_or("the secret has no ARN")?;
     let built = target()?.join("startup/release");
-    // Runs all programs in turn, over all ways, as far as they are installed.
+    // Runs all programs in turn over all transports, as far as they are installed.
     let times = |programs: &[&str], ways: &[&str], argument: &str, prepare: &dyn Fn(&mut Command)| {
         let all = ways.iter().flat_map(|via| programs.iter().map(|name| (*name, *via)));
         let all = all.filter(|(name, via)| {
@@ -57,7 +57,7 @@ pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
     let binding = times(&[JOB, PYTHON], &ways[1..2], "--records", &|command| {
         command.env("KSM_TOKEN", service.unbind());
     })?;
-    // The secret is bound now.
+    // The secret is now bound.
     service.save_file()?;
     let records = times(&[BARE_SDK, JOB, PYTHON], &ways[1..], "--records", &|_| ())?;
 
@@ -65,7 +65,7 @@ pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
     Ok(Starts { opening, records, binding, roots: service.roots, left_out })
 }
 
-/// The time that it takes to its successful end, in milliseconds.
+/// Runs the command, and returns its duration in milliseconds.
 fn run(command: &mut Command) -> Result<f64> {
     let start = Instant::now();
     let output = command.stdin(Stdio::null()).output();

@@ -1,4 +1,4 @@
-//! From the start to a secret, with nothing but the AWS SDK.
+//! From process start to a secret, with only the AWS SDK.
 
 use aws_config::BehaviorVersion;
 use aws_sdk_secretsmanager::Client;

@@ -1,4 +1,4 @@
-//! From the start to records, with nothing but Keeper's SDK and its file `ksm.json`.
+//! From process start to records, with only Keeper's SDK and its file `ksm.json`.
 
 use keeper_secrets_manager_core::{ClientOptions, FileKeyValueStorage, KSMRError, SecretsManager};
 

@@ -1,4 +1,4 @@
-//! From the start to records: the README's quick start.
+//! From process start to records: the README's quick start.
 
 use std::{error::Error, process::ExitCode};
 

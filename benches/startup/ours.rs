@@ -1,4 +1,4 @@
-//! From the start to an opened storage.
+//! From process start to an open storage.
 
 use ksm_storage::{ConfigKey, Error, aws::AwsSecretStorage};
 

@@ -1,5 +1,5 @@
-//! Whatever bytes are stored: what can be read is written and read again unchanged, in every form that the contract
-//! allows, and what cannot is never quoted.
+//! Arbitrary stored bytes: a document that can be read is written and read again unchanged, in every form that the
+//! contract allows. Input that cannot be read is never quoted.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ fuzz_target!(|stored: &[u8]| match ConfigDocument::parse(stored) {
 fn written_and_read_again(document: &ConfigDocument) {
     let payload = document.to_payload();
     assert_eq!(payload.len(), document.encoded_len());
-    // What is written may be longer than what was read, by its indent.
+    // The written document may be longer than the input, because of its indentation.
     if payload.len() > ConfigDocument::MAX_LEN {
         return;
     }
@@ -44,10 +44,10 @@ fn as_json(stored: &[u8]) -> Option<&str> {
     text.starts_with('{').then_some(text)
 }
 
-/// Another parser's view: names are the same, values byte for byte, and the last one of a name counts.
+/// Compares with another parser: same names, identical values, and the last of several equal names counts.
 fn unchanged(document: &ConfigDocument, json: &str) {
     let Ok(expected) = serde_json::from_str::<BTreeMap<String, &RawValue>>(json) else {
-        // It does not accept lone surrogates in names, and neither do we.
+        // It rejects lone surrogates in names, and so do we.
         panic!("it was read, but is no JSON object");
     };
     assert!(document.names().eq(expected.keys()), "the names are others");
@@ -67,7 +67,7 @@ fn unchanged(document: &ConfigDocument, json: &str) {
     }
 }
 
-/// Base64 of any kind, line breaks within, white space and a byte order mark around make no difference.
+/// Any kind of base64, embedded line breaks, surrounding white space and a byte order mark make no difference.
 fn in_every_form(document: &ConfigDocument, json: &str) {
     let encoded = STANDARD.encode(json);
     let lines: Vec<_> = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy).collect();
@@ -86,7 +86,7 @@ fn in_every_form(document: &ConfigDocument, json: &str) {
     }
 }
 
-/// No eight bytes of what is stored are in the error, but those that are its own words in any case.
+/// Asserts that the error quotes no eight bytes of the input, except its own words.
 fn not_quoted(stored: &[u8], error: &str) {
     let marked: Vec<u8> =
         stored.iter().map(|byte| if byte.is_ascii_lowercase() { b'q' } else { *byte }).collect();

@@ -1,4 +1,4 @@
-//! The nonce that a write puts behind a payload: a load takes away that and nothing else, whoever stored it.
+//! The nonce that a write appends to a payload. A load removes exactly that, whoever stored the value.
 #![no_main]
 
 use std::sync::Arc;

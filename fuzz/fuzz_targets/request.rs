@@ -1,8 +1,8 @@
-//! Whatever comes over the wire: the emulator answers it, says why it refuses it, and changes nothing then; what it
-//! accepts can be read again.
+//! Arbitrary requests: the emulator answers each one. If it rejects a request, it gives the reason and changes nothing;
+//! if it accepts one, the value can be read again.
 //!
-//! The first line of the input is the operation, the rest is the body of the request, with `$current` for the id of
-//! the current version, which no two inputs share.
+//! The first line of the input is the operation. The rest is the body of the request, in which `$current` stands for
+//! the ID of the current version, which differs in every run.
 #![no_main]
 
 use std::{cell::RefCell, time::Duration};
@@ -24,7 +24,7 @@ thread_local! {
 
 fuzz_target!(|input: &[u8]| WORLD.with_borrow_mut(|world| world.try_out(input)));
 
-/// One emulator behind one connection, with what is stored made new for each input.
+/// An emulator behind one connection, with its state reset for each input.
 struct World {
     runtime: Runtime,
     server: Server,
@@ -109,12 +109,12 @@ impl World {
             |of: &Json| ["SecretString", "SecretBinary"].map(|name| of[name].as_str().map(str::to_owned));
         assert_eq!(value(&again), value(stored));
         if operation == "CreateSecret" {
-            // The next input may create it, too.
+            // The next input may also create it.
             self.server.emulator().secret(request["Name"].as_str().expect("it was created")).remove();
         }
     }
 
-    /// One request, and its whole answer.
+    /// Sends one request, and returns the complete answer.
     fn ask(&mut self, operation: &str, body: &[u8]) -> (u16, Json) {
         let head = format!(
             "POST / HTTP/1.1\r\nhost: localhost\r\nauthorization: AWS4-HMAC-SHA256 x\r\n\
@@ -142,7 +142,7 @@ impl World {
     }
 }
 
-/// Status and body, if all of it is there.
+/// Status and body, if the answer is complete.
 fn parse(answer: &[u8]) -> Option<(u16, Json)> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end]).expect("headers are text");

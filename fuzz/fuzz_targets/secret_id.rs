@@ -1,5 +1,5 @@
-//! Whatever text names a secret: what is accepted keeps its text, and its parts are those of the text; what is refused is
-//! quoted shortened at most.
+//! Arbitrary secret names: a valid one keeps its text, and its parts come from that text. An invalid one is quoted in
+//! shortened form at most.
 #![no_main]
 
 use ksm_storage_aws::SecretId;
@@ -10,10 +10,10 @@ fuzz_target!(|text: &str| match text.parse::<SecretId>() {
     Ok(id) => accepted(&id, text),
     Err(error) => {
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-        let told = error.to_string();
-        assert!(!told.contains(char::is_control), "a control character reaches the log: {told:?}");
-        // Two quotations of 80 characters, each of which may be escaped as ten, and words of our own.
-        assert!(told.len() < 2_500, "{} bytes are quoted", told.len());
+        let text = error.to_string();
+        assert!(!text.contains(char::is_control), "a control character reaches the log: {text:?}");
+        // Two quotations of 80 characters, each of which may be escaped as ten, and the message itself.
+        assert!(text.len() < 2_500, "{} bytes are quoted", text.len());
     }
 });
 

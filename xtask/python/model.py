@@ -1,6 +1,6 @@
-"""The constraints of botocore's model of Secrets Manager, each of which the service at AWS_ENDPOINT_URL must enforce.
+"""The constraints in botocore's model of Secrets Manager, which the service at AWS_ENDPOINT_URL must enforce.
 
-Requests violate one constraint each, and must be refused in AWS's words; requests at the limit must not be. Operations that
+Requests that violate one constraint each must be rejected in AWS's words; requests at the limit must not be. Operations that
 the service does not know are left out.
 """
 
@@ -13,7 +13,7 @@ MODEL = CLIENT.meta.service_model
 
 
 def valid(shape, length=None):
-    """A value that satisfies the constraints of the shape, of this length where it has one."""
+    """A value of this length, if it has one, that satisfies the constraints of the shape."""
     limits = shape.metadata
     length = max(limits.get("min", 0), 1) if length is None else length
     if shape.type_name == "structure":
@@ -27,7 +27,7 @@ def valid(shape, length=None):
 
 
 def violations(shape):
-    """Values that violate one constraint each, with AWS's words for it."""
+    """Values that violate one constraint each, with AWS's message."""
     limits = shape.metadata
     longer, shorter = "Member must have length less than or equal to", "Member must have length greater than or equal to"
     if shape.type_name in ("string", "blob"):
@@ -80,7 +80,7 @@ def camel(name):
 
 
 def error(operation, request):
-    """The code and message of the refusal."""
+    """The code and message of the error response."""
     try:
         CLIENT._make_api_call(operation, request)
     except ClientError as refusal:

@@ -1,4 +1,4 @@
-"""Every operation of Secrets Manager that the emulator has, called by a client of AWS's own.
+"""Every operation of Secrets Manager that the emulator has, called through one of AWS's own clients.
 
 usage: operations.py boto3|cli; AWS_ENDPOINT_URL names the service. Credentials are in the environment.
 """
@@ -30,7 +30,7 @@ POLICY = json.dumps(
 
 
 class Refused(Exception):
-    """An error that the service answered."""
+    """An error response of the service."""
 
 
 def words(name, separator):
@@ -52,7 +52,7 @@ def by_boto3():
 
 
 def by_cli():
-    # The program `aws` runs this driver. Its start takes half a second each time.
+    # The program `aws` runs this driver. Starting it each time would take half a second.
     driver = create_clidriver()
 
     def call(operation, region="us-east-1", **members):
@@ -149,7 +149,7 @@ def main(call):
         call("CreateSecret", Name=f"other{number}", SecretString="x")
     filters = [{"Key": "name", "Values": ["app/"]}]
     assert [entry["ARN"] for entry in call("ListSecrets", Filters=filters)["SecretList"]] == [arn]
-    # The CLI follows the pages by itself.
+    # The CLI itself follows the pages.
     page = call("ListSecrets", MaxResults=2)
     names = [entry["Name"] for entry in page["SecretList"]]
     while token := page.get("NextToken"):

@@ -1,4 +1,4 @@
-"""An emulator written by others: `server.py moto|ministack PORT`. It ends when its standard input does.
+"""A third-party emulator: `server.py moto|ministack PORT`. It ends when its standard input is closed.
 
 moto checks that a version ID is unused, and takes it, in two steps: two writers served by different threads may both
 win, and an update is lost. AWS does it in one step. Therefore moto answers one request at a time.
@@ -26,7 +26,7 @@ def moto(port):
 def ministack(port):
     from hypercorn.__main__ import main
 
-    # Without workers it is one process.
+    # A single process, without workers.
     main(["ministack.app:app", "--workers", "0", "-b", f"127.0.0.1:{port}"])
 
 

@@ -1,4 +1,4 @@
-//! `cargo xtask api`: the public items of each published crate as text, so that a change of them shows in review.
+//! `cargo xtask api`: the public items of each published crate as text, so that changes show in review.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ const FOLDER: &str = "docs/api";
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// Only compare, and fail if they differ
+    /// Only compare, and fail if there are differences
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Options {
 pub(crate) fn api(options: &Options) -> Result<()> {
     // Checked first, because it may have to be installed.
     tools::PUBLIC_API.command("")?;
-    // Stable rustdoc writes JSON only with RUSTC_BOOTSTRAP, which changes the build of dependencies: hence the folder.
+    // Stable rustdoc writes JSON only with RUSTC_BOOTSTRAP, which affects dependencies too, so it has its own folder.
     let folder = target()?.join("api-doc");
     let mut doc = cargo("doc --workspace --no-deps --lib --all-features --quiet --target-dir");
     doc.arg(&folder).env("RUSTC_BOOTSTRAP", "1");
@@ -37,7 +37,7 @@ pub(crate) fn api(options: &Options) -> Result<()> {
         if !json.exists() {
             continue; // no library
         }
-        // Blanket implementations are the standard library's, and the same for every type.
+        // Blanket implementations belong to the standard library, and are the same for every type.
         let mut list = tools::PUBLIC_API.command("--omit blanket-impls --color never --rustdoc-json")?;
         let list = output(list.arg(&json))
             .context("cargo-public-api reads the output of one version of rustdoc: see xtask/src/tools.rs")?;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds and runs everything that docs/performance.md compares.
+//! `cargo xtask bench`: builds and runs everything compared in docs/performance.md.
 
 use anyhow::Result;
 use clap::Args;
@@ -14,7 +14,7 @@ pub(crate) struct Options {
 
 pub(crate) fn bench(options: &Options) -> Result<()> {
     let target = target()?;
-    // Ours apart: a build of several programs gives to each of them the features that any of them asks for.
+    // Built separately: otherwise each program would get the combined features of all.
     for (folder, programs) in [
         ("startup", "--package bare-default --package bare-sdk"),
         ("startup", "--package main-job --package ours"),
@@ -23,7 +23,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         let build = format!("build --release --locked --manifest-path benches/{folder}/Cargo.toml");
         run(cargo(&format!("{build} {programs} --target-dir")).arg(target.join(folder)))?;
     }
-    // It looks for the programs beside itself.
+    // It expects the programs next to itself.
     let mut measure = cargo("run --release --package performance --");
     run(measure.env("CARGO_TARGET_DIR", &target).args(options.quick.then_some("--quick")))
 }

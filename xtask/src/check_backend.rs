@@ -1,4 +1,4 @@
-//! `cargo xtask check-backend`: every check that concerns one backend.
+//! `cargo xtask check-backend`: all checks of one backend.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ pub(crate) fn check_backend(name: &str) -> Result<()> {
     ])
 }
 
-/// In a clone of the last commit, creates a backend and checks it.
+/// Creates and checks a backend in a clone of the last commit.
 pub(crate) fn check_new_backend() -> Result<()> {
     let clone = target()?.join("new-backend");
     if clone.exists() {

@@ -1,4 +1,4 @@
-//! The checks that a change must pass, and those that a release must pass.
+//! The checks that a change or a release must pass.
 
 use std::time::{Duration, Instant};
 
@@ -24,18 +24,18 @@ pub(crate) struct Options {
 
 pub(crate) struct Step {
     name: &'static str,
-    /// True if only a release must pass it.
+    /// True for checks that only a release must pass.
     slow: bool,
-    /// Returns what it left out, if anything.
+    /// Runs the check, and returns what it skipped, if anything.
     check: Box<dyn FnOnce() -> Result<Option<String>>>,
 }
 
-/// A check that leaves nothing out.
+/// A check that skips nothing.
 pub(crate) fn step(name: &'static str, check: impl FnOnce() -> Result<()> + 'static) -> Step {
     Step { name, slow: false, check: Box::new(move || check().map(|()| None)) }
 }
 
-/// A check that is one cargo command.
+/// A check that consists of one cargo command.
 pub(crate) fn line(name: &'static str, words: impl Into<String>) -> Step {
     let words = words.into();
     step(name, move || run(cargo(&words).env("RUSTDOCFLAGS", "-D warnings")))
@@ -59,7 +59,7 @@ fn steps() -> Vec<Step> {
         step("conformance: histories", || tests::conformance_again("HISTORIES", "2000")),
         step("schedules", || tests::schedules(&[])),
         step("python", || python::python(&[])),
-        // Last, for what a failed test prints is at the end then.
+        // Last, so that the output of a failed test is at the end.
         step("test", tests::test_all),
     ];
     let slow = vec![
@@ -81,13 +81,13 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-/// Each feature alone, and none. The clippy step checks all together.
+/// Each feature alone, and none. The clippy step checks all of them together.
 const FEATURES: &str = "clippy --package ksm-storage --each-feature --exclude-all-features -- -D warnings";
-/// The facade passes on most features of these.
+/// The facade forwards most of these features.
 const MORE_FEATURES: &str = "clippy --package ksm-storage-aws --package ksm-storage-emulator \
                              --package ksm-storage-file --package ksm-storage-keeper --package ksm-storage-memory \
                              --each-feature --exclude-all-features -- -D warnings";
-/// The example has the name of the one with ring, hence the folder.
+/// A separate folder, because the example has the same name as the one built with ring.
 const AWS_LC: &str = "--package ksm-storage --no-default-features --features aws-minimal,tls-aws-lc,testing --target-dir target/aws-lc";
 
 fn names() -> Vec<&'static str> {
@@ -107,7 +107,7 @@ pub(crate) fn ci(options: &Options) -> Result<()> {
     result
 }
 
-/// Runs all steps, even after a failure, and fails with the list of failed ones. Prints how long each took.
+/// Runs all steps, even after a failure, and prints how long each took. Fails with a list of the failed steps.
 pub(crate) fn run_steps(steps: Vec<Step>) -> Result<()> {
     let (mut table, mut failed) = (Vec::new(), Vec::new());
     let (mut checks, mut installations) = (Duration::ZERO, Duration::ZERO);
@@ -141,10 +141,10 @@ pub(crate) fn run_steps(steps: Vec<Step>) -> Result<()> {
     Ok(())
 }
 
-/// This workspace and three others, which are not compiled for a change.
+/// This workspace and three others, which are not compiled for every change.
 const PACKAGES: [&str; 4] = [".", "benches/reads", "benches/startup", "fuzz"];
 
-/// Also fails if a crate lacks a feature that another one asks for.
+/// Checks the lock files. Also fails if a crate lacks a feature that another one requests.
 fn lock_files() -> Result<()> {
     let metadata =
         |folder| format!("metadata --format-version 1 --locked --manifest-path {folder}/Cargo.toml");

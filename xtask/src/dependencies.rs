@@ -1,4 +1,4 @@
-//! The dependencies of programs that use these crates: number of crates, forbidden ones, and the Rust version they need.
+//! Dependencies of programs that use these crates: their number, forbidden ones, and the Rust version they require.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::run::{cargo, output, packages, published, say};
 
 const NETWORK: &str = "aws- h2 hyper mio native-tls openssl quinn reqwest ring rustls socket2";
-/// The old HTTP and TLS stack of the AWS SDK, which its default features enable, and the other TLS library.
+/// The AWS SDK's old HTTP and TLS stack, which its default features enable, and the other TLS library.
 const WITH_AWS_LC: &str = "hyper@0.14. h2@0.3. rustls@0.21. ring";
 const WITH_RING: &str = "hyper@0.14. h2@0.3. rustls@0.21. aws-lc-";
 
@@ -21,19 +21,19 @@ pub(crate) fn trees() -> Result<()> {
     check_tree(&facade("aws-minimal,tls-aws-lc"), 155, WITH_AWS_LC)
 }
 
-/// The package (and features) has at most so many crates in its tree, its own included, and no forbidden one.
+/// Checks that the package, with these features, has at most `most` crates in its tree and no forbidden one.
 fn check_tree(package: &str, most: usize, forbidden: &str) -> Result<()> {
     let mut crates = tree(&format!("{package} --edges normal"))?;
     let count = crates.len();
     say(&format!("{package}: {count} crates"));
-    ensure!(count <= most, "{package} has {count} crates, and may have {most}");
+    ensure!(count <= most, "{package} has {count} crates, more than {most}");
     crates.retain(|name| forbidden.split(' ').any(|forbidden| is(name, forbidden)));
     ensure!(crates.is_empty(), "{package} depends on {crates:?}");
     Ok(())
 }
 
-/// No published crate depends on one that states a newer Rust than it does, except for its tests. Its own code is checked
-/// by `clippy::incompatible_msrv`.
+/// Checks that no published crate depends on a crate with a newer Rust version, except for tests. The crates' own code
+/// is checked by `clippy::incompatible_msrv`.
 pub(crate) fn rust_versions() -> Result<()> {
     let stated: BTreeMap<_, _> = packages("--all-features")?
         .iter()
@@ -44,7 +44,7 @@ pub(crate) fn rust_versions() -> Result<()> {
         .collect();
     for package in published()? {
         let (name, own) = (text(&package, "name"), rust_version(&package));
-        // Tests may need a newer Rust, those of users included.
+        // Tests may need a newer Rust, including the tests of users.
         let features = package["features"].as_object().into_iter().flatten().map(|(feature, _)| &**feature);
         let features: Vec<_> = features.filter(|feature| *feature != "testing").collect();
         let mut crates = tree(&format!("{name} --features={} --edges normal,build", features.join(",")))?;
@@ -58,7 +58,7 @@ fn text<'a>(package: &'a Value, field: &str) -> &'a str {
     package[field].as_str().unwrap_or_default()
 }
 
-/// Zero if the package states none.
+/// Returns zeros if the package states no version.
 fn rust_version(package: &Value) -> [u64; 3] {
     let mut parts = text(package, "rust_version").split('.').map(|part| part.parse().unwrap_or(0));
     std::array::from_fn(|_| parts.next().unwrap_or(0))
@@ -77,7 +77,7 @@ fn tree(package: &str) -> Result<BTreeSet<String>> {
     Ok(crates)
 }
 
-/// Returns true if a crate, as `name@version`, is the forbidden one or a part of it: `hyper` is `hyper-util`, not `hyperfine`.
+/// Returns true if a crate, as `name@version`, is or belongs to the forbidden one: `hyper-util`, not `hyperfine`.
 fn is(name: &str, forbidden: &str) -> bool {
     let rest = name.strip_prefix(forbidden);
     rest.is_some_and(|rest| forbidden.ends_with(['-', '.']) || rest.starts_with(['-', '@']))

@@ -1,6 +1,6 @@
 //! Tasks of this workspace: `cargo xtask --help`.
 //!
-//! No published crate is a dependency: tasks run `cargo`, and this compiles in seconds.
+//! No published crate of this workspace is a dependency: tasks run `cargo`, and this compiles in seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner reports its progress")]
 
 mod api;
@@ -31,19 +31,19 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run the main job by commands, end to end, on an emulator of AWS and a fake Keeper
+    /// Run the quick start with the CLI, on an emulator of AWS and a fake Keeper
     Demo,
     /// Run all tests: unit, integration and documentation tests, and every example
     Test,
-    /// Run the conformance suite against the backends
+    /// Run the conformance suite on the backends
     Conformance(tests::Conformance),
-    /// Run writer processes against the emulator through a proxy that injects faults, and check what became of each change
+    /// Run writer processes on the emulator behind a proxy that injects faults, and check the fate of each change
     Chaos(tests::Chaos),
     /// Explore the interleavings of core's concurrent code, with a fixed seed
     ///
-    /// A failing schedule is printed; repeat it alone with `SCHEDULE='...' cargo xtask schedules TEST`.
+    /// A failing schedule is printed. Repeat it alone with `SCHEDULE='...' cargo xtask schedules TEST`.
     Schedules {
-        /// Run only the tests whose names contain one of these
+        /// Run only the tests whose names contain one of these texts
         #[arg(value_name = "TEST")]
         tests: Vec<String>,
     },
@@ -51,7 +51,7 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Run cargo-mutants, as `.cargo/mutants.toml` configures it
     Mutants(mutants::Options),
-    /// Benchmark against comparable programs, and write docs/performance.md
+    /// Benchmark against similar programs, and write docs/performance.md
     ///
     /// Builds all programs with the same release profile, installs Keeper's Python package below
     /// `target/`, and measures for some minutes. Leave the machine idle meanwhile.
@@ -60,11 +60,11 @@ enum Task {
     ///
     /// The crate compiles and passes the conformance suite from the start. CONTRIBUTING.md lists the next steps.
     NewBackend {
-        /// The part after `ksm-storage-` in the crate's name, in lower case: `redis`, `gcp-secret`
+        /// The part after `ksm-storage-` in the crate's name, in lower case, such as `redis` or `gcp-secret`
         #[arg(value_parser = new_backend::parse_name)]
         name: String,
     },
-    /// Run every check that concerns one backend
+    /// Run all checks of one backend
     CheckBackend {
         /// The part after `ksm-storage-` in the crate's name
         #[arg(value_parser = tests::parse_crate)]
@@ -84,7 +84,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Run the checks that a change must pass, and summarise them
+    /// Run the checks that a change must pass, and summarize them
     Ci(ci::Options),
 }
 

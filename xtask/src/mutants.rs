@@ -15,7 +15,7 @@ pub(crate) struct Options {
     /// Crates to mutate, without the prefix `ksm-storage-` [default: all]
     #[arg(value_name = "CRATE", value_parser = PossibleValuesParser::new(CRATES))]
     crates: Vec<String>,
-    /// Only mutate lines that differ from a revision
+    /// Mutate only lines that differ from a revision
     #[arg(long, value_name = "REVISION", num_args = 0..=1, require_equals = true, default_missing_value = "HEAD~1")]
     in_diff: Option<String>,
     /// Arguments for cargo-mutants, such as `--list`, `--iterate` or `--shard 0/2`
@@ -23,13 +23,13 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Crates with more than test equipment.
+/// Crates that consist of more than test tooling.
 const CRATES: [&str; 5] = ["memory", "core", "file", "aws", "keeper"];
 
 pub(crate) fn mutants(options: &Options) -> Result<()> {
     let mut arguments: Vec<String> = Vec::new();
     if let Some(revision) = &options.in_diff {
-        // Changes since this branch left the revision.
+        // The point where this branch diverged from the revision.
         let base = output(command("git merge-base HEAD").arg(revision))?;
         let diff = "git diff --no-color --no-ext-diff --no-renames --src-prefix=a/ --dst-prefix=b/";
         let diff = output(command(diff).args([base.trim(), "--", "*.rs"]))?;
@@ -40,12 +40,12 @@ pub(crate) fn mutants(options: &Options) -> Result<()> {
     let mut failed = Vec::new();
     let chosen = |name: &&str| options.crates.is_empty() || options.crates.iter().any(|one| one == name);
     for name in CRATES.into_iter().filter(chosen) {
-        // The conformance suite of the memory backend tests core, too.
+        // The memory backend's conformance tests also test core.
         let tests = if name == "core" { "core,ksm-storage-memory" } else { name };
         let package = format!("--package ksm-storage-{name} --test-package ksm-storage-{tests}");
         fs::create_dir_all(root().join("target/mutants").join(name))?;
         let mut mutants = tools::MUTANTS.command(&format!("{package} --output target/mutants/{name}"))?;
-        // Few random inputs suffice to notice a mutant.
+        // A few random inputs are enough to catch a mutant.
         mutants.args(&arguments).args(&options.arguments).env("PROPTEST_CASES", "16");
         if run(&mut mutants).is_err() {
             failed.push(name);
@@ -55,7 +55,7 @@ pub(crate) fn mutants(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Tries the mutants of the last commit.
+/// Tests the mutants of the last commit.
 pub(crate) fn last_change() -> Result<()> {
     mutants(&Options { in_diff: Some("HEAD~1".to_owned()), ..Options::default() })
 }

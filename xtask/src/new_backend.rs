@@ -8,7 +8,7 @@ use crate::run::{cargo, output, root, run, say};
 
 const MODEL: &str = "crates/ksm-storage-memory";
 
-/// File, the beginning of the line after which a text is inserted, and the text. `NAME`, `IDENT` and `Type` are replaced.
+/// File, beginning of the line after which to insert, and the text, with the placeholders `NAME`, `IDENT` and `Type`.
 const INSERTIONS: [(&str, &str, &str); 10] = [
     ("Cargo.toml", "ksm-storage-memory = ", WORKSPACE_DEPENDENCY),
     (FACADE, "ksm-storage-memory = { path", DEV_DEPENDENCY),
@@ -44,8 +44,8 @@ pub(crate) fn new_backend(name: &str) -> Result<()> {
     let folder = root().join("crates").join(&package);
     ensure!(!folder.exists(), "crates/{package} exists already");
     let taken = fs::read_to_string(root().join(FACADE))?.contains(&format!("\n{name} = ["));
-    ensure!(!taken, "ksm-storage has a feature `{name}` already");
-    // Nothing is written if the workspace is not as expected.
+    ensure!(!taken, "ksm-storage already has a feature `{name}`");
+    // Check everything first, so that nothing is written if the workspace is not as expected.
     let mut changed = BTreeMap::new();
     for (file, line, text) in INSERTIONS {
         let before = changed.remove(file).map_or_else(|| fs::read_to_string(root().join(file)), Ok)?;
@@ -57,7 +57,7 @@ pub(crate) fn new_backend(name: &str) -> Result<()> {
         let member = fill("\"crates/ksm-storage-memory\", \"crates/ksm-storage-NAME\"", name);
         fs::write(root().join(file), text.replacen("\"crates/ksm-storage-memory\"", &member, 1))?;
     }
-    // Line breaks and the order of imports depend on the name.
+    // The name affects line breaks and the order of imports.
     run(&mut cargo(&format!("fmt --package {package}")))?;
     // Adds the crate to the lock file.
     output(&mut cargo("metadata --format-version 1"))?;
@@ -94,7 +94,7 @@ fn copy(from: &Path, to: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Accepts the part after `ksm-storage-` in a crate's name: lower-case words with hyphens between them.
+/// Parses the part after `ksm-storage-` in a crate's name: lower-case words separated by hyphens.
 pub(crate) fn parse_name(name: &str) -> Result<String> {
     let is_word = |word: &str| {
         let letter = word.starts_with(|first: char| first.is_ascii_lowercase());

@@ -6,15 +6,15 @@ use serde_json::Value;
 
 use crate::run::{cargo, output, published, run, say};
 
-/// Shown by a registry or docs.rs.
+/// Manifest fields shown by a registry or docs.rs.
 const FIELDS: [&str; 6] = ["description", "documentation", "keywords", "categories", "license", "readme"];
 const FILES: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
-/// One of them.
+/// Each package must contain one of these.
 const ROOTS: [&str; 2] = ["src/lib.rs", "src/main.rs"];
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// Also compile each package as its users would, which takes minutes
+    /// Also compile each package as its users would; this takes minutes
     #[arg(long)]
     pub(crate) verify: bool,
 }
@@ -25,7 +25,7 @@ pub(crate) fn package(options: &Options) -> Result<()> {
     let mut packages = Vec::new();
     for package in &published {
         let name = package["name"].as_str().unwrap_or_default();
-        // Uncommitted changes matter to a release, not to this.
+        // Uncommitted changes matter only to a release.
         let files = output(&mut cargo(&format!("package --locked --allow-dirty --list --package {name}")))?;
         let missing = FILES.iter().filter(|file| !files.lines().any(|found| found == **file));
         problems.extend(missing.map(|file| format!("{name}: {file} is missing")));
@@ -47,7 +47,7 @@ pub(crate) fn package(options: &Options) -> Result<()> {
         say(problem);
     }
     ensure!(problems.is_empty() && !packages.is_empty(), "{} problems in {packages:?}", problems.len());
-    // All at once: the packages depend on each other, and no registry has them yet.
+    // All at once, because the packages depend on each other and are not published yet.
     let verify = (!options.verify).then_some("--no-verify");
     run(cargo("package --locked --allow-dirty").args(packages).args(verify))
 }

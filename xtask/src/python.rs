@@ -1,4 +1,4 @@
-//! Scripts in Python, each with the packages that it needs, pinned.
+//! Python scripts, each with its pinned packages.
 
 use std::process::Command;
 
@@ -16,13 +16,13 @@ const PACKAGE: &str = concat!(
     include_str!("../../crates/ksm-storage-python/tests/requirements.txt")
 );
 
-/// Runs a script in the environment of this name.
+/// Runs a script in the named environment.
 fn script(environment: &str, requirements: &str, script: &str, args: &[String]) -> Result<()> {
     let python = installation(|| python_peers::environment(environment, requirements));
     run(Command::new(python.map_err(Error::msg)?).current_dir(root()).arg(script).args(args))
 }
 
-/// Runs `check.py` of the package with these arguments, which tests it as a wheel that is installed.
+/// Runs the Python package's `check.py`, which tests the installed wheel.
 pub(crate) fn python(args: &[String]) -> Result<()> {
     script("python-package", PACKAGE, "crates/ksm-storage-python/check.py", args)
 }
@@ -32,8 +32,8 @@ pub(crate) fn layer() -> Result<()> {
     script("zig-python", LAYER, "deploy/lambda-layer/build.py", &[])
 }
 
-/// Checks `deploy/` as far as it is possible without an account, and returns the check that was left out, if any: Terraform
-/// is not in a registry.
+/// Checks `deploy/` as far as possible without an AWS account. Returns the check that was skipped, if any: Terraform is
+/// in no registry.
 pub(crate) fn deploy() -> Result<Option<String>> {
     script("deploy-python", DEPLOY, "deploy/check.py", &[])?;
     if Command::new("terraform").arg("version").output().is_err() {

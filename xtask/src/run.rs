@@ -1,4 +1,4 @@
-//! Running commands in the workspace's root folder.
+//! Commands that run in the workspace's root folder.
 
 use std::{
     env,
@@ -17,16 +17,16 @@ pub(crate) fn root() -> &'static Path {
     own.parent().unwrap_or(own)
 }
 
-/// The target folder. This program is `target/debug/xtask`, wherever `target` is.
+/// The target folder, wherever it is. This program is `target/debug/xtask`.
 pub(crate) fn target() -> Result<PathBuf> {
     Ok(env::current_exe()?.ancestors().nth(2).context("no target folder")?.to_owned())
 }
 
-/// A command in the root folder, with the words of `line` (separated by white space) as program and arguments.
+/// A command in the root folder. `line` is the program and its arguments, separated by white space.
 pub(crate) fn command(line: &str) -> Command {
     let mut words = line.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or_default());
-    // `cargo machete` mistakes its own name for a folder if that variable is set, as `cargo xtask` does.
+    // `cargo xtask` sets this variable, which makes `cargo machete` mistake its own name for a folder.
     command.current_dir(root()).args(words).env_remove("CARGO_PKG_NAME");
     command
 }
@@ -35,21 +35,21 @@ pub(crate) fn cargo(words: &str) -> Command {
     command(&format!("cargo {words}"))
 }
 
-/// Announces and runs the command, which inherits standard output and error.
+/// Prints and runs the command, which inherits standard output and error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     say(&format!("$ {}", line(command)));
     let status = command.status().with_context(|| cannot_start(command))?;
     succeeded(command, status)
 }
 
-/// Runs the command silently and returns its standard output.
+/// Runs the command silently, and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.stderr(Stdio::inherit()).output().with_context(|| cannot_start(command))?;
     succeeded(command, output.status)?;
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Prints a line of our own, bold on a terminal.
+/// Prints a line, in bold on a terminal.
 pub(crate) fn say(text: &str) {
     if stderr().is_terminal() {
         eprintln!("\u{1b}[1m{text}\u{1b}[0m");
@@ -58,14 +58,14 @@ pub(crate) fn say(text: &str) {
     }
 }
 
-/// The packages of this workspace that are published.
+/// The published packages of this workspace.
 pub(crate) fn published() -> Result<Vec<Value>> {
     let mut packages = packages("--no-deps")?;
     packages.retain(|package| package["publish"] != Value::Array(Vec::new()));
     Ok(packages)
 }
 
-/// Packages as `cargo metadata` describes them. An outdated lock file is an error.
+/// Packages from `cargo metadata`. Fails if the lock file is out of date.
 pub(crate) fn packages(which: &str) -> Result<Vec<Value>> {
     let metadata = output(&mut cargo(&format!("metadata --format-version 1 --locked {which}")))?;
     let mut metadata: Value = serde_json::from_str(&metadata)?;

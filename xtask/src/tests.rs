@@ -11,7 +11,7 @@ use crate::run::{cargo, output, root, run, say, target};
 const TEST: &str = "test --workspace --all-features";
 const CHAOS: &str = "acknowledged_changes_survive";
 
-/// Runs all tests, documentation tests and examples. Backends that cannot be tested here are left out, with a warning.
+/// Runs all tests, doctests and examples. Skips backends that cannot be tested here, with a warning.
 pub(crate) fn test() -> Result<()> {
     run(&mut cargo(TEST))
 }
@@ -36,12 +36,12 @@ pub(crate) fn test_all() -> Result<()> {
 
 #[derive(Args, Default)]
 pub(crate) struct Conformance {
-    /// Run only the cases whose names contain this, such as `aws-moto::`
+    /// Run only the cases whose names contain this text, such as `aws-moto::`
     filter: Option<String>,
-    /// Test the backends of this crate only, and compile nothing else
+    /// Build and test only the backends of this crate
     #[arg(long, value_name = "NAME", value_parser = parse_crate)]
     backend: Option<String>,
-    /// Test the suite: run it against faulty implementations, each of which a case must catch
+    /// Test the suite itself on faulty implementations, each of which a case must catch
     #[arg(long, conflicts_with = "histories")]
     broken: bool,
     /// Check about this many random concurrent programs
@@ -55,10 +55,10 @@ pub(crate) struct Conformance {
     require_all: bool,
 }
 
-/// Accepts the name of a backend's crate.
+/// Parses the name of a backend's crate.
 pub(crate) fn parse_crate(name: &str) -> Result<String> {
     let exists = root().join(format!("crates/ksm-storage-{name}/tests/conformance.rs")).exists();
-    ensure!(exists, "there is no backend of this name, as `memory`, `file` and `aws` are");
+    ensure!(exists, "there is no such backend: expected a name such as `memory`, `file` or `aws`");
     Ok(name.to_owned())
 }
 
@@ -103,16 +103,16 @@ fn built(test: &str) -> Result<Command> {
 
 #[derive(Args)]
 pub(crate) struct Chaos {
-    /// Run for this long; the last calls take some seconds more
+    /// Minutes to run; the last calls take some seconds more
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: u64,
-    /// Draw the faults from this seed, instead of a new one
+    /// Seed of the faults [default: random]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Let the writers exclude each other in this way; `mixed` has writers of both
+    /// Concurrency mode of the writers; `mixed` runs both
     #[arg(long, default_value = "mixed", value_parser = ["optimistic", "strict", "mixed"])]
     mode: String,
-    /// Add a foreign writer, and list losses that it explains separately
+    /// Add a foreign writer, and report losses explained by it separately
     #[arg(long)]
     foreign: bool,
 }
@@ -131,7 +131,7 @@ pub(crate) fn schedules(tests: &[String]) -> Result<()> {
     run(command.arg("--").args(tests).args(tests.is_empty().then_some("schedules::")))
 }
 
-/// Counts of instructions, which repeat where times do not. Returns the reason if they could not be compared.
+/// Counts instructions, which unlike times are reproducible. Returns the reason if they could not be compared.
 pub(crate) fn instructions() -> Result<Option<String>> {
     let printed = output(&mut cargo("bench --package performance --bench instructions"))?;
     say(&printed);
@@ -142,20 +142,20 @@ pub(crate) fn schedules_clippy() -> Result<()> {
     run(&mut explored("clippy --package ksm-storage-core --all-targets"))
 }
 
-/// A `cargo` command on core with the scheduler. The flag would invalidate an ordinary build, so it has its own folder.
+/// A `cargo` command for core under the scheduler, with its own target folder, because its flag changes every crate.
 fn explored(words: &str) -> Command {
     let mut command = cargo(&format!("{words} --target-dir target/schedules"));
     command.env("RUSTFLAGS", "--cfg shuttle -D warnings");
     command
 }
 
-/// The programs are siblings: the demo is `examples/demo`, and starts `ksm-storage`.
+/// Runs the demo. `examples/demo` and `ksm-storage` must be built in the same target folder.
 pub(crate) fn demo() -> Result<()> {
     run(&mut cargo("build --quiet --package ksm-storage-cli --bins --examples"))?;
     run(&mut Command::new(target()?.join("debug/examples/demo")))
 }
 
-/// Writes the man pages of the command.
+/// Writes the command's man pages.
 pub(crate) fn man() -> Result<()> {
     run(&mut cargo("run --quiet --package ksm-storage-cli --example man target/man"))
 }

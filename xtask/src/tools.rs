@@ -1,4 +1,4 @@
-//! The cargo subcommands that tasks use, installed below `target/tools`: those that a user has installed stay as they are.
+//! The cargo subcommands that tasks use. They are installed below `target/tools`, not for the user.
 
 use std::{
     env::consts::EXE_SUFFIX,
@@ -12,7 +12,7 @@ use anyhow::Result;
 use crate::run::{cargo, root, run, say, target};
 
 pub(crate) struct Tool {
-    /// The package, which is also the program: `cargo-NAME`, or one that is no subcommand of cargo.
+    /// The package and program name: `cargo-NAME`, or that of a standalone program.
     package: &'static str,
     version: &'static str,
 }
@@ -23,7 +23,7 @@ pub(crate) const FUZZ: Tool = tool("cargo-fuzz", "0.13.2");
 pub(crate) const HACK: Tool = tool("cargo-hack", "0.6.46");
 pub(crate) const MACHETE: Tool = tool("cargo-machete", "0.9.2");
 pub(crate) const MUTANTS: Tool = tool("cargo-mutants", "27.1.0");
-/// The newest that reads the output of Rust 1.95's rustdoc (format 57).
+/// The newest version that reads the JSON of Rust 1.95's rustdoc (format 57).
 pub(crate) const PUBLIC_API: Tool = tool("cargo-public-api", "0.52.0");
 
 const fn tool(package: &'static str, version: &'static str) -> Tool {
@@ -47,12 +47,12 @@ pub(crate) fn installation<T>(install: impl FnOnce() -> T) -> T {
 }
 
 impl Tool {
-    /// The tool with these words (separated by white space) as arguments.
+    /// A command for the tool, with these words (separated by white space) as arguments.
     pub(crate) fn command(&self, words: &str) -> Result<Command> {
         let Self { package, version } = self;
         let folder = target()?.join("tools");
         let program = folder.join("bin").join(format!("{package}{EXE_SUFFIX}"));
-        // As cargo starts it. Cargo itself would look for other installations first.
+        // Runs the program directly, as cargo would. Cargo itself would first search for other installations.
         let start = |words: &str| {
             let mut tool = Command::new(&program);
             tool.current_dir(root()).env_remove("CARGO_PKG_NAME").args(package.strip_prefix("cargo-"));
@@ -63,7 +63,7 @@ impl Tool {
         let installed = installed.is_ok_and(|shown| String::from_utf8_lossy(&shown.stdout).contains(version));
         if !installed {
             say(&format!("installing {package} {version} below target/tools, which takes some minutes"));
-            // Unoptimised tools are compiled in half the time, and fast enough.
+            // Unoptimized tools compile in half the time, and are fast enough.
             let mut command =
                 cargo(&format!("install --locked --debug --version {version} {package} --root"));
             installation(|| run(command.arg(&folder).env_remove("CARGO_TARGET_DIR")))?;

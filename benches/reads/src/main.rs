@@ -1,6 +1,6 @@
-//! The cost of a read, on one thread and on two: `reads ROUNDS` prints nanoseconds as JSON, one figure for each round.
+//! The cost of a read on one thread and on two. `reads ROUNDS` prints nanoseconds as JSON, one figure per round.
 //!
-//! All subjects are measured in every round, so that figures of one round may be compared.
+//! Every subject is measured in every round, so figures of one round are comparable.
 
 use std::{
     collections::BTreeMap,
@@ -25,10 +25,10 @@ use tokio::runtime::Builder;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const CONFIG: &str = include_str!("../../configuration.json");
-/// The approximate time of one subject in a round.
+/// The approximate duration of one subject in a round.
 const TURN: Duration = Duration::from_millis(5);
 
-/// Reads so many times.
+/// Makes this number of reads.
 type Read<'a> = Box<dyn Fn(u64) + Sync + 'a>;
 
 fn main() -> Result<()> {
@@ -62,17 +62,17 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Makes a read this many times.
+/// Repeats a read.
 fn times<T>(read: impl Fn() -> T + Sync) -> impl Fn(u64) + Sync {
     move |times| (0..times).for_each(|_| drop(black_box(read())))
 }
 
-/// Touches nothing that is shared.
+/// A baseline that touches no shared data.
 fn control() -> u64 {
     (0..16).fold(0, |sum: u64, step| black_box(sum.wrapping_mul(31).wrapping_add(step)))
 }
 
-/// The peer, with the secret in its cache.
+/// The competitor, with the secret in its cache.
 async fn peer() -> Result<(Server, SecretsManagerCachingClient)> {
     let emulator = Emulator::new("us-east-1");
     emulator.secret("ksm-config").overwrite(Value::Text(CONFIG.into()));
@@ -99,7 +99,7 @@ fn read_peer(peer: &SecretsManagerCachingClient, times: u64) {
     });
 }
 
-/// Reads in a turn.
+/// The number of reads in a turn.
 fn length(read: &Read<'_>) -> u64 {
     let mut times = 1_000;
     loop {
@@ -112,7 +112,7 @@ fn length(read: &Read<'_>) -> u64 {
     }
 }
 
-/// The time of so many reads on each of so many threads that start together.
+/// The duration of `times` reads on each of `threads` threads that start together.
 fn on_threads(threads: usize, times: u64, read: &Read<'_>) -> Duration {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {

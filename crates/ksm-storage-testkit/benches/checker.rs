@@ -1,4 +1,5 @@
-//! The cost of checking a history of 4 clients with 15 calls each: an iteration is one history of several hundred.
+//! The cost of checking a history of 4 clients with 15 calls each. An iteration checks one of several hundred
+//! histories.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 #[path = "../tests/generate/mod.rs"]

@@ -1,8 +1,8 @@
-//! Instructions that an operation takes, counted by callgrind and compared with `benches/instructions.txt`:
-//! `cargo bench --package performance --bench instructions`.
+//! The number of instructions per operation, counted by callgrind and compared with `benches/instructions.txt`: `cargo
+//! bench --package performance --bench instructions`.
 //!
-//! Unlike times, counts repeat on a busy machine, though not with another toolchain. After an intended change, write the
-//! new ones with `-- --write`.
+//! Unlike times, counts are reproducible on a busy machine, but not with another toolchain. After an intended change,
+//! update the file with `-- --write`.
 #![allow(
     missing_docs,
     clippy::format_push_string,
@@ -26,11 +26,11 @@ use ksm_storage_emulator::{Emulator, Value};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// A bound configuration with values as long as real ones.
+/// A bound configuration with values of realistic length.
 const CONFIGURATION: &str = include_str!("../../../benches/configuration.json");
 const COMMITTED: &str = "instructions.txt";
 const SUBJECTS: [(&str, u64); 4] = [("get", 10_000), ("parse", 100), ("update", 20), ("open", 20)];
-/// The largest accepted growth.
+/// The maximum accepted growth.
 const MOST: f64 = 1.05;
 
 fn main() -> Result<()> {
@@ -39,12 +39,12 @@ fn main() -> Result<()> {
         ["--run", subject, times] => run(subject, times.parse()?),
         ["--bench"] => compare(),
         ["--write", ..] => Ok(fs::write(committed(), counted()?)?),
-        // A test run of all targets.
+        // Cargo runs all targets as tests.
         _ => Ok(()),
     }
 }
 
-/// Carries out an operation so many times.
+/// Repeats an operation.
 fn run(subject: &str, times: u64) -> Result<()> {
     let emulator = Emulator::new("us-east-1");
     emulator.set_version_quota(None);
@@ -68,13 +68,13 @@ fn run(subject: &str, times: u64) -> Result<()> {
     })
 }
 
-/// The toolchain, then a line for each subject.
+/// The toolchain, followed by a line for each subject.
 fn counted() -> Result<String> {
     let rustc = Command::new(env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned())).arg("-V").output()?;
     let rustc = String::from_utf8(rustc.stdout)?;
     let mut lines = format!("{}, {} {}\n", rustc.trim(), env::consts::OS, env::consts::ARCH);
     for (subject, times) in SUBJECTS {
-        // The difference of two runs leaves out what they have in common.
+        // The difference of two runs excludes their common part.
         let each = (callgrind(subject, 2 * times)? - callgrind(subject, times)?) / times;
         lines += &format!("{subject} {each}\n");
     }

@@ -6,9 +6,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Returns the interpreter of the virtual environment `target/NAME` with these requirements, in the format of pip.
+/// Returns the interpreter of the virtual environment `target/NAME` with these requirements, in pip's format.
 ///
-/// An environment with other requirements is replaced. Processes that need it at the same time wait for each other.
+/// Replaces an environment with other requirements. Concurrent processes wait for each other.
 ///
 /// # Errors
 /// If `python3` with `venv` is missing, or a package cannot be installed.
@@ -22,12 +22,12 @@ pub fn environment(name: &str, requirements: &str) -> Result<PathBuf, String> {
     let stamp = folder.join("requirements.txt");
     let is_current = || fs::read_to_string(&stamp).is_ok_and(|installed| installed == requirements);
     if is_current() {
-        // Another user may have installed it from a `python3` that this one may not start.
+        // Another user may have created it with a `python3` that this user cannot run.
         run(Command::new(&python).arg("--version"))?;
         return Ok(python);
     }
     let (list, lock) = (folder.with_extension("txt"), folder.with_extension("lock"));
-    // Released when the file is closed.
+    // The lock is released when the file is closed.
     let lock_file = File::create(&lock).map_err(at(&lock))?;
     lock_file.lock().map_err(at(&lock))?;
     if is_current() {
@@ -42,7 +42,7 @@ pub fn environment(name: &str, requirements: &str) -> Result<PathBuf, String> {
     Ok(python)
 }
 
-/// The folder that cargo builds this program in.
+/// The folder in which cargo built this program.
 fn target() -> io::Result<PathBuf> {
     let program = env::current_exe()?;
     let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());

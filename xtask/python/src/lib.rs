@@ -1,6 +1,6 @@
-//! Other people's programs in Python: emulators, boto3, the AWS CLI, and Keeper's own storage.
+//! Third-party programs in Python: emulators, boto3, the AWS CLI, and Keeper's own storage.
 //!
-//! Everything runs in a virtual environment below `target/`, with the packages pinned in `requirements.txt`.
+//! They run in a virtual environment below `target/`, with the packages pinned in `requirements.txt`.
 
 mod environment;
 mod process;
@@ -17,10 +17,10 @@ use std::{
 pub use environment::environment;
 pub use process::Process;
 
-/// The time a server may take to accept connections.
+/// The time limit for a server to accept connections.
 const START: Duration = Duration::from_mins(1);
 
-/// Returns the interpreter of the environment with the pinned packages, which is set up first if it does not exist.
+/// Returns the interpreter of the environment with the pinned packages. Creates the environment if necessary.
 ///
 /// # Errors
 /// If `python3` with `venv` is missing, or a package cannot be installed.
@@ -48,7 +48,7 @@ pub fn run(name: &str, url: &str, args: &[&str]) -> Result<String, String> {
         .arg(script(name))
         .args(args)
         .env_clear()
-        // Without it, settings of the user would be read.
+        // Otherwise the user's settings would be read.
         .env("HOME", folder)
         .env("AWS_ENDPOINT_URL", url)
         .env("AWS_ACCESS_KEY_ID", "AKIA")
@@ -67,20 +67,20 @@ pub enum Program {
     Ministack,
 }
 
-/// An emulator on a loopback port, until dropped.
+/// An emulator on a loopback port, stopped on drop.
 pub struct Server {
     process: Process,
     url: String,
 }
 
 impl Server {
-    /// Starts the emulator, in the environment that [`install`] sets up.
+    /// Starts the emulator in the environment that [`install`] creates.
     ///
     /// # Errors
-    /// If the environment cannot be set up, or with the error output of the emulator.
+    /// If the environment cannot be created, or with the error output of the emulator.
     pub fn start(program: Program) -> Result<Self, String> {
         let python = install()?;
-        // Unused now; no other program is expected to take it before the server does.
+        // A free port. Another program is unlikely to take it before the server does.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| listener.local_addr())
             .map_err(|error| format!("no free port: {error}"))?
@@ -105,7 +105,7 @@ impl Server {
         Ok(server)
     }
 
-    /// The address of the service.
+    /// The URL of the service.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

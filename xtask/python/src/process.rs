@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time a program may run.
+/// The time limit of a program.
 const LIMIT: Duration = Duration::from_mins(5);
 
-/// A process, until dropped.
+/// A process that is killed on drop.
 pub struct Process(pub(crate) Child);
 
 impl Process {
-    /// Starts the command. Its output must fit into a pipe.
+    /// Starts the command. Its output must fit in a pipe buffer.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -22,7 +22,7 @@ impl Process {
         child.map(Self).map_err(|error| format!("cannot start {}: {error}", command.get_program().display()))
     }
 
-    /// Waits for the end of the process, and returns its output.
+    /// Waits until the process exits, and returns its output.
     ///
     /// # Errors
     /// If it takes longer than five minutes, or with its error output if it fails.
@@ -44,7 +44,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -52,12 +52,12 @@ impl Drop for Process {
 
 fn text(pipe: Option<impl Read>) -> String {
     let mut bytes = Vec::new();
-    // Output before an error is still useful.
+    // Output that precedes an error is still useful.
     let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).trim().to_owned()
 }
 
-/// The last lines that a program has written to the file.
+/// The last lines of a program's output in a file.
 pub(crate) fn tail(mut output: File) -> String {
     const LINES: usize = 10;
     let mut bytes = Vec::new();
