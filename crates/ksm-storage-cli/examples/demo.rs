@@ -28,7 +28,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     println!("AWS Secrets Manager: an emulator on {}", aws.url());
     println!("Keeper:              a fake on https://{}", keeper.hostname().trim_end_matches("/http"));
     let shell = Shell {
-        // This program is `examples/demo`, beside `ksm-storage`.
+        // `ksm-storage` is in the parent of the folder that contains this program, `examples/demo`.
         folder: std::env::current_exe()?.parent().ok_or("no folder")?.to_owned(),
         environment: [
             ("AWS_ACCESS_KEY_ID", "AKIDEMO".into()),
@@ -39,7 +39,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             ("KSM_SKIP_VERIFY", "true".into()),
         ],
     };
-    // The form of a token that brings the server's key with it, for the fake has one of its own.
+    // A token in the form that includes the server's key, because the fake has its own.
     let token = format!("IL5:{}:901:{}", keeper.issue_token(), keeper.server_public_key());
 
     step("1. Create the secret, once");
@@ -58,7 +58,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A step of the demo, in bold on a terminal.
+/// Prints the title of a step, in bold on a terminal.
 fn step(title: &str) {
     if stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
         println!("\n\x1b[1m{title}\x1b[0m");
@@ -73,7 +73,7 @@ struct Shell {
 }
 
 impl Shell {
-    /// Runs `ksm-storage` in an environment with nothing else in it, and shows its output.
+    /// Runs `ksm-storage` in an otherwise empty environment, and shows its output.
     async fn run(&self, args: &str, input: &str) -> Result<(), Box<dyn Error>> {
         println!("  $ ksm-storage {args}");
         let mut child = Command::new(self.folder.join("../ksm-storage"))

@@ -22,10 +22,10 @@ use ksm_storage::{BindState, ConfigKey, ConfigStorage, Error, aws::AwsSecretStor
 struct Args {
     #[command(subcommand)]
     mode: Mode,
-    /// Name, ARN or `aws-sm://REGION/NAME`; if empty, that of `KSM_AWS_SECRET`, else `ksm-config`
+    /// Name, ARN or `aws-sm://REGION/NAME`; if empty, the value of `KSM_AWS_SECRET`, else `ksm-config`
     #[arg(long, global = true, default_value = "")]
     secret: String,
-    /// Another endpoint of Secrets Manager, such as that of an emulator
+    /// Custom endpoint of Secrets Manager, such as that of an emulator
     #[arg(long, global = true, value_name = "URL")]
     endpoint_url: Option<String>,
 }
@@ -39,17 +39,17 @@ enum Mode {
     Default,
     /// A profile of the AWS configuration files
     Profile { name: String },
-    /// Credentials from elsewhere
+    /// Credentials given on the command line
     Custom { access_key_id: String, secret_access_key: String, region: String },
-    /// The role of a task or service account, on ECS, Fargate or EKS, with a health check
+    /// The role of an ECS task or a Kubernetes service account, with a health check
     Container,
-    /// An `SdkConfig`, whose connections and credentials several clients share
+    /// An `SdkConfig` whose connections and credentials several clients share
     SdkConfig,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    // Exits with 2 if an argument is wrong.
+    // Exits with status 2 if an argument is invalid.
     let Err(error) = run(Args::parse()).await else { return ExitCode::SUCCESS };
     eprintln!("error: {error}");
     ExitCode::FAILURE
@@ -85,7 +85,7 @@ async fn run(Args { mode, secret, endpoint_url }: Args) -> Result<(), Error> {
     Ok(())
 }
 
-/// Answer of a service's health endpoint. It reads the secret, so ask once a minute, not once a second.
+/// The answer of a service's health endpoint. It reads the secret, so call it once a minute rather than once a second.
 async fn health(storage: &ConfigStorage) -> &'static str {
     match storage.refresh().await.map(|snapshot| snapshot.bind_state()) {
         Ok(BindState::Bound) => "ready",

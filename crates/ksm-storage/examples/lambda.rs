@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    // An error here ends the cold start, and Lambda shows it in the function's log.
+    // An error here ends the cold start, and appears in the function's log.
     let storage = AwsSecretStorage::from_default_config("")
         .read_only()
         // Lambda ends a cold start after 10 s, before this program could report an error. This deadline is shorter, and
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Error> {
         .deadline(Duration::from_secs(8))
         .open()
         .await?;
-    // With Keeper's SDK: `KeeperClient::open(storage)` here, and its calls, which are asynchronous, in the handler.
+    // With Keeper's SDK, call `KeeperClient::open(storage)` here, and its asynchronous methods in the handler.
     let storage = &storage;
     lambda_runtime::run(service_fn(|event| async move { answer(storage, &event) })).await
 }

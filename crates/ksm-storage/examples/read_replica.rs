@@ -51,12 +51,12 @@ async fn keep_fresh(replica: ConfigStorage) {
     }
 }
 
-/// Handles requests until the host name is the new one.
+/// Handles requests until the new host name appears.
 async fn work(worker: usize, replica: ConfigStorage) {
     let mut requests = 0;
     loop {
         requests += 1;
-        // A snapshot, not a guard, because it is held while the request is handled.
+        // A snapshot instead of a guard, because it is held during the whole request.
         let config = replica.snapshot();
         sleep(Duration::from_millis(1)).await;
         let hostname = config.get(ConfigKey::Hostname).expect("it is never removed").expose_secret();

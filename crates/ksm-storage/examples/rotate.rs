@@ -1,4 +1,4 @@
-//! Replaces one client with another, in one write or not at all: `cargo run --example rotate`.
+//! Replaces one client with another, in a single write: `cargo run --example rotate`.
 //!
 //! For a job that rotates a configuration while other programs read it, and while another job may rotate it, too.
 #![allow(clippy::panic, clippy::print_stdout, reason = "it is an example")]

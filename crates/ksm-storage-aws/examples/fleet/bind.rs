@@ -20,7 +20,7 @@ const WAITS: [u64; 5] = [0, 250, 500, 1_000, 2_000];
 pub(crate) struct FakeService(Arc<Mutex<Option<String>>>);
 
 impl FakeService {
-    /// Returns true for the key pair that gets the application key.
+    /// Returns true if this key pair is given the application key.
     async fn ask(&self, pair: &str) -> bool {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut bound = self.0.lock().expect("no start panics");
@@ -30,7 +30,7 @@ impl FakeService {
     }
 }
 
-/// Binds, or adopts the binding of another start.
+/// Binds, or adopts the binding of another program.
 pub(crate) async fn bind(storage: &ConfigStorage, number: u32, keeper: &FakeService) -> Result<(), String> {
     for _ in 0..8 {
         let found = storage.snapshot();
@@ -41,22 +41,22 @@ pub(crate) async fn bind(storage: &ConfigStorage, number: u32, keeper: &FakeServ
             pair.expose_secret().to_owned()
         } else {
             let pair = format!("pair {number}");
-            if !store_pair(storage, pair.clone()).await.map_err(told)? {
+            if !store_pair(storage, pair.clone()).await.map_err(kind_name)? {
                 continue;
             }
             pair
         };
         if keeper.ask(&pair).await {
-            return store_key(storage, pair).await.map_err(told);
+            return store_key(storage, pair).await.map_err(kind_name);
         }
-        if !wait_for_another(storage).await.map_err(told)? {
+        if !wait_for_another(storage).await.map_err(kind_name)? {
             return Err("TokenSpent".to_owned());
         }
     }
     Err("rounds".to_owned())
 }
 
-/// Returns false if another start has stored its pair.
+/// Returns false if another program has already stored its pair.
 async fn store_pair(storage: &ConfigStorage, pair: String) -> Result<bool, Error> {
     let stored = storage.update(move |document| {
         let is_free = document.is_empty();
@@ -94,7 +94,7 @@ async fn wait_for_another(storage: &ConfigStorage) -> Result<bool, Error> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "goes to map_err")]
-fn told(error: Error) -> String {
+fn kind_name(error: Error) -> String {
     debug_assert_ne!(error.kind(), ErrorKind::InvalidArgument, "{error}");
     error.kind().as_str().to_owned()
 }

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// `GetSecretValue` per second: fewer than the starts.
 const GETS: u32 = 12;
 
-/// One start of the fleet: prints when it began, and how long it took if it opened.
+/// Starts one program of the fleet. Prints when it began and, if it succeeded, how long it took.
 pub(crate) fn start(url: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let opening = AwsSecretStorage::from_custom_config("ksm-config", "AKIA", "key", "us-east-1")

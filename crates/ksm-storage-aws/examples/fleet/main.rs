@@ -59,7 +59,7 @@ fn unbound() {
     }
 }
 
-/// Prints a table of ways to repeat throttled reads, and returns its plot.
+/// Compares the retry policies for throttled reads. Prints a table and returns the plot.
 fn policies() -> String {
     println!("{HEAD}");
     let mut plots = Vec::new();

@@ -8,7 +8,7 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 150.0;
 const SECONDS: usize = 16;
 
-/// One chart for each report: calls, and starts that opened, in each second.
+/// One chart per report, with the calls and successful starts in each second.
 pub(crate) fn svg(reports: &[(String, Report)]) -> String {
     let height = reports.len() as f64 * (HEIGHT + 50.0);
     let mut svg = format!(

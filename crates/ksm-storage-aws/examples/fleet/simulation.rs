@@ -27,43 +27,43 @@ pub(crate) struct Fleet {
     pub(crate) starts: u32,
     /// The moments at which they start; if empty, random moments within one second.
     pub(crate) arrivals: Vec<Duration>,
-    /// `GetSecretValue` per second.
+    /// The quota of `GetSecretValue` calls per second.
     pub(crate) gets: u32,
-    /// `PutSecretValue` per second.
+    /// The quota of `PutSecretValue` calls per second.
     pub(crate) puts: u32,
-    /// The service answers 503 for 30 s, from the middle of the second in which all start. What fails is started again, 5
-    /// to 15 s later.
+    /// Answer with 503 for 30 s, from the middle of the second in which all programs start. A failed start is repeated
+    /// after 5 to 15 s.
     pub(crate) outage: bool,
-    /// The secret holds no binding yet, and every start has the same one-time token.
+    /// Start with an unbound secret, and give every program the same one-time token.
     pub(crate) unbound: bool,
     pub(crate) retries: Retries,
 }
 
-/// The repetition of throttled reads.
+/// The retry policy for throttled reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retries {
-    /// That of the backend.
+    /// The backend's retries.
     Own,
-    /// That of the AWS SDK, with the longest first pause in milliseconds.
+    /// The AWS SDK's retries, with the maximum first pause in milliseconds.
     Sdk(u32),
 }
 
-/// The results of a fleet.
+/// The results of a simulation.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) starts: u32,
-    /// The ends of first starts other than success, by kind.
+    /// Failed first starts, by error kind.
     pub(crate) failures: BTreeMap<String, u32>,
-    /// Calls, those that were not answered or throttled included.
+    /// The number of calls, including those that were throttled or not answered.
     pub(crate) gets: usize,
     pub(crate) puts: usize,
-    /// Versions that were stored by starts.
+    /// The number of versions stored by the programs.
     pub(crate) stored: usize,
-    /// Milliseconds that successful first starts took, sorted.
+    /// The durations of successful first starts in milliseconds, sorted.
     pub(crate) times: Vec<u32>,
-    /// Calls, and starts that succeeded, in each second.
+    /// The numbers of calls and successful starts in each second.
     pub(crate) seconds: Vec<[u32; 2]>,
-    /// The time at which the last start succeeded.
+    /// The time of the last successful start.
     pub(crate) last: Duration,
 }
 
@@ -76,14 +76,14 @@ impl Report {
         self.gets as f64 / f64::from(self.starts)
     }
 
-    /// The time that this share of the successful starts took at most.
+    /// The duration within which this share of the successful starts completed.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
         let at = (share * self.times.len().saturating_sub(1) as f64) as usize;
         Duration::from_millis(self.times.get(at).copied().unwrap_or_default().into())
     }
 }
 
-/// The deadline of an opening, with which a start fails.
+/// The deadline of opening a storage, after which a start fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
 const OUTAGE: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(30_500)];
 
@@ -96,7 +96,7 @@ impl Default for Fleet {
 }
 
 impl Fleet {
-    /// Runs the fleet in a runtime whose time is virtual. The same fleet always ends in the same report.
+    /// Runs the simulation in virtual time. It is deterministic.
     pub(crate) fn run(&self) -> Report {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime without threads").block_on(self.simulate())
@@ -174,10 +174,10 @@ impl World {
         let (client, region) = (Arc::new(client), "us-east-1");
         let backend =
             AwsSecretBackend::with_clock(client, id, region, Concurrency::Optimistic, Arc::clone(&clock));
-        let told = |error: Error| error.kind().as_str().to_owned();
+        let kind_name = |error: Error| error.kind().as_str().to_owned();
         let opened =
             ConfigStorage::builder(backend).deadline(DEADLINE).clock(SharedClock(clock)).open().await;
-        let storage = opened.map_err(told)?;
+        let storage = opened.map_err(kind_name)?;
         if self.fleet.unbound { bind(&storage, number, keeper).await } else { Ok(()) }
     }
 
@@ -208,7 +208,7 @@ impl World {
     }
 }
 
-/// The way of one start to the service.
+/// The network between one program and the service.
 #[derive(Clone)]
 struct Network {
     world: World,
@@ -216,15 +216,15 @@ struct Network {
 }
 
 impl Network {
-    /// 10 to 30 ms for a request and its reply.
+    /// A delay of 10 to 30 ms for a request and its reply.
     async fn travel(&self) {
         self.clock
             .sleep(Duration::from_millis(10) + share(Duration::from_millis(20), self.clock.random()))
             .await;
     }
 
-    /// A call as the SDK makes it: three attempts where the service answers 503, and where it throttles if the fleet has
-    /// the SDK's retries.
+    /// Makes a call as the SDK does, with three attempts if the service answers 503, or if it throttles and the fleet
+    /// uses the SDK's retries.
     async fn call<T, F: Future<Output = Result<T, CallError>>>(
         &self,
         action: Action,
@@ -248,7 +248,7 @@ impl Network {
                 Retries::Sdk(first) => first,
             };
             if attempt == 3 {
-                // Not one that the backend repeats.
+                // An error that the backend does not retry.
                 return Err(if is_throttled { CallError::answered(400, "ThrottledForGood") } else { error });
             }
             let longest = Duration::from_millis(first.into()) * 2_u32.pow(attempt - 1);
@@ -290,7 +290,7 @@ impl SecretsClient for Network {
     }
 }
 
-/// The virtual time of the runtime, and numbers that are the same in every run.
+/// The runtime's virtual clock, with reproducible random numbers.
 #[derive(Clone, Debug)]
 struct SimClock {
     origin: Instant,
@@ -344,7 +344,7 @@ impl Clock for SharedClock {
     }
 }
 
-/// A random part of a time.
+/// A random fraction of a duration.
 fn share(whole: Duration, random: u64) -> Duration {
     Duration::from_nanos(random % u64::try_from(whole.as_nanos()).unwrap_or(u64::MAX).max(1))
 }
