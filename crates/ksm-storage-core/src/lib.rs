@@ -35,7 +35,7 @@
 //! - A backend: [`StorageBackend`] with [`Stored`], [`Absence`], [`StoreOutcome`], [`Version`], [`Payload`],
 //!   [`Capabilities`].
 //! - No async runtime: [`blocking`], with a [`Driver`](blocking::Driver) for a runtime of your own and for interrupts.
-//! - Programs that run for long: [`ConfigStorage::keep_fresh`] and [`Changes`].
+//! - Long-running programs: [`ConfigStorage::keep_fresh`] and [`Changes`].
 //! - After a `fork`: [`ConfigStorage::reopen`].
 //! - Tests that never wait: [`Clock`].
 //! - A dependency that may panic: [`catch_panic`].

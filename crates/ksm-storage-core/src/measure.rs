@@ -1,6 +1,6 @@
-//! Measurements of a storage, for the recorder that the program has installed with the crate `metrics`.
+//! Metrics of a storage, for the recorder that the program installs through the crate `metrics`.
 //!
-//! Without the feature `metrics` all of this is empty.
+//! Without the feature `metrics`, these functions do nothing.
 #![cfg_attr(
     not(feature = "metrics"),
     allow(unused_variables, clippy::missing_const_for_fn, reason = "they are empty")
@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::Displaced;
 use crate::{Error, Location, Result, StoreOutcome};
 
-/// A load of the backend.
+/// Records a load from the backend.
 #[inline]
 pub(crate) fn load<T>(location: impl FnOnce() -> Location, elapsed: Duration, result: &Result<T>) {
     #[cfg(feature = "metrics")]
@@ -24,7 +24,7 @@ pub(crate) fn load<T>(location: impl FnOnce() -> Location, elapsed: Duration, re
     }
 }
 
-/// A store of the backend, with what it displaced.
+/// Records a store to the backend, and what it displaced.
 #[inline]
 pub(crate) fn store(location: impl FnOnce() -> Location, elapsed: Duration, result: &Result<StoreOutcome>) {
     #[cfg(feature = "metrics")]
@@ -46,14 +46,14 @@ pub(crate) fn store(location: impl FnOnce() -> Location, elapsed: Duration, resu
     }
 }
 
-/// Another attempt of a write, after a conflict.
+/// Records another attempt of a write after a conflict.
 #[inline]
 pub(crate) fn retry(location: impl FnOnce() -> Location) {
     #[cfg(feature = "metrics")]
     metrics::counter!("ksm_storage_retries_total", "location" => location().to_string()).increment(1);
 }
 
-/// A refresh that has failed, scheduled or not.
+/// Records a failed refresh, scheduled or not.
 #[inline]
 pub(crate) fn failed_refresh(location: impl FnOnce() -> Location, error: &Error) {
     #[cfg(feature = "metrics")]
@@ -61,7 +61,7 @@ pub(crate) fn failed_refresh(location: impl FnOnce() -> Location, error: &Error)
         .increment(1);
 }
 
-/// The snapshot is what the store has now.
+/// Records that the snapshot agrees with the store.
 #[inline]
 pub(crate) fn up_to_date(location: impl FnOnce() -> Location) {
     #[cfg(feature = "metrics")]

@@ -1,7 +1,7 @@
 //! Nonce framing, for stores that keep bytes but no versions.
 //!
 //! A nonce after the JSON makes the bytes of every write unique; JSON parsers skip it. The format is frozen: a writer
-//! with a different format would neither recognise nor strip existing nonces.
+//! with a different format would neither recognize nor strip existing nonces.
 
 use crate::Payload;
 

@@ -1,4 +1,4 @@
-//! The crate's synchronisation primitives and its spawning, in one place. The tests in `schedules` substitute their
+//! The crate's synchronization primitives and its spawning, in one place. The tests in `schedules` substitute their
 //! own, at each use of which another task may run.
 
 pub(crate) use std::sync::{Arc, PoisonError, atomic::Ordering};

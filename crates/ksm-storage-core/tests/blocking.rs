@@ -1,4 +1,4 @@
-//! The blocking handle: where it may be used, and what it waits for.
+//! The blocking handle: where it may be used, and when it waits.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::{
@@ -87,7 +87,7 @@ fn panic_reaches_only_its_caller() {
     works(&storage);
 }
 
-/// Their threads would wait for each other, and keep no deadline.
+/// Their threads would wait for each other, without a deadline.
 #[test]
 fn nested_write_on_other_handle_fails() {
     let (one, other) = (open(), open());
@@ -110,14 +110,14 @@ fn open_for(deadline: Duration) -> ConfigStorage {
     ConfigStorage::open_with(builder.deadline(deadline).open()).unwrap()
 }
 
-/// A way to make a change.
+/// A method that makes a change.
 #[derive(Clone, Copy)]
 enum By {
     Update,
     Async,
 }
 
-/// Blocks the handle's queue until the sender is dropped. Returns once it does.
+/// Blocks the handle's queue until the sender is dropped. Returns once the queue is blocked.
 fn block(by: By, storage: &ConfigStorage) -> (mpsc::Sender<()>, thread::JoinHandle<Result<(), Error>>) {
     let (release, released) = mpsc::channel::<()>();
     let (block, blocked) = mpsc::channel();
@@ -136,7 +136,7 @@ fn block(by: By, storage: &ConfigStorage) -> (mpsc::Sender<()>, thread::JoinHand
     (release, caller)
 }
 
-/// More of them than the shared runtime has threads.
+/// Blocks more handles than the shared runtime has threads.
 #[test]
 fn blocking_change_delays_only_its_handle() {
     let handles: Vec<_> = (0..6).map(|_| open_for(Duration::from_millis(300))).collect();
@@ -147,7 +147,7 @@ fn blocking_change_delays_only_its_handle() {
     for ((release, caller), storage) in blocked.into_iter().zip(handles) {
         let error = caller.join().unwrap().unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
-        // The queue goes on while the change still blocks, and nothing comes of it later.
+        // The queue continues while the change still blocks, and the change is discarded.
         works(&storage);
         drop(release);
         works(&storage);
@@ -179,7 +179,7 @@ fn supplied_runtime_carries_out_calls() {
     assert_eq!(storage.update(name).unwrap(), "supplied");
     assert_eq!(storage.run_async(|_| async { Handle::current().id() }).unwrap(), runtime.handle().id());
     works(&storage.reopen().unwrap());
-    // On its only worker, which has to drive the call as well.
+    // Runs on the runtime's only worker, which must drive the call as well.
     let inner = storage.clone();
     runtime.block_on(async { tokio::spawn(async move { works(&inner) }).await.unwrap() });
 }
@@ -216,7 +216,7 @@ fn blocking_calls_nest_on_shared_workers() {
         .unwrap();
 }
 
-/// A storage of which a load or a store never ends, and that is interrupted once it has begun.
+/// Returns a storage whose load or store never ends, interrupted after it began.
 fn interrupted(probe: &Probe) -> ConfigStorage {
     let (asked, seen) = (probe.clone(), AtomicUsize::new(0));
     let interrupt = move || {

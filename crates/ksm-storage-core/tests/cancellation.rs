@@ -1,4 +1,4 @@
-//! Every asynchronous method, dropped wherever it or the work that it began waits.
+//! Every asynchronous method, dropped at each of its await points and those of the work that it started.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 use std::{
@@ -21,12 +21,12 @@ use ksm_storage_testkit::{Probe, StoreFault, TestClock};
 use tokio::{runtime, task::yield_now, time::timeout};
 
 const BEFORE: &str = r#"{"clientId": "id", "other": [1], "url": "old"}"#;
-/// The number of times that each call of the backend gives way before it acts, and after.
+/// The number of times that each backend call yields before it acts, and again after.
 const PAUSES: usize = 3;
-/// A load and a store, before and after.
+/// A load and a store, with pauses before and after each.
 const TURNS_OF_A_WRITE: usize = 4 * PAUSES;
 
-/// A backend that answers late.
+/// A backend that answers after several polls.
 #[derive(Debug)]
 struct Slow(MemoryBackend);
 
@@ -65,7 +65,7 @@ impl StorageBackend for Slow {
     }
 }
 
-/// Polls up to `turns` times, and lets all other tasks run after each.
+/// Polls up to `turns` times, and lets all other tasks run after each poll.
 async fn poll_for<F: Future + ?Sized>(turns: usize, mut future: Pin<&mut F>) -> Option<F::Output> {
     for _ in 0..turns {
         let polled = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
@@ -77,7 +77,7 @@ async fn poll_for<F: Future + ?Sized>(turns: usize, mut future: Pin<&mut F>) -> 
     None
 }
 
-/// [`poll_for`], and drops the future then.
+/// Polls as [`poll_for`] does, and then drops the future.
 async fn drop_after<F: Future>(turns: usize, future: F) -> Option<F::Output> {
     poll_for(turns, pin!(future)).await
 }
@@ -100,7 +100,8 @@ impl World {
         ConfigDocument::parse(self.backend.read().unwrap().as_bytes()).unwrap()
     }
 
-    /// A dropped call left all of `after` or nothing, and the storage works on. True if it left `after`.
+    /// Checks that a dropped call left all of `after` or nothing, and that the storage still works. Returns true if it
+    /// left `after`.
     async fn check(&self, after: &ConfigDocument) -> bool {
         let left = timeout(Duration::from_secs(10), self.left(after)).await;
         left.expect("a later call hangs")
@@ -136,7 +137,7 @@ fn document(json: &str) -> ConfigDocument {
     ConfigDocument::parse(json.as_bytes()).unwrap()
 }
 
-/// Every write, and the document that it leaves in place of [`BEFORE`].
+/// Every write, and the document that it makes of [`BEFORE`].
 fn writes() -> [(&'static str, Call, ConfigDocument); 6] {
     let new = r#"{"hostname": "new", "url": "new"}"#;
     [
@@ -203,7 +204,7 @@ async fn dropped_write_applies_at_most_once() {
             turns += 1;
         }
         assert!(turns >= TURNS_OF_A_WRITE, "{name}: {turns}");
-        // Dropped before its store began it is not made, and after that it is.
+        // Dropped before its store began, the change is not made; afterwards it is.
         assert!(made.is_sorted() && made.iter().filter(|made| **made).count() > PAUSES, "{name}: {made:?}");
         assert!(made.iter().filter(|made| !**made).count() > 2 * PAUSES, "{name}: {made:?}");
     }
@@ -225,7 +226,7 @@ async fn a_dropped_refresh_changes_nothing() {
     assert!(turns >= 2 * PAUSES, "{turns}");
 }
 
-/// The committer goes on with what others have queued.
+/// The committer continues with other queued calls.
 #[tokio::test]
 async fn dropped_call_delays_nobody() {
     for turns in 0..=TURNS_OF_A_WRITE {
@@ -242,7 +243,7 @@ async fn dropped_call_delays_nobody() {
     }
 }
 
-/// The runtime that the first call was made on ends, and with it a backend's store on its way.
+/// The runtime of the first call ends, and with it the backend's store in progress.
 #[test]
 fn ended_runtime_reports_the_outcome() {
     let start = || runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -257,7 +258,7 @@ fn ended_runtime_reports_the_outcome() {
             let second = start();
             let done = ended.is_some();
             let result = ended.unwrap_or_else(|| second.block_on(call));
-            // A call that was not polled yet begins only now.
+            // A call that was never polled starts only now.
             let begun = turns > 0;
             let made = second
                 .block_on(async { if begun { world.check(&after).await } else { world.stored() == after } });
@@ -280,7 +281,7 @@ fn ended_runtime_reports_the_outcome() {
     }
 }
 
-/// A lost reply is the call's own: nothing of it reaches a later one.
+/// The error of a dropped call does not reach a later one.
 #[tokio::test]
 async fn dropped_call_error_reaches_nobody() {
     for turns in 0..=TURNS_OF_A_WRITE {
@@ -290,11 +291,11 @@ async fn dropped_call_error_reaches_nobody() {
         drop_after(turns, world.storage.set(Url, "new")).await;
         let refreshed = world.storage.refresh().await;
         if world.probe.calls().1 == 0 {
-            // The fault is still there, for a store.
+            // The fault is still pending, for a store.
             refreshed.unwrap();
             continue;
         }
-        // Queued while the dropped call's batch was under way, or after it: a batch of its own either way.
+        // The refresh was queued during or after the dropped call's batch, so it has its own batch either way.
         assert_eq!(*refreshed.unwrap().document(), world.stored());
         world.storage.set(AppKey, "later").await.unwrap();
     }

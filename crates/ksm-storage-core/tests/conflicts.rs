@@ -1,4 +1,4 @@
-//! The evidence in a conflict about its store, and its use by a handle.
+//! Conflicts that reveal the fate of a store, and their use by a handle.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::{
@@ -16,7 +16,7 @@ use ksm_storage_core::{
 use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{Probe, StoreFault};
 
-/// A backend whose first store meets a conflict, and takes effect all the same.
+/// A backend whose first store reports a conflict but takes effect nevertheless.
 #[derive(Debug)]
 struct AppliedAfterAll {
     inner: MemoryBackend,
@@ -63,7 +63,7 @@ async fn change_found_applied_is_not_repeated() {
     let storage = ConfigStorage::open(probe.clone()).await.unwrap();
     assert_eq!(storage.snapshot().verification(), Verification::Conclusive);
     storage.set(Url, "mine").await.unwrap();
-    // Opening, the change, and its second attempt, which finds what the first has stored.
+    // The load to open, the first attempt, and the second attempt, which finds the result of the first.
     assert_eq!(probe.calls(), (3, 1));
     assert_eq!(storage.get(Url).unwrap().expose_secret(), "stored");
     assert_eq!(storage.snapshot().verification(), Verification::Inconclusive);
@@ -72,7 +72,7 @@ async fn change_found_applied_is_not_repeated() {
 #[tokio::test]
 async fn only_that_attempt_is_applied() {
     let storage = ConfigStorage::open(AppliedAfterAll::new()).await.unwrap();
-    // The first attempt of the second change finds nothing to do; its second one does.
+    // The first attempt of the second change has nothing to do, but its second attempt has.
     let hostname = storage.update(|document| {
         if document.contains(Url) {
             document.set(Hostname, "h");
@@ -94,7 +94,7 @@ async fn inconclusive_check_shows_on_snapshot() {
     probe.fail_stores([StoreFault::Displaced(Displaced::Unverified)]);
     storage.set(Url, "u").await.unwrap();
     assert_eq!(storage.snapshot().verification(), Verification::Inconclusive);
-    // It belongs to the version, which is still current.
+    // The verification belongs to the version, which is still current.
     assert_eq!(storage.refresh().await.unwrap().verification(), Verification::Inconclusive);
     storage.set(Url, "v").await.unwrap();
     assert_eq!(storage.snapshot().verification(), Verification::Conclusive);

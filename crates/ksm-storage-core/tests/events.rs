@@ -1,4 +1,4 @@
-//! Warnings about documents that no client can start from.
+//! Warnings about documents from which no client can start.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 mod warnings;
@@ -12,7 +12,7 @@ use ksm_storage_memory::MemoryBackend;
 use tracing::subscriber::with_default;
 use warnings::Warnings;
 
-/// Opens a document and returns the handle, its state, and the warnings meanwhile.
+/// Opens a document, and returns the handle, its state, and the warnings logged.
 fn open(json: &str) -> (ConfigStorage, BindState, String) {
     let warnings = Warnings::default();
     let opening = || ConfigStorage::open(MemoryBackend::from_config(json)).unwrap();

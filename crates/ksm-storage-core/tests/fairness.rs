@@ -1,4 +1,4 @@
-//! Long batches leave time for others, and keep the deadlines of their calls.
+//! Long batches leave time for other tasks, and respect the deadlines of their calls.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::{
@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use ksm_storage_core::{Clock, ConfigDocument, ConfigKey::Url, ConfigStorage, Error, ErrorKind, Outcome};
 use ksm_storage_memory::MemoryBackend;
 
-/// Time that passes only when a test says so. All alarms are for the same instant.
+/// A clock that advances only on request. All alarms are for the same instant.
 #[derive(Clone, Debug)]
 struct Ticks {
     time: Arc<Mutex<(Duration, Vec<Waker>)>>,
@@ -67,7 +67,7 @@ fn document(keys: usize) -> String {
     json + "\"url\":\"u\"}"
 }
 
-/// A storage whose changes take a millisecond each, and the number of changes that were run.
+/// A storage whose changes take a millisecond each, and a count of the changes that ran.
 struct Slow {
     storage: ConfigStorage,
     clock: Ticks,
@@ -117,7 +117,7 @@ async fn no_call_outlives_its_deadline() {
     slow.assert_nothing_stored();
 }
 
-/// Their tasks cannot notice the deadline, so the committer has to.
+/// The callers' tasks are not polled, so the committer must enforce the deadline.
 #[tokio::test]
 async fn calls_nobody_polls_end() {
     let slow = Slow::open().await;
@@ -125,7 +125,7 @@ async fn calls_nobody_polls_end() {
     for call in &mut calls {
         assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
-    // Each turn of this task leaves the committer one change.
+    // Each turn of this task leaves the committer time for one change.
     for _ in 0..3_000 {
         tokio::task::yield_now().await;
     }
@@ -164,6 +164,6 @@ async fn other_tasks_run_between_changes() {
     other.abort();
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 100, "one batch");
-    // Tokio wakes tasks that gave way in reverse order, so that one may run twice in a row.
+    // Tokio wakes tasks that yielded in reverse order, so that one may run twice in a row.
     assert!(seen.windows(3).all(|turns| turns[0] < turns[2]), "{seen:?}");
 }

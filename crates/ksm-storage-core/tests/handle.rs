@@ -1,4 +1,4 @@
-//! The properties of a handle, and its pauses.
+//! Properties of a handle, and its pauses.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::{
@@ -51,7 +51,7 @@ fn both_handles_describe_the_store() {
     assert!(shown.contains("read_only: false") && shown.contains("url: 6 bytes"), "{shown}");
 }
 
-/// A change must not wait for its own handle, and [`run_async`](blocking::ConfigStorage::run_async) would.
+/// A change must not wait for its own handle, as [`run_async`](blocking::ConfigStorage::run_async) would.
 #[test]
 fn change_cannot_use_blocking_handle() {
     let open = || blocking::ConfigStorage::open(MemoryBackend::from_config("{}")).unwrap();
@@ -62,7 +62,7 @@ fn change_cannot_use_blocking_handle() {
     }
 }
 
-/// More calls than Tokio lets one task make between two of its waits.
+/// More calls than Tokio's cooperative budget allows between two awaits.
 fn call_often() {
     let opening =
         ConfigStorage::builder(MemoryBackend::from_config("{}")).deadline(Duration::from_secs(5)).open();
@@ -72,7 +72,7 @@ fn call_often() {
         storage.set(Url, value.clone()).unwrap();
         assert_eq!(storage.get(Url).unwrap().expose_secret(), value);
     }
-    // Not bounded by the deadline.
+    // The deadline does not limit their number.
     for _ in 0..200 {
         storage.run_async(|_| async {}).unwrap();
     }
@@ -112,7 +112,7 @@ async fn refresh_replaces_only_outdated_snapshot() {
     let text = |snapshot: &ksm_storage_core::Snapshot| snapshot.get(Url).unwrap().expose_secret().as_ptr();
     let before = storage.snapshot();
     assert_eq!(text(&storage.refresh().await.unwrap()), text(&before));
-    // The same document, stored once more.
+    // Stores the same document again.
     backend.overwrite(backend.read());
     let after = storage.refresh().await.unwrap();
     assert_eq!(*after.version(), backend.load().await.unwrap().version().clone());
@@ -120,7 +120,7 @@ async fn refresh_replaces_only_outdated_snapshot() {
     assert_eq!(storage.snapshot().version(), after.version());
 }
 
-/// A clock that keeps how long was slept.
+/// A clock that records each sleep.
 #[derive(Clone, Debug)]
 struct Sleeps(TestClock, Arc<Mutex<Vec<Duration>>>);
 
@@ -171,7 +171,7 @@ async fn conflicts_are_followed_by_pauses() {
     assert!(matches!(pauses[..], [10..20, 20..40]), "{pauses:?}");
 }
 
-/// A backend where something comes before every store: what it answers, if anything, is the answer.
+/// A backend with a hook before every store, which may answer in its place.
 struct Before<F>(MemoryBackend, F);
 
 impl<F> fmt::Debug for Before<F> {
@@ -206,7 +206,8 @@ impl<F: Fn(&MemoryBackend) -> Option<StoreOutcome> + Send + Sync + 'static> Stor
     }
 }
 
-/// A load may lag behind what a conflict has brought. Only a conflict without a load before it is followed by a pause.
+/// A load may return an older version than an earlier conflict did. Only a conflict without a preceding load is
+/// followed by a pause.
 #[tokio::test]
 async fn carried_version_replaces_next_load() {
     for (rivals, loads, pauses) in [(1, 2, 0), (2, 3, 1), (3, 3, 1), (4, 4, 2)] {
@@ -278,7 +279,7 @@ async fn only_writers_learn_of_displacement() {
     };
     let first = call(Url);
     probe.stores().arrived(1).await;
-    // One batch of a call that changes something, and of two that do not.
+    // One batch with a call that changes the document, and two that do not.
     let (second, same, refresh) = (call(Bat), call(Url), storage.refresh());
     let foreign = Displaced::Foreign { version: Version::new("f"), inspect: Some("look".into()) };
     probe.fail_stores([StoreFault::Displaced(Displaced::Nothing), StoreFault::Displaced(foreign)]);

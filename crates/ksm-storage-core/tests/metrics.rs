@@ -1,4 +1,4 @@
-//! The measurements of a storage.
+//! The metrics of a storage.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 #![allow(clippy::cast_precision_loss, clippy::float_cmp, reason = "the numbers are small and whole")]
 
@@ -18,7 +18,7 @@ use metrics::{
     SharedString, Unit,
 };
 
-/// Sums of counters, latest values of gauges and numbers of durations, by name and labels but for the location.
+/// Sums of counters, latest values of gauges and counts of durations, by name and labels except the location.
 #[derive(Clone, Default)]
 struct Values(Arc<Mutex<BTreeMap<String, f64>>>);
 
@@ -90,7 +90,7 @@ impl Recorder for Values {
     }
 }
 
-/// The measurements of a program on a storage, in virtual time.
+/// Runs a program on a storage in virtual time, and returns its metrics.
 fn measured<F: Future<Output = ()>>(
     program: impl FnOnce(Probe, MemoryBackend) -> F,
 ) -> BTreeMap<String, f64> {
@@ -159,6 +159,6 @@ fn age_of_the_snapshot_is_told() {
     });
     assert!(values[AGE] >= before, "{values:?}");
     assert_eq!(values["ksm_storage_failed_refreshes_total result=unavailable"], 2.0);
-    // A replica's copy does not count.
+    // A replica's copy does not count as a load.
     assert_eq!(values["ksm_storage_loads_total result=ok"], 1.0);
 }

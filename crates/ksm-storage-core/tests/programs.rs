@@ -1,4 +1,5 @@
-//! Batches of changes, against an implementation that copies, writes and compares the whole document for each.
+//! Batches of changes, compared with a naive implementation that copies, writes and compares the whole document for
+//! each change.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;
@@ -21,11 +22,11 @@ enum Step {
     Set(ConfigKey, String),
     Remove(ConfigKey),
     Clear,
-    /// Puts another document in the place of the whole.
+    /// Replaces the whole document.
     Become(String),
-    /// Undoes the steps before.
+    /// Undoes the steps before it.
     Restore,
-    /// Makes the document too large, as far as the store goes.
+    /// Makes the document too large for the store.
     Fill(ConfigKey),
 }
 
@@ -38,7 +39,7 @@ enum End {
 
 type Change = (Vec<Step>, End);
 
-/// The most bytes that the store takes.
+/// The maximum size of the store, in bytes.
 const LIMIT: usize = 400;
 
 fn step() -> impl Strategy<Value = Step> {
@@ -91,7 +92,7 @@ fn parse(json: &[u8]) -> ConfigDocument {
     ConfigDocument::parse(json).unwrap()
 }
 
-/// The kinds in which calls end, the document that is stored, and whether one is.
+/// The error kinds of all calls, the stored document, and whether there is one.
 #[derive(Debug, PartialEq)]
 struct Ends {
     calls: Vec<Result<(), Option<ErrorKind>>>,
@@ -99,7 +100,7 @@ struct Ends {
     stored: bool,
 }
 
-/// Knows a document by the bytes that it is written in, and nothing else.
+/// A naive implementation that identifies a document by its serialized bytes alone.
 fn naive(json: &str, changes: &[Change]) -> Ends {
     let before = parse(json.as_bytes()).to_payload();
     let mut document = before.clone();
@@ -126,7 +127,7 @@ async fn actual(json: &str, changes: Vec<Change>) -> Ends {
     let backend = MemoryBackend::from_config(json);
     let probe = Probe::new(Arc::new(Small(backend.clone())));
     let storage = ConfigStorage::open(probe.clone()).await.unwrap();
-    // They queue up before the committer runs, so that they are one batch.
+    // The calls are queued before the committer runs, so that they form one batch.
     let calls: Vec<_> = changes
         .into_iter()
         .map(|(steps, end)| {
@@ -165,7 +166,7 @@ proptest! {
     }
 }
 
-/// A store that takes little.
+/// A store with a small limit.
 #[derive(Debug)]
 struct Small(MemoryBackend);
 

@@ -1,4 +1,4 @@
-//! The rules of the queue and its committer that only the asynchronous handle can show.
+//! Rules of the queue and its committer that only the asynchronous handle can exercise.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::{
@@ -28,7 +28,7 @@ fn stored(backend: &MemoryBackend) -> ConfigDocument {
     ConfigDocument::parse(backend.read().unwrap().as_bytes()).unwrap()
 }
 
-/// Polls once and drops, as a caller does that gives up.
+/// Polls once and drops the future, like a caller that gives up.
 fn poll_once(future: impl Future) {
     let mut future = Box::pin(future);
     let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -101,7 +101,7 @@ async fn concurrent_refreshes_share_loads() {
     assert!(probe.calls().0 <= 1 + 2, "{:?}", probe.calls());
 }
 
-/// A refusal, a panic and what is too large discard their own change only.
+/// A refused change, a panic and an oversized document discard only their own change.
 #[tokio::test]
 async fn bad_change_spares_its_batch() {
     let (storage, probe, backend) = open("{}").await;
@@ -145,7 +145,7 @@ async fn bad_change_spares_its_batch() {
     assert!(!stored(&backend).contains(Url) && stored(&backend).contains(Hostname));
 }
 
-/// Nobody is answered by a store that failed except those whose change it held. The others run again.
+/// A failed store answers only the calls whose changes it contained. The others run again.
 #[tokio::test]
 async fn failed_store_fails_only_its_changes() {
     let (storage, probe, _) = open("{}").await;
@@ -204,7 +204,7 @@ async fn conflict_reruns_the_change() {
     assert!(call.await.unwrap().unwrap(), "it saw what the foreign writer had stored");
     assert_eq!(runs.load(Ordering::SeqCst), 2);
     assert!(stored(&backend).contains(Hostname) && stored(&backend).contains(Url));
-    // The conflict carried what was current: it was not loaded again.
+    // The conflict contained the current content, so there was no further load.
     assert_eq!(probe.calls(), (2, 2));
 }
 
@@ -215,7 +215,7 @@ fn runtime_ended_during_store_is_unknown() {
     let (one, other) = (runtime(), runtime());
     let (storage, probe, _) = one.block_on(open("{}"));
     probe.stores().close();
-    // The committer runs on the runtime of the first caller, which the second one has to do without.
+    // The committer runs on the first caller's runtime, which the second caller must not depend on.
     let first = one.spawn({
         let storage = storage.clone();
         async move { storage.set(Url, "first").await }

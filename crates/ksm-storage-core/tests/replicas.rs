@@ -1,4 +1,4 @@
-//! Openings on a replica, in virtual time.
+//! Opening on a replica, in virtual time.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 mod warnings;
@@ -22,7 +22,7 @@ struct Replicated {
     store: Probe,
     backend: MemoryBackend,
     replicas: Vec<Probe>,
-    /// The time that the store takes for a load.
+    /// The duration of a load from the store.
     latency: Duration,
 }
 
@@ -65,7 +65,7 @@ async fn outage_opens_on_the_replica() {
         let storage = ConfigStorage::open(world.clone()).await.unwrap();
         assert_eq!((url(&storage).as_str(), storage.snapshot().origin()), ("old", Origin::Replica));
         assert_eq!((world.store.calls(), world.replicas[0].calls()), ((1, 0), (1, 0)), "{fault:?}");
-        // What fails at once is not waited for.
+        // A store that fails at once causes no wait.
         assert!(start.elapsed() <= Duration::from_secs(10), "{fault:?}: {:?}", start.elapsed());
         assert!(matches!(fault, LoadFault::Hang) || start.elapsed() < Duration::from_millis(10));
     }
@@ -183,7 +183,7 @@ async fn writes_and_refreshes_use_the_store() {
     assert_eq!(world.replicas[0].calls(), (1, 0));
 }
 
-/// The memory backends count alike: the copy has the version of the store.
+/// Both memory backends count alike, so the copy has the same version as the store.
 #[tokio::test(start_paused = true)]
 async fn refresh_to_same_version_changes_nothing() {
     let world = world([fail(ErrorKind::Unavailable)]);

@@ -1,4 +1,4 @@
-//! The threads of blocking handles, in a program that has no other test.
+//! Threads of blocking handles, in a test program of their own so that they can be counted.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 #![cfg(target_os = "linux")]
 

@@ -113,7 +113,7 @@ impl Driver {
                 ErrorKind::Runtime,
                 "the runtime belongs to the process before the fork, and does not run in this one",
             )
-            .with_hint("make one after the fork, or use the shared one")),
+            .with_hint("create a runtime after the fork, or use the shared one")),
             None => shared(),
         }
     }

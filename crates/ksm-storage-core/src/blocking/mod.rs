@@ -29,9 +29,9 @@ use crate::{
 ///
 /// Its methods are those of [`ConfigStorage`](crate::ConfigStorage). They run on two threads that all blocking handles
 /// of the process share, or on the caller's runtime: see [`Driver`]. The handle may be used and dropped anywhere,
-/// including inside an async runtime, where a call blocks its worker thread. A change must not use the handle that it
-/// changes, as with the async type, but it may block: it runs on a thread of its own, so that only calls on the same
-/// handle and its clones wait for it, until their deadline.
+/// including inside an async runtime, where a call blocks its worker thread. As with the async type, a change must not
+/// use the handle that it changes. It may block, though: it runs on a thread of its own, and only calls on the same
+/// handle and its clones wait for it, until their deadlines.
 ///
 /// In a child process after a `fork`, reads work and every other call fails with [`ErrorKind::Runtime`]: call
 /// [`reopen`](Self::reopen) there.
@@ -259,8 +259,8 @@ impl ConfigStorage {
 
 /// The versions that become current on a handle and its clones, in order: see [`Changes`](crate::Changes).
 ///
-/// Each step waits for a version, however long it takes. The end comes with the last handle, and at once in a child process
-/// after a fork. An error is [`ErrorKind::Interrupted`]; versions may follow it.
+/// `next` waits for a version without a time limit. The iterator ends when the last handle is dropped, and at once in a
+/// child process after a fork. The only error is [`ErrorKind::Interrupted`]; the iterator may continue after it.
 ///
 /// ```
 /// use ksm_storage_core::{ConfigKey, Error, blocking::ConfigStorage};

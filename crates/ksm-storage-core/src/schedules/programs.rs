@@ -147,15 +147,15 @@ fn dropped_callers() {
             yield_now().await;
             call.abort();
         }
-        let mut told = Vec::new();
+        let mut results = Vec::new();
         for call in dropped {
-            told.push(call.await);
+            results.push(call.await);
         }
         kept.await.unwrap().unwrap();
         append(&storage, 'd').await.unwrap();
         let text = store.settled().await;
-        for (told, letter) in told.into_iter().zip("ab".chars()) {
-            match told {
+        for (result, letter) in results.into_iter().zip("ab".chars()) {
+            match result {
                 Ok(result) => assert_true(&result, letter, &text),
                 Err(_) => assert!(times(letter, &text) <= 1, "{letter} was made twice: {text}"),
             }

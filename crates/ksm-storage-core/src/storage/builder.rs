@@ -84,9 +84,10 @@ impl ConfigStorageBuilder {
 
     /// Connects to the backend, then loads and parses the document, once.
     ///
-    /// If the source has [replicas](Connect::replicas), and the store does not answer, is unavailable or cannot be reached,
-    /// the document of a replica is taken, with a warning event: [`Snapshot::origin`](crate::Snapshot::origin) tells. A store
-    /// that refuses, or in which nothing is stored, is an error all the same.
+    /// If the source has [replicas](Connect::replicas), and the store does not answer, is unavailable or cannot be
+    /// reached, a replica's document is used and a warning is logged; see
+    /// [`Snapshot::origin`](crate::Snapshot::origin). A store that refuses the call or contains no document is an error
+    /// nevertheless.
     ///
     /// # Errors
     /// - [`ErrorKind::NotFound`] if nothing is stored.
@@ -137,7 +138,7 @@ impl ConfigStorageBuilder {
         let backend = within_deadline(&*clock, deadline, Arc::clone(&source).connect(&options))
             .await
             .unwrap_or_else(|| {
-                Err(timeout("the backend was not connected to before the deadline")
+                Err(timeout("the backend could not be connected before the deadline")
                     .with_hint("check network and credentials"))
             })
             .map_err(|error| error.with_outcome(Outcome::NotApplied))?;

@@ -6,7 +6,7 @@ use tracing::instrument::WithSubscriber;
 
 use super::{
     ConfigStorage,
-    change::{Answer, Base, Claim, Entry, Execution, Pending, Ran, ended_early, is_changing},
+    change::{Answer, Base, ChangeResult, Claim, Entry, Execution, Pending, ended_early, is_changing},
     committer::Committer,
     reader::timeout,
 };
@@ -22,8 +22,8 @@ impl ConfigStorage {
         F: FnMut(Base<'_>, &mut ConfigDocument) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let (ran, _) = self.call(operation, Execution::Inline, change).await?;
-        finish(ran, |error| error).map_err(|error| self.decorate(operation, error))
+        let (result, _) = self.call(operation, Execution::Inline, change).await?;
+        finish(result, |error| error).map_err(|error| self.decorate(operation, error))
     }
 
     /// One call of a handle, from its deadline to its error.
@@ -102,11 +102,8 @@ impl ConfigStorage {
 }
 
 pub(crate) fn within_change() -> Error {
-    Error::not_applied(
-        ErrorKind::InvalidArgument,
-        "a change must not wait for a write, least of all for its own handle's",
-    )
-    .with_hint("work on the document that the change is given")
+    Error::not_applied(ErrorKind::InvalidArgument, "a change must not wait for a write")
+        .with_hint("work on the document that the change is given")
 }
 
 fn timed_out(outcome: Outcome) -> Error {
@@ -144,11 +141,14 @@ pub(crate) fn withdrawn_outcome<T>(wait: impl FnOnce() -> T) -> (Option<Outcome>
 }
 
 /// The result of the change itself. A panic resumes in the change's own caller.
-pub(super) fn finish<T, E: From<Error>>(ran: Ran<T, E>, name: impl FnOnce(Error) -> Error) -> Result<T, E> {
-    match ran {
-        Ran::Done(value) => Ok(value),
-        Ran::Refused(refusal) => Err(refusal),
-        Ran::TooLarge(error) => Err(name(error).into()),
-        Ran::Panicked(panic) => panic::resume_unwind(panic),
+pub(super) fn finish<T, E: From<Error>>(
+    result: ChangeResult<T, E>,
+    name: impl FnOnce(Error) -> Error,
+) -> Result<T, E> {
+    match result {
+        ChangeResult::Done(value) => Ok(value),
+        ChangeResult::Refused(refusal) => Err(refusal),
+        ChangeResult::TooLarge(error) => Err(name(error).into()),
+        ChangeResult::Panicked(panic) => panic::resume_unwind(panic),
     }
 }

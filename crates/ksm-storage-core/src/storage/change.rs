@@ -29,7 +29,7 @@ pub(super) fn is_changing(family: usize) -> bool {
 }
 
 /// The result of running a change, regardless of whether it was stored.
-pub(super) enum Ran<T, E> {
+pub(super) enum ChangeResult<T, E> {
     Done(T),
     Refused(E),
     TooLarge(Error),
@@ -37,7 +37,7 @@ pub(super) enum Ran<T, E> {
 }
 
 /// The answer to a caller: the result of its change with the snapshot that contains it, or the batch's error.
-pub(super) type Answer<T, E> = Result<(Ran<T, E>, Snapshot), Error>;
+pub(super) type Answer<T, E> = Result<(ChangeResult<T, E>, Snapshot), Error>;
 
 /// The base of a change.
 #[derive(Clone, Copy)]
@@ -126,12 +126,12 @@ impl Entry {
             return keep.then_some(document);
         }
         let (mut change, version) = (self.change.take()?, base.version.clone());
-        let ran = run_blocking(move || {
+        let running = run_blocking(move || {
             let base = Base { version: &version, untouched: base.untouched };
             let keep = change.apply(family, base, &mut document);
             (change, keep.then_some(document))
         });
-        let (change, document) = within(clock, self.deadline, ran).await??;
+        let (change, document) = within(clock, self.deadline, running).await??;
         self.change = Some(change);
         document
     }
@@ -166,13 +166,13 @@ pub(super) trait Change: Send {
 
 pub(super) struct Pending<F, T, E> {
     change: F,
-    ran: Option<Ran<T, E>>,
+    change_result: Option<ChangeResult<T, E>>,
     reply: oneshot::Sender<Answer<T, E>>,
 }
 
 impl<F, T, E> Pending<F, T, E> {
     pub(super) fn new(change: F, reply: oneshot::Sender<Answer<T, E>>) -> Self {
-        Self { change, ran: None, reply }
+        Self { change, change_result: None, reply }
     }
 }
 
@@ -186,22 +186,22 @@ where
         let outer = CHANGING.replace(family);
         let result = catch_unwind(AssertUnwindSafe(|| (self.change)(base, document)));
         CHANGING.set(outer);
-        let (ran, keep) = match result {
-            Ok(Ok(value)) => (Ran::Done(value), true),
-            Ok(Err(refusal)) => (Ran::Refused(refusal), false),
-            Err(panic) => (Ran::Panicked(panic), false),
+        let (change_result, keep) = match result {
+            Ok(Ok(value)) => (ChangeResult::Done(value), true),
+            Ok(Err(refusal)) => (ChangeResult::Refused(refusal), false),
+            Err(panic) => (ChangeResult::Panicked(panic), false),
         };
-        self.ran = Some(ran);
+        self.change_result = Some(change_result);
         keep
     }
 
     fn discard(&mut self, error: Error) {
-        self.ran = Some(Ran::TooLarge(error));
+        self.change_result = Some(ChangeResult::TooLarge(error));
     }
 
     fn answer(self: Box<Self>, result: Result<Snapshot, Error>) {
-        let answer = match (result, self.ran) {
-            (Ok(snapshot), Some(ran)) => Ok((ran, snapshot)),
+        let answer = match (result, self.change_result) {
+            (Ok(snapshot), Some(change_result)) => Ok((change_result, snapshot)),
             (Ok(_), None) => Err(ended_early(Outcome::NotApplied)),
             (Err(error), _) => Err(error),
         };
@@ -214,7 +214,7 @@ where
 pub(super) fn ended_early(outcome: Outcome) -> Error {
     Error::new(
         ErrorKind::Runtime,
-        "the task that carries out writes was ended, as by a shutdown of its runtime",
+        "the task that carries out writes has ended, perhaps because its runtime was shut down",
     )
     .with_outcome(outcome)
 }

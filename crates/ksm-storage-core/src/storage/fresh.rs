@@ -12,7 +12,7 @@ use tracing::{instrument::WithSubscriber, warn};
 use super::{ConfigStorage, call::no_runtime, change::Execution, shared::Shared};
 use crate::{Clock, Error, ErrorKind, Operation, Result, Version, sync::lock};
 
-/// The task that keeps a storage fresh. It ends when this is dropped.
+/// The task that keeps a storage fresh. It is aborted on drop.
 pub(super) struct Refresher(AbortHandle);
 
 impl Drop for Refresher {
@@ -23,8 +23,8 @@ impl Drop for Refresher {
 
 /// The stream of versions that become current on a handle and its clones, in order.
 ///
-/// A version that is replaced before it is polled is skipped. The stream keeps no handle alive: it ends with the last
-/// one.
+/// A version that is replaced before it is polled is skipped. The stream does not keep handles alive: it ends when the
+/// last one is dropped.
 ///
 /// ```
 /// # use ksm_storage_core::{ConfigKey, ConfigStorage, Error};
@@ -56,7 +56,7 @@ impl Changes {
     }
 }
 
-/// In a child process, a lock inside may be locked forever, so it is leaked.
+/// In a child process, a lock inside may stay locked forever, so the receiver is leaked.
 impl Drop for Changes {
     fn drop(&mut self) {
         if self.process != process::id() {
@@ -74,12 +74,12 @@ impl fmt::Debug for Changes {
 impl ConfigStorage {
     /// Starts a task on the runtime of this call that refreshes the storage once per period.
     ///
-    /// The moment within the period is random, so that programs that start together do not refresh together. A failed
-    /// refresh logs a warning, keeps the snapshot, and is retried in the next period. The task ends with the last
-    /// handle, and keeps none alive. Calling this again replaces the task.
+    /// The time within the period is random, so that programs that start together do not refresh together. A failed
+    /// refresh logs a warning, keeps the snapshot, and is retried in the next period. The task does not keep handles
+    /// alive, and ends when the last one is dropped. A second call replaces the task.
     ///
-    /// Call it again for the new handle after a [`reopen`](Self::reopen). Where nothing runs between two calls, as on
-    /// Lambda, refresh in the handler instead.
+    /// After a [`reopen`](Self::reopen), call this on the new handle. On platforms that stop the process between
+    /// requests, such as Lambda, call [`refresh`](Self::refresh) in the request handler instead.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -121,8 +121,8 @@ impl ConfigStorage {
         Ok(())
     }
 
-    /// The versions that become current from now on, whoever stores them, as this handle and its clones see them when
-    /// they open, write or [refresh](Self::keep_fresh).
+    /// The versions that become current from now on, whichever program stored them. The handle and its clones notice a
+    /// version when they write or [refresh](Self::keep_fresh).
     pub fn changes(&self) -> Changes {
         let versions = (!self.shared.is_forked()).then(|| self.shared.versions.subscribe());
         Changes { versions, process: process::id() }
@@ -144,13 +144,13 @@ async fn refresh_regularly(shared: Weak<Shared>, clock: Arc<dyn Clock>, every: D
     }
 }
 
-/// A random moment in the first period.
+/// A random time in the first period.
 fn moment(clock: &dyn Clock, every: Duration) -> Duration {
     let nanos = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX).max(1);
     Duration::from_nanos(clock.random() % nanos).saturating_add(Duration::from_nanos(1))
 }
 
-/// The corresponding moment of the next period that has not passed yet.
+/// The next time after `now` at the same position within its period.
 fn following(moment: Duration, every: Duration, now: Duration) -> Duration {
     let past = now.saturating_sub(moment).as_nanos() % every.as_nanos().max(1);
     let past = Duration::from_nanos(u64::try_from(past).unwrap_or(u64::MAX));

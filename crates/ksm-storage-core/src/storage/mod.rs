@@ -286,7 +286,7 @@ impl ConfigStorage {
             if *current.version != base || !current.untouched {
                 return Err(Error::not_applied(
                     ErrorKind::Conflict,
-                    "the snapshot that this is based on is not current",
+                    "the base snapshot is no longer current",
                 )
                 .with_hint("read again and decide again"));
             }

@@ -18,7 +18,7 @@ pub(super) struct Shared {
     pub(super) history: Mutex<History>,
     pub(super) queue: Mutex<Queue>,
     pub(super) refresher: Mutex<Option<Refresher>>,
-    /// Tells of each version that has become current.
+    /// Publishes each version that becomes current.
     pub(super) versions: Arc<watch::Sender<Version>>,
     /// The process that opened the storage.
     process: u32,
@@ -121,8 +121,8 @@ impl Shared {
         snapshot
     }
 
-    /// Makes the document of a replica the current snapshot. Its version is not remembered: that versions of replicas are
-    /// the same as those of their store is documented nowhere.
+    /// Makes the document of a replica the current snapshot. Its version is not recorded, because a replica need not
+    /// have the versions of its store.
     pub(super) fn install_replica(&self, version: Version, document: ConfigDocument) {
         self.make_current(&Snapshot::of_replica(version, document), &self.current.load_full());
     }
@@ -138,7 +138,7 @@ impl Shared {
         }
     }
 
-    /// Warns of a document that is not empty, but that no client can start from.
+    /// Warns about a document that is not empty, but from which no client can start.
     fn warn_of(&self, state: BindState) {
         let location = self.location();
         match state {

@@ -11,7 +11,7 @@ use tracing::{
     span,
 };
 
-/// The warnings of targets that begin with a text, one per line.
+/// The warnings of targets with this prefix, one per line.
 #[derive(Clone, Default)]
 pub(crate) struct Warnings(pub(crate) Arc<Mutex<String>>, pub(crate) &'static str);
 

@@ -1,4 +1,4 @@
-//! A `fork`, with a limit to the time that the child may take.
+//! `fork` with a time limit for the child.
 #![cfg(unix)]
 
 use std::{
@@ -17,34 +17,34 @@ unsafe extern "C" {
 
 const WNOHANG: i32 = 1;
 const SIGKILL: i32 = 9;
-/// The status of a child that panicked.
+/// The exit status of a child that panicked.
 pub const PANICKED: u8 = 101;
 
-/// Runs `child` in a child process, and returns the exit status that it returned. `None` if the child was killed, by this
-/// function if it took longer than `limit`.
+/// Runs `child` in a child process, and returns its exit status. Kills the child after `limit`. Returns `None` if the
+/// child was killed.
 ///
 /// # Panics
 /// If no process can be created.
 pub fn in_child(limit: Duration, child: impl FnOnce() -> u8) -> Option<u8> {
-    // SAFETY: the child runs `child` alone and exits without unwinding into the parent's frames. That the process has
-    // other threads, whose locks stay locked in the child, is what is tested here.
+    // SAFETY: the child runs only `child`, and exits without unwinding into the parent's frames. Locks of the parent's
+    // other threads stay locked in the child, which is the condition under test.
     let pid = unsafe { fork() };
     if pid == 0 {
         let status = catch_unwind(AssertUnwindSafe(child)).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
-            // The test harness would capture what a macro prints, in the memory of the child.
+            // A macro's output would be captured by the test harness, in the child's memory.
             let _ = writeln!(io::stderr(), "the child panicked: {text}");
             PANICKED
         });
-        // SAFETY: ends the process at once.
+        // SAFETY: `_exit` takes no pointers and does not return.
         unsafe { _exit(status.into()) }
     }
     assert!(pid > 0, "no process can be created");
     let start = Instant::now();
     loop {
         let mut status = 0;
-        // SAFETY: `status` outlives the call, and `pid` is a child that was not waited for yet.
+        // SAFETY: `status` outlives the call, and `pid` is a child that has not been waited for.
         if unsafe { waitpid(pid, &raw mut status, WNOHANG) } == pid {
             return (status & 0x7f == 0).then_some(u8::try_from(status >> 8 & 0xff).unwrap_or(PANICKED));
         }

@@ -1,4 +1,4 @@
-//! Storages in child processes: reads work, other calls are refused at once, and a storage can be opened again.
+//! Storages in forked child processes: reads work, other calls are refused at once, and a new storage can be opened.
 #![cfg(unix)]
 
 use std::{
@@ -23,12 +23,12 @@ use ksm_storage_core::{
 use ksm_storage_memory::MemoryBackend;
 use tokio::runtime::{Builder, Handle};
 
-/// Long enough for a loaded machine; a child that hangs never ends.
+/// Generous for a loaded machine; a child that hangs never ends.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A lock that a pool of connections has. Threads of the parent hold it now and then, also during a fork.
+/// The lock of a fake connection pool. Threads of the parent hold it from time to time, also during a fork.
 static POOL: Mutex<()> = Mutex::new(());
-/// The process whose pool that is.
+/// The process that owns the pool.
 static PARENT: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl StorageBackend for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // The child's own pool has another lock.
+        // The child's own pool has a separate lock.
         if PARENT.load(Ordering::Relaxed) == self.process {
             drop(POOL.lock().unwrap_or_else(PoisonError::into_inner));
         }
@@ -93,14 +93,14 @@ fn open() -> blocking::ConfigStorage {
     blocking::ConfigStorage::open(Source).unwrap()
 }
 
-/// Makes every call once. Events take a lock of `tracing` when they are first logged; a fork in that moment of another
-/// test's thread would leave it locked in the child, whatever this project does.
+/// Makes every call once. `tracing` takes a lock when an event is first logged, and a fork by another test's thread at
+/// that moment would leave it locked in the child.
 fn warm_up() {
     static DONE: Once = Once::new();
     DONE.call_once(|| works(&open()));
 }
 
-/// Panics unless the call was refused as it has to be. Returns true if that was at once.
+/// Panics unless the call was refused with the expected error. Returns true if that happened at once.
 fn refused<T>(call: impl FnOnce() -> Result<T>) -> bool {
     let start = Instant::now();
     let Err(error) = call() else { panic!("a call of a handle from before the fork succeeded") };
@@ -111,7 +111,7 @@ fn refused<T>(call: impl FnOnce() -> Result<T>) -> bool {
     elapsed < Duration::from_millis(100)
 }
 
-/// All calls but reads. Returns true if all were refused at once.
+/// Makes all calls except reads. Returns true if all were refused at once.
 fn all_refused(storage: &blocking::ConfigStorage) -> bool {
     let snapshot = storage.snapshot();
     assert!(storage.contains(Url) && storage.get(Url).is_some() && snapshot.contains(Url));
@@ -139,7 +139,7 @@ fn works(storage: &blocking::ConfigStorage) {
     assert!(storage.refresh().unwrap().contains(Url) && !storage.contains(Bat));
 }
 
-/// Sets the flag when it is dropped, so that threads end also after a panic.
+/// Sets the flag on drop, so that threads end even after a panic.
 struct Stop(Arc<AtomicBool>);
 
 impl Drop for Stop {
@@ -183,7 +183,7 @@ fn thousand_forks_under_load() {
         let child = in_child(LIMIT, || {
             let mut at_once = all_refused(&storage) && all_refused(&lone);
             works(&storage.reopen().unwrap());
-            // Nothing of the parent is closed, which could wait for a lock.
+            // Dropping closes nothing of the parent's, which could wait for a lock.
             drop(lone);
             assert!(changes.next().is_none());
             drop(changes);
@@ -193,7 +193,7 @@ fn thousand_forks_under_load() {
         assert!(matches!(child, Some(0 | 1)), "fork {fork}: {child:?}");
         late += child.map_or(0, u32::from);
     }
-    // The machine may be busy with something else now and then.
+    // A few delays are tolerated on a busy machine.
     assert!(late < 10, "{late} times a call was not refused at once");
     drop(stop);
     load.into_iter().for_each(|thread| thread.join().unwrap());
