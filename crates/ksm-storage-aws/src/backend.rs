@@ -88,13 +88,13 @@ impl AwsSecretBackend {
         }))
     }
 
-    /// The way to the service, unless the backend was made with a client of the caller's own.
+    /// The connection to the service, unless the backend was created with the caller's own client.
     pub fn connection(&self) -> Option<&Connection> {
         self.0.connection.as_ref()
     }
 
-    /// The region of the secret that this one is a replica of, if it is one. Needs the permission
-    /// `secretsmanager:DescribeSecret`, which nothing else does.
+    /// The primary region, if this secret is a replica. Requires the permission `secretsmanager:DescribeSecret`, which
+    /// no other method needs.
     ///
     /// # Errors
     /// Those of a load.
@@ -104,8 +104,7 @@ impl AwsSecretBackend {
         Ok(primary.filter(|region| *region != self.0.region))
     }
 
-    /// The same, where the first store may create the secret, with the profile that was named, for calls with this
-    /// deadline, and with the way to the service; before it is cloned.
+    /// Adds the results of opening, before the backend is cloned.
     pub(crate) fn opened(
         mut self,
         creation: Creation,
@@ -166,7 +165,8 @@ pub(crate) fn location(id: &SecretId, region: &str) -> Location {
     }
 }
 
-/// The part of a deadline in which a throttled load is tried again. The rest is for saying so, and for a write that follows.
+/// The part of a deadline in which a throttled load is retried. The rest is for reporting the failure, or for a
+/// subsequent write.
 fn patience(deadline: Duration) -> Duration {
     deadline / 5 * 4
 }
@@ -203,8 +203,8 @@ impl Inner {
         }
     }
 
-    /// Reads the labels by version ID. A secret without a value has no version ID: our own first value would be the
-    /// counterproof.
+    /// Reads the labels by version ID. An absent value has no version ID, so this checks that our own first value does
+    /// not exist.
     pub(crate) async fn confirm(&self, version: &Version) -> Result<bool> {
         if version.is_no_value() {
             return Ok(!self.exists(&version.slot(1)).await? && self.load().await?.version() == version);
@@ -273,7 +273,7 @@ impl Inner {
     /// The error of a refused put. For a replica, it names the primary region.
     pub(crate) async fn put_refused(&self, error: CallError) -> Error {
         let maybe_replica = error.is("InvalidParameterException");
-        let told = self.failed(Call::Put, error);
+        let failed = self.failed(Call::Put, error);
         let is_own = |region: &str| {
             let arn = self.arn.get().and_then(|arn| arn.parse::<SecretId>().ok());
             arn.as_ref().and_then(SecretId::region).is_some_and(|own| own.as_ref() == region)
@@ -286,7 +286,7 @@ impl Inner {
                 .error(ErrorKind::ReadOnly, format!("the secret is a replica of the one in {region}"))
                 .with_hint(format!("write in {region}; a replica can only be read"));
         }
-        told
+        failed
     }
 }
 

@@ -266,7 +266,7 @@ async fn check_reads_what_can_decide() {
         (vec![base(&[]), previous("v1"), base(&[]), previous(&slot(1))], None),
         (vec![base(&[]), previous("other"), other(&[]), base(&[PREVIOUS])], Some(false)),
     ] {
-        let told = format!("{reads:?}");
+        let context = format!("{reads:?}");
         let mut client = MockSecretsClient::new();
         client.expect_put().once().returning(|put| Ok(acknowledged(put)));
         expect_reads(&mut client, reads);
@@ -277,6 +277,6 @@ async fn check_reads_what_can_decide() {
             Some(false) => found == Displaced::Nothing,
             Some(true) => matches!(&found, Displaced::Foreign { version, .. } if version.as_str() == "other"),
         };
-        assert!(matches, "{told}: {found:?}");
+        assert!(matches, "{context}: {found:?}");
     }
 }

@@ -283,7 +283,7 @@ pub(crate) fn is_skewed(code: &str, message: &str) -> bool {
         || message.starts_with("Signature not yet current")
 }
 
-/// Summarises AWS's message `User: ARN is not authorized to perform: ACTION on resource: ARN …`.
+/// Summarizes AWS's message `User: ARN is not authorized to perform: ACTION on resource: ARN …`.
 ///
 /// Principal and action are parsed, so that nothing else of the reply gets into a log.
 pub(crate) fn denial(message: &str) -> Option<String> {
@@ -341,9 +341,9 @@ mod tests {
         ] {
             let message =
                 format!("User: {user} is not authorized to perform: secretsmanager:GetSecretValue{end}");
-            let told = denial(&message).unwrap();
+            let summary = denial(&message).unwrap();
             assert_eq!(
-                told,
+                summary,
                 format!("{user} is not authorized to perform secretsmanager:GetSecretValue{expected}")
             );
         }

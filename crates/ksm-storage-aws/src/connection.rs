@@ -168,10 +168,10 @@ impl Connection {
 /// The error of a call that is not about a secret.
 pub(crate) fn failed(error: CallError) -> Error {
     let hint = general_hint(&error);
-    let told = Error::not_applied(classify(&error).0, error.to_string());
+    let described = Error::not_applied(classify(&error).0, error.to_string());
     match hint {
-        Some(hint) => told.with_hint(hint),
-        None => told,
+        Some(hint) => described.with_hint(hint),
+        None => described,
     }
     .with_source(error)
 }

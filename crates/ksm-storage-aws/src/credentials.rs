@@ -81,16 +81,16 @@ pub(crate) struct Resolved {
     pub(crate) config: SdkConfig,
     /// The endpoint of Secrets Manager, if one was configured.
     pub(crate) endpoint: Option<Endpoint>,
-    /// That of STS, or what is wrong with its setting.
+    /// The endpoint of STS, or the error in its setting.
     pub(crate) identity_endpoint: Result<Option<Endpoint>>,
     /// The profile, if it was named.
     pub(crate) profile: Option<String>,
     pub(crate) origins: Origins,
-    /// `None` if the caller's own configuration has it.
+    /// `None` if the caller's own configuration provides the credentials.
     pub(crate) source: Option<Arc<Guarded>>,
 }
 
-/// The places that region and credentials come from, in words.
+/// The sources of region and credentials, for display.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origins {
     pub(crate) region: Cow<'static, str>,
@@ -303,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn conflicting_regions_name_their_sources() {
-        for (id, option, own, told) in [
+        for (id, option, own, words) in [
             (
                 "ksm",
                 Some("eu-west-1"),
@@ -339,7 +339,7 @@ mod tests {
             };
             let error = resolve(mode, &common, &id.parse().unwrap()).await.err().unwrap();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-            assert!(error.to_string().contains(told), "{error}");
+            assert!(error.to_string().contains(words), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tells if one version was built on another.
+//! Determines if one version was built on another.
 
 use std::{
     pin::pin,
@@ -37,7 +37,7 @@ pub enum Descent {
 impl AwsSecretBackend {
     /// Determines if the version `to` descends from `from` through writes of this project only.
     ///
-    /// The IDs of successors are computed from those of their bases, so a descendant within 8 generations is recognised
+    /// The IDs of successors are computed from those of their bases, so a descendant within 8 generations is recognized
     /// without a call. Otherwise the chain is followed by version ID, with at most 18 calls.
     ///
     /// # Errors
@@ -78,13 +78,13 @@ impl Inner {
     }
 
     /// Logs a warning if the loaded version does not descend from this backend's last commit. Most descendants are
-    /// recognised without a call.
+    /// recognized without a call.
     pub(crate) async fn follow(&self, loaded: &Version) {
         let Some(known) = self.chain().clone().filter(|_| !loaded.is_no_value()) else { return };
         if !is_near_descendant(&known, loaded) {
             let limit = self.clock.alarm(self.clock.now().saturating_add(FOLLOW_LIMIT));
             if !matches!(
-                select(pin!(self.look_behind(&known, loaded)), limit).await,
+                select(pin!(self.check_lineage(&known, loaded)), limit).await,
                 Either::Left((Ok(true), _))
             ) {
                 return;
@@ -98,7 +98,7 @@ impl Inner {
     }
 
     /// Returns false if the load was stale.
-    async fn look_behind(&self, known: &Version, loaded: &Version) -> Result<bool> {
+    async fn check_lineage(&self, known: &Version, loaded: &Version) -> Result<bool> {
         let descent = self.descends(known, loaded).await?;
         if !self.confirm(loaded).await? {
             return Ok(false);

@@ -53,7 +53,7 @@ pub(crate) fn of_connection(
     CallError { message: Some(message.into()), hint: Some(hint.into()), ..CallError::new(failure) }
 }
 
-/// The part of a service's message that names the principal and the denied action.
+/// The part of the service's message that names the principal and the denied action.
 pub(crate) fn said(message: &str) -> Option<String> {
     let refusal = match denial(message) {
         None if is_of_key(message) => "access to the KMS key is not allowed".to_owned(),
@@ -62,7 +62,7 @@ pub(crate) fn said(message: &str) -> Option<String> {
     Some(format!("the service answered that {refusal}:"))
 }
 
-/// The remedy for a refusal that is the KMS key's, though it has the code of one of the service.
+/// The remedy if the KMS key caused a refusal that has one of the service's own codes.
 pub(crate) fn key_hint(message: &str) -> Option<&'static str> {
     is_of_key(message).then_some(
         "grant kms:Decrypt on the secret's KMS key, and kms:GenerateDataKey to write, in the role's policy and in the \

@@ -221,21 +221,21 @@ pub(crate) fn absence(place: &Place<'_>, answer: CallError) -> Absence {
 pub(crate) fn failed(call: Call, error: CallError, place: &Place<'_>, location: Location) -> Error {
     let (kind, outcome) = classify(&error);
     let hint = hint(call, &error, place);
-    let mut told = Error::new(kind, error.to_string()).with_outcome(outcome).with_location(location);
+    let mut described = Error::new(kind, error.to_string()).with_outcome(outcome).with_location(location);
     if matches!(call, Call::Get | Call::Describe | Call::List) {
-        told = told.with_outcome(Outcome::NotApplied);
+        described = described.with_outcome(Outcome::NotApplied);
     }
     if let Some(hint) = hint {
-        told = told.with_hint(hint);
+        described = described.with_hint(hint);
     }
-    told.with_source(error)
+    described.with_source(error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn told(call: Call, error: CallError) -> Error {
+    fn error_of(call: Call, error: CallError) -> Error {
         let id = "ksm-config".parse().unwrap();
         let place = Place { id: &id, arn: None, region: "us-east-1", profile: None };
         failed(call, error, &place, Location::new("aws-sm", "us-east-1/ksm-config"))
@@ -270,7 +270,7 @@ mod tests {
             (429, "", Throttled, NotApplied, ""),
             (418, "NeverHeardOf", Unexpected, Unknown, "endpoint"),
         ] {
-            let error = told(Call::Put, CallError::answered(status, code));
+            let error = error_of(Call::Put, CallError::answered(status, code));
             assert_eq!((error.kind(), error.outcome()), (kind, outcome), "{code}");
             assert!(error.to_string().contains(remedy), "{error}");
         }
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn failed_read_is_not_applied() {
-        let outcome = |call| told(call, CallError::new(Failure::TimedOut)).outcome();
+        let outcome = |call| error_of(call, CallError::new(Failure::TimedOut)).outcome();
         assert_eq!([Call::Get, Call::List].map(outcome), [Outcome::NotApplied; 2]);
         assert_eq!([Call::Put, Call::Create, Call::Move].map(outcome), [Outcome::Unknown; 3]);
     }
@@ -320,7 +320,7 @@ mod tests {
             (Call::Move, "UpdateSecretVersionStage", "kms"),
             (Call::List, "ListSecretVersionIds", ""),
         ] {
-            let text = told(call, CallError::answered(400, "AccessDeniedException")).to_string();
+            let text = error_of(call, CallError::answered(400, "AccessDeniedException")).to_string();
             assert!(text.contains(action) && text.contains(key), "{text}");
         }
     }

@@ -77,14 +77,17 @@ impl Explained {
 
     fn explain(&self, error: &CredentialsError) -> SourceFailed {
         let origin = &self.origin;
-        let told = |cause: Cause, hint: String| SourceFailed {
+        let source_failed = |cause: Cause, hint: String| SourceFailed {
             cause,
             origin: Some(origin.clone()),
             message: cause.words().to_owned(),
             hint: Some(hint),
         };
         if let Some(failed) = find::<ProcessFailed>(error) {
-            return SourceFailed { message: failed.to_string(), ..told(failed.cause, process_hint(failed)) };
+            return SourceFailed {
+                message: failed.to_string(),
+                ..source_failed(failed.cause, process_hint(failed))
+            };
         }
         let (file, setting) = match origin {
             Origin::WebIdentity { token, setting, .. } => (Some(token), &**setting),
@@ -94,7 +97,7 @@ impl Explained {
         if let Some(file) = file
             && let Err(error) = File::open(Path::new(file))
         {
-            let failed = told(
+            let failed = source_failed(
                 Cause::TokenFile,
                 format!("check the file that {setting} names: ls -l {}", shell_word(file)),
             );
@@ -104,7 +107,8 @@ impl Explained {
             };
         }
         if matches!((origin, error), (Origin::Process { .. }, CredentialsError::ProviderTimedOut(_))) {
-            let failed = told(Cause::Slow, "run the command by hand, and see what it waits for".to_owned());
+            let failed =
+                source_failed(Cause::Slow, "run the command by hand, and see what it waits for".to_owned());
             let message =
                 format!("{}: credential_process ran for more than {:?}", failed.message, self.limit);
             return SourceFailed { message, ..failed };
@@ -119,18 +123,18 @@ impl Explained {
                 return SourceFailed::no_metadata(&message);
             }
             let hint = cause.connection_hint(peer.as_ref(), Environment::PROCESS);
-            return SourceFailed { message, ..told(cause, hint) };
+            return SourceFailed { message, ..source_failed(cause, hint) };
         }
         if let Some((code, message)) = answer(error) {
             return self.answered(&code, &message);
         }
         match origin {
             _ if matches!(error, CredentialsError::InvalidConfiguration(_)) => {
-                told(Cause::Failed, "check the profile in the AWS configuration files".to_owned())
+                source_failed(Cause::Failed, "check the profile in the AWS configuration files".to_owned())
             }
-            Origin::SignIn { profile } => told(Cause::SignInEnded, sign_in(profile)),
-            Origin::Login { profile } => told(Cause::LoginEnded, login(profile)),
-            _ => told(
+            Origin::SignIn { profile } => source_failed(Cause::SignInEnded, sign_in(profile)),
+            Origin::Login { profile } => source_failed(Cause::LoginEnded, login(profile)),
+            _ => source_failed(
                 Cause::Failed,
                 "aws sts get-caller-identity shows whether it provides any elsewhere".to_owned(),
             ),
@@ -141,7 +145,7 @@ impl Explained {
     fn answered(&self, code: &str, message: &str) -> SourceFailed {
         let Self { origin, .. } = self;
         let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
-        let told = |cause: Cause, hint: String| SourceFailed {
+        let source_failed = |cause: Cause, hint: String| SourceFailed {
             cause,
             origin: Some(origin.clone()),
             message: match denial(message) {
@@ -151,19 +155,19 @@ impl Explained {
             hint: Some(hint),
         };
         if is_skewed(&code, message) {
-            return told(Cause::ClockSkew, CLOCK.to_owned());
+            return source_failed(Cause::ClockSkew, CLOCK.to_owned());
         }
         let is_denied = matches!(&*code, "AccessDenied" | "AccessDeniedException");
         match origin {
-            Origin::SignIn { .. } if code == "ForbiddenException" => told(
+            Origin::SignIn { .. } if code == "ForbiddenException" => source_failed(
                 Cause::NotAssigned,
                 "correct sso_account_id and sso_role_name, or have the permission set assigned: aws sso list-accounts".to_owned(),
             ),
             Origin::SignIn { profile } if code == "UnauthorizedException" || code.starts_with("Invalid") || code.starts_with("Expired") => {
-                told(Cause::SignInEnded, sign_in(profile))
+                source_failed(Cause::SignInEnded, sign_in(profile))
             }
-            Origin::Login { profile } => told(Cause::LoginEnded, login(profile)),
-            Origin::Role { mfa: Some(device), .. } if is_denied => told(
+            Origin::Login { profile } => source_failed(Cause::LoginEnded, login(profile)),
+            Origin::Role { mfa: Some(device), .. } if is_denied => source_failed(
                 Cause::MfaNeeded,
                 format!(
                     "a program cannot ask for it: export the credentials of aws sts get-session-token --serial-number {} \
@@ -171,19 +175,19 @@ impl Explained {
                     shell_word(device)
                 ),
             ),
-            Origin::Role { arn, profile, .. } if is_denied => told(
+            Origin::Role { arn, profile, .. } if is_denied => source_failed(
                 Cause::RoleDenied,
                 format!(
-                    "check who asks (aws sts get-caller-identity --profile {}), then grant it sts:AssumeRole on {arn}, and \
+                    "check which identity asks (aws sts get-caller-identity --profile {}), then grant it sts:AssumeRole on {arn}, and \
                      name it in the role's trust policy",
                     shell_word(profile)
                 ),
             ),
-            Origin::WebIdentity { .. } if is_denied || code.contains("Token") || code.contains("IDP") => told(
+            Origin::WebIdentity { .. } if is_denied || code.contains("Token") || code.contains("IDP") => source_failed(
                 Cause::WebIdentityDenied,
                 "check the role's trust policy (issuer, audience and subject), and that the token is fresh".to_owned(),
             ),
-            _ => told(Cause::Rejected, "check its keys, token or policy: aws sts get-caller-identity".to_owned()),
+            _ => source_failed(Cause::Rejected, "check its keys, token or policy: aws sts get-caller-identity".to_owned()),
         }
     }
 }
@@ -222,7 +226,7 @@ fn connection(error: &CredentialsError) -> Option<Cause> {
 #[derive(Clone, Debug)]
 pub(crate) struct SourceFailed {
     pub(crate) cause: Cause,
-    /// `None` if the mode that asked names the source.
+    /// `None` if the caller of the mode names the source.
     origin: Option<Origin>,
     message: String,
     pub(crate) hint: Option<String>,

@@ -1,4 +1,4 @@
-//! The identity in whose name requests are made.
+//! The identity that makes the requests.
 
 use std::fmt;
 
@@ -13,17 +13,17 @@ use crate::{
     trace::Trace,
 };
 
-/// A user or an assumed role, as STS names it. `Display` shows the ARN.
+/// A user or an assumed role, as reported by STS. `Display` shows the ARN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The number of the account.
+    /// The account ID.
     pub account: String,
     /// Such as `arn:aws:sts::123456789012:assumed-role/app/i-0abc`.
     pub arn: String,
 }
 
 impl Identity {
-    /// Both come from a reply, and are shown: they must be what they claim.
+    /// Both values come from a reply and are displayed, so their formats are checked.
     fn parse(account: Option<&str>, arn: Option<&str>) -> Option<Self> {
         let (account, arn) = (account?, arn?);
         let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
@@ -41,14 +41,14 @@ impl fmt::Display for Identity {
 }
 
 impl Connection {
-    /// Asks STS in whose name requests are made (`sts:GetCallerIdentity`, which every identity may call unless a policy
-    /// denies it). One attempt; no other call of this crate needs its answer.
+    /// Asks STS for the identity that makes the requests, with `sts:GetCallerIdentity`. Every identity may call this
+    /// unless a policy denies it. Makes a single attempt; no other method depends on the answer.
     ///
     /// # Errors
     /// - [`ErrorKind::Credentials`] if there are none, or STS does not accept them.
     /// - [`ErrorKind::AccessDenied`] if a policy denies the call.
-    /// - Others of [`ErrorKind`] as STS or the network fails; in a network without internet access it takes an interface
-    ///   endpoint for STS.
+    /// - Other kinds for failures of STS or the network. A network without internet access needs an interface endpoint
+    ///   for STS.
     pub async fn identity(&self) -> Result<Identity> {
         let endpoint = self.identity_endpoint()?;
         let trace = Trace::from(endpoint.iter().cloned().collect::<Vec<_>>());

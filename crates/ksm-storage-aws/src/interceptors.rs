@@ -52,7 +52,7 @@ struct Counts {
 }
 
 impl Requests {
-    /// Records in the error if a request was sent, and if any was sent without being refused.
+    /// Records in the error if a request was sent, and if any request was sent and not refused.
     pub(crate) fn tell(&self, error: CallError) -> CallError {
         let (sent, refused) = (self.0.sent.load(Ordering::Relaxed), self.0.refused.load(Ordering::Relaxed));
         // The SDK reports a request that it cannot build as a broken connection.

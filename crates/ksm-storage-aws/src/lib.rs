@@ -24,7 +24,7 @@
 //! | opening a storage, with credentials and region found | [`AwsSecretStorage`], then [`AwsStorageBuilder`] |
 //! | naming a secret | [`SecretId`] |
 //! | choosing how writers exclude each other | [`Concurrency`] |
-//! | telling whether one version was built on another | [`AwsSecretBackend::descends`] |
+//! | checking if one version was built on another | [`AwsSecretBackend::descends`] |
 //! | the region, the identity and the server behind a backend | [`AwsSecretBackend::connection`], [`Connection`] |
 //! | a client of your own below the backend | [`AwsSecretBackend::new`], [`SecretsClient`], [`SdkClient`] |
 //! | tests without AWS | the crate `ksm-storage-emulator` |

@@ -126,7 +126,7 @@ impl Group {
         Self()
     }
 
-    /// The child has ended: processes that it left behind, such as an agent, may stay.
+    /// The child has ended. Processes that it left behind, such as an agent, may stay.
     #[cfg_attr(not(unix), expect(clippy::unused_self, reason = "there are no groups"))]
     fn release(mut self) {
         #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Replies of the service, as the write protocol takes them.
+//! The service's replies in terms of the write protocol.
 
 use ksm_storage_core::{Outcome, Payload, Version};
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl CallError {
-    /// The answer that a failed put or move is, where `conflict` is the code of its condition.
+    /// The protocol's answer for a failed put or move, where `conflict` is the error code of an unmet condition.
     pub(crate) fn answer<I>(&self, conflict: &str) -> Answer<I> {
         let sent = self.unanswered || self.sent;
         match classify(self).1 {

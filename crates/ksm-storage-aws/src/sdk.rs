@@ -215,7 +215,7 @@ where
         SdkError::DispatchFailure(failure) => known(error).unwrap_or_else(|| dispatch(failure)),
         _ => known(error).unwrap_or(Failure::NotBuilt(UNBUILT.into())),
     };
-    let told = match failure {
+    let described = match failure {
         Failure::TimedOut | Failure::Disconnected => of_connection(error, failure, trace),
         Failure::Answered => {
             let skewed = skew(error);
@@ -235,7 +235,7 @@ where
         code: error.code().and_then(|code| clean(code, 64)),
         status: error.raw_response().map(|response| response.status().as_u16()),
         request_id: error.request_id().and_then(|id| clean(id, 64)),
-        ..told
+        ..described
     }
 }
 

@@ -68,10 +68,10 @@ impl SecretId {
         self.region.as_ref()
     }
 
-    /// The ID of this secret's replica in a region: the ARNs differ in nothing else
+    /// The ID of this secret's replica in a region. The ARNs differ only in the region
     /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/replicate-secrets.html>).
     pub(crate) fn in_region(&self, region: &Region) -> Self {
-        // No name has a colon.
+        // Names contain no colons.
         let fields = self.id.split(':').enumerate();
         let id: Vec<_> = fields.map(|(at, field)| if at == 3 { region.as_ref() } else { field }).collect();
         let id = id.join(":");
@@ -146,17 +146,17 @@ fn parse_arn(text: &str) -> Result<SecretId> {
         return Err(malformed(text, "`arn` is written in lower case"));
     }
     if !is_label(partition) {
-        return Err(malformed(text, &part("partition", partition, "such as aws or aws-cn")));
+        return Err(malformed(text, &part("partition", partition, "a partition such as aws")));
     }
     if service != "secretsmanager" {
-        return Err(malformed(text, &part("service", service, "which must be secretsmanager")));
+        return Err(malformed(text, &part("service", service, "secretsmanager")));
     }
     check_region(text, region)?;
     if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(malformed(text, &part("account", account, "which must be 12 digits")));
+        return Err(malformed(text, &part("account", account, "12 digits")));
     }
     if kind != "secret" {
-        return Err(malformed(text, &part("resource type", kind, "which must be secret")));
+        return Err(malformed(text, &part("resource type", kind, "secret")));
     }
     check_name(text, name, MAX_NAME_IN_ARN)?;
     let name = text.len() - name.len();
@@ -167,7 +167,7 @@ fn check_region(text: &str, region: &str) -> Result<()> {
     if is_label(region) {
         return Ok(());
     }
-    Err(malformed(text, &part("region", region, "such as us-east-1")))
+    Err(malformed(text, &part("region", region, "a region such as us-east-1")))
 }
 
 /// Lower-case letters and digits, with single hyphens between them.
@@ -195,9 +195,9 @@ fn check_name(text: &str, name: &str, max: usize) -> Result<()> {
 
 fn part(name: &str, found: &str, wanted: &str) -> String {
     if found.is_empty() {
-        format!("its {name} is empty, {wanted}")
+        format!("its {name} is empty, expected {wanted}")
     } else {
-        format!("its {name} is {:?}, {wanted}", shorten(found))
+        format!("its {name} is {:?}, expected {wanted}", shorten(found))
     }
 }
 
@@ -302,14 +302,14 @@ mod tests {
 
     #[test]
     fn secrets_given_as_id_stay_hidden() {
-        for (given, told) in [
+        for (given, words) in [
             ("{\"appKey\": \"s3cret\"}".to_owned(), "invalid secret ID of 20 characters: character 1"),
             ("US:s3cret".to_owned(), "invalid secret ID of 9 characters: character 3 of its name is ':'"),
             ("s3cret".repeat(100), "invalid secret ID of 600 characters: its name has 600 characters"),
         ] {
             let error = given.parse::<SecretId>().unwrap_err();
             let shown = format!("{error} {error:?}");
-            assert!(shown.contains(told) && !shown.contains("s3cret"), "{shown}");
+            assert!(shown.contains(words) && !shown.contains("s3cret"), "{shown}");
         }
     }
 

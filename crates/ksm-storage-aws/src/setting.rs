@@ -189,13 +189,13 @@ impl Given {
         let given = self.at_most(4096)?;
         let Ok(metadata) = fs::metadata(&given.value) else { return Ok(given) };
         if metadata.is_dir() {
-            return Err(given.invalid("it names a folder"));
+            return Err(given.invalid("it is a folder"));
         }
         if metadata.len() > MAX {
             return Err(given.invalid(format!("the file has {} bytes, more than {MAX}", metadata.len())));
         }
         if is_endless(&metadata) && given.value != "/dev/null" {
-            return Err(given.invalid("it names a device"));
+            return Err(given.invalid("it is a device"));
         }
         Ok(given)
     }

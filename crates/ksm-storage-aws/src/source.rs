@@ -232,7 +232,7 @@ fn follow(environment: Environment, profile: &Section<'_>, seen: &mut Vec<String
         }
         (Some(name), None) => {
             if seen.iter().any(|other| other == name.as_str()) {
-                return Err(name.invalid("the profiles name each other in a circle"));
+                return Err(name.invalid("the profiles refer to each other in a cycle"));
             }
             let source = profile.source_profile(name.as_str())?;
             let found = follow(environment, &source, seen)?;

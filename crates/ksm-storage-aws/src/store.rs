@@ -63,7 +63,7 @@ impl Inner {
             match store.answer(answer) {
                 Progress::Next(next) => store = next,
                 Progress::Done(Verdict::NotApplied(Reason::Put)) if session.pause().await => {
-                    // Others have the same quota: whoever came first may have made this store needless.
+                    // Writers share the quota, so another one may have made this store obsolete meanwhile.
                     if let Some(current) = session.replaced().await {
                         return Ok(StoreOutcome::conflict(current));
                     }
@@ -79,7 +79,7 @@ impl Inner {
         let token = Version::new(NO_VALUE).slot(1);
         let create = Create {
             name: self.id.name().to_owned(),
-            // The token of a first put, which this thereby excludes.
+            // The token of a first put, which this call thus excludes.
             token: token.as_str().to_owned(),
             value: value.clone(),
             kms_key_id,
@@ -197,7 +197,7 @@ impl<'a> Session<'a> {
             move_error: None,
             read_error: None,
             reads: 0,
-            // Half of what a load has, so that a load and a store find room in one deadline.
+            // Half of a load's limit, so that a load and a store fit in one deadline.
             throttle: Throttle::new(&*inner.clock, &inner.location, inner.patience / 2),
             found: None,
         })
@@ -244,7 +244,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The current version, if that is another one than the one expected.
+    /// The current version, if it differs from the expected one.
     async fn replaced(&mut self) -> Option<Stored> {
         let found = self.get(Select::Current).await.ok()?;
         (found.id != self.expected.as_str())
@@ -344,7 +344,7 @@ impl<'a> Session<'a> {
             },
             Reason::MoveRefused => inner.error(
                 ErrorKind::Conflict,
-                "others have moved AWSCURRENT, and the labels do not show if this version had it before",
+                "AWSCURRENT was moved meanwhile, and the labels do not show if this version ever had it",
             ),
             Reason::FirstValue => inner.error(ErrorKind::Conflict, "another program stored the first value"),
             Reason::Pending => self.pending(),

@@ -1,7 +1,7 @@
 //! Pauses of throttled calls.
 //!
-//! Thousands of programs may start at once and share one quota, so the first pause is long and evenly spread: whoever asks
-//! again soon takes the place of another. `docs/fleet.md` has the simulation that these numbers come from.
+//! Thousands of programs may start at once and share one quota, so the first pause is long and uniformly distributed:
+//! an early retry only takes the place of another program's. The numbers come from the simulation in `docs/fleet.md`.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use tracing::debug;
 
 use crate::{client::CallError, error::classify};
 
-/// The longest first pause; doubled each time.
+/// The maximum first pause, which doubles with each attempt.
 const FIRST: Duration = Duration::from_secs(4);
 const LONGEST: Duration = Duration::from_secs(8);
-/// A call with less time left is given up: if many clients retried within a short time, few would succeed.
+/// A call with less time left is not retried: if many clients retried within a short time, few would succeed.
 const SHORTEST: Duration = Duration::from_secs(2);
 
 /// The pauses of one call.
 pub(crate) struct Throttle<'a> {
     clock: &'a dyn Clock,
     location: &'a Location,
-    /// No pause ends later.
+    /// The latest end of a pause.
     end: Duration,
     attempt: u32,
 }
@@ -30,9 +30,9 @@ impl<'a> Throttle<'a> {
         Self { clock, location, end: clock.now().saturating_add(patience), attempt: 0 }
     }
 
-    /// Waits, if the call was throttled and there is time left. Returns true if it is to be made again.
+    /// Pauses if the call was throttled and there is time left. Returns true if the call should be repeated.
     pub(crate) async fn pause(&mut self, error: &CallError) -> bool {
-        // A call that may have been carried out is not merely repeated.
+        // A call that may have been carried out must not simply be repeated.
         if classify(error) != (ErrorKind::Throttled, Outcome::NotApplied) {
             return false;
         }

@@ -43,7 +43,7 @@ impl Trace {
     }
 }
 
-/// A host, and how it came to be asked. `Display` names it with its setting, and the proxy on the way.
+/// A host, and why it was contacted. `Display` names it with its setting, and the proxy in between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     scheme: String,
@@ -51,7 +51,7 @@ pub struct Peer {
     port: u16,
     /// The variable, profile key or method that names it.
     setting: Option<String>,
-    /// The proxy on the way to it: its address, and the variable that names it.
+    /// The proxy in between: its address, and the variable that names it.
     pub(crate) proxy: Option<Proxy>,
 }
 
@@ -102,7 +102,7 @@ impl Peer {
         self.proxy.as_ref().map(|proxy| proxy.variable)
     }
 
-    /// True if requests are encrypted on the way.
+    /// True if requests are encrypted on the network.
     pub fn is_secured(&self) -> bool {
         self.scheme == "https"
     }

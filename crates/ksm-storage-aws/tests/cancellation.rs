@@ -1,4 +1,4 @@
-//! Opening, loading and storing, dropped wherever they wait.
+//! Opening, loading and storing, cancelled at every await point.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "these are tests")]
 
 use std::{
@@ -22,10 +22,10 @@ use tokio::{process::Command, task::yield_now, time::timeout};
 
 const NAME: &str = "ksm-config";
 const BOTH: [Concurrency; 2] = [Concurrency::Optimistic, Concurrency::Strict];
-/// The number of times that each call of the service gives way before it is carried out, and after.
+/// The number of times that each service call yields before it is carried out, and again after.
 const PAUSES: usize = 3;
 
-/// The emulator, answering late.
+/// The emulator with delayed answers.
 #[derive(Debug)]
 struct Slow(Emulator);
 
@@ -67,7 +67,7 @@ impl SecretsClient for Slow {
     }
 }
 
-/// Polls, each time that it is woken, up to `polls` times, and drops the future then.
+/// Polls the future up to `polls` times, each time it is woken, and then drops it.
 async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future: Pin<&mut F> = pin!(future);
     let mut left = polls;
@@ -131,7 +131,7 @@ async fn a_dropped_load_leaves_nothing_behind() {
     }
 }
 
-/// Of a secret with a value and of one without; the next writer is the same handle or another one.
+/// Covers a secret with a value and one without, followed by a write through the same handle or another one.
 #[tokio::test]
 async fn dropped_store_applies_at_most_once() {
     for (concurrency, old) in BOTH.into_iter().flat_map(|it| [(it, Some("old")), (it, None)]) {
@@ -148,7 +148,7 @@ async fn dropped_store_applies_at_most_once() {
             assert!(new || loaded.payload() == old.map(Payload::from).as_ref(), "{:?}", loaded.payload());
             assert_eq!(new, *loaded.version() != base);
             if new {
-                // It took effect once: nothing else is stored on what it was based on.
+                // It took effect once: no other version is based on the same base.
                 let again = next.store(&base, &"again".into()).await.unwrap();
                 assert!(matches!(again, StoreOutcome::Conflict { .. }));
             }
@@ -167,7 +167,7 @@ async fn dropped_store_applies_at_most_once() {
     }
 }
 
-/// The same over HTTP, where a request that was sent is carried out whatever becomes of its sender.
+/// The same over HTTP, where a request that was sent is carried out even if its sender is dropped.
 #[tokio::test]
 async fn dropped_open_creates_empty_or_nothing() {
     let mut polls = 0;
@@ -214,8 +214,7 @@ async fn dropped_open_changes_nothing() {
     }
 }
 
-/// The child process, which has the address of the metadata in its environment: region and credentials are
-/// asked of the instance.
+/// The child process. Its environment has the address of the metadata service, which provides region and credentials.
 #[tokio::test]
 #[ignore = "run as a child process by the other tests"]
 async fn child() {
@@ -227,7 +226,7 @@ async fn child() {
             polls += 1;
             continue;
         };
-        // That was without a look at the secret.
+        // Construction alone does not read the secret.
         backend.unwrap().load().await.unwrap();
         break;
     }
@@ -251,7 +250,7 @@ async fn dropped_connect_leaves_nothing() {
     let output = timeout(Duration::from_mins(1), child).await.unwrap().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("child has ended"), "{output:?}");
-    // One load of the child's own, one of opening, and those of a write and a refresh, the last by optimistic writers.
+    // One load by the child itself, one to open, and those of a write and a refresh.
     assert_eq!(server.emulator().calls(Action::GetSecretValue), 1 + 1 + 2 + 1);
 }
 

@@ -1,6 +1,6 @@
-//! The AWS backend keeps the contract over the emulator in process.
+//! The contract of the AWS backend, checked on the in-process emulator.
 //!
-//! The conformance matrix of `ksm-storage` repeats this with the real SDK over HTTP, and on emulators written by others.
+//! The conformance matrix of `ksm-storage` repeats this over HTTP with the real SDK, and on third-party emulators.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use ksm_storage_aws::Concurrency;

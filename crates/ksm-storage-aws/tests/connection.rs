@@ -1,4 +1,4 @@
-//! The way to the service, as a backend tells it.
+//! The backend's description of its connection.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test has no documentation and may panic")]
 
 use std::{

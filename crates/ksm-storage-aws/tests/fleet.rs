@@ -1,4 +1,4 @@
-//! A fleet of programs that start at once, in virtual time: `docs/fleet.md` has the figures of larger ones.
+//! A fleet of programs that start at once, in virtual time. `docs/fleet.md` has the results of larger fleets.
 #![allow(missing_docs, clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "these are tests")]
 #![allow(
     clippy::cast_possible_truncation,
@@ -33,7 +33,7 @@ fn half_a_quota_opens_ten_thousand() {
 fn throttling_reduces_calls() {
     let fleet = Fleet { starts: 20_000, gets: 1_000, ..Fleet::default() };
     let (own, sdk) = (fleet.run(), Fleet { retries: Retries::Sdk(200), ..fleet }.run());
-    // Twenty times the quota.
+    // The load is twenty times the quota.
     assert!(own.opened() > 4.0 * sdk.opened(), "{} and {}", own.opened(), sdk.opened());
     let calls: Vec<_> = own.seconds.iter().map(|second| second[0]).collect();
     assert!(calls[0] < 23_000 && calls[1..].iter().all(|&calls| calls < 8_000), "{calls:?}");

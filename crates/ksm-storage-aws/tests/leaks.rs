@@ -1,4 +1,4 @@
-//! Nothing secret is shown, with every log event on and every fault that the emulator knows.
+//! No secret is printed, with every log event enabled and under every fault of the emulator.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::{env, num::NonZeroU32, sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ use tokio::{
     process::Command,
 };
 
-/// The child process: everything, with every event printed.
+/// The child process, which exercises everything and prints every event.
 #[tokio::test]
 #[ignore = "run as a child process by the other tests"]
 async fn child() {
@@ -116,7 +116,7 @@ async fn no_fault_shows_a_canary() {
     assert!(shown.is_empty(), "{shown:#?}");
 }
 
-/// Every error code that the crate knows, as its source lists them, and one that it does not.
+/// Every error code listed in the crate's source, and an unknown one.
 fn codes() -> Vec<&'static str> {
     let source = include_str!("../src/error.rs");
     let (_, mapping) = source.split_once("fn answered(").unwrap();
@@ -130,7 +130,7 @@ fn codes() -> Vec<&'static str> {
     codes
 }
 
-/// A service that refuses every request with the code that the secret is called by, and quotes a canary.
+/// Starts a service that refuses every request with the error code in the secret's name, and quotes a canary.
 async fn refusing() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -157,7 +157,7 @@ async fn refusing() -> String {
     url
 }
 
-/// Every call of the seam, and of the storage, refused with every code.
+/// The child process in which every call of the client and the storage is refused with every code.
 #[tokio::test]
 #[ignore = "run as a child process by the other tests"]
 async fn refused_child() {
@@ -190,7 +190,7 @@ async fn refused_child() {
         }
         for concurrency in [Concurrency::Optimistic, Concurrency::Strict] {
             let id = code.parse().unwrap();
-            // Pauses of throttled calls are over at once.
+            // Backoff pauses end at once.
             let clock = Arc::new(TestClock::new());
             let backend = AwsSecretBackend::with_clock(client.clone(), id, "us-east-1", concurrency, clock);
             println!("{:?} {:#?}", backend.load().await, backend.store(&Version::new("v"), &value).await);

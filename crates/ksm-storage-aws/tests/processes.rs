@@ -1,5 +1,5 @@
-//! Several processes on one secret, with the real SDK over HTTP: writers that follow the protocol lose nothing, and writers
-//! that leave something out do.
+//! Several processes writing to one secret over HTTP with the real SDK. Writers that follow the protocol lose nothing;
+//! writers that omit a part of it do.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::{env, process::Stdio, sync::Arc};
@@ -17,15 +17,15 @@ use tokio::process::{Child, Command};
 
 const INCREMENTS: u32 = 25;
 
-/// The way in which a child process writes.
+/// The write method of a child process.
 const OPTIMISTIC: &str = "optimistic";
 const STRICT: &str = "strict";
-/// As optimistic, but for the nonce.
+/// Optimistic, but without the nonce.
 const WITHOUT_NONCE: &str = "without nonce";
-/// Read, change, write.
+/// Reads, changes and writes, without a condition.
 const BLIND: &str = "blind";
 
-/// Takes the nonce away from what is put.
+/// A client that strips the nonce from puts.
 #[derive(Debug)]
 struct WithoutNonce(SdkClient);
 
@@ -62,7 +62,7 @@ fn add_one(document: &mut ConfigDocument) {
     document.set(Url, (count + 1).to_string());
 }
 
-/// The work of each child process, which the parent configures by its environment.
+/// The work of a child process, configured by its environment.
 #[tokio::test]
 #[ignore = "run as a child process by the other tests"]
 async fn child() {
@@ -114,7 +114,7 @@ fn spawn(url: &str, how: &str) -> Child {
         .unwrap()
 }
 
-/// The final count of four processes with 25 increments each.
+/// Returns the final count after four processes have made 25 increments each.
 async fn count(how: [&str; 4]) -> u32 {
     let emulator = Emulator::new("us-east-1");
     emulator.set_version_quota(None);
@@ -146,13 +146,13 @@ async fn writers_of_both_modes_lose_nothing() {
     assert_eq!(count([OPTIMISTIC, STRICT, OPTIMISTIC, STRICT]).await, 100);
 }
 
-/// The control: this test can see a loss.
+/// Control: the test detects a loss.
 #[tokio::test(flavor = "multi_thread")]
 async fn blind_writers_lose_increments() {
     assert!(count([BLIND; 4]).await < 100);
 }
 
-/// The control: it is the nonce that keeps equal contents apart.
+/// Control: the nonce is what tells equal contents apart.
 #[tokio::test(flavor = "multi_thread")]
 async fn writers_without_a_nonce_lose_increments() {
     assert!(count([WITHOUT_NONCE; 4]).await < 100);

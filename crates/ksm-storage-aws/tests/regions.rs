@@ -1,4 +1,4 @@
-//! Openings on a replica in another region, over HTTP.
+//! Opening a storage on a replica in another region, over HTTP.
 #![allow(missing_docs, clippy::unwrap_used, reason = "these are tests")]
 
 use std::{iter::repeat_n, time::Duration};
@@ -38,13 +38,13 @@ impl World {
             .fallback_regions(["us-west-2"])
     }
 
-    /// Damages the answers of the secret's own region.
+    /// Injects a fault into the primary region's answers.
     fn fail(&self, fault: &Fault) {
         self.east.clear_faults();
         self.east.fail(Action::GetSecretValue, repeat_n(fault.clone(), 1_000));
     }
 
-    /// Reads in both regions.
+    /// The number of reads in each region.
     fn reads(&self) -> [usize; 2] {
         [&self.east, &self.west].map(|region| region.calls(Action::GetSecretValue))
     }
@@ -155,11 +155,11 @@ async fn promoted_replica_is_read_as_one() {
     world.fail(&Fault::Before(ResponseFault::Reset));
     let storage = world.builder("ksm-config").open().await.unwrap();
     assert_eq!(origin(&storage), ("promoted".to_owned(), Origin::Replica));
-    // Back in the region that was lost, what is there counts.
+    // After failback to the lost region, its own value counts.
     world.east.clear_faults();
     storage.refresh().await.unwrap();
     assert_eq!(origin(&storage), ("first".to_owned(), Origin::Store));
-    // The promoted one is a secret like any other.
+    // The promoted replica is a secret like any other.
     let own = AwsSecretStorage::from_custom_config("ksm-config", "AKIA", "key", "us-west-2");
     own.endpoint_url(world.server.url()).open().await.unwrap().set(Bat, "b").await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Requests that were never sent: nothing is applied, nothing counts as an attempt, and the reason decides the kind.
+//! Requests that are never sent: nothing is applied, no attempt is counted, and the reason determines the error kind.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
@@ -32,7 +32,7 @@ fn closed() -> String {
     format!("http://{address}")
 }
 
-/// Every call of the seam.
+/// Calls every method of the client.
 async fn calls(client: &SdkClient) -> [CallError; 5] {
     let value = Payload::from("{}".to_owned());
     let [secret, name] = ["ksm"; 2].map(str::to_owned);
@@ -65,7 +65,7 @@ async fn refused_connections_send_nothing() {
     }
 }
 
-/// FIPS with an endpoint is refused by the SDK's rules, and a credential by its signer.
+/// The SDK's endpoint rules reject FIPS with a custom endpoint, and its signer rejects the credential.
 #[tokio::test]
 async fn unbuildable_requests_are_invalid() {
     let port = closed();
@@ -111,7 +111,7 @@ async fn sdk_panics_become_errors() {
     assert!(error.to_string().contains("panicked during a call of the AWS SDK"), "{error}");
 }
 
-/// A server that reads the first request, and then is gone.
+/// A server that reads the first request and then disappears.
 fn gone_after_one() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -131,6 +131,6 @@ async fn sent_requests_stay_unanswered() {
     let value = Payload::from("{}".to_owned());
     let put = Put { secret: "ksm".to_owned(), token: TOKEN.to_owned(), value, label: None };
     let error = client.put(&put).await.unwrap_err();
-    // The last attempt found nobody; the first may have been carried out.
+    // The last attempt found no server; the first may have been carried out.
     assert!(error.sent && error.unanswered, "{error:?}");
 }

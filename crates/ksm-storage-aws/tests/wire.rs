@@ -1,4 +1,4 @@
-//! The storage as a program has it, with the real SDK over HTTP: what is created, what is retried, what is refused.
+//! The storage as programs use it, with the real SDK over HTTP: creation, retries, refusals.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::{
@@ -25,7 +25,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Not `ksm-config`: that could be a name with a suffix, and is asked for twice before it counts as missing.
+/// Not `ksm-config`, which could be a name with a random suffix, and is read twice before it counts as missing.
 const NAME: &str = "team/ksm";
 
 async fn serve() -> Server {
@@ -47,7 +47,7 @@ fn stored(server: &Server) -> String {
     std::str::from_utf8(value.as_bytes()).unwrap().trim_end().to_owned()
 }
 
-/// Gets, puts and creates.
+/// The number of gets, puts and creates.
 fn calls(server: &Server) -> [usize; 3] {
     [Action::GetSecretValue, Action::PutSecretValue, Action::CreateSecret]
         .map(|action| server.emulator().calls(action))
@@ -81,7 +81,7 @@ async fn neighbours_leave_the_retry_quota_alone() {
     let config = aws_sdk_secretsmanager::config::Builder::from(&sdk_config(&server.url()))
         .retry_config(retries.with_max_attempts(200))
         .build();
-    // A bare client of the same service and region, which retries until the quota of the process is used up.
+    // A plain client of the same service and region, which retries until the process-wide retry quota is used up.
     let neighbour = aws_sdk_secretsmanager::Client::from_conf(config);
     server.emulator().fail(Action::GetSecretValue, vec![Fault::refuse("ThrottlingException"); 200]);
     neighbour.get_secret_value().secret_id(NAME).send().await.unwrap_err();
@@ -181,7 +181,7 @@ async fn refused_retry_leaves_put_unknown() {
     }
 }
 
-/// The backend repeats them, with pauses that the SDK does not make.
+/// The backend retries them itself; the SDK does not.
 #[tokio::test]
 async fn sdk_repeats_no_throttled_call() {
     let server = serve_with("{}").await;
@@ -232,7 +232,7 @@ async fn open_ends_at_its_deadline() {
     assert!(error.to_string().contains("team/ksm"), "{error}");
     builder(&server).deadline(Duration::MAX).open().await.unwrap();
     builder(&server).deadline(Duration::MAX).open_backend().await.unwrap();
-    // The creation of a secret may take place after that.
+    // The secret may still be created afterwards.
     let server = serve().await;
     server.emulator().fail(Action::CreateSecret, [Fault::Before(ResponseFault::Hang)]);
     let error = builder(&server).create_if_missing().deadline(deadline).open().await.unwrap_err();
@@ -301,7 +301,7 @@ async fn oversized_value_is_not_sent() {
         let error = storage.set(ConfigKey::Url, "x".repeat(65_536)).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotApplied));
         assert_eq!(server.emulator().calls(Action::PutSecretValue), 0);
-        // What is as large as it may be, with the nonce, is accepted.
+        // A payload of the maximum size fits even with the nonce.
         let limit = storage.capabilities().max_payload.unwrap();
         let around = r#"{"url": ""}"#.len() + "\n    \n".len();
         storage.set(ConfigKey::Url, "x".repeat(limit - around)).await.unwrap();
@@ -314,7 +314,7 @@ async fn oversized_value_is_not_sent() {
 async fn denied_verification_is_no_failure() {
     let server = serve_with("{}").await;
     let storage = builder(&server).open().await.unwrap();
-    // The load is served, the read after the put is not.
+    // The load succeeds, but the read after the put is refused.
     let refuse = Fault::refuse("AccessDeniedException");
     server.emulator().fail(Action::GetSecretValue, [Fault::Delay(Duration::ZERO), refuse]);
     storage.set(ConfigKey::Url, "x").await.unwrap();
@@ -331,7 +331,7 @@ async fn a_replica_names_its_primary_region() {
     assert_eq!(error.outcome(), Outcome::NotApplied);
 }
 
-/// Credentials that count how often they are asked for.
+/// Credentials that count how often they are requested.
 #[derive(Clone, Debug, Default)]
 struct Counting(Arc<AtomicUsize>);
 
@@ -346,7 +346,7 @@ impl ProvideCredentials for Counting {
     }
 }
 
-/// Passes connections on, and counts them.
+/// Forwards connections, and counts them.
 async fn counted(server: &Server) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

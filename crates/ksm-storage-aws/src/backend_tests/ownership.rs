@@ -121,18 +121,18 @@ async fn refused_move_is_looked_into() {
         (&lost, vec![(id(&slot(1)), Err(lost.clone()))], false, Some(Outcome::Unknown)),
     ] {
         let mut client = MockSecretsClient::new();
-        let told = format!("{error:?} {reads:?}");
+        let context = format!("{error:?} {reads:?}");
         expect_reads(&mut client, reads);
         let backend = strict(client, Err(error.clone()));
         let stored = backend.store(&Version::new("v1"), &Payload::from("{}")).await;
-        assert_eq!(stored.as_ref().err().map(ksm_storage_core::Error::outcome), outcome, "{told}");
+        assert_eq!(stored.as_ref().err().map(ksm_storage_core::Error::outcome), outcome, "{context}");
         match stored {
             Ok(StoreOutcome::Conflict { applied_if, .. }) => {
-                assert!(!committed, "{told}");
+                assert!(!committed, "{context}");
                 // The staged version, and versions that would be built on it.
                 assert_eq!((applied_if[0].as_str(), applied_if[1].as_str()), (&*slot(1), &*after));
             }
-            Ok(StoreOutcome::Committed { .. }) => assert!(committed, "{told}"),
+            Ok(StoreOutcome::Committed { .. }) => assert!(committed, "{context}"),
             Err(_) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Connections that are not made, break, or bring no answer.
+//! Connections that fail, break, or get no answer.
 
 use std::process::Command;
 
@@ -110,7 +110,7 @@ async fn timeouts_tell_whether_anything_was_sent() {
     world.check(reset.says(&[ENDPOINT])).await;
 }
 
-/// In a network of its own, where no resolver answers.
+/// Runs in a separate network namespace, in which no resolver answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn unresolved_names_are_reported() {
     let is_possible = Command::new("unshare").args(["--map-root-user", "--net", "true"]).output();

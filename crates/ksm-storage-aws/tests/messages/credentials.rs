@@ -1,4 +1,4 @@
-//! Sources of credentials that give none.
+//! Credential sources that provide none.
 
 use ksm_storage_emulator::{Action, Fault};
 
@@ -10,7 +10,7 @@ use crate::{
 const STS: &str = "AWS_ENDPOINT_URL_STS";
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 
-/// A profile called `work`, which a role of the profile `base` has.
+/// A profile `work` that assumes a role with the credentials of the profile `base`.
 fn role(rest: &str) -> String {
     format!(
         "[profile work]\nregion = us-east-1\nrole_arn = {ROLE}\nsource_profile = base\n{rest}[profile base]\n\
@@ -18,7 +18,7 @@ fn role(rest: &str) -> String {
     )
 }
 
-/// An error of STS.
+/// An STS error response.
 fn sts(code: &str, message: &str) -> String {
     let body = format!(
         "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{code}</Code>\
@@ -123,7 +123,7 @@ async fn ended_sign_ins_name_the_command() {
         )
     };
     token("b343494cf15ba6b81449840ea93161cf3b27e5e3", 2999);
-    // SHA-1 of the session's name. It cannot be refreshed.
+    // SHA-1 of the session name. This token cannot be refreshed.
     token("fcbdc4c271c889825d8338d2d8f10b6e5e95c171", 2020);
     let mut expired = row("expired sign-in", "work");
     expired.config =
@@ -161,7 +161,7 @@ async fn login_profiles_work_or_name_command() {
     world.works(row()).await;
 }
 
-/// SHA-256 of the name of the session.
+/// SHA-256 of the session name.
 const LOGIN: &str = "286187707741fc2ccb93cf9e56dbd0ee0a16208feed5fbc8ae1baa86d44c283f";
 
 #[cfg(unix)]

@@ -1,6 +1,6 @@
-//! Every cause of a failure, brought about with real parts: the message names what failed and what to do, on one line.
+//! Every cause of failure, produced with real components: the message names the failure and the remedy, on one line.
 //!
-//! Each case is a child process with a cleared environment, and asks nothing but loopback.
+//! Each case runs in a child process with a cleared environment, and contacts only loopback.
 #![allow(missing_docs, clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 #[path = "../robustness/child.rs"]
@@ -18,11 +18,11 @@ use child::Outcome;
 use ksm_storage_emulator::{Emulator, Server, Value};
 use tokio::process::Command;
 
-/// A failure, and what its message must say.
+/// A failure, and the words that its message must contain.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) mode: &'static str,
-    /// The configuration file; `[default]` has the region.
+    /// The configuration file; `[default]` sets the region.
     pub(crate) config: String,
     pub(crate) variables: Vec<(&'static str, String)>,
     pub(crate) kind: &'static str,
@@ -56,7 +56,7 @@ impl Row {
     }
 }
 
-/// Words of Rust, which users of the program and of Python cannot follow; and what is secret.
+/// Rust terms, which users of the CLI and of Python cannot follow, and secrets.
 const FORBIDDEN: [&str; 12] = [
     "s3cret",
     "crate feature",
@@ -72,7 +72,7 @@ const FORBIDDEN: [&str; 12] = [
     "None",
 ];
 
-/// The folder of one case, and the emulator.
+/// The folder of one case, and its emulator.
 pub(crate) struct World {
     pub(crate) server: Server,
     folder: tempfile::TempDir,
@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    /// Runs its cases in a network namespace of their own.
+    /// Runs the cases in a separate network namespace.
     pub(crate) fn without_network(mut self) -> Self {
         self.has_network = false;
         self
@@ -129,7 +129,7 @@ impl World {
             .current_dir(self.folder.path())
             .kill_on_drop(true);
         if !row.variables.iter().any(|(name, _)| name.ends_with("PROXY")) {
-            // Nothing gets past loopback.
+            // Every address but loopback goes to a closed port.
             command.env("HTTPS_PROXY", CLOSED).env("NO_PROXY", "127.0.0.1,localhost");
         }
         command.envs(row.variables.iter().map(|(name, value)| (name, value)));
@@ -162,5 +162,5 @@ impl World {
     }
 }
 
-/// A port of loopback that refuses connections.
+/// A loopback port that refuses connections.
 pub(crate) const CLOSED: &str = "http://127.0.0.1:9";

@@ -1,4 +1,4 @@
-//! Profiles that are missing or malformed, and names that are not ASCII.
+//! Missing or malformed profiles, and names that are not ASCII.
 
 use crate::{Row, World};
 
@@ -31,7 +31,7 @@ async fn unreadable_files_name_their_line() {
     let world = World::new().await;
     let config = world.path("config");
     let row = || Row::new("unreadable file", "profile", "invalid_argument");
-    // The first two lines are those of the default profile.
+    // The first two lines belong to the default profile.
     world.check(row().config("[profile work]\nregion\n").says(&[&config, "line 4", "KEY = VALUE"])).await;
     world.check(row().config("[profile work\n").says(&[&config, "line 3", "closing bracket"])).await;
     let credentials = world.file("credentials", b"[work]\n\xff\n");

@@ -1,4 +1,4 @@
-//! Servers that answer one thing.
+//! Servers with a fixed answer.
 
 use std::{
     io::{Read, Write},
@@ -12,7 +12,7 @@ use tokio_rustls::{
     rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer},
 };
 
-/// Answers every connection with these bytes, or never if there are none; returns host and port.
+/// Answers every connection with these bytes, or never if they are empty. Returns host and port.
 pub(crate) fn canned(reply: impl Into<Vec<u8>>) -> String {
     let reply = reply.into();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -31,7 +31,7 @@ pub(crate) fn canned(reply: impl Into<Vec<u8>>) -> String {
     address
 }
 
-/// An answer of HTTP with more headers, each ending in a line break.
+/// An HTTP response. `headers` are extra lines, each ending in a line break.
 pub(crate) fn http(status: u16, headers: &str, body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 {status} -\r\n{headers}connection: close\r\ncontent-length: {}\r\n\r\n{body}",
@@ -40,7 +40,7 @@ pub(crate) fn http(status: u16, headers: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The validity of a certificate.
+/// The validity period of a certificate.
 #[derive(Clone, Copy)]
 pub(crate) enum Valid {
     Now,
@@ -48,7 +48,7 @@ pub(crate) enum Valid {
     Future,
 }
 
-/// TLS with a certificate for this name, which is its own authority; returns host and port, and the certificate in PEM.
+/// Starts a TLS server with a self-signed certificate for `name`. Returns host and port, and the certificate in PEM.
 pub(crate) async fn tls(name: &str, valid: Valid) -> (String, String) {
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     let years = match valid {

@@ -1,4 +1,4 @@
-//! Answers of Secrets Manager.
+//! Error responses of Secrets Manager.
 
 use ksm_storage_emulator::{Action, Fault};
 
@@ -9,7 +9,7 @@ use crate::{
 
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
 
-/// An answer of the service with this code and message, at this time.
+/// A response of the service with this code, message and date.
 fn answer(code: &str, message: &str, date: &str) -> String {
     let body = format!(r#"{{"__type":"{code}","message":"{message}"}}"#);
     let headers = format!("content-type: application/x-amz-json-1.1\r\ndate: {date}\r\n");
@@ -61,8 +61,8 @@ async fn clock_skew_is_reported() {
         )
         .await;
     world.check(row("RequestTimeTooSkewed", "", "no date").says(&[skewed[0], skewed[2]])).await;
-    let told = row("InvalidSignatureException", "Signature expired: 20150101T000000Z is now earlier", "x");
-    world.check(told.says(&[skewed[0]])).await;
+    let failure = row("InvalidSignatureException", "Signature expired: 20150101T000000Z is now earlier", "x");
+    world.check(failure.says(&[skewed[0]])).await;
     let wrong_key = row("InvalidSignatureException", "s3cret", "x");
     world.check(wrong_key.says(&["does not accept the access key"])).await;
 }

@@ -1,4 +1,4 @@
-//! Faults to inject, to show that the model would find them.
+//! Faults that show that the model can find them.
 
 use crate::{
     protocol::{
@@ -11,55 +11,55 @@ use crate::{
     service::Id,
 };
 
-/// A rule left out, or an old rule put back in its place.
+/// A rule left out, or an old rule put back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// None: the code as it is.
+    /// The code as it is.
     None,
-    /// P1: a slot in use is passed over if `AWSCURRENT`, read by label, is still on the base.
+    /// P1: a slot in use is skipped if a read by label still shows `AWSCURRENT` on the base.
     BaseByLabel,
-    /// P2a: a refused move is a conflict, without a look.
+    /// P2a: a refused move counts as a conflict without further checks.
     RefusedMoveIsConflict,
-    /// P2b: a put that is answered `ResourceExistsException` has met another writer's version.
+    /// P2b: a put answered with `ResourceExistsException` counts as another writer's version.
     ExistsIsAnothers,
-    /// P3: a staged version that is not current is passed over by a plain put.
+    /// P3: a plain put skips a staged version that is not current.
     PendingIsLeft,
-    /// P3: a displaced version is foreign, whatever its frame says.
+    /// P3: a displaced version counts as foreign, whatever its framing says.
     EverythingIsForeign,
     /// Puts carry no nonce.
     NoNonce,
-    /// Bit 63 of the nonce does not tell a staged put.
+    /// Bit 63 of the nonce does not mark a staged put.
     NoBit,
-    /// Ownership of a put: one that is not found has not been applied.
+    /// Ownership of a put: a put that is not found counts as not applied.
     MissingPutIsRefused,
-    /// Ownership of a move, step 1: the labels of the token are not looked at.
+    /// Ownership of a move, step 1: the labels of the token are not checked.
     NoLookAtToken,
-    /// Step 2: a successor is no proof.
+    /// Step 2: a successor does not count as proof.
     NoLookAtSuccessor,
-    /// Step 3: an unanswered move that shows no trace has not been applied.
+    /// Step 3: an unanswered move without a trace counts as not applied.
     UnansweredMoveIsRefused,
-    /// Step 4: a refused move without a trace is a conflict wherever `AWSPREVIOUS` is.
+    /// Step 4: a refused move without a trace counts as a conflict, wherever `AWSPREVIOUS` is.
     NoLookAtBase,
-    /// Memory: abandoned tokens are forgotten.
+    /// Abandoned tokens are forgotten.
     NoMemory,
-    /// Token in use, step 2: no walk.
+    /// Token in use, step 2: the successors are not walked.
     NoWalk,
     /// Step 3: the base is read before the walk.
     BaseBeforeWalk,
     /// Step 3: the base is not read.
     BaseNotRead,
-    /// A first value that shows no label was never current.
+    /// A first value without a label counts as never current.
     UnlabelledFirstValueIsRefused,
     /// No displacement check.
     NoCheck,
-    /// Displacement, step 1: `AWSPREVIOUS` is believed by label.
+    /// Displacement, step 1: `AWSPREVIOUS` read by label is trusted.
     PreviousByLabel,
-    /// Displacement, step 3: the token need not be current.
+    /// Displacement, step 3: the token is not checked to be current.
     TokenNotRead,
 }
 
 impl Fault {
-    /// The store's conclusion from the answer, with this fault in it.
+    /// Applies the answer to the store, with this fault injected.
     pub(crate) fn answer(self, store: Store<Id>, answer: Answer<Id>) -> Progress<Store<Id>, Verdict<Id>> {
         let conflict = Progress::Done(Verdict::Conflict { current: None, abandoned: None });
         let missing = |answer: &Answer<Id>| matches!(answer, Answer::Missing);
@@ -89,7 +89,7 @@ impl Fault {
             {
                 Progress::Next(Store { slot: store.slot + 1, step: Step::Put, ..store })
             }
-            // The walk looks nowhere, and the base was read by label.
+            // The walk finds nothing, and the base is read by label.
             (Self::BaseByLabel | Self::NoWalk, Step::FindPut(_), Answer::Found(seen))
                 if store.placement == Placement::Plain
                     && seen.author != Author::ThisStore
@@ -133,14 +133,14 @@ impl Fault {
         }
     }
 
-    /// The displacement check's conclusion from the answer, with this fault in it.
+    /// Applies the answer to the displacement check, with this fault injected.
     pub(crate) fn check(
         self,
         check: Displacement<Id>,
         answer: Answer<Id>,
     ) -> Progress<Displacement<Id>, Finding<Id>> {
         match (self, &check.step, &answer) {
-            // The version that had the label before the base, read stale.
+            // The version that held the label before the base, from a stale read.
             (Self::PreviousByLabel, CheckStep::Base, Answer::Found(_)) => {
                 Progress::Next(Displacement { step: CheckStep::Previous, ..check })
             }

@@ -1,18 +1,24 @@
-//! The write protocol, explored in every order of its steps.
+//! A model of the write protocol that explores every order of its steps.
 //!
-//! The code under test is `src/protocol` itself, compiled into this test with short IDs in place of UUIDs. A world is one
-//! secret, writers that each add to a counter, and a [`Budget`] of what may befall them: lost replies, requests delayed
-//! without limit or delivered twice with either reply seen, crashes, a foreign writer, a rollback. A read of a label may be
-//! stale by any amount; labels in reads by ID are fresh, or in [`ById::Stale`] as old as the version. Every reachable state
-//! is looked at, and [`model`] has the promises.
+//! The code under test is `src/protocol` itself, compiled into this test with short IDs instead of UUIDs. A world
+//! consists of one secret, writers that each increment a counter, and a [`Budget`] of faults: lost replies, requests
+//! that are delayed without limit or delivered twice, crashes, a foreign write, a rollback. Reads by label may be
+//! arbitrarily stale. Labels in reads by ID are fresh, or, in [`ById::Stale`], as old as the version. Every reachable
+//! state is checked against the invariants in [`model`].
 //!
-//! Not modelled: the removal of old versions; stale *existence* in reads by ID; more than four slots of one version; somebody
-//! who takes tokens on purpose; refusals of moves other than that the base is not current; a put refused in one delivery and
-//! carried out in another; reads that fail; the time limits of calls; core's rollback rule, without which a writer here is
-//! more often misled. A move that was refused, and is carried out later because an operator has moved the label back to its
-//! base, is accepted: the documents name it.
+//! Not modelled:
+//! - removal of old versions, and more than four slots of one version
+//! - reads by ID that miss an existing version, and reads that fail
+//! - another program that deliberately takes our tokens
+//! - moves refused for any reason other than a base that is not current
+//! - a put refused in one delivery and carried out in another
+//! - deadlines
+//! - core's rollback detection, without which writers here are misled more often
 //!
-//! `KSM_MODEL_LONG=1` explores every pair under every budget, and three writers.
+//! One anomaly is accepted because the documentation names it: a refused move that is carried out later, after an
+//! operator has moved the label back to its base.
+//!
+//! `KSM_MODEL_LONG=1` explores every pair of writers under every budget, and three writers.
 #![allow(missing_docs, clippy::print_stdout, clippy::trivially_copy_pass_by_ref)]
 
 mod fault;
@@ -34,11 +40,11 @@ use stateright::{Checker, DiscoveryClassification::Counterexample, HasDiscoverie
 use steps::{ById, Protocol};
 use world::Budget;
 
-/// Nothing but the writers themselves, and stale reads.
+/// No faults except stale reads.
 const CALM: Budget =
     Budget { lost: 0, late: 0, twice: 0, exists: 0, refused: 0, crash: 0, foreign: 0, rollback: 0 };
 
-/// Modes of the writers, and the writes that each makes.
+/// The mode of each writer, and its number of writes.
 type Writers = &'static [(Mode, u8)];
 
 const PAIRS: [Writers; 4] = [
@@ -70,7 +76,7 @@ fn long() -> bool {
     std::env::var_os("KSM_MODEL_LONG").is_some()
 }
 
-/// Explores everything. Returns the promises that are not kept, and what was reached.
+/// Explores every state. Returns the violated invariants and the states reached.
 fn explore(protocol: Protocol) -> (Vec<String>, Vec<&'static str>) {
     let start = Instant::now();
     let name =
@@ -96,7 +102,7 @@ fn assert_sound(protocol: Protocol, wanted: &[&str]) {
     }
 }
 
-/// One fault of the surroundings at a time.
+/// Budgets of a single fault.
 const SINGLE: [Budget; 8] = [
     Budget { lost: 1, ..CALM },
     Budget { late: 1, ..CALM },
@@ -125,7 +131,7 @@ fn two_writers_keep_every_promise() {
     for writers in PAIRS.into_iter().chain(PUT_ONLY) {
         assert_sound(world(writers, CALM), &[CONFLICT]);
         for budget in SINGLE {
-            // A foreign write makes every order of two writes that follow it a state of its own.
+            // A foreign write multiplies the states: each order of two later writes is distinct.
             let wide = budget.foreign + budget.rollback > 0 && writers.iter().any(|&(_, writes)| writes > 1);
             if !wide || long() {
                 assert_sound(world(writers, budget), &[]);
@@ -182,7 +188,7 @@ fn three_writers_keep_every_promise() {
     }
 }
 
-/// The model can see what it looks for: a rule left out breaks a promise in this world, and the rule keeps it.
+/// Shows that the model detects faults: omitting a rule violates an invariant in a world where the rule upholds it.
 #[test]
 fn every_injected_fault_is_found() {
     let [optimistic, strict, mixed, mixed_two] = PAIRS;
@@ -214,7 +220,7 @@ fn every_injected_fault_is_found() {
             Fault::UnlabelledFirstValueIsRefused => Service::empty(),
             _ => Service::with_value(),
         };
-        // With fresh reads by ID the base alone would tell.
+        // With fresh reads by ID, reading the base would be enough.
         let by_id = match fault {
             Fault::NoWalk | Fault::BaseBeforeWalk => ById::Stale,
             _ => ById::Fresh,

@@ -144,7 +144,7 @@ impl Model for Protocol {
     }
 }
 
-/// Looks at the value alone, and knows nothing of how it came about.
+/// Compares only the value, not how it came about.
 fn counter_is_right(_: &Protocol, world: &World) -> bool {
     if world.service.disturbed() || world.broken.is_some() {
         return true;
@@ -159,7 +159,7 @@ fn counter_is_right(_: &Protocol, world: &World) -> bool {
     })
 }
 
-/// Where every request is answered and nobody foreign comes by, no outcome stays unknown.
+/// If every request is answered and no foreign writer interferes, no outcome stays unknown.
 fn is_decided(model: &Protocol, world: &World) -> bool {
     let answered = model.budget.lost + model.budget.late == 0 && model.by_id == ById::Fresh;
     !answered || world.service.disturbed() || !ended(world, |outcome| outcome == Outcome::Unknown)
@@ -169,7 +169,7 @@ fn ended(world: &World, how: impl Fn(Outcome) -> bool) -> bool {
     world.outcomes.iter().flatten().any(|&outcome| how(outcome))
 }
 
-/// States that the model must reach, for its promises to mean anything.
+/// States that the model must reach for its invariants to mean anything.
 pub(crate) const CONFLICT: &str = "a store meets a conflict";
 pub(crate) const NEXT_SLOT: &str = "a slot is passed over";
 pub(crate) const UNKNOWN: &str = "an outcome stays unknown";

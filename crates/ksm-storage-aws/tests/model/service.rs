@@ -1,15 +1,15 @@
-//! One secret, as the service keeps it, and everything that its labels were ever on.
+//! One secret as the service stores it, with the full history of its labels.
 
 use std::fmt;
 
 use crate::protocol::{Author, Labels, Placement, VersionId};
 
-/// Logical writes of a world, at most.
+/// The maximum number of logical writes in a world.
 pub(crate) const WRITES: usize = 4;
-/// The author of versions that no writer of this project made.
+/// The author of versions not written by this project.
 pub(crate) const NOBODY: u8 = 0xFF;
 
-/// A version ID: that of a successor is its base's with four more bits.
+/// A version ID. A successor's ID is that of its base with four more bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id(pub(crate) u64);
 
@@ -49,7 +49,7 @@ impl fmt::Debug for Id {
     }
 }
 
-/// The bytes of a version: a counter, told apart by the logical write that added to it, and a nonce.
+/// The bytes of a version: a counter, split by the logical write that incremented it, and a nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Content {
     pub(crate) write: u8,
@@ -66,7 +66,7 @@ impl Content {
         if self.write == NOBODY { Author::Foreign } else { Author::Project(self.placement) }
     }
 
-    /// Equality of the bytes; without nonces those of equal sums are equal.
+    /// Compares the bytes. Without nonces, equal sums are equal.
     pub(crate) fn is(&self, other: &Self, nonces: bool) -> bool {
         let sum = |content: &Self| content.added.iter().sum::<u8>();
         if nonces { (self.write, self.nonce) == (other.write, other.nonce) } else { sum(self) == sum(other) }
@@ -77,19 +77,19 @@ impl Content {
 pub(crate) struct Version {
     pub(crate) id: Id,
     pub(crate) content: Content,
-    /// The first moment at which it existed.
+    /// The first moment at which the version existed.
     pub(crate) born: usize,
-    /// True once it was current: an operator may roll back to it.
+    /// True once the version has been current, so that an operator may roll back to it.
     pub(crate) was_current: bool,
-    /// The version that its commit took the label from, where that is not its base.
+    /// The version from which its commit took the label, unless that was its base.
     pub(crate) displaced: Option<Id>,
 }
 
-/// The cause of a change of `AWSCURRENT`.
+/// The cause of a move of `AWSCURRENT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Cause {
     Own,
-    /// A commit of ours that displaced something: there are two lines of versions from here on.
+    /// A commit of ours that displaced a version. From here on there are two lines of versions.
     Fork,
     Foreign,
     Rollback,
@@ -97,7 +97,7 @@ pub(crate) enum Cause {
     Revival,
 }
 
-/// One moment: the versions that the labels are on.
+/// The versions that hold the labels at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Moment {
     pub(crate) current: Id,
@@ -117,9 +117,9 @@ impl Moment {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Service {
-    /// In the order of their IDs.
+    /// Sorted by ID.
     pub(crate) versions: Vec<Version>,
-    /// Every moment so far, the present one last.
+    /// Every moment so far, the present last.
     pub(crate) moments: Vec<Moment>,
 }
 
@@ -158,7 +158,7 @@ impl Service {
         self.versions.insert(at, Version { id, content, born, was_current: false, displaced: None });
     }
 
-    /// Moves `AWSCURRENT`, which `AWSPREVIOUS` follows.
+    /// Moves `AWSCURRENT`; `AWSPREVIOUS` follows.
     pub(crate) fn make_current(&mut self, id: Id, cause: Cause) {
         let previous = self.current();
         self.moments.push(Moment { current: id, previous, cause });
@@ -176,12 +176,12 @@ impl Service {
         self.moments.iter().skip(moment + 1).any(back)
     }
 
-    /// True if anything but commits of ours, each on its base, has happened.
+    /// Returns true unless every change was a commit of ours on its base.
     pub(crate) fn disturbed(&self) -> bool {
         self.moments.iter().any(|moment| moment.cause != Cause::Own)
     }
 
-    /// Moments that differ in `what`, the latest of each kind, back to `since`.
+    /// The latest moments with distinct values of `what`, back to `since`.
     pub(crate) fn distinct<T: PartialEq>(&self, since: usize, what: impl Fn(&Moment) -> T) -> Vec<usize> {
         let mut found: Vec<usize> = Vec::new();
         for at in (since..=self.now()).rev() {

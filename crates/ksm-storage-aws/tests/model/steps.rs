@@ -1,4 +1,4 @@
-//! Writers, and the steps that each of them may take next.
+//! The writers, and the next steps that each may take.
 
 use crate::{
     fault::Fault,
@@ -10,24 +10,24 @@ use crate::{
     world::{Budget, Flight, Kind, Outcome, Phase, World, Writer},
 };
 
-/// The age that labels in reads by ID may have. Reads of a label may be stale without limit.
+/// The staleness of labels in reads by ID. Reads by label may be arbitrarily stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ById {
     /// The assumption of the code.
     Fresh,
-    /// As old as the version, at most. Loss and double application are still ruled out, but for the one decision that
-    /// assumes fresh labels (step 4 of the ownership of a move), which is left undecided here.
+    /// Up to as old as the version. This still rules out lost and repeated changes, except for the one decision that
+    /// assumes fresh labels (step 4 of the ownership of a move), which stays undecided here.
     Stale,
 }
 
-/// Writers that add to a counter, and what befalls them.
+/// Writers that increment a counter, and the faults they meet.
 #[derive(Clone, Debug)]
 pub(crate) struct Protocol {
-    /// The writers, and how many writes each makes.
+    /// The mode of each writer, and its number of writes.
     pub(crate) writers: Vec<(Mode, u8)>,
     pub(crate) service: Service,
     pub(crate) budget: Budget,
-    /// Conflicts that end a logical write.
+    /// The number of conflicts that ends a logical write.
     pub(crate) conflicts: u8,
     pub(crate) by_id: ById,
     pub(crate) fault: Fault,
@@ -35,17 +35,17 @@ pub(crate) struct Protocol {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// The writer reads labels as they were at this moment.
+    /// A writer reads labels as of this moment.
     Read(usize, usize),
     /// Its request arrives and is answered.
     Deliver(usize),
     LoseReply(usize),
     Delay(usize),
-    /// A copy of its request arrives; the request itself is still to come.
+    /// A copy of its request arrives; the original is still in flight.
     CopyFirst(usize),
     /// A copy of its request stays in flight.
     CopyLater(usize),
-    /// Its put is carried out and answered `ResourceExistsException`.
+    /// Its put is carried out but answered with `ResourceExistsException`.
     Exists(usize),
     /// Its put is refused.
     Refuse(usize),
@@ -76,13 +76,13 @@ impl Protocol {
         Some(Flight { content, base: store.base, token: store.token(), view: writer.view, kind })
     }
 
-    /// The bytes as they are sent.
+    /// The bytes that are sent.
     fn stored(&self, content: Content) -> Content {
         let placement = if self.fault == Fault::NoBit { Placement::Plain } else { content.placement };
         Content { placement, ..content }
     }
 
-    /// Returns true if the step reads labels that the fault takes from a read of the label.
+    /// Returns true if the fault makes this step read labels by label instead of by ID.
     fn by_label(&self, writer: &Writer) -> bool {
         match &writer.phase {
             Phase::Store(store) => {
@@ -138,7 +138,7 @@ impl Protocol {
         }
     }
 
-    /// A logical write begins, or begins again, on `base`.
+    /// Begins or restarts a logical write on `base`.
     fn begin(&self, world: &mut World, number: usize, base: Id, view: usize) {
         let tokens = world.writers[number].abandoned.clone();
         if self.fault != Fault::NoMemory && World::descends(base, &tokens) {
@@ -150,7 +150,7 @@ impl Protocol {
         (writer.added, writer.view, writer.nonce) = (added, view, writer.nonce + 1);
     }
 
-    /// The writer's read returns labels as they were at `moment`.
+    /// Answers the writer's read with the labels as of `moment`.
     pub(super) fn read(&self, world: &mut World, number: usize, moment: usize) {
         let seen = world.service.moments[moment];
         let writer = &world.writers[number];
@@ -172,7 +172,7 @@ impl Protocol {
         });
         match writer.phase.clone() {
             Phase::Store(store) => {
-                // A foreign write that came before this read of the base must not go unseen.
+                // A foreign write before this read of the base must not go unnoticed.
                 if matches!(store.step, Step::ReadBase(_)) {
                     let view = &mut world.writers[number].view;
                     *view = moment.max(*view);
@@ -185,7 +185,7 @@ impl Protocol {
         }
     }
 
-    /// Takes back the one decision that assumes fresh labels, where they are not.
+    /// Hides the one answer that is only reliable with fresh labels.
     fn undecided(&self, store: &Store<Id>, answer: Answer<Id>) -> Answer<Id> {
         match answer {
             Answer::Found(seen) if self.by_id == ById::Stale && store.step == Step::FindBase => {
@@ -195,13 +195,13 @@ impl Protocol {
         }
     }
 
-    /// A put or a move is answered.
+    /// Handles the answer to a put or a move.
     fn answer(&self, world: &mut World, number: usize, store: Store<Id>, answer: Answer<Id>, moment: usize) {
         let placement = store.placement;
         match self.fault.answer(store, answer) {
             Progress::Next(store) => {
                 let writer = &mut world.writers[number];
-                // The bit makes the bytes others, and our version others with them.
+                // The bit changes the bytes, and so the version that counts as ours.
                 writer.nonce += u8::from(store.placement != placement);
                 writer.phase = Phase::Store(store);
             }
@@ -264,7 +264,7 @@ impl Protocol {
         world.end(number, Some(token), outcome);
     }
 
-    /// Sends the writer's request; `reply` tells what the writer sees of the result.
+    /// Sends the writer's request; `reply` maps the result to the answer that the writer receives.
     pub(super) fn send(
         &self,
         world: &mut World,

@@ -1,4 +1,4 @@
-//! All that there is: the secret, its writers, requests in flight, and what may still go wrong.
+//! The state that the model explores: the secret, its writers, requests in flight, and the faults that may still occur.
 
 use std::fmt;
 
@@ -7,43 +7,43 @@ use crate::{
     service::{Cause, Content, Id, Service, WRITES},
 };
 
-/// The number of times that each thing may still happen.
+/// The number of times that each fault may still occur.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
-    /// A request is carried out, and its reply lost.
+    /// A request is carried out, but its reply is lost.
     pub(crate) lost: u8,
-    /// A request arrives at any later time, or never; its sender gives up on it.
+    /// A request arrives at any later time or never, after its sender has given up.
     pub(crate) late: u8,
     /// A request is delivered twice. Its sender sees either reply.
     pub(crate) twice: u8,
-    /// A put is carried out and answered `ResourceExistsException`.
+    /// A put is carried out but answered with `ResourceExistsException`.
     pub(crate) exists: u8,
     /// A put is refused, and not carried out.
     pub(crate) refused: u8,
     /// A writer's process ends.
     pub(crate) crash: u8,
-    /// Another program writes without looking.
+    /// Another program writes without reading first.
     pub(crate) foreign: u8,
     /// An operator moves `AWSCURRENT` to an earlier version.
     pub(crate) rollback: u8,
 }
 
-/// A promise that was not kept.
+/// A violated invariant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Broken {
-    /// An acknowledged change never took effect, or an own version was displaced by a write that was not built on it.
+    /// An acknowledged change never took effect, or one of our versions was displaced by a write not based on it.
     Lost,
     Twice,
-    /// A change took effect that its caller was told was not applied.
+    /// A change took effect although its caller was told that it had not been applied.
     RefusedApplied,
-    /// Something was displaced without a word.
+    /// A version was displaced, and nobody was told.
     Silent,
     /// The version reported as displaced was not displaced by this write.
     FalseReport,
     OwnCalledForeign,
 }
 
-/// The answer to the caller of a logical write.
+/// The result reported to the caller of a logical write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
     Committed,
@@ -54,7 +54,7 @@ pub(crate) enum Outcome {
     Unverified,
     Unknown,
     NotApplied,
-    /// None: the process is gone.
+    /// No result: the process crashed.
     Crashed,
 }
 
@@ -80,17 +80,17 @@ pub(crate) enum Phase {
 pub(crate) struct Writer {
     pub(crate) phase: Phase,
     pub(crate) mode: Mode,
-    /// The logical write, and how many are to come, this one included.
+    /// The number of the logical write, and how many remain, including this one.
     pub(crate) write: u8,
     pub(crate) left: u8,
     pub(crate) conflicts: u8,
     pub(crate) added: [u8; WRITES],
-    /// The moment at which the base was known to be current.
+    /// The latest moment at which the base was known to be current.
     pub(crate) view: usize,
     pub(crate) nonce: u8,
-    /// The moment at which our version was known to be in its place.
+    /// The latest moment at which our version was known to be current.
     pub(crate) placed: usize,
-    /// Memory: tokens given up by attempts of this write.
+    /// Tokens that earlier attempts of this write abandoned.
     pub(crate) abandoned: Vec<Id>,
 }
 
@@ -148,7 +148,7 @@ pub(crate) struct World {
     pub(crate) writers: Vec<Writer>,
     pub(crate) flights: Vec<Flight>,
     pub(crate) budget: Budget,
-    /// The nonces of each logical write that took effect, and those that its caller was told had not.
+    /// The nonces of each logical write that took effect, and those reported to the caller as not applied.
     pub(crate) effects: [u16; WRITES],
     pub(crate) refused: [u16; WRITES],
     pub(crate) outcomes: [Option<Outcome>; WRITES],
@@ -169,7 +169,7 @@ impl World {
             || self.refused[usize::from(write)] >> nonce & 1 == 1
     }
 
-    /// A put or a move reaches the service. True if the service acknowledges it.
+    /// Delivers a put or a move to the service. Returns true if the service acknowledges it.
     pub(crate) fn arrive(&mut self, flight: &Flight, nonces: bool) -> bool {
         let Content { write, nonce, .. } = flight.content;
         let before = self.service.current();
@@ -207,14 +207,15 @@ impl World {
         if added[index] > 1 || self.effects[index] & !(1 << nonce) != 0 && !self.service.disturbed() {
             self.breaks(Broken::Twice);
         }
-        // A rollback to the base lets a refused move be carried out after all; the documents say so.
+        // A rollback to the base can revive a refused move; the documentation says so.
         if self.was_refused(write, nonce) && !self.service.rolled_back() {
             self.breaks(Broken::RefusedApplied);
         }
         self.effects[index] |= 1 << nonce;
     }
 
-    /// The version that a put is really based on: those between it and the base, never current, take effect with it.
+    /// Returns the version that a put is effectively based on. Never-current versions between the two take effect with
+    /// the put.
     fn adopted(&mut self, flight: &Flight) -> Id {
         let mut base = flight.base;
         while flight.kind != Kind::Move && base != Id::FIRST {
@@ -231,7 +232,7 @@ impl World {
         base
     }
 
-    /// A commit took the label from another version than its base.
+    /// Records that a commit took the label from a version other than its base.
     fn displaced(&mut self, flight: &Flight, before: Id) {
         let until = self.service.now();
         let since = self.service.moments[..until].iter().skip(flight.view + 1);
@@ -251,7 +252,7 @@ impl World {
         }
     }
 
-    /// The caller is, or will be, told that this attempt has not taken effect.
+    /// Records that the caller is, or will be, told that this attempt was not applied.
     pub(crate) fn refuse(&mut self, number: usize) {
         let Writer { write, nonce, .. } = self.writers[number];
         if self.had_effect(write, nonce) && !self.service.rolled_back() {
@@ -260,7 +261,7 @@ impl World {
         self.refused[usize::from(write)] |= 1 << nonce;
     }
 
-    /// The logical write is over.
+    /// Ends the logical write.
     pub(crate) fn end(&mut self, number: usize, token: Option<Id>, outcome: Outcome) {
         let Writer { write, nonce, placed, mode, left, .. } = self.writers[number];
         if outcome == Outcome::NotApplied {
@@ -290,7 +291,7 @@ impl World {
 
     fn check_report(&mut self, token: Id, placed: usize, outcome: Outcome) {
         let displaced = self.service.version(token).and_then(|version| version.displaced);
-        // Labels that an operator has moved meanwhile tell nothing of what was before.
+        // After a rollback, the labels no longer show what was displaced.
         if !self.service.rolled_back_since(placed) {
             match outcome {
                 Outcome::Committed if displaced.is_some() => self.breaks(Broken::Silent),
@@ -310,7 +311,7 @@ impl World {
         }
     }
 
-    /// The version, or one that it descends from by first slots, is one of these.
+    /// Returns true if `version` is one of `tokens`, or an ancestor of one through first slots.
     pub(crate) fn descends(version: Id, tokens: &[Id]) -> bool {
         tokens.iter().any(|token| token.chain().any(|id| id == version))
     }

@@ -1,4 +1,4 @@
-//! Processes of their own, started from this program.
+//! Child processes of this test program.
 
 use std::{
     env,
@@ -17,7 +17,7 @@ pub(crate) const FLAG: &str = "--child";
 const PROCESSES: usize = 4;
 const INCREMENTS: usize = 25;
 
-/// Starts a child with nothing in its environment but these variables.
+/// Starts a child with only these environment variables.
 pub(crate) fn start(task: &[&str], variables: &[(&str, &str)]) -> Result<Process, String> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
@@ -37,7 +37,7 @@ pub(crate) fn run(task: &[String]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Several processes that write equal contents: a bare counter.
+/// Several processes that write equal contents, a bare counter.
 pub(crate) fn increments(servers: &Servers, mode: &str) -> Checked {
     let secret = servers.secret(Program::Moto, mode, "{}")?;
     let start = |_| start(&["increment", mode, &secret.arn, &secret.url], &[]);

@@ -1,4 +1,4 @@
-//! Credentials from services that were not written here. Each test has a control, which shows that they come from there.
+//! Credentials from third-party services. Each test has a control that shows that they come from there.
 
 use python_peers::Program;
 
@@ -14,7 +14,7 @@ role_arn = arn:aws:iam::123456789012:role/reader
 source_profile = base
 region = us-east-1
 ";
-/// Nothing listens there.
+/// An address on which nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 pub(crate) fn ec2_mode(servers: &Servers) -> Checked {
@@ -35,7 +35,7 @@ pub(crate) fn web_identity(servers: &Servers) -> Checked {
     role(servers, "default", ("token", "a.web.identity"), "AWS_WEB_IDENTITY_TOKEN_FILE", &variables)
 }
 
-/// Opens in `mode` with the credentials of a role, which follow from the file that `variable` names.
+/// Opens in `mode` with a role's credentials, obtained through the file that `variable` names.
 fn role(
     servers: &Servers,
     mode: &str,
@@ -56,12 +56,12 @@ fn role(
     Ok(())
 }
 
-/// Opens the secret in a process of its own.
+/// Opens the secret in a child process.
 fn opens(mode: &str, secret: &str, variables: &[(&str, &str)]) -> Result<(), String> {
     child::start(&["open", mode, secret], variables)?.wait().map(drop)
 }
 
-/// Opens the secret in a process of its own, which must fail with this message.
+/// Opens the secret in a child process, which must fail with this message.
 fn fails(mode: &str, secret: &str, variables: &[(&str, &str)], message: &str) -> Result<(), String> {
     match opens(mode, secret, variables) {
         Err(error) if error.contains(message) => Ok(()),

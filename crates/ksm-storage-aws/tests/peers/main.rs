@@ -1,8 +1,8 @@
-//! The AWS backend and programs written by others, on one secret: several processes on moto, boto3, Keeper's own storage
-//! in Python, and the metadata service and STS of emulators.
+//! The AWS backend together with third-party programs on one secret: several processes on moto, boto3, Keeper's storage
+//! for Python, and the metadata service and STS of emulators.
 //!
-//! The programs are installed below `target/` with `python3`. Without it the tests are reported as ignored, or as failed
-//! if `KSM_CONFORMANCE_REQUIRE_ALL=1` is set.
+//! The programs are installed below `target/` with `python3`. Without it, the tests are reported as ignored, or as
+//! failed if `KSM_CONFORMANCE_REQUIRE_ALL=1` is set.
 #![allow(missing_docs)]
 
 mod child;
@@ -23,7 +23,7 @@ use python_peers::{Program, Server, peer};
 type Checked = Result<(), Box<dyn std::error::Error>>;
 type Test = (&'static str, fn(&Servers) -> Checked);
 
-/// The tests. The name of each begins with the clause of the contract that it checks.
+/// The tests. Each name begins with the contract clause that it checks.
 const TESTS: [Test; 7] = [
     ("c01_ec2_mode_opens_on_ministack", credentials::ec2_mode),
     ("c01_assumed_role_opens_on_moto", credentials::assumed_role),
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&args, TESTS.into_iter().map(trial).collect()).exit_code()
 }
 
-/// The emulators, each of which is started by the first test that needs it and stopped after the last test.
+/// The emulators. Each is started by the first test that needs it, and stopped after the last test.
 #[derive(Default)]
 struct Servers {
     moto: OnceLock<Result<Server, String>>,
@@ -76,7 +76,7 @@ impl Servers {
         server.as_ref().map(Server::url).map_err(Clone::clone)
     }
 
-    /// A secret with this value, which boto3 creates.
+    /// Creates a secret with this value through boto3.
     fn secret(&self, program: Program, name: &str, value: &str) -> Result<Secret, String> {
         let url = self.url(program)?.to_owned();
         let arn = peer(&url, &["create", name, value])?;
@@ -91,7 +91,7 @@ struct Secret {
 }
 
 impl Secret {
-    /// Runs an action of the peer on this secret.
+    /// Runs an action of the peer program on this secret.
     fn peer(&self, action: &str, values: &[&str]) -> Result<String, String> {
         peer(&self.url, &[&[action, &self.arn], values].concat())
     }
@@ -101,7 +101,7 @@ impl Secret {
     }
 }
 
-/// The backend keeps values written by boto3, and boto3 reads values written by the backend.
+/// The backend preserves values written by boto3, and boto3 reads values written by the backend.
 fn boto3() -> Checked {
     block_on(async {
         let server = EmulatorServer::start(Emulator::new("us-east-1")).await?;
@@ -123,14 +123,14 @@ fn boto3() -> Checked {
         storage.set(ConfigKey::ClientId, "ours").await?;
         equal(&names(&run("get", &[]).await?)?, "appUid clientId")?;
 
-        // A blind write by boto3 before the load of the next write.
+        // A blind write by boto3, before the next write loads the value.
         run("put", &[r#"{"hostname": "theirs"}"#]).await?;
         storage.set(ConfigKey::AppKey, "ours").await?;
         equal(&names(&run("get", &[]).await?)?, "appKey hostname")
     })
 }
 
-/// Keeper's storage in Python and this backend read what the other has written.
+/// Keeper's storage for Python and this backend read what the other has written.
 fn keeper_storage(servers: &Servers) -> Checked {
     let secret = servers.secret(Program::Moto, "keeper", r#"{"hostname": "plain"}"#)?;
     let hostname = || {
@@ -152,7 +152,7 @@ fn keeper_storage(servers: &Servers) -> Checked {
     equal(&secret.peer("storage-get", &["hostname"])?, "set by Rust")
 }
 
-/// Runs a call that blocks on another thread, so that the emulator in this process can answer it.
+/// Runs a blocking call on another thread, so that the emulator in this process can answer it.
 async fn off_thread<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {

@@ -1,4 +1,4 @@
-//! Descent of one version from another.
+//! Ancestry of versions.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use tracing::subscriber::DefaultGuard;
 
 use crate::support::{Region, committed, store};
 
-/// Writes `count` times, each on the one before, and returns all versions.
+/// Writes `count` times, each time on the previous version, and returns all versions.
 async fn chain(backend: &AwsSecretBackend, base: &Version, count: usize) -> Vec<Version> {
     let mut versions = vec![base.clone()];
     for number in 0..count {
@@ -76,7 +76,7 @@ async fn unreadable_chain_is_an_error() {
     backend.descends(&version, &Version::new("other")).await.unwrap_err();
 }
 
-/// Everything that this thread has logged.
+/// Everything that this thread logs.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -116,7 +116,7 @@ async fn load_of_unrelated_version_warns_once() {
     let before = region.emulator.calls(Action::GetSecretValue);
     backend.load().await.unwrap();
     assert_eq!((log.warnings(), region.emulator.calls(Action::GetSecretValue) - before), (1, 1));
-    // A rollback is as unrelated.
+    // A rollback is unrelated, too.
     let commit = chain(&backend, backend.load().await.unwrap().version(), 1).await;
     assert!(region.secret.roll_back(version.as_str()));
     backend.load().await.unwrap();

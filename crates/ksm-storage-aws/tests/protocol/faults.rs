@@ -1,4 +1,4 @@
-//! Faults that were found in use: each lost, doubled or misreported a write.
+//! Regressions: faults that once lost, repeated or misreported a write.
 
 use ksm_storage_aws::{Concurrency, Put, SecretsClient};
 use ksm_storage_core::{
@@ -23,7 +23,7 @@ async fn increment(storage: &ConfigStorage) {
     storage.update(change).await.unwrap();
 }
 
-/// P1. The lag of the labels does not end; there is no time limit by which it could be told.
+/// P1. The labels stay stale indefinitely, so no time limit can help.
 #[tokio::test(start_paused = true)]
 async fn stale_labels_lose_nothing() {
     for (one, other) in BOTH.iter().flat_map(|&one| BOTH.map(|other| (one, other))) {
@@ -39,7 +39,8 @@ async fn stale_labels_lose_nothing() {
         let document = parse(&region.current());
         assert!([Url, Hostname, ClientId].iter().all(|&key| document.contains(key)), "{document:?}");
         if other == Concurrency::Optimistic {
-            // The load; the put, its token and the next version, which is current; the put on that, and its check.
+            // Gets: the load, the token, the next version (which is current), and the check. Puts: the first, and the
+            // one on that version.
             assert_eq!(calls, [4, 2, 0]);
             assert_eq!(behind.snapshot().verification(), Verification::Conclusive);
         }
@@ -58,7 +59,7 @@ async fn moves_delivered_twice_count_once() {
     assert_eq!(parse(&region.current()).get(Url).unwrap().expose_secret(), "10");
 }
 
-/// P2b. A put is carried out and answered as if another writer's version were in its place.
+/// P2b. A put is carried out, but answered as if another writer had taken its version ID.
 #[tokio::test(start_paused = true)]
 async fn puts_answered_exists_count_once() {
     for concurrency in BOTH {
@@ -72,7 +73,7 @@ async fn puts_answered_exists_count_once() {
     }
 }
 
-/// P3. A strict move is in flight while an optimistic writer meets the staged version: neither loses its write, and
+/// P3. An optimistic writer meets a staged version while its move is in flight. Neither writer loses its change, and
 /// neither is told of a foreign writer.
 #[tokio::test(start_paused = true)]
 async fn slow_move_meets_optimistic_writer() {
@@ -85,8 +86,8 @@ async fn slow_move_meets_optimistic_writer() {
     assert!(document.contains(Url) && document.contains(Hostname), "{document:?}");
 }
 
-/// The same, and the move arrives when the optimistic writer has found the base current: before its put into the next
-/// slot, or before its move.
+/// The same, but the move arrives after the optimistic writer found the base current: before its put to the next slot,
+/// or before its move.
 #[tokio::test(start_paused = true)]
 async fn pending_version_is_passed_by_move() {
     for before in ["put", "move"] {
@@ -118,12 +119,12 @@ async fn pending_version_blocks_without_permission() {
         assert!(error.to_string().contains("UpdateSecretVersionStage"), "{error}");
         used.push(region.secret.versions().len());
     }
-    // The denial is remembered: only the first attempt used up a slot.
+    // The denial is remembered, so only the first attempt used a slot.
     assert_eq!((used[0], used[2]), (3, 3));
     assert_eq!(region.current(), "{}");
 }
 
-/// P5. Our own write, cut off by a rollback, is displaced by a foreign write and a second writer of ours.
+/// P5. Our write, cut off by a rollback, is displaced by a foreign write and then by another writer of this project.
 #[tokio::test(start_paused = true)]
 async fn own_version_is_not_called_foreign() {
     let region = Region::new(Some("{}"));
@@ -132,7 +133,7 @@ async fn own_version_is_not_called_foreign() {
     let secret = region.secret.clone();
     let expected = base.clone();
     let cut_off = elsewhere_first(async move {
-        // A foreign write, and one of ours on top: both unknown to the writer whose put is on its way.
+        // The writer whose put is in flight knows neither the foreign write nor the one on top of it.
         secret.overwrite(Value::Text(r#"{"foreign":1}"#.into()));
         let loaded = other.load().await.unwrap();
         assert_ne!(*loaded.version(), expected);
@@ -149,7 +150,7 @@ async fn own_version_is_not_called_foreign() {
     );
 }
 
-/// P4. The ID of a foreign version is whatever its writer chose.
+/// P4. A foreign writer may choose any version ID.
 #[tokio::test(start_paused = true)]
 async fn hostile_version_id_stays_text() {
     let token = "1;touch PWNED;`id`\n[ERROR] forged '";
@@ -170,7 +171,7 @@ async fn hostile_version_id_stays_text() {
     for text in [error.to_string(), format!("{error:?}"), format!("{:?}", error.displaced())] {
         assert!(!text.contains(char::is_control), "{text}");
     }
-    // The command, run by a shell in which `aws` prints its last argument.
+    // Run the suggested command in a shell in which `aws` prints its last argument.
     let text = error.to_string();
     let (_, command) = text.split_once("to see what was displaced: ").unwrap();
     let script = format!("aws() {{ printf %s \"${{@: -1}}\"; }}; {command}");
@@ -195,7 +196,7 @@ async fn lost_race_costs_two_calls() {
     assert_eq!([0, 1, 2].map(|index| region.calls()[index] - before[index]), [1, 1, 0]);
 }
 
-/// Labels that lag do not make a check inconclusive for good.
+/// Stale labels only delay the verdict of a check.
 #[tokio::test(start_paused = true)]
 async fn check_waits_for_fresh_labels() {
     let (region, network) = (Region::new(Some("{}")), Network::default());

@@ -1,4 +1,4 @@
-//! The versions that the service keeps.
+//! Version history and its quota.
 
 use std::{sync::Arc, time::Duration};
 
@@ -57,7 +57,7 @@ async fn successor_of_expired_version_is_unknown() {
     let first = committed(store(&backend, &Version::new(""), "{}").await.unwrap()).0;
     let second = committed(store(&backend, &first, r#"{"n":1}"#).await.unwrap()).0;
     let third = committed(store(&backend, &second, r#"{"n":2}"#).await.unwrap()).0;
-    // A day later, the next version takes the place of the first, which has no label.
+    // A day later, the next version evicts the first one, which has no label.
     region.emulator.advance(Duration::from_hours(25));
     region.emulator.set_version_quota(Some(3));
     let fourth = committed(store(&backend, &third, r#"{"n":3}"#).await.unwrap()).0;

@@ -1,4 +1,4 @@
-//! The write protocol, step by step and at random, over the emulator in process.
+//! Tests of the write protocol, step by step and with random timing, on the in-process emulator.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod descent;

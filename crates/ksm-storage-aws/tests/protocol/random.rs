@@ -1,4 +1,4 @@
-//! Many writers, under faults.
+//! Concurrent writers under random timing and faults.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::support::{BOTH, Region, store};
 
-/// Adds one, and says whether it was: `None` if that is not known.
+/// Increments the counter. Returns whether the change was applied, or `None` if that is unknown.
 async fn increment(storage: &ConfigStorage) -> Option<bool> {
     let change = |document: &mut ksm_storage_core::ConfigDocument| {
         let count: u32 = document.get(Url).map_or(0, |value| value.expose_secret().parse().unwrap());
@@ -33,7 +33,7 @@ fn count(json: &str) -> u32 {
 }
 
 async fn run_increments(seed: u64, writers: &[Concurrency], percent: u8, stale: u32) {
-    // Half of what a stager may take, and a quarter of what others wait for it.
+    // Half the time limit of a stager, and a quarter of the time that others wait for it.
     let region = Region::with_latency(Some("{}"), Duration::from_millis(499), seed);
     region.emulator.set_version_quota(None);
     let mut tasks = Vec::new();
@@ -82,7 +82,7 @@ proptest! {
     }
 }
 
-/// Without a foreign writer nothing is ever reported as displaced, however many writers of ours there are.
+/// Without a foreign writer, no version is ever reported as displaced, however many of our own write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn own_writers_never_displace_each_other() {
     let region = Arc::new(Region::new(Some("{}")));
@@ -108,7 +108,7 @@ async fn own_writers_never_displace_each_other() {
     }
 }
 
-/// A slot that was taken while another one was waited for must not be passed over with that one.
+/// A slot taken during the wait for an earlier slot must not be skipped along with it.
 #[tokio::test(start_paused = true)]
 async fn seed_that_lost_an_increment() {
     let writers = [Concurrency::Strict, Concurrency::Strict, Concurrency::Optimistic];

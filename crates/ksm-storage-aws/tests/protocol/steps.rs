@@ -1,4 +1,4 @@
-//! One situation each.
+//! Single situations of the write protocol.
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,13 +46,13 @@ async fn superseded_write_with_lost_reply_succeeds() {
         let elsewhere = region.backend(Concurrency::Optimistic);
         let step: Step = {
             let elsewhere = elsewhere.clone();
-            // Between the lost put and the look at its slot, another writer builds on it.
+            // Between the lost put and the read of its slot, another writer builds on it.
             elsewhere_first(async move {
                 let version = elsewhere.load().await.unwrap().version().clone();
                 committed(store(&elsewhere, &version, r#"{"n":2}"#).await.unwrap());
             })
         };
-        // The first read by ID comes after the put in one mode, and after the move in the other.
+        // The first read by ID follows the put in one mode, and the move in the other.
         let backend = region.interposed(concurrency, [("slot", step)]);
         let version = backend.load().await.unwrap().version().clone();
         let action = match concurrency {
@@ -102,7 +102,7 @@ async fn a_rollback_does_not_stop_writes() {
             let calls = [0, 1, 2].map(|index| region.calls()[index] - before[index]);
             assert!(region.secret.roll_back(first.as_str()));
             assert_eq!(region.current(), "{}");
-            // Each slot that is passed over: token, its missing successor, base, and the put.
+            // Calls for each skipped slot: token, its missing successor, base, and the put.
             let passed = round - 1;
             assert_eq!(
                 calls,
@@ -138,7 +138,7 @@ async fn stale_read_burns_no_slot() {
         let version = other.load().await.unwrap().version().clone();
         one.load().await.unwrap();
         committed(store(&one, &version, r#"{"n":1}"#).await.unwrap());
-        // Every further read of the loser is stale.
+        // All further reads by the loser are stale.
         region.emulator.read_stale(100);
         let outcome = store(&other, &version, r#"{"n":2}"#).await.unwrap();
         let StoreOutcome::Conflict { current: Some(current), .. } = outcome else { panic!("{outcome:?}") };
@@ -212,7 +212,7 @@ async fn later_foreign_write_is_reported() {
     }
 }
 
-/// A foreign write just before ours, and another write just after: what we displaced can no longer be seen.
+/// A foreign write just before ours and another write just after hide what we displaced.
 #[tokio::test(start_paused = true)]
 async fn undecidable_window_is_reported() {
     let region = Region::new(Some("{}"));
@@ -243,14 +243,14 @@ async fn hanging_check_keeps_the_write() {
     let (_, displaced) = committed(storing.await.unwrap().unwrap());
     assert_eq!(displaced, Displaced::Unverified);
 
-    // Through a storage, whose deadline is kept all the same if it is shorter.
+    // A shorter deadline of the storage still applies.
     for (deadline, outcome) in [(15, None), (1, Some(Outcome::Unknown))] {
         let deadline = Duration::from_secs(deadline);
         let opening = ConfigStorage::builder(region.hanging("slot")).deadline(deadline).open();
         let storage = opening.await.unwrap();
         let start = tokio::time::Instant::now();
-        let told = storage.set(Url, format!("{deadline:?}")).await;
-        assert_eq!(told.map_err(|error| error.outcome()).err(), outcome);
+        let result = storage.set(Url, format!("{deadline:?}")).await;
+        assert_eq!(result.map_err(|error| error.outcome()).err(), outcome);
         assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
         assert!(region.current().contains(&format!("{deadline:?}")), "{}", region.current());
     }
@@ -295,7 +295,7 @@ async fn suffixed_name_is_found_and_checked() {
     open(&suffixed).await.unwrap();
     open(&arn).await.unwrap();
     assert_eq!(open("ksm-config-zzzzzz").await.unwrap_err().kind(), ErrorKind::NotFound);
-    // The service takes an ARN that ends in `-config` for one with its suffix.
+    // The service mistakes an ARN that ends in `-config` for one with a random suffix.
     let without_suffix = |arn: &str| arn[..arn.len() - 7].to_owned();
     assert_eq!(open(&without_suffix(&arn)).await.unwrap_err().kind(), ErrorKind::NotFound);
     let other = region.emulator.secret("config");

@@ -1,4 +1,4 @@
-//! A region of its own for each test, and writers in it.
+//! A separate region for each test, and writers in it.
 
 use std::{
     collections::VecDeque,
@@ -20,11 +20,11 @@ pub(crate) const BOTH: [Concurrency; 2] = [Concurrency::Optimistic, Concurrency:
 
 pub(crate) type Step = Box<dyn FnOnce() + Send>;
 
-/// The emulator, with something done just before the next call of a kind.
+/// The emulator, with steps that run just before certain calls.
 struct Interposed {
     emulator: Emulator,
     before: Mutex<VecDeque<(&'static str, Step)>>,
-    /// The kind of call that is never answered.
+    /// The call that is never answered.
     hangs: Option<&'static str>,
     network: Network,
     /// The maximum delay of a call in each direction.
@@ -32,17 +32,17 @@ struct Interposed {
     random: Mutex<fastrand::Rng>,
 }
 
-/// Faults between a writer and the service, for as long as they are switched on. Clones share them.
+/// Faults between a writer and the service. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Network(Arc<Mutex<Faults>>);
 
 #[derive(Default)]
 pub(crate) struct Faults {
-    /// Reads of these labels return these versions.
+    /// The versions that reads of these labels return.
     pub(crate) labels: Vec<(Select, SecretVersion)>,
-    /// Every put and move is delivered twice, and the second reply returned.
+    /// Deliver every put and move twice, and return the second reply.
     pub(crate) twice: bool,
-    /// Every put is carried out, and answered `ResourceExistsException`.
+    /// Carry out every put, but answer with `ResourceExistsException`.
     pub(crate) exists: bool,
 }
 
@@ -51,7 +51,7 @@ impl Network {
         change(&mut self.0.lock().unwrap());
     }
 
-    /// Reads of the two labels return what they do now.
+    /// Makes reads of both labels return their present versions from now on.
     pub(crate) async fn freeze_labels(&self, emulator: &Emulator) {
         for select in [Select::Current, Select::Previous] {
             if let Ok(version) = SecretsClient::get(emulator, "ksm-config", &select).await {
@@ -67,7 +67,7 @@ impl Network {
 }
 
 impl Interposed {
-    /// Lets the others run for a while, of a length of its own each time.
+    /// Sleeps for a random time, so that other tasks run.
     async fn travel(&self) {
         let share = self.random.lock().unwrap().f64();
         tokio::time::sleep(self.latency.mul_f64(share)).await;
@@ -159,7 +159,7 @@ impl Region {
         Self::with_latency(value, Duration::ZERO, 0)
     }
 
-    /// Calls take up to `latency` each way. The clock of the test must stand still but for that.
+    /// Creates a region in which calls take up to `latency` each way. The test's clock must be paused.
     pub(crate) fn with_latency(value: Option<&str>, latency: Duration, seed: u64) -> Self {
         let emulator = Emulator::new("us-east-1");
         let secret = emulator.secret("ksm-config");
@@ -183,13 +183,13 @@ impl Region {
         Self::over(concurrency, Interposed { before: Mutex::new(before), ..self.client() })
     }
 
-    /// A storage whose calls go through `network`.
+    /// Opens a storage whose calls go through `network`.
     pub(crate) async fn storage_through(&self, concurrency: Concurrency, network: &Network) -> ConfigStorage {
         let client = Interposed { network: network.clone(), ..self.client() };
         ConfigStorage::open(Self::over(concurrency, client)).await.unwrap()
     }
 
-    /// Optimistic, and never answered when it makes this call.
+    /// Creates an optimistic backend for which `call` is never answered.
     pub(crate) fn hanging(&self, call: &'static str) -> AwsSecretBackend {
         Self::over(Concurrency::Optimistic, Interposed { hangs: Some(call), ..self.client() })
     }
@@ -211,7 +211,7 @@ impl Region {
         builder.deadline(Duration::from_hours(1)).open().await.unwrap()
     }
 
-    /// Stages a version as a strict writer does, and returns its move, which is still in flight.
+    /// Stages a version as a strict writer does. Returns its move, which is still in flight.
     pub(crate) async fn hold(&self, stager: &AwsSecretBackend, base: &Version, json: &str) -> Step {
         self.emulator.fail(Action::UpdateSecretVersionStage, [Fault::Before(ResponseFault::Hang)]);
         store(stager, base, json).await.unwrap_err();
@@ -252,7 +252,7 @@ pub(crate) fn foreign(region: &Region) -> Step {
     Box::new(move || drop(secret.overwrite(Value::Text(r#"{"foreign":1}"#.into()))))
 }
 
-/// A step that carries out `work` while the caller's clock stands still.
+/// Returns a step that carries out `work` while the caller's clock is paused.
 pub(crate) fn elsewhere_first(work: impl Future<Output = ()> + Send + 'static) -> Step {
     Box::new(move || {
         std::thread::spawn(move || Runtime::new().unwrap().block_on(work)).join().unwrap();

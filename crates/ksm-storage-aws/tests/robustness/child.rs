@@ -1,4 +1,4 @@
-//! The child process: opens a storage, writes once, and tells what came of it.
+//! The child process, which opens a storage, writes once, and prints the results.
 
 use std::{
     env, fs,
@@ -10,17 +10,17 @@ use ksm_storage_aws::{AwsSecretStorage, AwsStorageBuilder, Result};
 use ksm_storage_core::ConfigKey;
 use serde_json::{Value, json};
 
-/// The results of an opening and a write.
+/// The results of opening and writing.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The kind of the error, if there was one.
+    /// The error's kind, if there was an error.
     pub(crate) kind: Option<String>,
     pub(crate) retryable: bool,
     pub(crate) fate: String,
     pub(crate) text: String,
-    /// The time that the longest call took.
+    /// The duration of the longest call.
     pub(crate) longest: Duration,
-    /// The most memory that the process had so far, in bytes.
+    /// The peak memory of the process so far, in bytes.
     pub(crate) peak: u64,
 }
 
@@ -43,7 +43,7 @@ impl Outcome {
     }
 }
 
-/// One case of several in one child: a new configuration file, or a method with its value.
+/// One of several cases run in the same child: a new configuration file, or a method with its value.
 pub(crate) struct Case {
     pub(crate) config: Option<String>,
     pub(crate) method: Option<(String, String)>,
@@ -100,7 +100,7 @@ fn duration(value: &str) -> Duration {
     if value == "max" { Duration::MAX } else { Duration::from_nanos(value.parse().unwrap()) }
 }
 
-/// The peak of this process, where the system says.
+/// The peak memory of this process, where the system reports it.
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,5 +1,4 @@
-//! Plain HTTP, which is for loopback, whatever source of credentials a request belongs to; and redirects, which are not
-//! followed.
+//! Plain HTTP is restricted to loopback for every source of credentials, and redirects are not followed.
 
 use std::{
     env, fs,
@@ -14,7 +13,7 @@ use std::{
 
 use crate::World;
 
-/// A request in clear text: the setting, the mode, the configuration file, and the variables.
+/// A cleartext request: the setting, the mode, the configuration file, and the variables.
 struct Case {
     setting: &'static str,
     mode: &'static str,
@@ -22,7 +21,7 @@ struct Case {
     variables: Vec<(&'static str, String)>,
 }
 
-/// A case for each service that could be asked at this endpoint.
+/// A case for each service that can be configured with this endpoint.
 fn cases(world: &World, endpoint: &str) -> Vec<Case> {
     let role = ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/reader".to_owned());
     let own = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.server.url());
@@ -70,7 +69,7 @@ fn cases(world: &World, endpoint: &str) -> Vec<Case> {
     ]
 }
 
-/// Tokens of IAM Identity Center: one that holds, and one that has to be refreshed.
+/// Writes cached IAM Identity Center tokens: one that is valid, and one that needs a refresh.
 fn sign_in(world: &World) {
     let folder = world.folder.path().join(".aws/sso/cache");
     fs::create_dir_all(&folder).unwrap();
@@ -87,14 +86,14 @@ fn sign_in(world: &World) {
     fs::write(folder.join(format!("{LOGIN}.json")), include_str!("login.json")).unwrap();
 }
 
-/// SHA-256 of the session of `aws login`, which has expired too.
+/// SHA-256 of the name of the `aws login` session, which has also expired.
 const LOGIN: &str = "2ff2a80db794fe2d23248219d580c027ab8e3592f5c59254e6a865b9c22fc859";
 
-/// SHA-1 of the start URL and of the session's name.
+/// SHA-1 of the start URL and of the session name.
 const START: &str = "b343494cf15ba6b81449840ea93161cf3b27e5e3";
 const SESSION: &str = "fcbdc4c271c889825d8338d2d8f10b6e5e95c171";
 
-/// Accepts connections on this address, and counts them.
+/// Accepts and counts connections to this address.
 fn count(address: &str) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -121,14 +120,14 @@ async fn nothing_is_sent(endpoint: &str, connections: &AtomicUsize) {
     }
 }
 
-/// An address that is not one of loopback, but leads there.
+/// Uses a non-loopback address that is routed to this host.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_source_sends_in_clear() {
     let (port, connections) = count("127.0.0.1");
     nothing_is_sent(&format!("http://0.0.0.0:{port}"), &connections).await;
 }
 
-/// The control: at an endpoint on loopback, each of these sources sends.
+/// Control: with an endpoint on loopback, each of these sources sends a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_source_sends_on_loopback() {
     let world = World::new().await;
@@ -148,7 +147,7 @@ const PRIVATE: &str = "10.213.87.1";
 #[ignore = "run as a child process by the other tests"]
 async fn in_namespace() {
     let (port, connections) = count(PRIVATE);
-    // The control: the address can be reached.
+    // Control: the address is reachable.
     drop(std::net::TcpStream::connect((PRIVATE, port)).unwrap());
     while connections.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
@@ -158,8 +157,8 @@ async fn in_namespace() {
     println!("child has ended");
 }
 
-/// In a network of its own, with an address that is not one of loopback: on a device, or where the kernel has no such
-/// device on `lo`.
+/// Runs in a separate network namespace with a non-loopback address, on a dummy device or, if the kernel has none, on
+/// `lo`.
 #[test]
 fn nothing_leaves_loopback_in_clear() {
     let on = |device: &str| format!("ip addr add {PRIVATE}/24 dev {device} && ip link set {device} up");
@@ -188,7 +187,7 @@ fn nothing_leaves_loopback_in_clear() {
     assert!(output.status.success() && text.contains("child has ended"), "{text}");
 }
 
-/// A redirect to elsewhere would take tokens and signatures along.
+/// A redirect would take tokens and signatures to another host.
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_not_followed() {
     let world = World::new().await;

@@ -1,8 +1,8 @@
-//! Every setting, fed with what no setting should hold: each call succeeds, or fails with a typed error of one line that
-//! names the setting. Nothing panics, hangs or asks to be tried again in vain.
+//! Invalid values for every setting: each call succeeds, or fails with a typed one-line error that names the setting.
+//! Nothing panics or hangs, and no permanent error is reported as retryable.
 //!
-//! Variables are tried in child processes with a cleared environment. A closed port of loopback is everybody's proxy, so
-//! that nothing leaves loopback.
+//! Variables are tested in child processes with a cleared environment. A closed loopback port serves as the proxy for
+//! every other address, so that nothing leaves loopback.
 #![allow(missing_docs, clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 mod child;
@@ -26,7 +26,7 @@ use child::Outcome;
 use ksm_storage_emulator::{Emulator, Server, Value};
 use tokio::process::Command;
 
-/// A value that breaks something somewhere.
+/// A value that is invalid for some setting.
 pub(crate) struct Bad {
     pub(crate) name: &'static str,
     pub(crate) value: OsString,
@@ -35,15 +35,15 @@ pub(crate) struct Bad {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// As if it were not set.
+    /// The result is as if the setting were unset.
     Unset,
-    /// As if the value were clean.
+    /// The result is as with the good value.
     Good,
-    /// That, or an error that names the setting.
+    /// Either the result of the good value, or an error that names the setting.
     GoodOrNamed,
 }
 
-/// The values to try in place of a good one, as long as they may be.
+/// The values to try instead of a good one, up to the length `longest`.
 pub(crate) fn bad_values(good: &str, longest: usize) -> Vec<Bad> {
     use Expected::{Good, GoodOrNamed, Unset};
     let values: Vec<(_, String, _)> = vec![
@@ -71,10 +71,10 @@ pub(crate) fn bad_values(good: &str, longest: usize) -> Vec<Bad> {
     values.into_iter().map(|(name, value, expected)| Bad { name, value: value.into(), expected }).collect()
 }
 
-/// The services, and the files.
+/// The services and files of a test.
 pub(crate) struct World {
     pub(crate) server: Server,
-    /// The endpoint of a container's credentials.
+    /// The endpoint of container credentials.
     pub(crate) agent: String,
     pub(crate) folder: tempfile::TempDir,
 }
@@ -111,7 +111,7 @@ impl World {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// Runs the child, and returns its results.
+    /// Runs the child process, and returns its results.
     pub(crate) async fn run<N: AsRef<str>, V: Into<OsString>>(
         &self,
         mode: &str,
@@ -152,10 +152,10 @@ impl World {
     }
 }
 
-/// A port of loopback that refuses connections.
+/// A loopback port that refuses connections.
 pub(crate) const CLOSED: &str = "http://127.0.0.1:9";
 
-/// Answers every request with the credentials of a container.
+/// Answers every request with container credentials.
 fn agent() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -171,8 +171,8 @@ fn agent() -> String {
     url
 }
 
-/// Compares what became of a bad value with what was expected, and returns the problem.
-pub(crate) fn judge(
+/// Compares the outcome of a bad value with the expected one, and returns the problem.
+pub(crate) fn check_outcome(
     setting: &str,
     bad: &Bad,
     found: &Outcome,
@@ -196,7 +196,7 @@ pub(crate) fn judge(
         .then(|| format!("{setting}, {}: {found:?}\n    unset {unset:?}\n    good {good:?}", bad.name))
 }
 
-/// True for a well-formed value that only the service can judge: another secret, role or token.
+/// True for a well-formed value that only the service can reject: another secret, role or token.
 fn is_judged_elsewhere(found: &Outcome) -> bool {
     matches!(found.kind.as_deref(), Some("not_found" | "credentials"))
 }

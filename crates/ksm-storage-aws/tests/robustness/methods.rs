@@ -1,13 +1,13 @@
 //! Methods of the builder.
 
-use crate::{Bad, Expected, World, bad_values, child::Case, judge};
+use crate::{Bad, Expected, World, bad_values, check_outcome, child::Case};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_method_fails_typed_or_works() {
     let world = World::new().await;
     let url = world.server.url();
     let mut problems = Vec::new();
-    // Mode, method, good value, and the words that an error names it by.
+    // Mode, method, good value, and the name by which an error refers to the setting.
     for (mode, method, good, name) in [
         ("custom", "key", "other", "secret ID"),
         ("custom", "access_key_id", "AKIA", "from_custom_config"),
@@ -27,7 +27,7 @@ async fn every_method_fails_typed_or_works() {
         let mut values = bad_values(good, 1 << 20);
         values.push(Bad { name: "NUL", value: format!("{good}\0").into(), expected: Expected::GoodOrNamed });
         values.push(Bad { name: "NUL alone", value: "\0".into(), expected: Expected::GoodOrNamed });
-        // These are not trimmed: the caller has the clean one.
+        // These are not trimmed, since the caller can pass clean values.
         let exact = matches!(method, "key" | "profile" | "sdk id" | "sdk key" | "sdk token");
         for bad in values.iter_mut().filter(|bad| exact && bad.name != "empty") {
             bad.expected = Expected::GoodOrNamed;
@@ -46,13 +46,13 @@ async fn every_method_fails_typed_or_works() {
         assert_eq!(found.len(), cases.len());
         assert!(found[1].is_ok(), "{method}: {:?}", found[1]);
         for (bad, found_one) in values.iter().zip(&found[2..]) {
-            problems.extend(judge(name, bad, found_one, &found[0], &found[1]));
+            problems.extend(check_outcome(name, bad, found_one, &found[0], &found[1]));
         }
     }
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
 }
 
-/// Numbers at the end of their range.
+/// Numbers at the limits of their types.
 #[tokio::test(flavor = "multi_thread")]
 async fn extreme_numbers_do_not_panic() {
     let world = World::new().await;

@@ -2,13 +2,13 @@
 
 use std::iter;
 
-use crate::{World, bad_values, child::Case, judge};
+use crate::{World, bad_values, check_outcome, child::Case};
 
-/// A key with a good value, its section, and the lines around it.
+/// A key with a good value, its section, and the surrounding lines.
 struct Row {
     key: &'static str,
     good: String,
-    /// The configuration file, with `KEY` where the key's line goes.
+    /// The configuration file, with `KEY` in place of the key's line.
     file: String,
 }
 
@@ -90,9 +90,9 @@ async fn profile_keys_work_or_fail_typed() {
         let found = world.run("profile", iter::empty::<(&str, &str)>(), Some(&file)).await;
         assert_eq!(found.len(), cases.len());
         for (bad, found_one) in values.iter().zip(&found[2..]) {
-            // A line without a key breaks the file.
+            // A line without a key makes the whole file invalid.
             let name = if bad.value.to_str().unwrap().contains('\n') { "config" } else { row.key };
-            problems.extend(judge(name, bad, found_one, &found[0], &found[1]));
+            problems.extend(check_outcome(name, bad, found_one, &found[0], &found[1]));
         }
     }
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));

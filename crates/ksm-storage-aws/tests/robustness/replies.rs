@@ -1,4 +1,4 @@
-//! Replies of services: values that no header can hold, and names that are none.
+//! Service replies with values that do not fit in a header, and with invalid names.
 
 use std::{
     io::{Read, Write},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::World;
 
-/// Answers a request with the body for its first line.
+/// Answers each request with a body chosen by its first line.
 fn serve(answer: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

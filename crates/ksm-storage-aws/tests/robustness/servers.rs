@@ -1,4 +1,4 @@
-//! Servers that answer in every wrong way: no call outlasts its deadline, and none needs memory without end.
+//! Misbehaving servers: no call outlasts its deadline, and memory use stays bounded.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::World;
 
-/// A way to answer a request. It goes on until the client hangs up.
+/// A misbehaviour, which lasts until the client hangs up.
 type Answer = fn(&mut TcpStream) -> io::Result<()>;
 
 const ANSWERS: [(&str, Answer); 17] = [
@@ -85,14 +85,14 @@ fn drip(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Answers every request so, but for reads if `answers_reads`; returns the endpoint.
+/// Answers every request this way, except reads if `answers_reads` is set. Returns the endpoint.
 fn serve(answer: Answer, answers_reads: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             thread::spawn(move || {
-                // The client hangs up at last.
+                // The client hangs up eventually.
                 let _ = converse(stream, answer, answers_reads);
             });
         }
@@ -130,13 +130,13 @@ fn converse(mut stream: TcpStream, answer: Answer, answers_reads: bool) -> io::R
 }
 
 const DEADLINE: Duration = Duration::from_secs(2);
-/// For a loaded machine. Without a limit, a flood of interim replies lasts for 16 s and more.
+/// Tolerance for a loaded machine. Without a limit, a flood of interim replies lasts 16 s or more.
 const TOLERANCE: Duration = Duration::from_secs(5);
-/// The memory that a hostile server may cost, beyond that of a good one, in bytes. The peak of an optimized program stays
-/// below 16 MiB with it; most of what a debug build needs is its code.
+/// The extra memory that a hostile server may cost, in bytes. An optimized program peaks below 16 MiB; in a debug
+/// build, most memory is code.
 const GROWTH: u64 = 6 << 20;
 
-/// Calls each service at its own hostile server; returns the problems.
+/// Calls each service on a hostile server of its own, and returns the problems.
 async fn check(world: &World, name: &str, answer: Answer, usual: u64) -> Vec<String> {
     let keys = || vec![("AWS_ACCESS_KEY_ID", "AKIA".to_owned()), ("AWS_SECRET_ACCESS_KEY", "key".to_owned())];
     let web = vec![
@@ -178,7 +178,7 @@ async fn no_server_outlasts_a_deadline() {
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
 }
 
-/// A program that hangs ends with the call that waits for it, and so does what it has started.
+/// A hanging program is killed when its call ends, and so are its children.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn hanging_processes_end_with_their_call() {
@@ -192,7 +192,7 @@ async fn hanging_processes_end_with_their_call() {
     let pids = std::fs::read_to_string(pids).unwrap();
     assert_eq!(pids.split_whitespace().count(), 2);
     for pid in pids.split_whitespace() {
-        // One that was killed may still be waiting for its parent to ask.
+        // A killed process may be a zombie until its parent collects it.
         let is_gone = || match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
             Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')),
             Err(_) => true,
@@ -205,7 +205,7 @@ async fn hanging_processes_end_with_their_call() {
     }
 }
 
-/// What a program prints is bounded, and what it fails with is named.
+/// The output of a program is bounded, and the error names its failure.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn failing_processes_are_named() {

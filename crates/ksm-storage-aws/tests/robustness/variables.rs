@@ -4,12 +4,12 @@ use std::ffi::OsString;
 
 use futures_util::{StreamExt, stream};
 
-use crate::{CLOSED, Expected, World, bad_values, judge};
+use crate::{CLOSED, Expected, World, bad_values, check_outcome};
 
 /// The longest value in a process's environment is 128 KiB on Linux.
 const LONGEST: usize = 100_000;
 
-/// A variable with a good value, the mode, and the variables beside it.
+/// A variable with a good value, the mode that reads it, and the variables set with it.
 struct Row {
     name: &'static str,
     good: String,
@@ -35,13 +35,13 @@ fn rows(world: &World) -> Vec<Row> {
     let agent = format!("{}/creds", world.agent);
     let container =
         own(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &agent), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "t")]);
-    // A session that nobody has signed in to.
+    // A login session that does not exist.
     let login = own(&[
         ("AWS_PROFILE", "login"),
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &url),
         ("AWS_REGION", "us-east-1"),
     ]);
-    // Past the proxy, to a port that is closed.
+    // Bypasses the proxy, and reaches a closed port.
     let https = [keys.clone(), own(&[("AWS_ENDPOINT_URL_SECRETS_MANAGER", "https://127.0.0.1:9")])].concat();
     let row = |name, good: &str, mode, beside: &[_]| Row {
         name,
@@ -56,7 +56,7 @@ fn rows(world: &World) -> Vec<Row> {
         row("AWS_REGION", "us-east-1", "default", &keys),
         row("AWS_DEFAULT_REGION", "us-east-1", "default", &keys),
         row("AWS_PROFILE", "default", "default", &keys),
-        // A file that is not there is none.
+        // A missing file counts as unset.
         row("AWS_CONFIG_FILE", &world.path("config"), "default", &known),
         row("AWS_SHARED_CREDENTIALS_FILE", &world.path("config"), "default", &known),
         row("AWS_ENDPOINT_URL", &url, "default", &keys),
@@ -99,7 +99,7 @@ fn rows(world: &World) -> Vec<Row> {
     rows
 }
 
-/// The variables that the documents name, and the others that are read, are all in the table.
+/// All variables that the documentation names, and all others that are read, are in the table.
 #[tokio::test]
 async fn documented_variables_are_tried() {
     let world = World::new().await;
@@ -119,7 +119,7 @@ async fn check(world: &World, row: &Row) -> Vec<String> {
     let run = async |value: Option<OsString>| {
         let beside = row.beside.iter().map(|(name, value)| (*name, OsString::from(value)));
         let own = value.map(|value| (row.name, value));
-        // Where home, files or metadata are is set for everybody.
+        // Home, files and metadata endpoint are set for every run.
         world.run(row.mode, beside.chain(own), None).await.remove(0)
     };
     let unset = run(Some(OsString::new())).await;
@@ -133,12 +133,12 @@ async fn check(world: &World, row: &Row) -> Vec<String> {
         values.push(crate::Bad { name: "no UTF-8", value, expected: Expected::GoodOrNamed });
     }
     for mut bad in values {
-        // The SDK reads that one by itself.
+        // The SDK reads this one itself.
         if row.name == "AWS_EXECUTION_ENV" {
             bad.expected = Expected::GoodOrNamed;
         }
         let found = run(Some(bad.value.clone())).await;
-        problems.extend(judge(row.name, &bad, &found, &unset, &good));
+        problems.extend(check_outcome(row.name, &bad, &found, &unset, &good));
     }
     problems
 }
