@@ -38,7 +38,7 @@ impl Found {
         self.backend()?.connection()
     }
 
-    /// Reports where a command writes, and with which identity. STS need not reply.
+    /// Reports where a command writes, and with which identity. STS need not be reachable.
     pub(crate) async fn announce(&self, output: Output) {
         let Some(connection) = self.connection().filter(|_| output.remarks()) else { return };
         let identity = tokio::time::timeout(PATIENCE, connection.identity()).await;
@@ -63,7 +63,7 @@ impl Connect for Kept {
         let builder = self.builder.clone().deadline(options.deadline);
         let builder = if options.create { builder.create_if_missing() } else { builder };
         let backend = builder.open_backend().await?;
-        // A reopened handle keeps the first one, which leads to the same place.
+        // A reopened handle keeps the first backend, which has the same connection settings.
         let _ = self.found.0.set(backend.clone());
         Ok(Arc::new(backend))
     }

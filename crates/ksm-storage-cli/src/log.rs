@@ -1,4 +1,5 @@
-//! Events on standard error, of this project alone: those of the AWS SDK and of HTTP clients may hold whole replies.
+//! Logs this project's events to standard error. Events of the AWS SDK and HTTP clients are excluded, because they may
+//! contain whole replies.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Results on standard output, remarks and failures on standard error.
+//! Prints results on standard output, and remarks and failures on standard error.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -30,7 +30,7 @@ impl Output {
         !self.quiet && !self.json
     }
 
-    /// A remark for a person.
+    /// Prints a remark for a person.
     pub(crate) fn remark(self, text: &str) {
         if self.remarks() {
             // If it cannot be shown, there is nobody to report to.
@@ -53,7 +53,7 @@ impl Output {
         };
     }
 
-    /// The text, in bold on a terminal.
+    /// The text in bold on a terminal.
     pub(crate) fn bold(self, text: &str) -> String {
         if self.colour && io::stdout().is_terminal() {
             format!("\u{1b}[1m{text}\u{1b}[0m")
@@ -63,7 +63,7 @@ impl Output {
     }
 }
 
-/// Prints bytes as they are.
+/// Prints raw bytes.
 pub(crate) fn raw(bytes: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(bytes).and_then(|()| stdout.flush());

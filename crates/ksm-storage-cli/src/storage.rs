@@ -38,7 +38,7 @@ pub(crate) struct Setting {
     pub(crate) origin: &'static str,
 }
 
-/// The URL of `--storage`, of `KSM_STORAGE`, of `KSM_AWS_SECRET`, or of `ksm-config`.
+/// The URL from `--storage`, `KSM_STORAGE` or `KSM_AWS_SECRET`, otherwise that of `ksm-config`.
 pub(crate) fn url(global: &Global) -> Result<Setting> {
     let setting = |url: String, origin| Ok(Setting { url, origin });
     if let Some(url) = global.storage.as_deref().filter(|url| !url.is_empty()) {
@@ -68,17 +68,17 @@ fn variable(name: &str) -> Result<Option<String>> {
     }
 }
 
-/// Opens the storage of the global options.
+/// Opens the storage selected by the global options.
 pub(crate) async fn open(global: &Global, access: Access) -> Result<ConfigStorage> {
     open_url(&url(global)?.url, access).await
 }
 
-/// Opens the storage of the global options to write to it, and says where and as whom.
+/// Opens the storage selected by the global options for writing, and reports location and identity.
 pub(crate) async fn open_announced(global: &Global, access: Access, output: Output) -> Result<ConfigStorage> {
     open_url_announced(&url(global)?.url, access, output).await
 }
 
-/// Opens the storage of a URL to write to it, and says where and as whom.
+/// Opens the storage of a URL for writing, and reports location and identity.
 pub(crate) async fn open_url_announced(url: &str, access: Access, output: Output) -> Result<ConfigStorage> {
     let found = Found::default();
     let storage = open_found(url, access, &found).await?;
@@ -86,7 +86,7 @@ pub(crate) async fn open_url_announced(url: &str, access: Access, output: Output
     Ok(storage)
 }
 
-/// Connects to the storage of the global options without reading it, and says where and as whom.
+/// Connects to the storage selected by the global options without reading it, and reports location and identity.
 pub(crate) async fn connect_announced(global: &Global, output: Output) -> Result<Arc<dyn StorageBackend>> {
     let found = Found::default();
     let source = found.schemes().source(&url(global)?.url.parse::<StorageUrl>()?)?;
@@ -95,7 +95,7 @@ pub(crate) async fn connect_announced(global: &Global, output: Output) -> Result
     Ok(backend)
 }
 
-/// Opens the storage of a URL. One that can never be written is refused before it is written to.
+/// Opens the storage of a URL. Refuses one that never accepts writes before anything is written.
 pub(crate) async fn open_url(url: &str, access: Access) -> Result<ConfigStorage> {
     open_found(url, access, &Found::default()).await
 }

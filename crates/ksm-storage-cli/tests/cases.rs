@@ -1,4 +1,4 @@
-//! Command lines with their output, in an empty environment: `TRYCMD=overwrite` writes the outputs anew.
+//! Command lines and their output, in an empty environment. `TRYCMD=overwrite` updates the expected output.
 #![allow(missing_docs)]
 
 #[test]

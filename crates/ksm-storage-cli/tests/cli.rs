@@ -1,4 +1,4 @@
-//! The program in an empty environment, on the AWS emulator, the fake Keeper and private files.
+//! The program in an empty environment, with the AWS emulator, the fake Keeper and private files.
 #![cfg(unix)]
 #![allow(
     missing_docs,
@@ -22,7 +22,7 @@ use ksm_storage_emulator::{
 use ksm_storage_testkit::canary::{canary, is_shown, shows};
 use tokio::{io::AsyncWriteExt, process::Command};
 
-/// A bound document in which every value is a canary, or base64 of one.
+/// A bound document in which every value is a canary, or the base64 of one.
 fn bound() -> String {
     let filled = |name: &str, length| {
         let mut bytes = canary(name).into_bytes();
@@ -77,7 +77,7 @@ impl Run {
 
     async fn input(&self, args: &[&str], input: &str) -> Output {
         let mut child = self.command(args).spawn().unwrap();
-        // A program that reads nothing has closed it.
+        // A program that does not read has closed its standard input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
         child.wait_with_output().await.unwrap()
     }
@@ -86,7 +86,7 @@ impl Run {
         self.input(args, "").await
     }
 
-    /// Runs it and returns the output, if it ends with this code.
+    /// Runs the program, and returns its output if it exits with this code.
     #[track_caller]
     fn ends(&self, args: &[&str], code: i32) -> impl Future<Output = String> {
         let caller = std::panic::Location::caller();
@@ -151,7 +151,7 @@ async fn exec_reports_programs_that_cannot_start() {
     assert!(large.contains("does not fit in a variable"), "{large}");
 }
 
-/// Keeper and AWS, and the environment that leads to them.
+/// Keeper and AWS, and an environment that points to them.
 async fn world(stored: &str) -> (Server, FakeKeeper, Run) {
     let emulator = Emulator::new("eu-central-1");
     emulator.secret("team/ksm").overwrite(Value::Text(stored.into()));
@@ -168,7 +168,7 @@ async fn world(stored: &str) -> (Server, FakeKeeper, Run) {
     (aws, keeper, run)
 }
 
-/// The form of a token that brings the server's key with it.
+/// A token in the form that includes the server's key.
 fn token(keeper: &FakeKeeper) -> String {
     format!("IL5:{}:901:{}\n", keeper.issue_token(), keeper.server_public_key())
 }
@@ -207,7 +207,7 @@ async fn bound_configuration_serves_a_program() {
     assert_eq!(program.status.code(), Some(42), "{}", text(&program));
     assert!(text(&program).starts_with("decodes\n"), "{}", text(&program));
 
-    // The same token, another one, and another one instead.
+    // The same token, another token, and another token with `--rebind`.
     assert!(run.ends(&["bind", "--quiet"], 0).await.starts_with("bound already, nothing was written"));
     fs::write(run.path("token"), &second).unwrap();
     let mismatch = run.ends(&["bind", "--json", "--token-file", "token"], 5).await;
@@ -256,7 +256,7 @@ async fn configuration_is_moved_between_storages() {
     let again = run.ends(&["import", "in.b64", "--storage", "file:a.json"], 0).await;
     assert!(again.contains("nothing was written"), "{again}");
 
-    // Another one only on purpose; the keys that nobody knows stay.
+    // Replacing the client must be explicit, and unknown keys are preserved.
     fs::write(run.path("other.json"), r#"{"hostname": "keepersecurity.eu", "other": 1}"#).unwrap();
     let before = fs::read(run.path("a.json")).unwrap();
     for args in [
@@ -332,7 +332,7 @@ async fn canary_is_never_shown_without_reveal() {
         }
     }
     assert!(outputs.iter().any(|(_, shown)| shown.contains("DEBUG")), "-vvv shows no event");
-    // The search finds it where it is shown.
+    // Control: the search finds a value where it is shown.
     let revealed = run.run(&["export", "--reveal", "--storage", "env:STORED"]).await;
     assert!(is_shown(&text(&revealed)));
 }

@@ -23,8 +23,8 @@ pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<(
     let is_bound = before.bind_state() == BindState::Bound;
     if !is_bound || args.rebind {
         output.remark(&format!(
-            "Two new versions will be written to {location}: a key pair, then what Keeper answers.\n\
-             Keeper locks the client to the external IP address of this host, unless the token was made with --unlock-ip."
+            "Two new versions will be written to {location}: a key pair, then Keeper's reply.\n\
+             Keeper locks the client to the external IP address of this host, unless the token was created with --unlock-ip."
         ));
     }
     let token = match given {

@@ -1,10 +1,10 @@
-//! The question before a command replaces or removes something.
+//! Asks for confirmation before a command replaces or removes something.
 
 use std::io::{self, BufRead, IsTerminal};
 
 use crate::failure::{Failure, Result};
 
-/// Asks on the terminal, unless the question was answered on the command line.
+/// Asks on the terminal, unless `--yes` was given.
 pub(super) fn confirm(command: &str, question: &str) -> Result<()> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(

@@ -1,4 +1,4 @@
-//! `exec`: runs a program in any language, with the configuration in a variable.
+//! `exec`: runs a program in any language, with the configuration in an environment variable.
 
 use std::{ffi::OsStr, io, process};
 
@@ -13,8 +13,8 @@ use crate::{
     storage::{self, Access},
 };
 
-/// The longest string of an environment, with the name, the equals sign and the zero after it: `MAX_ARG_STRLEN` of Linux,
-/// which no setting changes. Other systems limit the whole environment, Windows to 32,767 characters.
+/// The maximum length of an environment string, including the name, the equals sign and the final zero: Linux's
+/// `MAX_ARG_STRLEN`, which is fixed. Other systems limit the whole environment, Windows to 32,767 characters.
 const MAX_STRING: usize = if cfg!(windows) { 32_767 } else { 131_072 };
 
 pub(crate) async fn run(args: Exec, global: &Global) -> Result<Exit> {

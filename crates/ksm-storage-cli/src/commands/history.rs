@@ -1,4 +1,4 @@
-//! `history`: the versions that AWS keeps, and who wrote them. No value is read.
+//! `history`: the versions that AWS keeps, and their writers. Reads no values.
 
 use std::{
     fmt::Write,
@@ -42,7 +42,7 @@ pub(crate) async fn run(global: &Global, output: Output) -> Result<()> {
     output.result(&json!({ "location": location.to_string(), "versions": versions }), &text)
 }
 
-/// The backend of the global options, if it keeps versions.
+/// The backend selected by the global options, if it keeps versions.
 pub(super) async fn backend(global: &Global) -> Result<AwsSecretBackend> {
     let url: StorageUrl = storage::url(global)?.url.parse()?;
     let settings = url.aws().map_err(|error| {
@@ -75,13 +75,13 @@ fn to_json(kept: &KeptVersion) -> Value {
     })
 }
 
-/// RFC 3339, in UTC, to the second.
+/// Formats a time as RFC 3339, in UTC, to the second.
 fn date(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (mut days, second) = (seconds / 86_400, seconds % 86_400);
     let is_leap = |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
     let mut year = 1970;
-    // The loop is short for the service's dates; another store's dates might be far in the future.
+    // The loop is short for dates of AWS; those of another service might be far in the future.
     while year < 10_000 && days >= 365 + u64::from(is_leap(year)) {
         days -= 365 + u64::from(is_leap(year));
         year += 1;

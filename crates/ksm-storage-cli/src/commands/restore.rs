@@ -61,7 +61,7 @@ async fn earlier(backend: &AwsSecretBackend, version: &Version) -> Result<Config
     })
 }
 
-/// Puts the version in place of something that is no configuration, on condition that it is there still.
+/// Replaces a value that is not a configuration with the version, provided that the value is still current.
 async fn replace(args: &Restore, global: &Global, output: Output, history: &AwsSecretBackend) -> Result<()> {
     let backend = storage::connect_announced(global, output).await?;
     let (location, stored) = (backend.location(), backend.load().await?);
@@ -69,8 +69,9 @@ async fn replace(args: &Restore, global: &Global, output: Output, history: &AwsS
     let state = earlier.bind_state().as_str();
     if !args.yes {
         let version = &args.version;
-        let question =
-            format!("Restore {version} ({state}) in {location}, in place of what is no configuration?");
+        let question = format!(
+            "Restore {version} ({state}) in {location}, replacing a value that is not a configuration?"
+        );
         confirm("restore", &question)?;
     }
     let version = match backend.store(stored.version(), &earlier.to_payload()).await? {
@@ -90,6 +91,8 @@ async fn replace(args: &Restore, global: &Global, output: Output, history: &AwsS
         "changes": Changes::between(&ConfigDocument::default(), &earlier).to_json(),
         "written": true,
     });
-    output
-        .result(&json, &format!("restored: {location}, version {version}; it was no configuration before\n"))
+    output.result(
+        &json,
+        &format!("restored: {location}, version {version}; the value before was not a configuration\n"),
+    )
 }

@@ -1,4 +1,4 @@
-//! The faults.
+//! Faults for `doctor` to find.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use serde_json::Value as Json;
 
 use crate::scene::{SECRET, Scene, closed_port, proxy_with_login};
 
-/// A fault, and how it must be diagnosed.
+/// A fault and its expected diagnosis.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) inject: fn(&mut Scene, &FakeKeeper),
     pub(crate) exit: i32,
-    /// The step that the report begins with, words of its cause, and of its remedy.
+    /// The step that the report must start with, and words of the cause and the remedy.
     step: &'static str,
     cause: &'static str,
     remedy: &'static str,
 }
 
 impl Case {
-    /// True if the report has it at its step, and no failure before.
+    /// Returns true if the report shows the fault at its step, without an earlier failure.
     pub(crate) fn is_diagnosed(&self, report: &Json) -> bool {
         let verdict = if self.exit == 0 { "warning" } else { "failed" };
         let mut found = report["steps"].as_array().unwrap().iter();
-        // No step before it has failed.
+        // No earlier step has failed.
         let first = found.find(|step| step["verdict"] == verdict);
         let has = |value: &Json, words: &str| value.as_str().is_some_and(|text| text.contains(words));
         first.is_some_and(|step| step["step"] == self.step && has(&step["detail"], self.cause))
@@ -194,7 +194,7 @@ pub(crate) const CASES: &[Case] = &[
         exit: 0,
         step: "identity",
         cause: "AccessDenied",
-        remedy: "nothing else needs it",
+        remedy: "not required",
     },
     Case {
         name: "missing secret",

@@ -1,4 +1,4 @@
-//! `doctor` on faults that are injected one by one: each is found at its step, with its remedy.
+//! `doctor` with one injected fault at a time: each is found at its step, with its remedy.
 #![cfg(unix)]
 #![allow(
     missing_docs,
@@ -25,7 +25,7 @@ use self::{
 
 type Arrange = fn(&mut Scene);
 
-/// A client that this Keeper accepts, with a canary among its keys.
+/// A document bound to this Keeper, with a canary among its keys.
 async fn bound(keeper: &FakeKeeper) -> String {
     let scene = Scene::new(keeper, "{}").await;
     let token = format!("IL5:{}:901:{}\n", keeper.issue_token(), keeper.server_public_key());
@@ -59,7 +59,7 @@ async fn faults_are_found_at_their_step() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
-/// No value of the document, no key of AWS and nothing of Keeper's is shown.
+/// Asserts that no stored value, AWS key or Keeper secret is shown.
 fn conceals(shown: &str, bound: &str, keeper: &FakeKeeper, name: &str) {
     assert!(!is_shown(shown) && !shown.contains("s3cret"), "{name}: {shown}");
     for value in bound.split('"').filter(|value| value.len() > 30) {
@@ -70,7 +70,7 @@ fn conceals(shown: &str, bound: &str, keeper: &FakeKeeper, name: &str) {
     }
 }
 
-/// The remedy for a document that is none.
+/// The remedy for a document that is not valid JSON.
 #[tokio::test(flavor = "multi_thread")]
 async fn version_before_bad_json_is_restored() {
     let keeper = FakeKeeper::start(AppKeyPolicy::Once).unwrap();
@@ -187,7 +187,7 @@ async fn writes_name_region_and_identity() {
         let shown = text(&scene.run(args, "").await);
         assert!(shown.contains(place), "{args:?}: {shown}");
     }
-    // Neither a policy nor silence of STS stops a write.
+    // Neither a resource policy nor an unresponsive STS prevents a write.
     let emulator = scene.aws.emulator();
     emulator.deny(Action::GetCallerIdentity, "AccessDenied");
     let output = scene.run(&["clear", "--yes"], "").await;

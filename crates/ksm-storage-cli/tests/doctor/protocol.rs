@@ -1,4 +1,4 @@
-//! The assumptions about AWS, put to the test on the emulator.
+//! The assumptions about AWS, checked on the emulator.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn assumptions_hold_on_the_emulator() {
     assert!(with(&report, "holds").len() >= 25, "{report}");
     assert!(report["remove"].as_str().unwrap().contains("delete-secret --secret-id scratch/ksm"), "{report}");
 
-    // What needs a secret without a value is left out the next time, and a secret with replicas is not deleted.
+    // Checks that need a secret without a value are skipped the next time, and a secret with replicas is not deleted.
     emulator.add_region("eu-west-1");
     emulator.set_replication_lag(Duration::from_millis(300));
     emulator.secret("scratch/ksm").replicate_to("eu-west-1");
@@ -59,7 +59,7 @@ async fn protocol_spares_secrets_of_others() {
     let before = emulator.secret(SECRET).versions();
     let output = scene.run(&["doctor", "--protocol", "--scratch-secret", SECRET], "").await;
     assert_eq!(output.status.code(), Some(8), "{}", text(&output));
-    assert!(text(&output).contains("was not made for this"), "{}", text(&output));
+    assert!(text(&output).contains("was not created for this purpose"), "{}", text(&output));
     assert_eq!(emulator.secret(SECRET).versions(), before);
 
     emulator.deny(Action::CreateSecret, "AccessDeniedException");

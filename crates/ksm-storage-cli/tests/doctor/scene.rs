@@ -1,4 +1,4 @@
-//! The program in an empty environment, with the emulator and a fake Keeper of its own.
+//! The program in an empty environment, with an emulator and a fake Keeper of its own.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 pub(crate) const SECRET: &str = "team/ksm";
 pub(crate) const URL: &str = "aws-sm://eu-central-1/team/ksm";
 
-/// Everything that a start needs, in order until a fault is injected.
+/// A complete working setup, into which a fault is then injected.
 pub(crate) struct Scene {
     pub(crate) aws: Server,
     pub(crate) tls: TlsFront,
@@ -58,7 +58,7 @@ impl Scene {
         self.aws.emulator().secret(SECRET).overwrite(Value::Text(value.into()));
     }
 
-    /// Writes a file into the home folder.
+    /// Writes a file to the home folder.
     pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -66,14 +66,14 @@ impl Scene {
         path
     }
 
-    /// Reaches AWS by TLS, whose certificate is trusted.
+    /// Connects to AWS through TLS, with a trusted certificate.
     pub(crate) fn trust_tls(&mut self) {
         let bundle = self.file("roots.pem", self.tls.certificate());
         self.set("AWS_CA_BUNDLE", bundle.to_str().unwrap());
         self.set("AWS_ENDPOINT_URL", self.tls.url());
     }
 
-    /// Names a profile instead of keys.
+    /// Configures a profile instead of access keys.
     pub(crate) fn profile(&mut self, config: &str) {
         self.remove("AWS_ACCESS_KEY_ID");
         self.remove("AWS_SECRET_ACCESS_KEY");
@@ -93,7 +93,7 @@ impl Scene {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        // A program that reads nothing has closed it.
+        // A program that does not read has closed its standard input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
         child.wait_with_output().await.unwrap()
     }
@@ -103,7 +103,7 @@ pub(crate) fn text(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
 }
 
-/// A proxy that wants to know who asks.
+/// Starts a proxy that requires authentication.
 pub(crate) fn proxy_with_login() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -117,7 +117,7 @@ pub(crate) fn proxy_with_login() -> String {
     format!("http://{address}")
 }
 
-/// A port on which nobody listens.
+/// An address on which nothing listens.
 pub(crate) fn closed_port() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()

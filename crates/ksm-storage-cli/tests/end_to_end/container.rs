@@ -1,4 +1,4 @@
-//! The program in a file system that holds nothing else: what a distroless image is to it.
+//! The program in an otherwise empty file system, as in a distroless image.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 use crate::support::{Run, World, not_checked, text};
 
-/// A root folder with the program and the libraries that it is linked to.
+/// Creates a root folder with the program and its shared libraries.
 async fn image(run: &Run) -> Result<(), String> {
     let program = env!("CARGO_BIN_EXE_ksm-storage");
     let linked = Command::new("ldd").arg(program).output().await.map_err(|error| format!("ldd: {error}"))?;
@@ -20,7 +20,7 @@ async fn image(run: &Run) -> Result<(), String> {
     Ok(())
 }
 
-/// `ENTRYPOINT ["/ksm-storage", "exec", "--"]`, as user in a namespace of its own.
+/// Runs `ENTRYPOINT ["/ksm-storage", "exec", "--"]` as a user in a separate namespace.
 fn container(run: &Run, command: &[&str]) -> Command {
     let entry = ["--user", "--map-root-user", "chroot", "root", "/ksm-storage", "exec", "--"];
     let mut container = run.program("unshare", &[&entry[..], command].concat());
@@ -40,11 +40,11 @@ async fn entry_point_needs_nothing_but_itself() {
     if !probe.is_ok_and(|probe| probe.status.success()) {
         return not_checked("no user namespace for a chroot");
     }
-    // The only program there is: it finds what the entry point gave it.
+    // There is no other program, so it runs itself, with the variable set by the entry point.
     let status = ["/ksm-storage", "status", "--storage", "env:KSM_CONFIG"];
     let output = container(&world.run, &status).output().await.unwrap();
     assert!(output.status.success() && text(&output).contains("state     bound"), "{}", text(&output));
-    // Without a shell, and without certificates.
+    // There is no shell, and there are no certificates.
     let missing = container(&world.run, &["/bin/sh"]).output().await.unwrap();
     assert_eq!(missing.status.code(), Some(127), "{}", text(&missing));
     let https =

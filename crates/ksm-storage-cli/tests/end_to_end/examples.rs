@@ -17,7 +17,7 @@ async fn demo_shows_the_whole_job() {
         assert!(shown.contains(words), "`{words}` is not in: {shown}");
     }
     assert!(!shown.contains('\x1b'));
-    // It is what the page shows, but for the ports.
+    // The output shown on the page, except for the ports.
     let page = include_str!("../../../../docs/testing.md");
     for line in shown.lines() {
         let shown = match line.split_once("//127.0.0.1:") {

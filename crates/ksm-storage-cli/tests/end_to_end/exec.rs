@@ -1,4 +1,4 @@
-//! `exec` with programs of others, and what it costs.
+//! `exec` with third-party programs, and its overhead.
 
 use std::{fs, time::Instant};
 
@@ -7,7 +7,7 @@ use ksm_storage_testkit::canary::shows;
 
 use crate::support::{Run, World, not_checked, text};
 
-/// Nothing in it knows of this project.
+/// A program without any knowledge of this project.
 const PYTHON: &str = "
 from keeper_secrets_manager_core import SecretsManager
 for record in SecretsManager().get_secrets():
@@ -24,7 +24,7 @@ async fn python_program_reads_its_records() {
     world.keeper.clear_requests();
     world.aws.emulator().reset_calls();
     fs::write(world.run.path("report.py"), PYTHON).unwrap();
-    // Python's SDK takes a host name here, and no path.
+    // Python's SDK accepts a host name here, but no path.
     let host = world.keeper.hostname().trim_end_matches("/http").to_owned();
     let run = world.run.with("KSM_HOSTNAME", host);
     let shown = run.ends(&["exec", "--", python.to_str().unwrap(), "report.py"], 0).await;
@@ -37,12 +37,12 @@ async fn python_program_reads_its_records() {
 #[tokio::test(flavor = "multi_thread")]
 async fn environment_shows_the_configuration() {
     let world = World::bound().await;
-    // Itself and a program that it starts: the exposure that docs/cli.md warns of.
+    // The environment of the program itself and of its child process: the exposure that docs/cli.md warns of.
     let program = "tr '\\0' '\\n' < /proc/$$/environ | grep -c ^KSM_CONFIG=; env | grep -c ^KSM_CONFIG=; \
                    env | grep -c ^KSM_TOKEN=; true";
     let run = world.run.with("KSM_TOKEN", "US:token");
     assert_eq!(run.ends(&["exec", "--", "sh", "-c", program], 0).await, "1\n1\n0\n");
-    // This program keeps it to itself.
+    // This program does not print it.
     let log = run.ends(&["exec", "-vvv", "--", "true"], 0).await;
     assert!(
         log.contains("DEBUG") && !world.keeper.secrets().iter().any(|secret| shows(&log, secret)),
@@ -57,16 +57,16 @@ async fn unbound_configuration_starts_nothing() {
     assert!(refused.contains("is not bound to Keeper") && !refused.contains("started"), "{refused}");
 }
 
-/// The time and memory that `exec` adds to a program, over HTTPS, measured in turn with the program alone.
+/// The time and memory that `exec` adds to a program, over HTTPS. Runs alternate with the program alone.
 ///
-/// A debug build takes longer than the limits allow. They count if `KSM_STORAGE_RELEASE` names a release build.
+/// The limits are checked only for a release build, named by `KSM_STORAGE_RELEASE`. A debug build exceeds them.
 #[tokio::test(flavor = "multi_thread")]
 async fn overhead_of_exec_is_small() {
     let release = std::env::var("KSM_STORAGE_RELEASE").ok();
     let program = release.as_deref().unwrap_or(env!("CARGO_BIN_EXE_ksm-storage"));
     let World { aws, keeper: _keeper, run } = World::bound().await;
     let front = TlsFront::start(&aws.url()).await.unwrap();
-    // As many certificates as a host knows, for they have to be read.
+    // As many certificates as on a typical host, because they must all be read.
     let known = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
     fs::write(run.path("roots.pem"), format!("{}{known}", front.certificate())).unwrap();
     let roots = run.path("roots.pem").to_str().unwrap().to_owned();
@@ -79,7 +79,7 @@ async fn overhead_of_exec_is_small() {
         with.push(milliseconds(&run, program, &["exec", "--", "/bin/true"]).await);
     }
     let overhead = median(&mut with) - median(&mut alone);
-    // GNU time starts it from a process of its own, which is small: the peak of this one would count otherwise.
+    // GNU time starts the program from a small process of its own. Otherwise the peak of this process would count.
     let time = ["-f", "%M", program, "exec", "--", "/bin/true"];
     let Ok(output) = run.program("/usr/bin/time", &time).output().await else {
         return not_checked("GNU time is not installed: the memory was not measured");

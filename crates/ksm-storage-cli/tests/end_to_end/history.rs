@@ -5,7 +5,7 @@ use ksm_storage_testkit::canary::{canary, is_shown};
 
 use crate::support::{URL, World, text};
 
-/// The version of the first row in which these words are.
+/// The version in the first row that contains `words`.
 fn version(history: &str, words: &str) -> String {
     let row =
         history.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {history}"));
@@ -29,7 +29,7 @@ async fn displaced_configuration_is_found_and_restored() {
     assert!(rows[3].contains("foreign"), "the first value is not this project's: {history}");
     let earlier = version(&history, "AWSPREVIOUS");
 
-    // Without a terminal it asks for --yes, and nothing is written.
+    // Without a terminal, it requires --yes and writes nothing.
     let refused = run.ends(&["restore", &earlier], 2).await;
     assert!(refused.contains("restore asks for confirmation") && refused.contains("--yes"), "{refused}");
     assert_eq!(world.secret().versions().len(), 4);
@@ -105,7 +105,7 @@ async fn restore_gives_way_to_other_writers() {
     let (secret, run) = (world.secret(), &world.run);
     let first = secret.versions()[0].0.clone();
     secret.overwrite(Value::Text(r#"{"hostname": "b"}"#.into()));
-    // A version of another handle lands while this one waits for its answer to the read by ID.
+    // Another handle writes a version while this one waits for the answer to its read by ID.
     let emulator = world.aws.emulator();
     emulator.fail(
         Action::GetSecretValue,

@@ -1,4 +1,4 @@
-//! The wrapper of the Lambda layer: programs that know nothing of it start through it, and serve an invocation.
+//! The wrapper of the Lambda layer: unmodified programs start through it and serve an invocation.
 
 use std::{fs, os::unix::fs::symlink, path::PathBuf, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     support::{World, not_checked, text},
 };
 
-/// Each takes one invocation from the runtime API, and answers with the keys of its configuration.
+/// Handles one invocation from the runtime API, and answers with the keys of its configuration.
 const PYTHON: &str = "
 import base64, json, os, urllib.request as http
 api = 'http://' + os.environ['AWS_LAMBDA_RUNTIME_API'] + '/2018-06-01/runtime/invocation/'
@@ -57,7 +57,7 @@ async fn serves_an_invocation(program: &str, script: &str) {
     })
     .await;
     fs::write(world.run.path("script"), script).unwrap();
-    // As Lambda does: the wrapper, and the command of the runtime.
+    // As on Lambda: the wrapper, followed by the command of the runtime.
     let function =
         world.run.program(opt(&world), &[program, "script"]).env("AWS_LAMBDA_RUNTIME_API", &api).spawn();
     let output =
@@ -65,7 +65,7 @@ async fn serves_an_invocation(program: &str, script: &str) {
     let answer = answered.try_recv().unwrap_or_else(|_| panic!("no answer: {}", text(&output)));
     let keys = "appKey,appOwnerPublicKey,clientId,hostname,privateKey,serverPublicKey,serverPublicKeyId";
     assert_eq!(answer, ("POST /2018-06-01/runtime/invocation/id-1/response".to_owned(), keys.to_owned()));
-    // One load for all invocations.
+    // One load serves all invocations.
     assert_eq!(world.aws.emulator().calls(Action::GetSecretValue), 1);
 }
 

@@ -1,6 +1,6 @@
-//! The program with AWS, Keeper, and programs of others.
+//! The program with AWS, Keeper, and third-party programs.
 //!
-//! What is not on this machine (Python, Node.js, user namespaces) is reported as not checked, or fails if
+//! Tests whose programs are missing (Python, Node.js, user namespaces) are reported as not checked, or fail if
 //! `KSM_CONFORMANCE_REQUIRE_ALL=1` is set.
 #![cfg(unix)]
 #![allow(

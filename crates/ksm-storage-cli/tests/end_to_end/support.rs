@@ -56,12 +56,12 @@ impl Run {
 
     pub(crate) async fn input(&self, args: &[&str], input: &str) -> Output {
         let mut child = self.command(args).spawn().unwrap();
-        // A program that reads nothing has closed it.
+        // A program that does not read has closed its standard input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
         child.wait_with_output().await.unwrap()
     }
 
-    /// Runs it and returns the output, if it ends with this code.
+    /// Runs the program, and returns its output if it exits with this code.
     #[track_caller]
     pub(crate) fn ends(&self, args: &[&str], code: i32) -> impl Future<Output = String> {
         let caller = std::panic::Location::caller();
@@ -77,7 +77,7 @@ pub(crate) fn text(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
 }
 
-/// Keeper and AWS, and the environment that leads to them.
+/// Keeper and AWS, and an environment that points to them.
 pub(crate) struct World {
     pub(crate) aws: Server,
     pub(crate) keeper: FakeKeeper,
@@ -101,10 +101,10 @@ impl World {
         Self { aws, keeper, run }
     }
 
-    /// One whose configuration is bound.
+    /// Creates a world with a bound configuration.
     pub(crate) async fn bound() -> Self {
         let world = Self::new("{}").await;
-        // The form of a token that brings the server's key with it.
+        // A token in the form that includes the server's key.
         let token = format!("IL5:{}:901:{}\n", world.keeper.issue_token(), world.keeper.server_public_key());
         let output = world.run.input(&["bind", "--host", &world.keeper.hostname()], &token).await;
         assert!(output.status.success(), "{}", text(&output));
@@ -122,7 +122,7 @@ impl World {
     }
 }
 
-/// Ends a test whose programs are not installed.
+/// Skips a test whose programs are not installed.
 #[track_caller]
 pub(crate) fn not_checked(why: &str) {
     assert!(std::env::var_os("KSM_CONFORMANCE_REQUIRE_ALL").is_none(), "{why}");

@@ -25,7 +25,7 @@ const TOLERATED: u64 = 240;
 /// Smaller differences can be the time that a reply takes.
 const UNREMARKABLE: u64 = 30;
 
-/// Returns `None` if no request can be made about the secret.
+/// Checks the path to the service. Returns `None` if no request about the secret can be made.
 pub(super) async fn reach(report: &mut Report, connection: &Connection) -> Option<()> {
     report.ok("region", format!("{}, from {}", connection.region(), connection.region_source()));
     let reached = network(report, connection).await;
@@ -47,8 +47,8 @@ pub(super) async fn reach(report: &mut Report, connection: &Connection) -> Optio
         }
         Err(error) => report.warning(
             "identity",
-            format!("STS does not tell: {}", cause(&error)),
-            Some("nothing else needs it; to see it, allow sts:GetCallerIdentity and a way to STS"),
+            format!("not known: {}", cause(&error)),
+            Some("not required; to see it, allow sts:GetCallerIdentity and connections to STS"),
         ),
     }
     Some(())
@@ -102,7 +102,7 @@ async fn network(report: &mut Report, connection: &Connection) -> Option<()> {
     secured(report, connection, &peer).await
 }
 
-/// The remaining steps take one request.
+/// Checks the steps that need a request.
 async fn secured(report: &mut Report, connection: &Connection, peer: &Peer) -> Option<()> {
     let reply = within(PATIENCE * 2, connection.service_time()).await;
     let is_of_proxy =
@@ -131,7 +131,7 @@ async fn secured(report: &mut Report, connection: &Connection, peer: &Peer) -> O
 
 fn clock(report: &mut Report, theirs: Option<SystemTime>) {
     let Some(theirs) = theirs else {
-        report.not_checked(&["clock"], "the service did not say the time");
+        report.not_checked(&["clock"], "the service's reply has no date");
         return;
     };
     let (off, direction) = match SystemTime::now().duration_since(theirs) {

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// No record has this UID, so only Keeper's reply is transferred.
 const NO_RECORD: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// Requests no record on the client's behalf.
+/// Checks Keeper with a request that returns no records.
 pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
     if storage.snapshot().bind_state() != BindState::Bound {
         return report.stopped(&KEEPER);
@@ -34,7 +34,7 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
     match error.kind() {
         ErrorKind::AccessDenied if error.is_ip_locked() => {
             report.ok(reachable, "it answers");
-            report.not_checked(&[client], "it is asked from another address than it is locked to");
+            report.not_checked(&[client], "the client is locked to an address other than that of this host");
             report.failed(lock, refused(error, "make a token without the IP lock, or bind from where the program runs: `ksm-storage bind --rebind`"));
         }
         ErrorKind::AccessDenied => {

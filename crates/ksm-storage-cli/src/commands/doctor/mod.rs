@@ -124,7 +124,7 @@ async fn examine(args: &Doctor, global: &Global, output: Output) -> Report {
     report
 }
 
-/// Checks a replica that an opening can fall back to.
+/// Checks a replica on which a program could open.
 async fn fallback(report: &mut Report, replica: Arc<dyn Connect>) {
     let options = OpenOptions::default();
     let loaded = async {
@@ -141,7 +141,8 @@ async fn fallback(report: &mut Report, replica: Arc<dyn Connect>) {
     }
 }
 
-/// No backend: settings contradict each other, there is no region, or no source provides credentials.
+/// Reports that there is no backend: settings contradict each other, the region is unknown, or no source provides
+/// credentials.
 fn unconnected(report: &mut Report, error: Error, set: &str, storage: String, is_aws: bool) {
     let is_region =
         std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<RegionUnknown>);
@@ -157,8 +158,8 @@ fn unconnected(report: &mut Report, error: Error, set: &str, storage: String, is
     } else if is_aws {
         report.ok("settings", settings);
         report.ok("storage", storage);
-        report.not_checked(&["region"], "`credentials` come first here, and failed");
-        report.not_checked(&NETWORK, "`credentials` come first here, and failed");
+        report.not_checked(&["region"], "`credentials` failed, which it depends on");
+        report.not_checked(&NETWORK, "`credentials` failed, which it depends on");
         report.failed("credentials", error);
         report.stopped(&["identity"]);
         report.stopped(&[&SECRET[..], &DOCUMENT, &KEEPER].concat());

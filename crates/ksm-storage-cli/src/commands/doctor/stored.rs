@@ -72,7 +72,7 @@ fn unopened(report: &mut Report, error: Error, is_aws: bool) {
         report.stopped(&DOCUMENT);
     } else {
         let because = match error.kind() {
-            ErrorKind::AccessDenied => "a denied role is not told whether it exists",
+            ErrorKind::AccessDenied => "AWS does not tell a denied role whether it exists",
             _ => "it could not be read",
         };
         report.not_checked(&SECRET[..1], because);
@@ -140,7 +140,7 @@ async fn rewrite(backend: &dyn StorageBackend) -> Result<Written, Error> {
         StoreOutcome::Conflict { .. } => {
             let remedy = "try again; if it happens again, find the other writer".to_owned();
             Written::Remarkable(
-                "another writer was faster, which shows no more than that".to_owned(),
+                "another writer was faster, so writing was not checked".to_owned(),
                 Some(remedy),
             )
         }

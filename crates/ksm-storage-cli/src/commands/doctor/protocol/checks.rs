@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::{
     Findings,
-    scratch::{Refusal, Scratch, Version, words},
+    scratch::{ApiError, Scratch, Version, words},
 };
 use crate::failure::Result;
 
@@ -25,7 +25,7 @@ const MAX_VALUE: usize = 65_536;
 const REPLICATION: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(200);
 
-type Answer = Result<Version, Refusal>;
+type Answer = Result<Version, ApiError>;
 
 pub(super) async fn run(scratch: &mut Scratch, findings: &mut Findings) {
     first_value(scratch, findings).await;
@@ -41,20 +41,20 @@ pub(super) async fn run(scratch: &mut Scratch, findings: &mut Findings) {
 }
 
 fn refused(answer: &Answer, code: &str) -> bool {
-    answer.as_ref().is_err_and(|refusal| refusal.is(code))
+    answer.as_ref().is_err_and(|error| error.is(code))
 }
 
 fn accepted(answer: &Answer, test: impl FnOnce(&Version) -> bool) -> bool {
     answer.as_ref().is_ok_and(test)
 }
 
-fn done(answer: Result<(), Refusal>) -> Answer {
+fn done(answer: Result<(), ApiError>) -> Answer {
     answer.map(|()| Version { id: String::new(), labels: Vec::new() })
 }
 
 async fn first_value(scratch: &Scratch, findings: &mut Findings) {
-    let empty = "a secret without a value is answered as a missing one is";
-    let label = "the first version gets AWSCURRENT, whatever label is asked for";
+    let empty = "a secret without a value is reported like a missing one";
+    let label = "the first version gets AWSCURRENT, whatever label is requested";
     let again = "CreateSecret with the token and value of a version succeeds again";
     if scratch.fresh {
         let answer = scratch.labelled(CURRENT).await;
@@ -91,7 +91,7 @@ async fn tokens(scratch: &Scratch, findings: &mut Findings) {
     let answer = scratch.put(&one, "{\"a\":1}", None).await;
     let attached = accepted(&answer, |version| version.labels == [PREVIOUS]);
     findings.add(
-        "the reply to a repeated put has the labels that are attached now, not those asked for",
+        "the reply to a repeated put has the current labels, not the requested ones",
         attached,
         words(&answer),
     );
@@ -144,7 +144,7 @@ async fn moves(scratch: &Scratch, findings: &mut Findings) {
     );
     let answer = done(scratch.move_current(&staged, None).await);
     findings.add(
-        "AWSCURRENT is not moved without saying from where",
+        "AWSCURRENT is not moved without naming the version that has it",
         refused(&answer, INVALID),
         words(&answer),
     );
@@ -154,14 +154,14 @@ async fn moves(scratch: &Scratch, findings: &mut Findings) {
         && accepted(&old, |version| version.has(PREVIOUS))
         && accepted(&new, |version| version.has(CURRENT));
     findings.add(
-        "AWSCURRENT moves to a version without labels, and AWSPREVIOUS to the one that it leaves",
+        "AWSCURRENT moves to a version without labels, and AWSPREVIOUS to the one that had it",
         moved,
         format!("{}; from: {}; to: {}", words(&answer), words(&old), words(&new)),
     );
     let _ = scratch.move_current(&base, Some(&staged)).await;
     let answer = scratch.put(&staged, "{\"d\":4}", None).await;
     findings.add(
-        "after a rollback the version that it left keeps its ID: another value is refused",
+        "after a rollback, the displaced version keeps its ID: another value is refused",
         refused(&answer, EXISTS),
         words(&answer),
     );
@@ -171,18 +171,22 @@ async fn errors(scratch: &Scratch, findings: &mut Findings) {
     let answer = scratch.missing().await;
     let same = refused(&answer, MISSING) || refused(&answer, "AccessDeniedException");
     findings.add(
-        "a missing secret is ResourceNotFoundException, or AccessDeniedException where no policy covers its name",
+        "reading a missing secret fails with ResourceNotFoundException, or AccessDeniedException if no policy covers its name",
         same,
         words(&answer),
     );
     let answer = scratch.by_id(&scratch.token()).await;
     findings.add(
-        "an unknown version is ResourceNotFoundException",
+        "reading an unknown version fails with ResourceNotFoundException",
         refused(&answer, MISSING),
         words(&answer),
     );
     let answer = scratch.labelled("KSM_UNKNOWN").await;
-    findings.add("an unknown label is ResourceNotFoundException", refused(&answer, MISSING), words(&answer));
+    findings.add(
+        "reading an unknown label fails with ResourceNotFoundException",
+        refused(&answer, MISSING),
+        words(&answer),
+    );
 }
 
 async fn limits(scratch: &Scratch, findings: &mut Findings) {
@@ -217,7 +221,7 @@ async fn race(scratch: &Scratch, findings: &mut Findings) {
     let winners = answers.iter().filter(|answer| answer.is_ok()).count();
     let losers = answers.iter().filter(|answer| refused(answer, EXISTS)).count();
     findings.add(
-        "of writers of one token at the same time, one wins and the others are refused",
+        "of concurrent writers of one token, one wins and the others are refused",
         winners == 1 && losers == WRITERS - 1,
         format!("{winners} of {WRITERS} were accepted, {losers} refused as existing"),
     );
@@ -270,7 +274,7 @@ async fn replicas(scratch: &Scratch, findings: &mut Findings) {
 
 /// Marks the secret for deletion for a moment.
 async fn deletion(scratch: &Scratch, findings: &mut Findings) {
-    let assumption = "a secret that is marked for deletion is InvalidRequestException, for reads and writes";
+    let assumption = "reads and writes of a secret marked for deletion fail with InvalidRequestException";
     if !scratch.replicas.is_empty() {
         return findings.not_checked(assumption, "a secret with replicas cannot be deleted");
     }
@@ -285,5 +289,5 @@ async fn deletion(scratch: &Scratch, findings: &mut Findings) {
         refused(&read, MARKED) && refused(&written, MARKED),
         format!("read: {}; written: {}", words(&read), words(&written)),
     );
-    findings.add("RestoreSecret takes the mark away", restored.is_ok(), words(&restored));
+    findings.add("RestoreSecret cancels the deletion", restored.is_ok(), words(&restored));
 }

@@ -99,6 +99,7 @@ pub(super) async fn run(name: &str, global: &Global, output: Output) -> Result<E
 
 /// The error for a secret that may belong to somebody else.
 fn unmarked(name: &str) -> Failure {
-    let problem = format!("the secret {} exists, and was not made for this", ksm_storage::shell_word(name));
-    Failure::refused(problem, "name a new one: it is created, and marked by a tag")
+    let problem =
+        format!("the secret {} exists, and was not created for this purpose", ksm_storage::shell_word(name));
+    Failure::refused(problem, "name a new one, which is then created and tagged")
 }

@@ -44,12 +44,12 @@ impl Version {
 
 /// An error reply: the service's code and message.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
+pub(super) struct ApiError {
     pub(super) code: String,
     message: String,
 }
 
-impl Refusal {
+impl ApiError {
     fn of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Self {
         let plain = |text: &str| text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
         Self {
@@ -64,12 +64,12 @@ impl Refusal {
 }
 
 /// Describes the reply.
-pub(super) fn words(answer: &Result<Version, Refusal>) -> String {
+pub(super) fn words(answer: &Result<Version, ApiError>) -> String {
     match answer {
         Ok(version) if version.labels.is_empty() => "accepted, without labels".to_owned(),
         Ok(version) => format!("accepted, with {}", version.labels.join(" and ")),
-        Err(Refusal { code, message }) if message.is_empty() => code.clone(),
-        Err(Refusal { code, message }) => format!("{code}: {message}"),
+        Err(ApiError { code, message }) if message.is_empty() => code.clone(),
+        Err(ApiError { code, message }) => format!("{code}: {message}"),
     }
 }
 
@@ -91,12 +91,12 @@ impl Scratch {
         // The checks concern the reply to each single request.
         let config = Builder::from(connection.sdk_config()).retry_config(RetryConfig::disabled());
         let client = Client::from_conf(config.build());
-        let failed = |action: &str, refusal: &Refusal| {
+        let failed = |action: &str, error: &ApiError| {
             let problem = format!(
                 "cannot {action} {}: {}: {}",
                 ksm_storage::shell_word(name),
-                refusal.code,
-                refusal.message
+                error.code,
+                error.message
             );
             let hint = "grant this role the actions that docs/cli.md lists, on this secret";
             Failure::new(Exit::Denied, "access_denied", problem, hint)
@@ -112,13 +112,13 @@ impl Scratch {
                 (fresh, regions.map(str::to_owned).collect())
             }
             Err(error) => {
-                let refusal = Refusal::of(&error);
-                if !refusal.is("ResourceNotFoundException") {
-                    return Err(failed("look at", &refusal));
+                let error = ApiError::of(&error);
+                if !error.is("ResourceNotFoundException") {
+                    return Err(failed("look at", &error));
                 }
                 let tag = Tag::builder().key(TAG).value("true").build();
                 let created = client.create_secret().name(name).tags(tag).send().await;
-                created.map_err(|error| failed("create", &Refusal::of(&error)))?;
+                created.map_err(|error| failed("create", &ApiError::of(&error)))?;
                 (true, Vec::new())
             }
         };
@@ -153,7 +153,7 @@ impl Scratch {
         token: &str,
         value: &str,
         label: Option<&str>,
-    ) -> Result<Version, Refusal> {
+    ) -> Result<Version, ApiError> {
         self.put_labelled(token, value, label.map(|label| vec![label.to_owned()])).await
     }
 
@@ -162,54 +162,54 @@ impl Scratch {
         token: &str,
         value: &str,
         labels: Option<Vec<String>>,
-    ) -> Result<Version, Refusal> {
+    ) -> Result<Version, ApiError> {
         let put = self.client.put_secret_value().secret_id(&self.name).client_request_token(token);
         let reply = put.secret_string(value).set_version_stages(labels).send().await;
-        let reply = reply.map_err(|error| Refusal::of(&error))?;
+        let reply = reply.map_err(|error| ApiError::of(&error))?;
         Ok(Version::new(reply.version_id(), reply.version_stages()))
     }
 
     /// The version with this label.
-    pub(super) async fn labelled(&self, label: &str) -> Result<Version, Refusal> {
+    pub(super) async fn labelled(&self, label: &str) -> Result<Version, ApiError> {
         let get = self.client.get_secret_value().secret_id(&self.name).version_stage(label);
-        let reply = get.send().await.map_err(|error| Refusal::of(&error))?;
+        let reply = get.send().await.map_err(|error| ApiError::of(&error))?;
         Ok(Version::new(reply.version_id(), reply.version_stages()))
     }
 
-    pub(super) async fn by_id(&self, id: &str) -> Result<Version, Refusal> {
+    pub(super) async fn by_id(&self, id: &str) -> Result<Version, ApiError> {
         let get = self.client.get_secret_value().secret_id(&self.name).version_id(id);
-        let reply = get.send().await.map_err(|error| Refusal::of(&error))?;
+        let reply = get.send().await.map_err(|error| ApiError::of(&error))?;
         Ok(Version::new(reply.version_id(), reply.version_stages()))
     }
 
     /// The value of the version with this label, of another secret.
-    pub(super) async fn missing(&self) -> Result<Version, Refusal> {
+    pub(super) async fn missing(&self) -> Result<Version, ApiError> {
         let get = self.client.get_secret_value().secret_id(format!("{}/none", self.name));
-        let reply = get.send().await.map_err(|error| Refusal::of(&error))?;
+        let reply = get.send().await.map_err(|error| ApiError::of(&error))?;
         Ok(Version::new(reply.version_id(), reply.version_stages()))
     }
 
     /// The current version in another region.
-    pub(super) async fn replica(&self, region: &str) -> Result<Version, Refusal> {
+    pub(super) async fn replica(&self, region: &str) -> Result<Version, ApiError> {
         let config = Builder::from(self.connection.sdk_config()).region(Region::new(region.to_owned()));
         let client = Client::from_conf(config.build());
         let get = client.get_secret_value().secret_id(&self.name);
-        let reply = get.send().await.map_err(|error| Refusal::of(&error))?;
+        let reply = get.send().await.map_err(|error| ApiError::of(&error))?;
         Ok(Version::new(reply.version_id(), reply.version_stages()))
     }
 
     /// Moves `AWSCURRENT`.
-    pub(super) async fn move_current(&self, to: &str, from: Option<&str>) -> Result<(), Refusal> {
+    pub(super) async fn move_current(&self, to: &str, from: Option<&str>) -> Result<(), ApiError> {
         let update =
             self.client.update_secret_version_stage().secret_id(&self.name).version_stage("AWSCURRENT");
         let sent =
             update.move_to_version_id(to).set_remove_from_version_id(from.map(str::to_owned)).send().await;
-        sent.map(drop).map_err(|error| Refusal::of(&error))
+        sent.map(drop).map_err(|error| ApiError::of(&error))
     }
 
-    pub(super) async fn create(&self, token: &str, value: &str) -> Result<(), Refusal> {
+    pub(super) async fn create(&self, token: &str, value: &str) -> Result<(), ApiError> {
         let create = self.client.create_secret().name(&self.name).client_request_token(token);
-        create.secret_string(value).send().await.map(drop).map_err(|error| Refusal::of(&error))
+        create.secret_string(value).send().await.map(drop).map_err(|error| ApiError::of(&error))
     }
 
     /// The number of versions, including those without labels.
@@ -218,13 +218,13 @@ impl Scratch {
         list.max_results(100).send().await.ok().map(|reply| reply.versions().len())
     }
 
-    pub(super) async fn delete(&self) -> Result<(), Refusal> {
+    pub(super) async fn delete(&self) -> Result<(), ApiError> {
         let delete = self.client.delete_secret().secret_id(&self.name).recovery_window_in_days(7);
-        delete.send().await.map(drop).map_err(|error| Refusal::of(&error))
+        delete.send().await.map(drop).map_err(|error| ApiError::of(&error))
     }
 
-    pub(super) async fn restore(&self) -> Result<(), Refusal> {
+    pub(super) async fn restore(&self) -> Result<(), ApiError> {
         let restore = self.client.restore_secret().secret_id(&self.name);
-        restore.send().await.map(drop).map_err(|error| Refusal::of(&error))
+        restore.send().await.map(drop).map_err(|error| ApiError::of(&error))
     }
 }
