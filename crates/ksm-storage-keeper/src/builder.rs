@@ -103,10 +103,11 @@ impl KeeperClientBuilder {
         self
     }
 
-    /// Binds the stored configuration, or just starts if it is already bound: then nothing is sent or written.
+    /// Binds the stored configuration, or just starts the client if it is already bound; then nothing is sent or
+    /// written.
     ///
     /// A bind writes twice and sends one request. If it is interrupted, the next call, in this process or another,
-    /// continues it. If it is dropped while Keeper is being asked, it runs on until the reply is stored.
+    /// resumes it. If the future is dropped while Keeper is being asked, the bind continues until the reply is stored.
     ///
     /// # Errors
     /// - [`ErrorKind::InvalidArgument`], [`ErrorKind::InvalidConfig`], [`ErrorKind::InvalidToken`],
@@ -124,10 +125,9 @@ impl KeeperClientBuilder {
 
     /// Binds with the token, replacing a configuration that belongs to another one.
     ///
-    /// The old binding is lost as soon as the new key pair is stored, before Keeper is asked: only this order loses
-    /// nothing in a crash. Keys unknown to the SDK are kept. Called again with the same token, this is
+    /// The old binding is lost as soon as the new key pair is stored, before Keeper is asked. Only this order survives
+    /// a crash at any point. Keys unknown to the SDK are kept. Called again with the same token, this is
     /// [`open`](Self::open).
-    /// nothing. Keys unknown to the SDK stay. Called again with the same token, it is [`open`](Self::open).
     ///
     /// ```no_run
     /// # use ksm_storage_keeper::{Error, KeeperClient};

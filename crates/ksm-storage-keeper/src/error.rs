@@ -17,8 +17,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Keeper refuses this client: it or its application was removed, or it is locked to the IP address that bound it.
-    /// If the configuration was replaced meanwhile, call [`KeeperClient::reload`].
+    /// Keeper refuses this client: the client or its application was removed, or the client is locked to the IP address
+    /// that bound it. If the configuration was replaced meanwhile, call [`KeeperClient::reload`].
     AccessDenied,
     /// A setting of the builder or the environment is invalid. The error names it.
     InvalidArgument,

@@ -81,7 +81,7 @@ impl NoReply {
                 "the reply exceeds the limit of 32 MiB, or 64 KiB for a rejection; check the host name"
             }
             Self::Foreign => {
-                "the reply is not Keeper's; check the host name, the proxy, and for a sign-on page in between"
+                "the reply is not Keeper's; check the host name, the proxy, and whether a sign-on page intercepts requests"
             }
             Self::Broken => "the connection broke; check the network and the proxy, and try again",
         }
@@ -148,7 +148,8 @@ impl HttpClient {
     }
 }
 
-/// TLS by the library that the program has installed for the process, else by the one that the features name.
+/// Sets up TLS with the library that the program has installed for the process, otherwise with the one selected by
+/// features.
 fn tls() -> Option<ClientConfig> {
     let config =
         ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().ok()?;
@@ -167,7 +168,7 @@ fn provider() -> Arc<CryptoProvider> {
     installed.unwrap_or_else(|| Arc::new(library::default_provider()))
 }
 
-/// Certificates are checked against the same roots as those of AWS, which are read once.
+/// Checks certificates against the same roots as connections to AWS. They are read once.
 #[cfg(not(any(windows, target_vendor = "apple")))]
 fn verified(config: ConfigBuilder<ClientConfig, WantsVerifier>) -> Option<ClientConfig> {
     use ksm_storage_tls::Roots;
@@ -177,7 +178,7 @@ fn verified(config: ConfigBuilder<ClientConfig, WantsVerifier>) -> Option<Client
     Some(config.with_root_certificates(RootCertStore { roots }).with_no_client_auth())
 }
 
-/// Certificates are checked by the system, as the SDK would have it.
+/// Lets the system check certificates, like the SDK.
 #[cfg(any(windows, target_vendor = "apple"))]
 fn verified(config: ConfigBuilder<ClientConfig, WantsVerifier>) -> Option<ClientConfig> {
     use rustls_platform_verifier::BuilderVerifierExt;

@@ -52,10 +52,9 @@
 //! of a file nor the total time.
 //!
 //! # TLS
-//! Requests to Keeper's service are encrypted by the rustls provider that the program has installed for the process. If it
-//! has installed none, it is ring, or aws-lc with the feature `tls-aws-lc`. The root certificates are those of
-//! `SSL_CERT_FILE` and `SSL_CERT_DIR`, else those of the system. The SDK's client for files takes aws-lc where no provider
-//! is installed.
+//! Requests to Keeper's service use the rustls provider that the program has installed for the process, otherwise ring,
+//! or aws-lc with the feature `tls-aws-lc`. The root certificates come from `SSL_CERT_FILE` and `SSL_CERT_DIR`,
+//! otherwise from the system. Without an installed provider, the SDK's client for files uses aws-lc.
 //!
 //! # Panics
 //! A panic of the SDK becomes [`ErrorKind::Panicked`]; a panic of the closure passed to [`KeeperClient::call`] resumes

@@ -128,7 +128,9 @@ impl Post {
             Reply::Refused(refusal) if refusal.code == "key" => {
                 state.key_refusals += 1;
                 if state.key_refusals > KEY_REFUSALS {
-                    return Err(KSMRError::HTTPError("the public key is refused again and again".to_owned()));
+                    return Err(KSMRError::HTTPError(
+                        "the server repeatedly refused its public key".to_owned(),
+                    ));
                 }
                 Ok(response)
             }

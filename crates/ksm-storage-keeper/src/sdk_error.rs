@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use crate::{Error, ErrorKind, http::NoReply};
 
-    fn told(sdk: &KSMRError, reply: Option<Reply>) -> (ErrorKind, String) {
+    fn described(sdk: &KSMRError, reply: Option<Reply>) -> (ErrorKind, String) {
         let error = Error::sdk(sdk, reply, Location::new("memory", "1"));
         (error.kind(), error.to_string())
     }
@@ -108,20 +108,20 @@ mod tests {
     fn sdk_errors_are_shown_by_name() {
         let sdk = KSMRError::CustomError("s3cret".to_owned());
         let text = "memory://1: the SDK reports CustomError; Keeper answered 400 bad_request";
-        assert_eq!(told(&sdk, Some(refused(400, "bad_request"))), (ErrorKind::Sdk, text.to_owned()));
+        assert_eq!(described(&sdk, Some(refused(400, "bad_request"))), (ErrorKind::Sdk, text.to_owned()));
         for (status, words) in [(301, "redirect"), (407, "login"), (503, "later"), (404, "another server")] {
-            let (kind, text) = told(&sdk, Some(refused(status, "without a code")));
+            let (kind, text) = described(&sdk, Some(refused(status, "without a code")));
             assert!(kind == ErrorKind::Sdk && text.contains(words), "{text}");
         }
         let none = Reply::None { host: "keeper.example".to_owned(), cause: NoReply::Dns };
-        let (kind, text) = told(&sdk, Some(none));
+        let (kind, text) = described(&sdk, Some(none));
         let words = "no answer from Keeper at keeper.example: the host name has no address";
         assert!(kind == ErrorKind::Unreachable && text.contains(words), "{text}");
     }
 
     #[test]
     fn notations_are_quoted_on_one_line() {
-        let text = |text: &str| told(&KSMRError::NotationError(text.to_owned()), None).1;
+        let text = |text: &str| described(&KSMRError::NotationError(text.to_owned()), None).1;
         let shown = text("Notation error -  No records matched My 'Database'");
         assert!(
             shown.contains("NotationError: Notation error -  No records matched My 'Database'; check"),

@@ -85,7 +85,7 @@ impl Session {
         config::read(&self.manager.config).map_err(|error| Error::sdk(&error, None, location.clone()))
     }
 
-    /// The state of a bind.
+    /// The progress of a bind.
     pub(crate) fn checkpoint(&self) -> Option<BindCheckpoint> {
         self.post.checkpoint()
     }

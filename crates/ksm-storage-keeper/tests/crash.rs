@@ -1,5 +1,5 @@
-//! Processes that are killed in the middle of a bind, and processes that bind with one token at the same time; with the
-//! real SDKs of AWS and Keeper, over HTTP and HTTPS.
+//! Processes killed during a bind, and concurrent processes that bind with one token, with the real AWS and Keeper SDKs
+//! over HTTP and HTTPS.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::{
@@ -25,16 +25,16 @@ use tokio::{
 };
 
 const POLICIES: [AppKeyPolicy; 2] = [AppKeyPolicy::Once, AppKeyPolicy::UntilConfirmed];
-/// Runs for each policy that are killed at a moment of chance.
+/// The number of runs per policy that are killed at a random moment.
 const RANDOM_RUNS: u64 = 100;
-/// Processes that run at once to the moment at which they are killed. More would be slower, and never get far.
+/// The number of processes that run at once until they are killed. More would be slower, and would not get far.
 static TO_BE_KILLED: Semaphore = Semaphore::const_new(4);
-/// Runs at once, most of which wait.
+/// The number of concurrent runs, most of which are waiting.
 const AT_ONCE: usize = 16;
 /// Longer than any step takes on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The work of each child process: it starts as a service does, and reads its records.
+/// The work of each child process: starts like a service, and reads its records.
 #[tokio::test]
 #[ignore = "run as a child process by the other tests"]
 async fn child() {
@@ -88,7 +88,7 @@ impl World {
         timeout(PATIENCE, self.spawn().wait_with_output()).await.unwrap().unwrap()
     }
 
-    /// Requests to AWS and Keeper: 8 by the end of a bind, 9 with the records.
+    /// The number of requests to AWS and Keeper: 8 after a bind, 9 after reading the records.
     fn requests(&self) -> usize {
         let aws = self.aws.emulator();
         aws.calls(GetSecretValue) + aws.calls(PutSecretValue) + self.keeper.requests().len()
@@ -103,7 +103,7 @@ impl World {
         self.stored().bind_state() == BindState::Bound
     }
 
-    /// Returns true if everything has happened before the process is killed there.
+    /// Returns true once everything that precedes the kill has happened.
     fn has_reached(&self, checkpoint: &Checkpoint) -> bool {
         let is_applied = match checkpoint.puts {
             [AwsFault::After(_)] => !self.stored().is_empty(),
@@ -116,7 +116,7 @@ impl World {
             && self.keeper.requests().len() >= checkpoint.requests.len()
     }
 
-    /// True if a later process can go on: not if the only reply with the application key was given, and is lost.
+    /// Returns true if a later process can resume. It cannot if the only reply with the application key was lost.
     fn can_go_on(&self, policy: AppKeyPolicy) -> bool {
         let given = self.keeper.requests().iter().any(|seen| seen.with_public_key);
         self.is_bound() || !given || policy == AppKeyPolicy::UntilConfirmed
@@ -130,7 +130,7 @@ fn assert_ended(output: &Output, can_go_on: bool, run: &str) {
     assert!(output.status.success() && text.contains(expected), "{run}: not `{expected}`:\n{text}");
 }
 
-/// Waits for something that a child is about to do.
+/// Waits until a child has done something.
 async fn until(reached: impl Fn() -> bool) {
     let poll = async {
         while !reached() {
@@ -140,7 +140,7 @@ async fn until(reached: impl Fn() -> bool) {
     timeout(PATIENCE, poll).await.unwrap();
 }
 
-/// Carries out the runs, many at once, and returns their results as they come.
+/// Executes the runs concurrently, and returns their results in order of completion.
 async fn all<T: Send + 'static>(
     runs: impl IntoIterator<Item: Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {
@@ -160,8 +160,8 @@ const HANG: AwsFault = AwsFault::Before(ResponseFault::Hang);
 const APPLY_AND_HANG: AwsFault = AwsFault::After(ResponseFault::Hang);
 const AS_USUAL: AwsFault = AwsFault::Delay(Duration::ZERO);
 
-/// A moment at which the process is killed: what hangs there, and whether the service gives the key only `Once` has then
-/// given it in vain.
+/// The moment at which the process is killed: the request that hangs, and whether a service that hands out the key only
+/// `Once` has by then done so in vain.
 struct Checkpoint {
     name: &'static str,
     puts: &'static [AwsFault],
@@ -217,8 +217,7 @@ async fn kill_at_checkpoint_is_recovered() {
     assert_eq!(all(runs).await.len(), 2 * CHECKPOINTS.len());
 }
 
-/// One run that is killed after a request, and a delay, that the seed gives. Returns whether it was in the middle of the
-/// bind.
+/// Kills one run after a request and a delay that depend on the seed. Returns whether that was during the bind.
 async fn random_run(policy: AppKeyPolicy, seed: u64) -> bool {
     let (world, mut random) = (World::new(policy).await, fastrand::Rng::with_seed(seed));
     let (requests, delay) = (random.usize(1..=9), Duration::from_micros(random.u64(0..20_000)));
@@ -233,7 +232,7 @@ async fn random_run(policy: AppKeyPolicy, seed: u64) -> bool {
         _ = child.wait() => {}
     }
     drop(permit);
-    // Lets what was on its way arrive.
+    // Gives requests in flight time to arrive.
     sleep(Duration::from_millis(250)).await;
     let began = world.aws.emulator().calls(PutSecretValue) > 0;
     let ended = world.keeper.requests().len() > 1;
@@ -255,7 +254,7 @@ async fn kill_at_any_moment_is_recovered() {
     }
 }
 
-/// Two processes that start at the same time, and a later one.
+/// Starts two processes at the same time, and then a later one.
 async fn two_at_once(policy: AppKeyPolicy) {
     let world = World::new(policy).await;
     let (one, other) = tokio::join!(world.run(), world.run());
@@ -268,7 +267,7 @@ async fn two_at_once(policy: AppKeyPolicy) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_processes_share_one_binding() {
-    // Few at once: the two processes are to meet.
+    // Only a few, so that the two processes really overlap.
     for _ in 0..5 {
         POLICIES.map(two_at_once).into_iter().collect::<JoinSet<_>>().join_all().await;
     }

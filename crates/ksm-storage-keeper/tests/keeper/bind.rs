@@ -15,7 +15,7 @@ async fn first_start_costs_two_writes() {
     for policy in POLICIES {
         let world = World::new(policy, "{}");
         let client = world.open(&world.keeper.issue_token()).await.unwrap();
-        // Open, and each write with its load and its verifying read.
+        // The load to open; for each write, a load and a verifying read.
         assert_eq!(world.calls(), [1 + 2 * 2, 2]);
         let bind =
             RecordedRequest { action: "get_secret".to_owned(), status: Some(200), with_public_key: true };
@@ -54,7 +54,7 @@ async fn token_may_be_repeated() {
     let again = world.open(&token).await.unwrap();
     assert_eq!(world.calls(), [1, 0]);
     assert_eq!(titles(&again).await, TITLES);
-    // The SDK by itself would add the token's key again.
+    // The SDK alone would add the token's key again.
     assert_eq!(world.stored().await, bound);
 }
 
@@ -153,7 +153,7 @@ async fn unstored_key_pair_is_never_sent() {
 #[tokio::test]
 async fn unstored_application_key_is_kept() {
     let world = World::new(AppKeyPolicy::Once, "{}");
-    // The first put is that of the key pair.
+    // The first put stores the key pair.
     let refused = AwsFault::refuse("AccessDeniedException");
     world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(std::time::Duration::ZERO), refused]);
     let error = world.open(&world.keeper.issue_token()).await.unwrap_err();
@@ -180,7 +180,7 @@ fn application_key_is_stored_first() {
         while world.keeper.requests().is_empty() {
             tokio::task::yield_now().await;
         }
-        // Takes the one thread on which the SDK can be started, once the request has ended.
+        // Occupies the only thread on which the SDK can be started, once the request has ended.
         let (release, released) = std::sync::mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || released.recv());
         let is_stored = async {
@@ -201,7 +201,7 @@ async fn new_server_key_is_stored() {
     world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(std::time::Duration::ZERO), refused]);
     let token = world.keeper.issue_token();
     let error = world.open(&token).await.unwrap_err();
-    // Stored without this client's knowledge, as by a write of its own whose answer was lost.
+    // Stored without this client's knowledge, like a write of its own whose reply was lost.
     world.open(&token).await.unwrap();
     let client = error.unsaved().unwrap();
     let new_number =
@@ -253,7 +253,7 @@ async fn unknown_token_is_spent() {
     let error = world.open(&elsewhere.keeper.issue_token()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TokenSpent, "{error}");
 
-    // As the message says.
+    // The remedy in the message.
     let token = world.keeper.issue_token();
     let client = world.builder().token(token).rebind(world.storage().await).await.unwrap();
     assert_eq!(titles(&client).await, TITLES);
@@ -282,7 +282,7 @@ async fn rebind_keeps_other_keys() {
     world.builder().token(token).rebind(world.storage().await).await.unwrap();
     assert_eq!(world.calls(), [1, 0]);
 
-    // The host and its key stay where the token names none.
+    // Host and server key are kept unless the token names others.
     let token = world.keeper.issue_token();
     let alone = KeeperClient::builder().insecure_skip_verify().token(token);
     let client = alone.rebind(world.storage().await).await.unwrap();

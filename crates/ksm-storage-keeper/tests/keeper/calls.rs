@@ -15,7 +15,7 @@ async fn bound() -> (World, KeeperClient) {
     (world, client)
 }
 
-/// A client whose server's key is one of Keeper's own, which alone can change.
+/// A client with one of Keeper's own server keys. Only those can change.
 async fn with_standard_key() -> (World, KeeperClient) {
     let (world, client) = bound().await;
     client.storage().delete(ConfigKey::ServerPublicKey).await.unwrap();
@@ -53,7 +53,7 @@ async fn panic_of_the_caller_goes_on() {
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
     let stored = world.stored().await;
     assert_eq!(stored.get(ConfigKey::ServerPublicKeyId).unwrap().expose_secret(), "8");
-    // The client goes on.
+    // The client still works.
     assert_eq!(client.call(|sdk| Ok(sdk.hostname.clone())).await.unwrap(), "");
 }
 
@@ -155,7 +155,7 @@ async fn only_key_refusals_end_calls() {
         Ok((0..10).map(|_| sdk.get_secrets(Vec::new()).unwrap_err().to_string()).collect::<Vec<_>>())
     });
     for error in errors.await.unwrap() {
-        assert!(!error.contains("again and again"), "{error}");
+        assert!(!error.contains("repeatedly"), "{error}");
     }
 }
 
@@ -166,7 +166,7 @@ async fn reload_adopts_replaced_configuration() {
     let refused = client.get_secrets(&[]).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::AccessDenied, "{refused}");
 
-    // Somebody binds anew.
+    // Another program binds a new client.
     let token = world.keeper.issue_token();
     world.builder().token(token).rebind(world.storage().await).await.unwrap();
 
@@ -195,7 +195,7 @@ async fn dropped_calls_complete() {
         _ = call => panic!("it did not wait"),
         _ = start => {}
     }
-    // The next call waits for that one.
+    // The next call waits for the dropped one.
     client.call(|_| Ok(())).await.unwrap();
     let stored = world.stored().await;
     assert_eq!(stored.get(ConfigKey::ServerPublicKeyId).unwrap().expose_secret(), "7");

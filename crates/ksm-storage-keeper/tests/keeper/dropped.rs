@@ -1,4 +1,4 @@
-//! Calls that are dropped wherever they wait.
+//! Calls that are dropped at each of their await points.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::{POLICIES, TITLES, World, titles};
 
-/// Polls, each time that it is woken, up to `polls` times, and drops the future then.
+/// Polls the future up to `polls` times, each time it is woken, and then drops it.
 async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;
@@ -23,7 +23,7 @@ async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     .await
 }
 
-/// Whatever was begun, the same token goes on with it.
+/// The same token resumes an interrupted bind.
 #[tokio::test]
 async fn dropped_bind_is_resumed() {
     for policy in POLICIES {
@@ -43,7 +43,7 @@ async fn dropped_bind_is_resumed() {
             }
             polls += 1;
         }
-        // Opening the storage, a start of the SDK, a write, and the request with what follows.
+        // Opening the storage, starting the SDK, a write, and the request with its follow-up.
         assert!(polls >= 4, "{polls}");
     }
 }
@@ -67,7 +67,7 @@ async fn dropped_call_changes_are_stored() {
         let client = world.start().await.unwrap();
         world.keeper.fail_next([Fault::UseKey(7), Fault::Deny]);
         let ended = drop_after(polls, client.get_secrets(&[])).await;
-        // By the call itself: a later one would store it too.
+        // The call itself must store it, not a later one.
         let expected = if polls == 0 { "10" } else { "7" };
         timeout(Duration::from_secs(10), key_is_stored(&world, expected)).await.unwrap();
         client.call(|_| Ok(())).await.unwrap();

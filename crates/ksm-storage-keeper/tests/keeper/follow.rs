@@ -1,4 +1,4 @@
-//! Replaced configurations that the storage has seen are taken over between two calls.
+//! Configurations that another program replaced are adopted between two calls, once the storage has seen them.
 
 #[path = "../../../ksm-storage-core/tests/warnings/mod.rs"]
 mod warnings;
@@ -26,7 +26,7 @@ async fn bound() -> (World, KeeperClient) {
     (world, client)
 }
 
-/// Another program binds anew, and the old client is removed.
+/// Another program binds a new client, and the old one is removed.
 async fn replace(world: &World) {
     world.keeper.revoke_all();
     let token = world.keeper.issue_token();
@@ -34,7 +34,7 @@ async fn replace(world: &World) {
     world.calls();
 }
 
-/// Leaves a mark that is gone after a reload.
+/// Sets a marker that a reload removes.
 async fn mark(client: &KeeperClient) {
     let mark = |sdk: &mut SecretsManager| {
         sdk.token.push_str("mark");

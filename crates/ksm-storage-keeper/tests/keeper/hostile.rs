@@ -1,4 +1,4 @@
-//! Servers in Keeper's place that answer too much, too slowly, or something else.
+//! Servers that pose as Keeper and answer too much, too slowly, or with something else.
 
 use std::{
     env, fs,
@@ -22,15 +22,15 @@ use ksm_storage_memory::MemoryBackend;
 
 use crate::support::{TITLES, World, configured, titles};
 
-/// Long enough for a busy machine; much shorter than a request may take by default.
+/// Generous for a busy machine, and much shorter than the default time limit of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// The most memory of a process that reads an endless reply.
+/// The maximum memory of a process that reads an endless reply.
 const MAX_MEMORY: usize = 64 << 20;
 
 type Script = fn(&mut TcpStream) -> std::io::Result<()>;
 
-/// Serves plain HTTP with a script, and counts the requests.
+/// Serves plain HTTP from a script, and counts the requests.
 fn serve(script: Script) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -43,7 +43,7 @@ fn serve(script: Script) -> (String, Arc<AtomicUsize>) {
                 let mut request = [0; 16384];
                 if stream.read(&mut request).is_ok_and(|len| len > 0) {
                     counted.fetch_add(1, Ordering::Relaxed);
-                    // An error is the end of the connection.
+                    // An error means that the connection has ended.
                     let _ = script(&mut stream);
                 }
             });
@@ -311,7 +311,7 @@ async fn child_that_verifies() {
     }
 }
 
-/// A process of its own, because memory is counted for each.
+/// Runs in a separate process, because memory is measured per process.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endless_reply_stays_within_memory() {

@@ -1,4 +1,4 @@
-//! Nothing secret is shown by the bridge: by no kind of error, no event, no `Debug` and no panic.
+//! No error, event, `Debug` output or panic of the bridge shows a secret.
 
 use std::{
     env,
@@ -24,7 +24,7 @@ use ksm_storage_testkit::canary::{canary, is_shown, shows};
 
 use crate::support::World;
 
-/// The output of a child, and the secrets that it must not have printed, which it writes to a file.
+/// Compares the output of a child with the secrets that it must not print. The child writes those to a file.
 #[test]
 fn nothing_is_shown() {
     let folder = tempfile::tempdir().unwrap();
@@ -60,7 +60,7 @@ fn to_hex(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
-/// All that the source lists: a new one needs an error here.
+/// The error kinds listed in the source. A new one needs an error here.
 fn kinds() -> Vec<&'static str> {
     let source = include_str!("../../src/error.rs");
     let (_, list) = source.split_once("pub enum ErrorKind {\n").unwrap();
@@ -87,7 +87,7 @@ fn stored() -> String {
     format!(r#"{{"appUid": "{}", "bat": "{}"}}"#, canary("unknown"), canary("bat"))
 }
 
-/// Every kind of error, and every `Debug`, of clients whose configuration is full of secrets.
+/// Provokes every kind of error, and prints every `Debug`, for clients with a configuration full of secrets.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run as a child process by the other tests"]
 async fn child() {
@@ -165,7 +165,7 @@ async fn child() {
     fs::write(env::var("SECRETS").unwrap(), secrets.join("\n")).unwrap();
 }
 
-/// The stored secrets (the host and the server's own key are none), and the service's own secrets.
+/// The stored secrets (without the host and the server's public key), and those of the service.
 async fn values(world: &World) -> Vec<String> {
     let document = world.stored().await;
     let public = [ConfigKey::Hostname, ConfigKey::ServerPublicKey, ConfigKey::ServerPublicKeyId];

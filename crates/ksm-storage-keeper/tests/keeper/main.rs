@@ -1,4 +1,4 @@
-//! The bridge, with the real SDK, against a fake of Keeper's service over HTTPS.
+//! The bridge with the real SDK, against the fake Keeper over HTTPS.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 

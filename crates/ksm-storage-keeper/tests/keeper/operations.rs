@@ -1,4 +1,4 @@
-//! Every operation of the SDK's `SecretsManager` (17.3.0), run through the bridge; `docs/keeper.md` has the table.
+//! Every operation of the SDK's `SecretsManager` (17.3.0), called through the bridge. `docs/keeper.md` has the table.
 
 use ksm_storage_emulator::keeper::AppKeyPolicy;
 use ksm_storage_keeper::{
@@ -25,7 +25,7 @@ async fn bound() -> (World, KeeperClient) {
 }
 
 impl World {
-    /// The requests that Keeper got; AWS must have got none.
+    /// The requests received by Keeper. AWS must have received none.
     fn asked(&self) -> Vec<String> {
         assert_eq!(self.calls(), [0, 0]);
         let seen = self.keeper.requests();

@@ -1,4 +1,4 @@
-//! Two clients with one token, in every order that the steps of their stores can come in.
+//! Two clients with one token, in every possible order of their storage calls.
 
 use std::{
     num::NonZero,
@@ -24,10 +24,10 @@ use crate::support::{POLICIES, TITLES, configured, titles};
 /// A load to open, and a load and a store for each of the two writes.
 const STEPS: u32 = 5;
 
-/// Lets two clients step in one order; when it is used up, as they come.
+/// Makes two clients take turns in a given order. When the order is used up, they run freely.
 #[derive(Debug)]
 struct Order {
-    /// One bit for each step: which client's it is.
+    /// One bit per step: the client that takes it.
     turns: Mutex<(u32, u32)>,
     finished: Mutex<[bool; 2]>,
     changed: Notify,
@@ -108,7 +108,7 @@ impl StorageBackend for InTurn {
     }
 }
 
-/// Opens both, and returns the titles that each of them reads.
+/// Opens both clients, and returns the titles that each of them reads.
 async fn run(keeper: &FakeKeeper, order: u32) -> [Vec<String>; 3] {
     let (backend, token) = (MemoryBackend::from_config("{}"), keeper.issue_token());
     let order = Order::new(order);
@@ -125,7 +125,8 @@ async fn run(keeper: &FakeKeeper, order: u32) -> [Vec<String>; 3] {
     [one, other, titles(&later).await]
 }
 
-/// A runtime without real waits: time passes only while nothing is asked of Keeper and no client can step.
+/// A runtime with virtual time, which advances only while no request to Keeper is in progress and no client can
+/// proceed.
 fn without_waits() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
@@ -133,7 +134,7 @@ fn without_waits() -> Runtime {
 #[test]
 fn all_bind_orders_end_readable() {
     let orders = (0..1 << (2 * STEPS)).filter(|order: &u32| order.count_ones() == STEPS);
-    // The clients are alike: the second one begins in as many orders again, which show nothing new.
+    // The clients are interchangeable, so orders in which the second one begins show nothing new.
     let orders: Vec<_> = orders.filter(|order| order & 1 == 0).collect();
     assert_eq!(orders.len(), 126);
     let threads = thread::available_parallelism().map_or(2, NonZero::get);

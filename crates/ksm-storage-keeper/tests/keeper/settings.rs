@@ -1,4 +1,4 @@
-//! Settings of the caller against those that are stored, and Keeper's lock to an IP address.
+//! The caller's settings compared with the stored ones, and Keeper's IP lock.
 
 use ksm_storage_core::{BindState, ConfigKey, ConfigStorage, ExposeSecret};
 use ksm_storage_emulator::keeper::{AppKeyPolicy, Fault};
@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::support::{POLICIES, TITLES, World, configured, titles};
 
-/// No program listens on this port.
+/// An address on which nothing listens.
 const NOBODY: &str = "127.0.0.1:1/http";
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn corrected_host_reuses_token() {
     for policy in POLICIES {
         let world = World::new(policy, "{}");
         let token = world.keeper.issue_token();
-        // The token's own host, the builder's, and that of the token in another way.
+        // A different host in the token, in the builder, and in the token in another form.
         let wrong = [(format!("127.0.0.2:{token}"), None), (token.clone(), Some(NOBODY))];
         for (token, host) in wrong {
             let builder = host.into_iter().fold(world.builder(), KeeperClientBuilder::hostname);
@@ -100,7 +100,7 @@ async fn read_only_bind_names_the_remedy() {
     assert_eq!(world.keeper.requests(), []);
 }
 
-/// Forwards to the service from another address, which is how the service sees the client.
+/// Forwards connections from another address, which the service sees as the client's.
 async fn from_127_0_0_2(hostname: &str) -> String {
     let service = hostname.trim_end_matches("/http").parse().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -121,7 +121,7 @@ async fn locked_client_is_told_the_cause() {
     let world = World::new(AppKeyPolicy::UntilConfirmed, "{}");
     let other = from_127_0_0_2(&world.keeper.hostname()).await;
     let token = world.keeper.issue_ip_locked_token();
-    // Locked by the first request, whose reply is lost, or which binds.
+    // Locked by the first request, whose reply is lost, or by the bind.
     world.keeper.fail_next([Fault::LoseReply]);
     world.open(&token).await.unwrap_err();
     let locked = configured(&world.keeper).hostname(&*other).token(&*token).open(world.storage().await);
@@ -136,7 +136,7 @@ async fn locked_client_is_told_the_cause() {
     let error = world.start().await.unwrap().get_secrets(&[]).await.unwrap_err();
     assert!(error.kind() == ErrorKind::AccessDenied && error.to_string().contains(words), "{error}");
 
-    // Where Keeper gives no reason, the lock is one of those to look for.
+    // If Keeper gives no reason, the IP lock is one possible cause.
     world.keeper.revoke_all();
     let error = client.get_secrets(&[]).await.unwrap_err();
     assert!(error.to_string().contains("locked it to the IP address"), "{error}");

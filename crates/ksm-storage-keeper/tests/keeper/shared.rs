@@ -1,4 +1,4 @@
-//! Several clients on clones of one handle, which share what each of them reads and stores.
+//! Several clients on clones of one handle, which see each other's reads and writes.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::support::{POLICIES, TITLES, World, titles};
 
-/// A world whose stored key pair was never sent, and its token.
+/// A world with a stored key pair that was never sent, and its token.
 async fn with_key_pair(policy: AppKeyPolicy) -> (World, String) {
     let world = World::new(policy, "{}");
     let token = world.keeper.issue_token();
@@ -35,7 +35,7 @@ async fn concurrent_opens_share_one_binding() {
             let bound = world.stored().await;
             assert_eq!(bound.bind_state(), BindState::Bound);
             assert_eq!(titles(&world.start().await.unwrap()).await, TITLES);
-            // No other key pair in its place.
+            // The key pair is not replaced by another.
             world.open(&token).await.unwrap();
             assert_eq!(world.stored().await, bound);
         }
@@ -97,7 +97,7 @@ async fn earlier_clones_binding_is_adopted() {
         let (world, token) = with_key_pair(policy).await;
         let storage = world.storage().await;
         let mut slow = pin!(world.builder().token(&*token).open(storage.clone()));
-        // It has seen the key pair alone.
+        // It has seen only the key pair.
         assert!(poll_fn(|context| Poll::Ready(slow.as_mut().poll(context).is_pending())).await);
         let fast = world.builder().token(&*token).open(storage.clone()).await.unwrap();
         assert_eq!(titles(&fast).await, TITLES);

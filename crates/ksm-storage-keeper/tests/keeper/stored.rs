@@ -1,4 +1,4 @@
-//! Stored documents that are none of a Keeper client, or of one that cannot work.
+//! Stored documents that are not a Keeper client's, or from which no client can work.
 
 use ksm_storage_core::{BindState, ConfigDocument, ConfigKey, ExposeSecret};
 use ksm_storage_emulator::keeper::AppKeyPolicy;
@@ -31,7 +31,7 @@ async fn foreign_documents_are_left_alone() {
         rejected(&rebind.unwrap_err(), words);
         assert_eq!(world.stored().await, before, "{stored}");
         assert_eq!(world.keeper.requests(), [], "{stored}");
-        // Without a token too, where none of the keys is known.
+        // The same without a token if no key is known.
         let error = world.start().await.unwrap_err();
         if before.names().any(|name| name == "hostname" || name == "url") {
             assert_eq!(error.kind(), ErrorKind::Unbound, "{error}");
@@ -99,7 +99,7 @@ async fn malformed_keys_are_named() {
             assert_eq!(titles(&client).await, TITLES);
         }
     }
-    // As the message says.
+    // The remedy in the message.
     let token = world.keeper.issue_token();
     let client = world.builder().token(token).rebind(world.storage().await).await.unwrap();
     assert_eq!(
@@ -132,7 +132,7 @@ async fn malformed_key_pair_is_never_sent() {
         rejected(&world.start().await.unwrap_err(), &format!("invalid {key}: "));
     }
     assert_eq!(world.keeper.requests(), []);
-    // The token that is given again takes the place of the malformed key.
+    // The reissued token replaces the malformed key.
     assert_eq!(titles(&world.open(&token).await.unwrap()).await, TITLES);
     world.store(r#"{"clientKey": "s3cret", "hostname": "keeper.example"}"#);
     rejected(&world.start().await.unwrap_err(), "invalid clientKey: ");

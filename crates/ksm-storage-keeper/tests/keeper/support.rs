@@ -11,7 +11,7 @@ use ksm_storage_keeper::{KeeperClient, KeeperClientBuilder, Result};
 pub(crate) const POLICIES: [AppKeyPolicy; 2] = [AppKeyPolicy::Once, AppKeyPolicy::UntilConfirmed];
 pub(crate) const TITLES: [&str; 2] = ["Database", "Message queue"];
 
-/// A secret in the AWS emulator, and a Keeper service.
+/// A secret on the AWS emulator, and a fake Keeper service.
 pub(crate) struct World {
     pub(crate) keeper: FakeKeeper,
     pub(crate) aws: Emulator,
@@ -29,7 +29,7 @@ impl World {
         world
     }
 
-    /// Stores past the contract, as a person would.
+    /// Stores a value without following the protocol, as a person would.
     pub(crate) fn store(&self, json: &str) {
         self.aws.secret("ksm-config").overwrite(Value::Text(json.into()));
     }
@@ -51,7 +51,7 @@ impl World {
         self.builder().token(token).open(self.storage().await).await
     }
 
-    /// Starts as a program does that was bound before: the storage is all it has.
+    /// Starts as a bound program does, with nothing but the storage.
     pub(crate) async fn start(&self) -> Result<KeeperClient> {
         KeeperClient::builder().insecure_skip_verify().open(self.storage().await).await
     }
@@ -60,7 +60,7 @@ impl World {
         self.storage().await.snapshot().document().clone()
     }
 
-    /// Gets and puts since this was asked last.
+    /// The numbers of gets and puts since the last call.
     pub(crate) fn calls(&self) -> [usize; 2] {
         let now = [Action::GetSecretValue, Action::PutSecretValue].map(|action| self.aws.calls(action));
         let mut counted = self.counted.lock().unwrap();
