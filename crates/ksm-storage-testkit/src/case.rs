@@ -99,7 +99,7 @@ impl Case {
                 }
                 Err(error) => Err(Failure::inconclusive(format!("no runtime: {error}"))),
             };
-            // After the limit, nobody is listening.
+            // After the time limit, nobody is receiving.
             let _ = done.send(checked);
         };
         let result = match thread::Builder::new().name(self.name.into()).spawn(work) {

@@ -50,7 +50,7 @@ impl Clause {
             }
             Self::C2 => {
                 "A load is answered from a cache, so that a refresh is older than its call. Or one \
-                 version names two contents. Or `confirm` denies the current version, or confirms \
+                 version identifies two contents. Or `confirm` denies the current version, or confirms \
                  an earlier one."
             }
             Self::C3 => {
@@ -61,12 +61,12 @@ impl Clause {
                 "`NotApplied` or a conflict is claimed for a failure after which the write may have been \
                  made: a timeout, a lost reply, a request sent twice."
             }
-            Self::C5 => "Core alone; a backend that fails here answers `store` without regard to `expected`.",
+            Self::C5 => "A fault in core, or a backend whose `store` ignores `expected`.",
             Self::C6 => {
                 "The condition is checked and the write made in two steps, with nothing that excludes \
                  others in between. The lock belongs to the handle, not to the store. The version is a \
                  hash of the content, a time, or a number that starts again when the store is emptied or \
-                 recreated. All absences have one version. The backend retries a conflict by itself."
+                 recreated. All absent states share one version. The backend itself retries a conflict."
             }
             Self::C7 => {
                 "A foreign write does not change the version, or it is displaced and `Displaced::Nothing` \
@@ -80,8 +80,8 @@ impl Clause {
                 "A write or read takes more than one request, so that a dropped future or a reader in \
                  between sees a part. A reply is read into a buffer of fixed size."
             }
-            Self::C10 => "The payload is parsed and written anew. Store the bytes.",
-            Self::C11 => "An empty object is treated as nothing, and removed.",
+            Self::C10 => "The payload is parsed and serialized again. Store the bytes unchanged.",
+            Self::C11 => "An empty object is treated as absent, and removed.",
             Self::C12 => {
                 "A load, or the opening of a client, creates the store, or a conflict ends in an \
                  insertion. Or two creations both succeed: creating is a conditional write, too."
@@ -92,7 +92,7 @@ impl Clause {
                  request."
             }
             Self::C14 => {
-                "No time limit on a connection, a lock, or a pipe that was named by mistake. A limit on \
+                "No time limit on a connection, a lock, or a pipe given as a path by mistake. A limit on \
                  each read instead of on the call, or no limit on the number of attempts."
             }
             Self::C15 => "`max_payload` does not count the framing, or is larger than the store accepts.",

@@ -190,7 +190,7 @@ impl StorageBackend for FaultyBackend {
         self.count();
         match fault {
             Fault::Fail if early => Err(failed(Outcome::NotApplied)),
-            // The request was lost, and nobody can tell.
+            // The request was lost, and the caller cannot know.
             Fault::Fail => Err(failed(Outcome::Unknown)),
             Fault::ReplyLost => {
                 self.inner.store(expected, payload).await?;

@@ -57,7 +57,7 @@ impl Rig {
         timeout(limit, call).await.map_err(|_| {
             Failure::new(
                 FailureKind::Hung,
-                format!("a {name} has not ended after {limit:?}, its fixture's `limits`"),
+                format!("a {name} has not completed within {limit:?}, the limit of its fixture"),
             )
         })
     }

@@ -39,12 +39,12 @@ async fn run(fixture: &dyn Fixture) -> Result<(), &'static str> {
         let loaded = store.open().await.load().await.is_ok_and(|found| found.payload() == Some(&payload));
         return Err(match (loaded, read) {
             (true, None) => "`read` returns nothing after `write`, though a backend loads it: correct `read`",
-            (true, Some(_)) => "`read` returns something else than `write` stored: correct `read`",
+            (true, Some(_)) => "`read` returns something other than `write` stored: correct `read`",
             (false, None) => {
                 "`read` returns nothing after `write`, and a backend loads nothing: correct `write`"
             }
             (false, Some(_)) => {
-                "`read` returns something else than `write` was given: correct `write` or `read`"
+                "`read` returns something other than `write` was given: correct `write` or `read`"
             }
         });
     }

@@ -106,7 +106,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs every case, one after another. If the fixture is faulty, the first case reports it and no other is run.
+/// Runs all cases, one after another. If the fixture is faulty, the first case reports it and the others are skipped.
 pub fn run_all(sut: &SystemUnderTest) -> Report {
     let mut results = Vec::new();
     for case in cases() {
@@ -126,8 +126,7 @@ pub fn run_all(sut: &SystemUnderTest) -> Report {
 /// The tests are generated in four modules: `on_async_core` with all cases, `on_blocking_core` with the cases of core,
 /// `with_delays` with all cases on a backend with random delays, and `under_conditions` with the cases that make the
 /// store fail. A failing test ends with the name of the test to examine first. Cases added in later versions of this
-/// crate are registered without a change here.
-/// are registered without a change here.
+/// crate are registered automatically.
 #[macro_export]
 macro_rules! conformance_tests {
     ($fixture:expr) => {

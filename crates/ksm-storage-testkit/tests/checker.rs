@@ -1,4 +1,4 @@
-//! The checker of histories agrees with one that was written elsewhere, and with trying every order.
+//! The history checker agrees with an independent implementation, and with trying every order.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod generate;
@@ -22,8 +22,8 @@ impl SequentialSpec for Document {
     }
 }
 
-/// The verdict of stateright. It takes a call that never returned for one that may happen, and lets its thread call no
-/// more.
+/// The verdict of stateright, which treats a call that never returned as optional, and ignores later calls of its
+/// thread.
 fn elsewhere(events: &[Event]) -> bool {
     let mut tester = LinearizabilityTester::new(Document(State::new()));
     let mut moments: Vec<_> = events
@@ -45,7 +45,7 @@ fn elsewhere(events: &[Event]) -> bool {
     tester.is_consistent()
 }
 
-/// Tries every order of every choice of the calls that did not return.
+/// Tries every order of every subset of the calls that did not return.
 fn by_force(events: &[Event]) -> bool {
     fn explain(events: &[Event], left: &mut Vec<usize>, state: &State) -> bool {
         if left.iter().all(|&index| events[index].returned.is_none()) {
@@ -73,7 +73,7 @@ fn by_force(events: &[Event]) -> bool {
     explain(events, &mut (0..events.len()).collect(), &State::new())
 }
 
-/// Compares on `count` histories, of which both kinds must be frequent.
+/// Compares the verdicts on `count` histories. Both verdicts must be frequent.
 fn agree(count: usize, mut make: impl FnMut(&mut Rng) -> Vec<Event>, other: impl Fn(&[Event]) -> bool) {
     let mut random = Rng::with_seed(1);
     let mut good = 0;

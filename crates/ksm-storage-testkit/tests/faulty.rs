@@ -1,4 +1,4 @@
-//! The faults of [`FaultyBackend`] are what they are said to be.
+//! The faults of [`FaultyBackend`] match their documentation.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use ksm_storage_testkit::{FaultRates, FaultyBackend, TestClock};
 
 const CALLS: usize = 400;
 
-/// The results of the loads and stores of one faulty backend.
+/// The results of loads and stores on a faulty backend.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     good: usize,
     refused: usize,
     lost: usize,
-    /// Lost, and stored all the same.
+    /// Reported as lost, but stored.
     applied: usize,
     conflicts: usize,
     hung: usize,
     injected: usize,
 }
 
-/// Stores again and again, with `rates`; looks past the faults at what became of it.
+/// Stores repeatedly with `rates`, and determines the real results behind the faults.
 async fn stores(rates: FaultRates, seed: u64) -> Seen {
     let inner = MemoryBackend::from_config("{}");
     let clock = TestClock::new();
@@ -58,7 +58,7 @@ async fn stores(rates: FaultRates, seed: u64) -> Seen {
     found
 }
 
-/// The output of a future that needs no time but the clock's, or `None` if it hangs.
+/// The output of a future that waits only for the clock, or `None` if it hangs.
 async fn ended<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = Box::pin(future);
     for _ in 0..100 {

@@ -77,7 +77,7 @@ pub(super) async fn c15_the_largest_payload_is_stored(sut: SystemUnderTest) -> C
     let expected = backend.load().await?.version().clone();
     let outcome = backend.store(&expected, &payload).await?;
     ensure!(matches!(outcome, StoreOutcome::Committed { .. }), "it was not committed");
-    ensure!(store.read().await == Some(payload), "what is stored is something else");
+    ensure!(store.read().await == Some(payload), "something else is stored");
     Ok(())
 }
 
@@ -89,10 +89,14 @@ pub(super) async fn c09_an_unknown_write_is_made_at_most_once(sut: SystemUnderTe
         let error = bench.handle.update(increment()).await.err().ok_or("a lost reply was not reported")?;
         ensure!(error.outcome() == Outcome::Unknown, "its outcome is {:?}", error.outcome());
         let count = bench.stored_value(ServerPublicKeyId).await?;
-        ensure!(count == Some(made.to_string()), "the change was made {count:?} times, and not {made}");
+        ensure!(count == Some(made.to_string()), "the change was applied {count:?} times instead of {made}");
         bench.handle.update(increment()).await?;
         let count = bench.stored_value(ServerPublicKeyId).await?;
-        ensure!(count == Some((made + 1).to_string()), "after it the count is {count:?}, not {}", made + 1);
+        ensure!(
+            count == Some((made + 1).to_string()),
+            "afterwards the count is {count:?} instead of {}",
+            made + 1
+        );
         ensure!(bench.handle.get(ServerPublicKeyId) == count, "the snapshot says something else");
     }
     Ok(())
@@ -113,11 +117,11 @@ pub(super) async fn c09_a_dropped_write_is_made_at_most_once(sut: SystemUnderTes
         bench.handle.refresh().await?;
     }
     let count = bench.handle.get(ServerPublicKeyId).ok_or("the key is gone")?;
-    ensure!(["0", "1", "2"].contains(&count.as_str()), "two dropped increments made {count}");
+    ensure!(["0", "1", "2"].contains(&count.as_str()), "two dropped increments resulted in {count}");
     bench.handle.set(ServerPublicKeyId, "7").await?;
     ensure!(
         bench.stored_value(ServerPublicKeyId).await?.as_deref() == Some("7"),
-        "the handle is of no use any more"
+        "the handle no longer works"
     );
     Ok(())
 }
@@ -133,7 +137,7 @@ pub(super) async fn c14_a_hanging_store_ends_at_the_deadline(sut: SystemUnderTes
     ensure!(error.kind() == ErrorKind::Timeout, "it ends as {:?}", error.kind());
     ensure!(error.outcome() == Outcome::Unknown, "it claims the outcome {:?}", error.outcome());
     bench.handle.set(Url, "next").await?;
-    ensure!(bench.handle.get(Url).as_deref() == Some("next"), "the handle is of no use any more");
+    ensure!(bench.handle.get(Url).as_deref() == Some("next"), "the handle no longer works");
     Ok(())
 }
 

@@ -20,10 +20,10 @@ pub(super) async fn c06_a_change_is_applied_once(sut: SystemUnderTest) -> Checke
     for round in 0..5 {
         let seen = bench.handle.update(increment("url")).await?;
         let expected = if round == 0 { String::new() } else { round.to_string() };
-        ensure!(seen == expected, "increment {round} saw {seen:?}, and not {expected:?}");
+        ensure!(seen == expected, "increment {round} saw {seen:?} instead of {expected:?}");
     }
     let count = bench.stored_value(ConfigKey::Url).await?;
-    ensure!(count.as_deref() == Some("5"), "five increments made {count:?}");
+    ensure!(count.as_deref() == Some("5"), "five increments resulted in {count:?}");
     Ok(())
 }
 
@@ -67,12 +67,12 @@ pub(super) async fn c06_increments_through_eight_handles_all_count(sut: SystemUn
         made += own;
         beaten += others;
     }
-    ensure!(beaten * 20 <= made, "{beaten} increments ended in a conflict, and only {made} were made");
-    ensure_shown!(made > 0, "not one increment was begun in {TIME:?}");
+    ensure!(beaten * 20 <= made, "{beaten} increments ended in a conflict, and only {made} were applied");
+    ensure_shown!(made > 0, "no increment was started in {TIME:?}");
     let expected = made.to_string();
     let handle = sut.core.open(store.open().await, Settings::default()).await?;
     let count = handle.get(ConfigKey::Url);
-    ensure!(count.as_ref() == Some(&expected), "{expected} increments made {count:?}");
+    ensure!(count.as_ref() == Some(&expected), "{expected} increments resulted in {count:?}");
     Ok(())
 }
 
@@ -91,11 +91,11 @@ pub(super) async fn c06_programs_match_a_plain_map(sut: SystemUnderTest) -> Chec
                 let expected = call.apply(&mut state);
                 ensure!(
                     answer == expected,
-                    "call {index} ({call:?}) returned {answer:?}, and not {expected:?}"
+                    "call {index} ({call:?}) returned {answer:?} instead of {expected:?}"
                 );
             }
             let stored = contents(&bench.stored().await?);
-            ensure!(stored == state, "stored is {stored:?}, and not {state:?}");
+            ensure!(stored == state, "{stored:?} is stored instead of {state:?}");
             Ok(())
         }
     })
@@ -110,7 +110,7 @@ pub(super) async fn c06_histories_are_linearizable(sut: SystemUnderTest) -> Chec
 pub(super) async fn c06_histories_with_faults_are_linearizable(sut: SystemUnderTest) -> Checked {
     let programs = sut.fixture.fresh().await.limits().programs;
     let summary = check_histories(&sut, Mode::Faults, programs).await?;
-    ensure_shown!(summary.injected > 0, "no fault was injected, so this shows nothing");
+    ensure_shown!(summary.injected > 0, "no fault was injected, so this proves nothing");
     Ok(())
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn c06_one_store_per_version_is_committed(sut: SystemUnderTest)
     if let Some(current) = current {
         ensure!(
             current.payload() == Some(&r#"{"a":1}"#.into()),
-            "the conflict names something else than what is stored"
+            "the conflict contains another value than the stored one"
         );
     }
     ensure!(
@@ -95,10 +95,10 @@ pub(super) async fn c06_a_version_does_not_come_back_with_its_content(sut: Syste
     let mut seen = HashSet::from([current.clone()]);
     for payload in [r#"{"a":1}"#, "{}", r#"{"a":1}"#, "{}"] {
         current = committed(&*backend, &current, payload).await?;
-        ensure!(seen.insert(current.clone()), "a version names two store events");
+        ensure!(seen.insert(current.clone()), "a version identifies two store events");
     }
     let outcome = backend.store(&first, &Payload::from("{}")).await?;
-    ensure!(matches!(outcome, StoreOutcome::Conflict { .. }), "a store on a version long gone is committed");
+    ensure!(matches!(outcome, StoreOutcome::Conflict { .. }), "a store on an outdated version is committed");
     Ok(())
 }
 
@@ -128,7 +128,7 @@ pub(super) async fn c06_save_needs_its_base_to_be_current(sut: SystemUnderTest) 
 pub(super) async fn c06_a_deleted_key_stays_deleted(sut: SystemUnderTest) -> Checked {
     let bench = sut.bench(r#"{"url":"u","hostname":"h"}"#).await?;
     let other = bench.elsewhere().await?;
-    ensure!(other.delete(Url).await?, "the key was not there");
+    ensure!(other.delete(Url).await?, "the key was reported as absent");
     bench.handle.set(Hostname, "new").await?;
     ensure!(
         bench.stored_value(Url).await?.is_none(),

@@ -23,11 +23,11 @@ async fn load_fails(sut: SystemUnderTest, condition: Condition) -> Checked {
     rig.restore().await;
     match loaded {
         Ok(Stored::Absent { .. }) => {
-            return Err(format!("the store is {condition}, and a load claims that nothing is there").into());
+            return Err(format!("the store is {condition}, and a load reports absence").into());
         }
         Ok(_) => {
             return Err(format!(
-                "the store is {condition}, and a load returns a payload: from a cache, or the fixture does not do what it says"
+                "the store is {condition}, and a load returns a payload: from a cache, or the fixture does not impose the condition"
             )
             .into());
         }
@@ -51,7 +51,7 @@ async fn recovers(rig: &Rig, condition: Condition) -> Checked {
     }
     match loaded {
         Ok(found) => {
-            ensure!(found.payload().is_some(), "after the store was {condition}, nothing is there any more");
+            ensure!(found.payload().is_some(), "after the store was {condition}, the content is gone");
         }
         Err(error) => {
             return Err(format!("after the store was {condition}, a load still fails: {error}").into());
@@ -103,10 +103,10 @@ async fn claim_holds(sut: SystemUnderTest, condition: Condition) -> Checked {
         let stored = rig.store.read().await;
         let there = stored == Some(AFTER.into());
         if should_be_there {
-            ensure!(there, "the store was {condition}; a store claims {claim} and was not made");
+            ensure!(there, "the store was {condition}; a store claims {claim} but was not applied");
             return Ok(());
         }
-        ensure!(!there, "the store was {condition}; a store claims {claim} and was made");
+        ensure!(!there, "the store was {condition}; a store claims {claim} but was applied");
         if Instant::now() > end {
             return whole(&rig, condition).await;
         }
@@ -121,7 +121,7 @@ async fn applied_under(rig: &Rig, versions: &[Version]) -> Checked {
         let loaded = rig.load().await??;
         ensure!(
             versions.contains(loaded.version()),
-            "a store claims a conflict and was made, under none of the versions in `applied_if`"
+            "a store claims a conflict but was applied, under none of the versions in `applied_if`"
         );
     }
     Ok(())
@@ -130,7 +130,7 @@ async fn applied_under(rig: &Rig, versions: &[Version]) -> Checked {
 async fn whole(rig: &Rig, condition: Condition) -> Checked {
     let stored = rig.store.read().await;
     let whole = [BEFORE, AFTER].map(|json| Some(Payload::from(json))).contains(&stored);
-    ensure!(whole, "the store was {condition}; something else is stored than was there or was sent");
+    ensure!(whole, "the store was {condition}; the stored value is neither the old one nor the new one");
     Ok(())
 }
 

@@ -16,7 +16,10 @@ pub(super) async fn c07_a_foreign_write_before_the_load_is_respected(sut: System
     tokio::time::sleep(store.limits().staleness).await;
     let loaded = backend.load().await?;
     ensure!(loaded.payload() == Some(&r#"{"foreign":1}"#.into()), "a foreign write is not loaded");
-    ensure!(loaded.version() != before.version(), "a foreign write has the version of what it replaced");
+    ensure!(
+        loaded.version() != before.version(),
+        "a foreign write has the version of the value that it replaced"
+    );
     let outcome = backend.store(loaded.version(), &Payload::from(r#"{"foreign":1,"own":1}"#)).await?;
     ensure!(
         matches!(outcome, StoreOutcome::Committed { displaced: Displaced::Nothing, .. }),
@@ -58,7 +61,7 @@ pub(super) async fn c07_a_displaced_version_is_reported(sut: SystemUnderTest) ->
     ensure!(error.displaced() == Some(&foreign), "the error does not name the version");
     ensure!(
         error.to_string().contains("show-version foreign-1"),
-        "the error does not say how to see it: {error}"
+        "the error contains no command to inspect it: {error}"
     );
     ensure!(bench.stored_value(Url).await?.as_deref() == Some("own"), "the write was not made");
     ensure!(bench.handle.get(Url).as_deref() == Some("own"), "the write is not read");

@@ -103,7 +103,7 @@ pub(super) async fn c13_failures_show_no_secret(sut: SystemUnderTest) -> Checked
 
 async fn everything(rig: &Arc<Rig>, shown: &Shown) -> Checked {
     let expected = rig.backend.load().await?.version().clone();
-    calls(rig, shown, &expected, "while all is well").await;
+    calls(rig, shown, &expected, "without a fault").await;
     for condition in Condition::ALL {
         // The next condition replaces this one, so that connections stay open.
         if rig.impose(*condition).await.is_ok() {
@@ -133,10 +133,10 @@ async fn calls(rig: &Arc<Rig>, shown: &Shown, outdated: &Version, when: &str) {
     let stores = [
         ("store", &current, payload("new")),
         ("store on an outdated version", outdated, payload("outdated")),
-        ("store of too much", &current, large),
+        ("store of an oversized payload", &current, large),
     ];
     for (call, expected, payload) in stores {
-        if call == "store of too much" && largest == 0 {
+        if call == "store of an oversized payload" && largest == 0 {
             continue;
         }
         let expected = expected.clone();

@@ -22,7 +22,7 @@ async fn committed(backend: &dyn StorageBackend, expected: &Version, json: &str)
 fn absence(loaded: Result<Stored, Error>) -> Result<Version, Failure> {
     match loaded? {
         Stored::Absent { version, .. } => Ok(version),
-        Stored::Present { .. } => Err("nothing is stored any more, and a load returns a payload".into()),
+        Stored::Present { .. } => Err("a load returns a payload although nothing is stored".into()),
     }
 }
 
@@ -57,7 +57,7 @@ impl End {
 ///
 /// A backend opened before may consider a recreated store a different one, and find nothing there.
 async fn versions_are_new(sut: SystemUnderTest, end: End) -> Checked {
-    const BACK: &str = "a version from before the store was gone names another document";
+    const BACK: &str = "a version from before the removal identifies another document";
     let store = sut.fixture.fresh().await;
     store.write(Some(PAYLOADS[0].into())).await;
     settle(&*store).await;
@@ -75,7 +75,7 @@ async fn versions_are_new(sut: SystemUnderTest, end: End) -> Checked {
         ensure!(!seen.contains(&absent), "an absence has the version of a document");
         store.write(Some(PAYLOADS[0].into())).await;
         settle(&*store).await;
-        ensure!(store.open().await.load().await?.payload().is_some(), "what was stored again is not found");
+        ensure!(store.open().await.load().await?.payload().is_some(), "the value stored again is not found");
         match backend.load().await? {
             Stored::Present { version, .. } => current = version,
             Stored::Absent { .. } => break,
@@ -86,7 +86,7 @@ async fn versions_are_new(sut: SystemUnderTest, end: End) -> Checked {
     ensure!(
         !matches!(outcome, Ok(StoreOutcome::Committed { .. }))
             && store.read().await == Some(PAYLOADS[0].into()),
-        "a store on a version from before the store was gone is committed"
+        "a store on a version from before the removal is committed"
     );
     Ok(())
 }
@@ -140,16 +140,16 @@ pub(super) async fn c12_removed_store_stays_removed(sut: SystemUnderTest) -> Che
     store.remove().await.map_err(|_| Failure::not_checked("the fixture cannot remove a store"))?;
     match backend.load().await {
         Ok(Stored::Absent { .. }) => {}
-        Ok(Stored::Present { .. }) => return Err("a load returns a payload of what was removed".into()),
+        Ok(Stored::Present { .. }) => return Err("a load returns a payload of a removed store".into()),
         // A store cannot create its container.
         Err(error) => ensure!(error.kind() == ErrorKind::NotFound, "it fails as {:?}", error.kind()),
     }
     let outcome = backend.store(&expected, &Payload::from(PAYLOADS[1])).await;
     ensure!(
         !matches!(outcome, Ok(StoreOutcome::Committed { .. })),
-        "a store on a version of what was removed is committed"
+        "a store on a version of a removed store is committed"
     );
-    ensure!(store.read().await.is_none(), "a store creates what was removed");
+    ensure!(store.read().await.is_none(), "a store recreates what was removed");
     Ok(())
 }
 
@@ -170,6 +170,6 @@ pub(super) async fn c02_only_current_version_is_confirmed(sut: SystemUnderTest) 
     ensure!(!backend.confirm(&earlier).await?, "an earlier version is confirmed as the current one");
     store.write(None).await;
     settle(&*store).await;
-    ensure!(!backend.confirm(&current).await?, "a version is confirmed though nothing is stored any more");
+    ensure!(!backend.confirm(&current).await?, "a version is confirmed although nothing is stored");
     Ok(())
 }

@@ -70,7 +70,7 @@ pub(super) async fn c01_what_is_no_document_is_refused_unquoted(sut: SystemUnder
     let error = sut.core.open(store.open().await, Settings::default()).await.err();
     ensure!(
         error.is_some_and(|error| error.kind() == ErrorKind::InvalidConfig),
-        "what is not UTF-8 was not refused"
+        "a document that is not UTF-8 was not refused"
     );
     Ok(())
 }
@@ -108,9 +108,9 @@ pub(super) async fn c12_open_or_create_creates_once(sut: SystemUnderTest) -> Che
     );
     let (one, other) = (one?, other?);
     ensure!(one.snapshot().is_empty() && other.snapshot().is_empty(), "the document created is not empty");
-    ensure!(store.read().await == Some("{}".into()), "what is stored is not `{{}}`");
+    ensure!(store.read().await == Some("{}".into()), "the stored document is not `{{}}`");
     one.set(ksm_storage_core::ConfigKey::Url, "kept").await?;
     let again = sut.core.open_or_create(store.open().await, Settings::default()).await?;
-    ensure!(again.get(ksm_storage_core::ConfigKey::Url).is_some(), "what was there is gone");
+    ensure!(again.get(ksm_storage_core::ConfigKey::Url).is_some(), "the existing document is gone");
     Ok(())
 }

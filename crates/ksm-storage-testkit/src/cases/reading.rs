@@ -13,7 +13,7 @@ use crate::{
 pub(super) async fn c02_reads_do_no_io_and_wait_for_nobody(sut: SystemUnderTest) -> Checked {
     let bench = sut.bench(r#"{"url":"old"}"#).await?;
     let before = bench.probe.calls();
-    ensure!(bench.handle.get(Url).as_deref() == Some("old"), "the value is another one");
+    ensure!(bench.handle.get(Url).as_deref() == Some("old"), "the value is wrong");
     ensure!(bench.probe.calls() == before, "a read made a call");
 
     bench.probe.stores().close();
@@ -49,7 +49,7 @@ pub(super) async fn c02_a_refresh_is_as_new_as_its_call(sut: SystemUnderTest) ->
     first.await.map_err(|error| error.to_string())??;
     let snapshot = second.await.map_err(|error| error.to_string())??;
     let url = ksm_storage_core::ExposeSecret::expose_secret(snapshot.get(Url).ok_or("the key is gone")?);
-    ensure!(url == "new", "a refresh returned what was read before it was called");
+    ensure!(url == "new", "a refresh returned a value read before the call");
     Ok(())
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn c02_an_unconfirmed_rollback_is_not_believed(sut: SystemUnder
     let old = bench.probe.load().await?;
     bench.handle.set(Url, "new").await?;
     bench.probe.fail_loads(vec![LoadFault::Return(old); 50]);
-    let error = bench.handle.refresh().await.err().ok_or("an unconfirmed rollback was believed")?;
+    let error = bench.handle.refresh().await.err().ok_or("an unconfirmed rollback was accepted")?;
     ensure!(error.kind() == ErrorKind::Timeout, "it was reported as {:?}", error.kind());
     ensure!(bench.handle.get(Url).as_deref() == Some("new"), "an unconfirmed rollback can be read");
     Ok(())
@@ -81,8 +81,11 @@ pub(super) async fn c02_a_confirmed_rollback_is_believed(sut: SystemUnderTest) -
     bench.probe.fail_loads([LoadFault::RolledBack(old)]);
     let start = bench.now();
     bench.handle.refresh().await?;
-    ensure!(bench.handle.get(Url).as_deref() == Some("old"), "a confirmed rollback was not believed");
-    ensure!(bench.now().saturating_sub(start) < Duration::from_secs(2), "a confirmed rollback was doubted");
+    ensure!(bench.handle.get(Url).as_deref() == Some("old"), "a confirmed rollback was not accepted");
+    ensure!(
+        bench.now().saturating_sub(start) < Duration::from_secs(2),
+        "a confirmed rollback was accepted too late"
+    );
     Ok(())
 }
 

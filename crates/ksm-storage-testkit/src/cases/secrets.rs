@@ -78,7 +78,7 @@ pub(super) async fn c13_nothing_shows_a_value(sut: SystemUnderTest) -> Checked {
         }
     }
     let event = missing.unwrap_or_default();
-    ensure_shown!(event.is_empty(), "no event {event:?} was logged, so this shows nothing");
+    ensure_shown!(event.is_empty(), "no event {event:?} was logged, so this proves nothing");
     Ok(())
 }
 

@@ -58,7 +58,7 @@ pub(super) async fn c09_dropped_store_is_whole(sut: SystemUnderTest) -> Checked 
             let stored = store.read().await;
             ensure!(
                 stored.as_ref() == Some(&before) || stored.as_ref() == Some(&after),
-                "a store was dropped at its {point}. `await`, and something else than the old or the new document is stored"
+                "a store was dropped at `await` {point}, and neither the old nor the new document is stored"
             );
             if ended.is_some() || Instant::now() > end {
                 break;
@@ -120,12 +120,12 @@ pub(super) async fn c09_loads_during_stores_are_whole(sut: SystemUnderTest) -> C
             for payload in payloads {
                 loads += 1;
                 let Some(payload) = payload else {
-                    return Err("nothing was there while it was replaced".into());
+                    return Err("a load found nothing during a replacement".into());
                 };
                 let letter = payload.as_bytes().get(8).copied().map_or('?', char::from);
                 ensure!(
                     payload == document(&*writer, letter),
-                    "a load returned a part, or a mixture, of documents"
+                    "a load returned a part or a mixture of documents"
                 );
                 let right = committed.get(&version).is_none_or(|committed| *committed == payload);
                 ensure!(right, "a load returned a document under the version of another one");
@@ -134,7 +134,7 @@ pub(super) async fn c09_loads_during_stores_are_whole(sut: SystemUnderTest) -> C
     }
     ensure_shown!(
         loads > 0 && committed.len() > 1,
-        "{loads} loads during {} stores show nothing",
+        "{loads} loads during {} stores prove nothing",
         committed.len()
     );
     Ok(())

@@ -20,7 +20,7 @@ pub(super) async fn c03_an_acknowledged_store_is_there(sut: SystemUnderTest) -> 
         let StoreOutcome::Committed { version, .. } = backend.store(&expected, &payload).await? else {
             return Err("a store on the current version was not committed".into());
         };
-        ensure!(store.read().await == Some(payload.clone()), "what was acknowledged is not stored");
+        ensure!(store.read().await == Some(payload.clone()), "the acknowledged document is not stored");
         tokio::time::sleep(store.limits().staleness).await;
         let loaded = other.load().await?;
         ensure!(loaded.payload() == Some(&payload), "another handle loads something else");
@@ -46,7 +46,7 @@ pub(super) async fn c04_a_store_that_is_not_acknowledged_changes_nothing(sut: Sy
         };
         ensure!(
             !refused || store.read().await == before,
-            "a store on the {name} version was refused, and made"
+            "a store on the {name} version was refused but applied"
         );
     }
     Ok(())
@@ -63,7 +63,7 @@ pub(super) async fn c09_a_payload_is_stored_whole(sut: SystemUnderTest) -> Check
         backend.store(&expected, &payload).await?;
         tokio::time::sleep(store.limits().staleness).await;
         let loaded = store.open().await.load().await?.payload().cloned();
-        ensure!(loaded == Some(payload), "a payload of {size} bytes came back as another one");
+        ensure!(loaded == Some(payload), "a payload of {size} bytes was loaded as a different one");
     }
     Ok(())
 }
@@ -88,7 +88,7 @@ pub(super) async fn c03_a_failed_store_is_not_acknowledged(sut: SystemUnderTest)
         let error = Error::new(ErrorKind::Unavailable, "on demand").with_outcome(outcome);
         bench.probe.fail_stores([StoreFault::Fail(error)]);
         let error =
-            bench.handle.set(Url, "lost").await.err().ok_or("a write that was not made is acknowledged")?;
+            bench.handle.set(Url, "lost").await.err().ok_or("a write was acknowledged but not applied")?;
         ensure!(error.kind() == ErrorKind::Unavailable, "it is reported as {:?}", error.kind());
         ensure!(error.outcome() == outcome, "the outcome {outcome:?} is reported as {:?}", error.outcome());
     }
@@ -118,7 +118,10 @@ pub(super) async fn c04_a_failed_write_leaves_store_and_snapshot(sut: SystemUnde
     ensure!(bench.stored_value(Url).await?.as_deref() == Some("old"), "the store has changed");
     ensure!(bench.handle.get(Url).as_deref() == Some("old"), "the snapshot has changed");
     bench.handle.set(Url, "new").await?;
-    ensure!(bench.stored_value(Url).await?.as_deref() == Some("new"), "the same write is not made later");
+    ensure!(
+        bench.stored_value(Url).await?.as_deref() == Some("new"),
+        "a repetition of the write is not applied"
+    );
     Ok(())
 }
 
@@ -137,7 +140,7 @@ pub(super) async fn c08_what_changes_nothing_stores_nothing(sut: SystemUnderTest
     let bench = sut.bench(r#"{"url":"same"}"#).await?;
     let raw = bench.store.read().await;
     bench.handle.set(Url, "same").await?;
-    ensure!(!bench.handle.delete(Hostname).await?, "an absent key was there");
+    ensure!(!bench.handle.delete(Hostname).await?, "an absent key was reported as present");
     let there_and_back = |document: &mut ConfigDocument| {
         document.set(Url, "other");
         document.set(Url, "same");
@@ -146,7 +149,7 @@ pub(super) async fn c08_what_changes_nothing_stores_nothing(sut: SystemUnderTest
     bench.handle.update(Box::new(there_and_back)).await?;
     bench.handle.replace(bench.handle.snapshot().document().clone()).await?;
     ensure!(bench.probe.calls().1 == 0, "{} stores were made", bench.probe.calls().1);
-    ensure!(bench.store.read().await == raw, "what is stored was rewritten");
+    ensure!(bench.store.read().await == raw, "the stored document was rewritten");
     Ok(())
 }
 
@@ -154,13 +157,13 @@ pub(super) async fn c08_no_result_comes_from_the_snapshot_alone(sut: SystemUnder
     let bench = sut.bench(r#"{"url":"same"}"#).await?;
     let (loads, _) = bench.probe.calls();
     bench.handle.set(Url, "same").await?;
-    ensure!(bench.probe.calls().0 > loads, "a write that changes nothing did not look at the store");
+    ensure!(bench.probe.calls().0 > loads, "a write that changes nothing did not load");
     // Now the snapshot holds "same" and the store something else.
     bench.store.write(Some(r#"{"url":"foreign"}"#.into())).await;
     bench.handle.set(Url, "same").await?;
     ensure!(
         bench.stored_value(Url).await?.as_deref() == Some("same"),
-        "an acknowledged write was never made"
+        "an acknowledged write was never applied"
     );
     bench.store.write(Some(r#"{"url":"same","hostname":"h"}"#.into())).await;
     ensure!(bench.handle.delete(Hostname).await?, "a key that the store has was reported absent");
@@ -195,7 +198,7 @@ pub(super) async fn c10_unknown_keys_and_values_survive(sut: SystemUnderTest) ->
 pub(super) async fn c11_delete_all_stores_an_empty_object(sut: SystemUnderTest) -> Checked {
     let bench = sut.bench(r#"{"url":"u","appUid":"unknown"}"#).await?;
     bench.handle.delete_all().await?;
-    ensure!(bench.store.read().await == Some("{}".into()), "what is stored is not `{{}}`");
+    ensure!(bench.store.read().await == Some("{}".into()), "the stored document is not `{{}}`");
     ensure!(bench.handle.snapshot().is_empty(), "the snapshot still has keys");
     ensure!(bench.elsewhere().await?.snapshot().is_empty(), "a fresh open finds keys");
     Ok(())

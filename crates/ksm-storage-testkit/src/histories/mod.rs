@@ -199,9 +199,9 @@ where
     F: Future<Output = Checked>,
 {
     let seed = match env::var(SEED) {
-        Ok(seed) => seed
-            .parse()
-            .map_err(|_| Failure::inconclusive(format!("{SEED} is {seed:?}, and not a number")))?,
+        Ok(seed) => {
+            seed.parse().map_err(|_| Failure::inconclusive(format!("{SEED} is {seed:?}, not a number")))?
+        }
         Err(_) => fastrand::u64(..),
     };
     let runtime = Runtime::current();
@@ -218,7 +218,7 @@ where
                 TestError::Fail(..) => FailureKind::Wrong,
                 TestError::Abort(_) => FailureKind::Inconclusive,
             };
-            Failure::new(kind, format!("{error}\nto run the same again: {SEED}={seed}"))
+            Failure::new(kind, format!("{error}\nto repeat the run: {SEED}={seed}"))
         })
     };
     tokio::task::spawn_blocking(run).await.map_err(|error| Failure::inconclusive(error.to_string()))?

@@ -93,7 +93,7 @@ impl Ledger {
         }
     }
 
-    /// Waits for the stores of dropped calls: what they displaced is reported to nobody else.
+    /// Waits for the stores of dropped calls, because their displacements are reported to nobody else.
     pub(super) async fn settle(&self) {
         let start = Instant::now();
         while self.entries().in_flight > 0 && start.elapsed() < SETTLE {
@@ -101,7 +101,7 @@ impl Ledger {
         }
     }
 
-    /// True if a backend reported that a foreign version was displaced, or that it could not tell.
+    /// True if a backend reported a displaced foreign version, or could not tell.
     pub(super) fn has_displaced(&self) -> bool {
         self.entries().displaced
     }

@@ -45,7 +45,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// Returns true if the calls outside the set `done` can follow on `state`, or `None` if the step limit is reached.
     fn explain(&mut self, mut done: u128, state: &State) -> Option<bool> {
-        // A call that only reads can be taken immediately if it fits here: postponing it gains nothing.
+        // A read-only call can be taken immediately if it fits here: postponing it gains nothing.
         let mut next = loop {
             let Some(next) = self.next(done) else { return Some(true) };
             let harmless = next.iter().copied().find(|&index| {

@@ -5,8 +5,8 @@ use ksm_storage_testkit::history::{Answer, Call, Event, State};
 
 const KEYS: [&str; 2] = ["a", "b"];
 
-/// Calls by up to `clients` clients that take effect at a moment between invocation and return, apart from a few whose
-/// answers are then falsified. One in `unknown` calls does not return; zero stands for none.
+/// Generates calls by up to `clients` clients that take effect between invocation and return. In half of the histories,
+/// a few results are then falsified. One in `unknown` calls does not return; zero means that all return.
 pub(crate) fn history(random: &mut Rng, clients: usize, calls: usize, unknown: u32) -> Vec<Event> {
     let mut state = State::new();
     let mut events: Vec<Event> = Vec::new();
@@ -49,7 +49,7 @@ fn call(random: &mut Rng) -> Call {
     }
 }
 
-/// Puts the answer of one call in the place of another's of that kind.
+/// Replaces the result of a call with that of another call of the same kind.
 fn falsify(random: &mut Rng, events: &mut [Event]) {
     let (one, other) = (random.usize(..events.len()), random.usize(..events.len()));
     let answer = events[other].returned.as_ref().map(|(_, answer)| answer.clone());

@@ -1,4 +1,4 @@
-//! The backend over the test server, as its contract wants it.
+//! A correct backend for the test server.
 
 use std::{fmt, io, time::Duration};
 
@@ -15,13 +15,13 @@ use tokio::{
 
 use crate::{server, wire};
 
-/// The time that one attempt may take to connect, and then once more to be answered.
+/// The time limit of an attempt: once to connect, and again to get a response.
 pub(crate) const LIMIT: Duration = Duration::from_millis(400);
-/// The number of attempts of a load, and of connecting for a store.
+/// The number of attempts to load, or to connect for a store.
 const ATTEMPTS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// One table of the server.
+/// A table of the server.
 #[derive(Clone)]
 pub(crate) struct Networked {
     pub(crate) address: String,
@@ -29,14 +29,14 @@ pub(crate) struct Networked {
     pub(crate) password: String,
 }
 
-/// A call without an answer. It holds nothing of the request or the answer.
+/// A call without a usable response. It holds nothing of the request or the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// Nothing was sent.
     NotSent(io::ErrorKind),
-    /// The request was sent, or a part of it.
+    /// The request was sent, at least in part.
     Lost(io::ErrorKind),
-    /// The answer cannot be read.
+    /// The response is malformed.
     Malformed,
 }
 
@@ -53,7 +53,7 @@ impl Networked {
         wire::encode(&parts)
     }
 
-    /// One attempt.
+    /// Makes one attempt.
     pub(crate) async fn call(&self, message: &[u8]) -> Result<Reply, Failure> {
         let connected = timeout(LIMIT, TcpStream::connect(&self.address)).await;
         let mut stream = connected
@@ -66,14 +66,14 @@ impl Networked {
         wire::decode(&body).ok_or(Failure::Malformed)
     }
 
-    /// A call that may be repeated whatever became of an attempt.
+    /// Makes a call that may be repeated after any failed attempt.
     pub(crate) async fn read(&self, operation: &str) -> Result<Reply, Failure> {
         let message = self.message(operation, &[]);
         let mut failure = Failure::Malformed;
         for _ in 0..ATTEMPTS {
             match self.call(&message).await {
                 Ok(reply) => return Ok(reply),
-                // Another attempt would take as long again.
+                // Another attempt would take just as long.
                 Err(
                     timed_out @ (Failure::Lost(io::ErrorKind::TimedOut)
                     | Failure::NotSent(io::ErrorKind::TimedOut)),
@@ -87,7 +87,7 @@ impl Networked {
         Err(failure)
     }
 
-    /// A call that is repeated only as long as nothing was sent.
+    /// Makes a call that is repeated only if nothing was sent.
     pub(crate) async fn write(&self, column: &str, expected: &str, payload: &[u8]) -> Result<Reply, Failure> {
         let message = self.message("store", &[column.as_bytes(), expected.as_bytes(), payload]);
         for _ in 1..ATTEMPTS {
@@ -112,18 +112,18 @@ async fn exchange(stream: &mut TcpStream, message: &[u8]) -> io::Result<Vec<u8>>
     Ok(body)
 }
 
-/// The content that the server answered with.
+/// The content in the server's response.
 pub(crate) fn loaded(reply: &[Vec<u8>]) -> Result<Stored> {
     match parts(reply)[..] {
         [b"found", modified, _, value] => Ok(Stored::present(version(modified)?, value.to_vec())),
         [b"empty", modified] => Ok(Stored::absent(version(modified)?, "the table has no value")),
-        // A name that no table has, so that no store on it succeeds.
+        // A version that no table has, so that no store on it succeeds.
         [b"missing"] => Ok(Stored::absent(Version::new("no-table"), missing())),
         _ => Err(rejected(reply)),
     }
 }
 
-/// The result of a write that depended on `modified`.
+/// The result of a write conditional on `modified`.
 pub(crate) fn stored(reply: &[Vec<u8>]) -> Result<StoreOutcome> {
     match parts(reply)[..] {
         [b"stored", modified, _] => Ok(StoreOutcome::committed(version(modified)?)),
@@ -137,7 +137,7 @@ pub(crate) fn parts(reply: &[Vec<u8>]) -> Vec<&[u8]> {
     reply.iter().map(Vec::as_slice).collect()
 }
 
-/// The version that the server calls by a number.
+/// The version for a number of the server.
 pub(crate) fn version(number: &[u8]) -> Result<Version> {
     let number = wire::number(number).ok_or_else(unexpected)?;
     Ok(Version::new(number.to_string()))
@@ -147,7 +147,7 @@ fn missing() -> Absence {
     Absence::new("no such table").with_hint("create the table")
 }
 
-/// The error for an answer that is a refusal, or no answer at all.
+/// The error for a response that is a rejection or malformed.
 pub(crate) fn rejected(reply: &[Vec<u8>]) -> Error {
     let (kind, message) = match reply.first().map(Vec::as_slice) {
         Some(b"denied") => (ErrorKind::AccessDenied, "the server denies access to the table"),

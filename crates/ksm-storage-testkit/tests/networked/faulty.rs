@@ -1,4 +1,4 @@
-//! The backend with a mistake in it.
+//! A backend with a mistake.
 
 use std::{
     error, fmt,
@@ -24,7 +24,7 @@ use crate::{
     wire,
 };
 
-/// The backend over the test server, with one mistake.
+/// A backend for the test server with one mistake.
 #[derive(Clone)]
 pub(crate) struct Faulty {
     inner: Networked,
@@ -32,7 +32,7 @@ pub(crate) struct Faulty {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// The last answer.
+/// The last response.
 #[derive(Default, Debug)]
 struct Seen {
     bytes: Vec<u8>,
@@ -209,7 +209,7 @@ impl Faulty {
         }
     }
 
-    /// A correct write, whose failure is told wrongly.
+    /// A correct write, whose failure is reported incorrectly.
     async fn explained(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
         use Mistake as M;
         let inner = &self.inner;
@@ -243,7 +243,7 @@ impl Faulty {
         }
     }
 
-    /// The payload as the backend reads it.
+    /// The payload that the backend sends.
     fn change(&self, payload: &Payload) -> Payload {
         let bytes = payload.as_bytes();
         match self.mistake {
@@ -256,7 +256,7 @@ impl Faulty {
         }
     }
 
-    /// The error with the server's text.
+    /// Adds the server's text to the error.
     fn explain(&self, error: Error, reply: &Reply) -> Error {
         let text = reply.get(1).map(|text| String::from_utf8_lossy(text).into_owned());
         let Some(text) = text else { return error };
@@ -276,7 +276,7 @@ impl Faulty {
     }
 }
 
-/// A call without a time limit.
+/// Makes a call without a time limit.
 async fn unlimited(inner: &Networked, message: &[u8]) -> Result<Reply, Failure> {
     let lost = |error: io::Error| Failure::Lost(error.kind());
     let connected = TcpStream::connect(&inner.address).await;
@@ -288,7 +288,7 @@ async fn unlimited(inner: &Networked, message: &[u8]) -> Result<Reply, Failure> 
     wire::decode(&body).ok_or(Failure::Malformed)
 }
 
-/// The same content under another version.
+/// The same content with another version.
 fn renamed(version: Version, found: Stored) -> Stored {
     match found {
         Stored::Present { payload, .. } => Stored::present(version, payload),
@@ -302,7 +302,7 @@ fn hash(payload: Option<&Payload>) -> Version {
     Version::new(hasher.finish().to_string())
 }
 
-/// An error whose text is that of its source only.
+/// An error that displays only the text of its source.
 #[derive(Debug)]
 struct Outer(Inner);
 

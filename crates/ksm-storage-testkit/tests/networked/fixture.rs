@@ -1,4 +1,4 @@
-//! The test server as the suite wants it.
+//! The test server as a fixture of the suite.
 
 use std::{
     net::SocketAddr,
@@ -20,7 +20,7 @@ use crate::{
     server::{self, Fault, Table},
 };
 
-/// A table of its own for each case, and backends with or without a mistake.
+/// A separate table for each case, and backends with or without a mistake.
 pub(crate) struct Server(pub(crate) Option<Mistake>);
 
 struct OneTable(Table, Option<Mistake>);

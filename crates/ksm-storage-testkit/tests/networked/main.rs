@@ -1,4 +1,4 @@
-//! A networked store, a backend over it, and the same backend with mistakes in it.
+//! A networked store, a correct backend for it, and the same backend with mistakes.
 
 #![expect(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "helpers of tests, and a table")]
 
@@ -38,12 +38,12 @@ async fn value_survives_the_round_trip() {
     assert_ne!(backend.load().await.unwrap().version(), nothing.version());
 }
 
-/// A mistake is one: without what provokes it, the backend works.
+/// Control: a faulty backend works until something triggers its mistake.
 #[tokio::test]
 async fn faulty_backends_work_at_first_sight() {
     let tables = Mistake::ALL.iter().map(|mistake| Table::create(&format!("first-sight-{mistake:?}")));
     let tables: Vec<_> = tables.inspect(|table| table.write(b"{}")).collect();
-    // The replica catches up.
+    // Wait until the replica has caught up.
     tokio::time::sleep(backend::LIMIT).await;
     for (mistake, table) in Mistake::ALL.iter().zip(tables) {
         let backend = Faulty::new(Networked::new(server::address().to_string(), &table.name), *mistake);

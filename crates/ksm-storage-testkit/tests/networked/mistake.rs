@@ -1,53 +1,53 @@
-//! The mistakes that an author may make in a backend.
+//! Mistakes that the author of a backend may make.
 
 /// One mistake in an otherwise correct backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mistake {
-    /// A failed load is answered as a table without a value.
+    /// A failed load is reported as a table without a value.
     FailedLoadIsAbsent,
-    /// A failed load is answered as [`NotFound`](ksm_storage_core::ErrorKind::NotFound).
+    /// A failed load is reported as [`NotFound`](ksm_storage_core::ErrorKind::NotFound).
     FailedLoadIsNotFound,
-    /// A table without a value is answered as one that holds `{}`.
+    /// A table without a value is reported as one that holds `{}`.
     AbsentIsEmptyDocument,
-    /// The last answer is a field of a struct with derived `Debug`.
+    /// The last response is a field of a struct with a derived `Debug`.
     DerivedDebug,
-    /// The password is a part of the location.
+    /// The location contains the password.
     PasswordInLocation,
-    /// The password is in an error.
+    /// An error contains the password.
     PasswordInError,
-    /// The server's message, which quotes the statement, is the message of the error.
+    /// The error's message is the server's message, which quotes the statement.
     ServerTextAsMessage,
-    /// The server's message is the source of the error.
+    /// The error's source is the server's message.
     ServerTextAsSource,
-    /// The request is in the source of the source of the error, as a list of numbers.
+    /// The source of the error's source contains the request as a list of numbers.
     RequestAsDeepSource,
-    /// A failed store panics with the request.
+    /// A failed store panics with the request in the message.
     PanicsWithRequest,
-    /// The payload is in a log event, as text.
+    /// A log event contains the payload as text.
     LogsPayload,
-    /// The payload is in a log event, as a list of numbers.
+    /// A log event contains the payload as a list of numbers.
     LogsBytes,
-    /// Every failed store is claimed not to be applied.
+    /// Every failed store is reported as not applied.
     NotAppliedAlways,
-    /// A store without an answer in time is claimed not to be applied.
+    /// A store that times out is reported as not applied.
     NotAppliedOnTimeout,
-    /// A store without an answer is sent again, and takes its own first attempt for another writer's.
+    /// A store without a response is sent again, and mistakes its first attempt for another writer's version.
     ResendsStore,
-    /// No call has a time limit.
+    /// Calls have no time limit.
     NoTimeLimit,
-    /// Every attempt has a time limit, but their number has none.
+    /// Each attempt has a time limit, but the number of attempts has none.
     RetriesForever,
-    /// Versions are revisions, which start again when the value is deleted.
+    /// The revision, which restarts when the value is deleted, serves as the version.
     RevisionAsVersion,
-    /// Every absence has the same version.
+    /// All absent states have the same version.
     OneAbsence,
-    /// Versions are hashes of the content.
+    /// The version is a hash of the content.
     HashAsVersion,
-    /// The version is compared by a load of its own before an unconditional write.
+    /// The version is compared with a separate load before an unconditional write.
     CheckThenWrite,
     /// The expected version is ignored.
     IgnoresExpected,
-    /// A conflict is answered by another attempt on the current version.
+    /// After a conflict, the store is repeated on the current version.
     RetriesConflict,
     /// A conflict is reported as an error.
     ConflictIsError,
@@ -63,23 +63,23 @@ pub(crate) enum Mistake {
     Trims,
     /// The payload is parsed and written anew.
     Rewrites,
-    /// A load is answered from memory.
+    /// Loads are served from a cache.
     CachesLoad,
-    /// A load is answered by a replica that lags behind, though reads are declared fresh.
+    /// Loads are served by a lagging replica, although reads are declared fresh.
     ReadsReplica,
-    /// Reads are declared stale, and every version is confirmed as the current one.
+    /// Reads are declared stale, and every version is confirmed as current.
     ConfirmsStale,
-    /// The error of a server without space for a write is taken for an acknowledgement.
+    /// The error of a full server counts as an acknowledgement.
     FullIsCommitted,
-    /// An answer is cut after 4 KiB.
+    /// A response is truncated after 4 KiB.
     CutsAtBuffer,
-    /// A long value is read in two requests, between which it may change.
+    /// A long value is read in two requests, and may change in between.
     MixesTwoReads,
-    /// The payload is read in one request and its version in a later one.
+    /// The payload and its version are read in separate requests.
     VersionAfterPayload,
     /// A long value is written in two requests.
     WritesTwice,
-    /// The declared limit is larger than the server's.
+    /// The declared size limit exceeds the server's.
     DeclaresTooMuch,
 }
 

@@ -1,8 +1,8 @@
-//! A small networked store: tables of one value each, read and written over TCP.
+//! A small networked store: tables with a single value each, read and written over TCP.
 //!
-//! It offers what a usual database offers: a counter of the whole server (`modified`) that never goes back, a counter of
-//! each value (`revision`) that starts again when the value is deleted, and writes that depend on either or on nothing.
-//! Its error messages quote the statement that failed, as those of databases do.
+//! It has the features of a typical database: a counter of the server (`modified`) that never decreases, a counter of
+//! each value (`revision`) that restarts when the value is deleted, and writes conditional on either counter, or
+//! unconditional. Like those of databases, its error messages quote the failed statement.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ pub(crate) const LARGEST: usize = 65_536;
 /// The lag of the replica behind the primary.
 const REPLICA_LAG: Duration = Duration::from_millis(300);
 
-/// One table of the server, with the operations of its administrator.
+/// A table of the server, with operations for its administrator.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) name: String,
@@ -39,20 +39,20 @@ struct Content {
     now: Row,
     /// The row before the last change, and the time of that change.
     before: Option<(Row, Instant)>,
-    /// The fault, if the table has one.
+    /// The fault in effect, if any.
     fault: Option<Fault>,
 }
 
-/// A fault that an administrator can cause.
+/// A fault that an administrator may cause.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Every request is answered with an error.
+    /// Every request returns an error.
     Refused,
-    /// There is no space for a write.
+    /// There is no space for writes.
     Full,
 }
 
-/// `value: None` is a table without a value.
+/// A row; `value: None` means a table without a value.
 #[derive(Clone, Default)]
 struct Row {
     modified: u64,
@@ -78,13 +78,13 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     server
 });
 
-/// The address of the server, which is started once for all tests.
+/// The address of the server, which is shared by all tests.
 pub(crate) fn address() -> SocketAddr {
     SERVER.address
 }
 
 impl Table {
-    /// A new table without a value.
+    /// Creates a table without a value.
     pub(crate) fn create(name: &str) -> Self {
         let table = Self { name: name.to_owned() };
         table.recreate();
@@ -100,7 +100,7 @@ impl Table {
         SERVER.state.lock().unwrap().change(&self.name, Some(value.to_vec()));
     }
 
-    /// Deletes the value and leaves the table.
+    /// Deletes the value, but keeps the table.
     pub(crate) fn empty(&self) {
         SERVER.state.lock().unwrap().change(&self.name, None);
     }
@@ -110,14 +110,14 @@ impl Table {
         SERVER.state.lock().unwrap().tables.remove(&self.name);
     }
 
-    /// Creates the table anew, without a value.
+    /// Recreates the table, without a value.
     pub(crate) fn recreate(&self) {
         let mut state = SERVER.state.lock().unwrap();
         state.tables.insert(self.name.clone(), Content::default());
         state.change(&self.name, None);
     }
 
-    /// Causes a fault, or ends it.
+    /// Starts or ends a fault.
     pub(crate) fn set_fault(&self, fault: Option<Fault>) {
         if let Some(content) = SERVER.state.lock().unwrap().tables.get_mut(&self.name) {
             content.fault = fault;
@@ -135,7 +135,7 @@ impl State {
         Some(row)
     }
 
-    /// The answer to a request, as the parts of a message.
+    /// The parts of the response to a request.
     fn answer(&mut self, request: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
         let [operation, password, table, arguments @ ..] = request else { return None };
         if password != PASSWORD.as_bytes() {
@@ -196,7 +196,7 @@ fn decimal(number: u64) -> Vec<u8> {
     number.to_string().into_bytes()
 }
 
-/// An error message that quotes the statement, except for the password.
+/// An error message that quotes the statement, but not the password.
 fn quote(problem: &str, request: &[Vec<u8>]) -> Vec<u8> {
     let mut text = format!("{problem} in statement: ").into_bytes();
     for (index, part) in request.iter().enumerate().filter(|(index, _)| *index != 1) {

@@ -1,4 +1,4 @@
-//! Each mistake and the clause whose cases catch it.
+//! Each mistake, and the clause whose cases catch it.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use ksm_storage_testkit::{Case, Clause, Failure, FailureKind, Level, SystemUnder
 
 use crate::{fixture::Server, mistake::Mistake};
 
-/// Most of the time that a case takes here is spent waiting for a time limit.
+/// Many, because most cases here spend their time waiting for a time limit.
 const WORKERS: usize = 16;
 
 /// The clause that `mistake` violates.
@@ -50,7 +50,7 @@ const fn clause(mistake: Mistake) -> Clause {
     }
 }
 
-/// The cases that find each mistake, of those that call the backend and that `of` selects.
+/// The cases that catch each mistake, among those that call the backend and that `of` selects.
 fn caught(of: impl Fn(Mistake, &Case) -> bool) -> Vec<(Mistake, Case, Failure)> {
     let backend: Vec<_> = cases().into_iter().filter(|case| case.level() == Level::Backend).collect();
     let pairs = Mistake::ALL.iter().flat_map(|mistake| backend.iter().map(|case| (*mistake, *case)));

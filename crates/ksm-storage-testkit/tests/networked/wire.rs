@@ -1,6 +1,6 @@
-//! Messages of the test server: a length, then a list of byte strings, each with its own length.
+//! Messages of the test server: a total length, then byte strings, each with its own length.
 
-/// A message as it is sent.
+/// Encodes a message.
 pub(crate) fn encode(parts: &[&[u8]]) -> Vec<u8> {
     let mut message = vec![0; 4];
     for part in parts {
@@ -12,7 +12,7 @@ pub(crate) fn encode(parts: &[&[u8]]) -> Vec<u8> {
     message
 }
 
-/// The parts of a message's body; `None` if it is malformed.
+/// Decodes the body of a message; returns `None` if it is malformed.
 pub(crate) fn decode(mut body: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut parts = Vec::new();
     while !body.is_empty() {
@@ -24,7 +24,7 @@ pub(crate) fn decode(mut body: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(parts)
 }
 
-/// The number that `part` spells in decimal digits.
+/// Parses a decimal number.
 pub(crate) fn number(part: &[u8]) -> Option<u64> {
     std::str::from_utf8(part).ok()?.parse().ok()
 }
