@@ -3,7 +3,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// The clock of an emulator, as time since the Unix epoch.
 pub(crate) struct Clock {
     base: Duration,
-    /// The time of the start, or `None` once the clock was set: it then stands still.
+    /// The system's time at the start, or `None` once the clock was set and thus stopped.
     running: Option<Instant>,
 }
 

@@ -52,12 +52,12 @@ pub(crate) struct State {
 /// A quota per second that does not accumulate.
 struct Rate {
     interval: Duration,
-    /// The time up to which the calls so far have used the quota.
+    /// The time until which past calls have used up the quota.
     paid: Instant,
 }
 
 impl Rate {
-    /// The largest burst is a millisecond's share.
+    /// The length of the largest burst.
     const TOLERANCE: Duration = Duration::from_millis(1);
 
     fn admits(&mut self, now: Instant) -> bool {
@@ -154,9 +154,9 @@ impl Emulator {
         self.lock().chaos = (percent > 0).then(|| (fastrand::Rng::with_seed(seed), percent));
     }
 
-    /// Rejects calls of the action with `ThrottlingException` beyond this rate, with a burst of at most a millisecond's
-    /// share, but at least one. `None` lifts the limit. AWS states 10,000 for `GetSecretValue` and 50 for
-    /// `PutSecretValue`, per region and account. Time is that of the Tokio runtime, which may be virtual.
+    /// Rejects calls of the action with `ThrottlingException` above this rate. Bursts may use a millisecond's share of
+    /// the quota, but at least one call. `None` lifts the limit. AWS states 10,000 per second for `GetSecretValue` and
+    /// 50 for `PutSecretValue`, per region and account. Time is that of the Tokio runtime, which may be virtual.
     pub fn set_rate(&self, action: Action, per_second: Option<NonZeroU32>) {
         let rate = per_second
             .map(|number| Rate { interval: Duration::from_secs(1) / number.get(), paid: Instant::now() });
@@ -188,8 +188,8 @@ impl Emulator {
         self.lock().clock.advance(time);
     }
 
-    /// Sets the clock, from which all dates are taken, that of responses included, and stops it there; from then on only
-    /// [`advance`](Self::advance) moves it. Until then it follows the clock of the system.
+    /// Sets the clock and stops it; from then on, only [`advance`](Self::advance) moves it. All dates, including those
+    /// of responses, come from this clock. By default, it follows the system's clock.
     pub fn set_clock(&self, time: SystemTime) {
         self.lock().clock.set(time);
     }

@@ -41,7 +41,7 @@ impl Server {
         Self::bind(emulator, SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// Serves the emulator on this address, which must be one of loopback.
+    /// Serves the emulator on this address, which must be a loopback address.
     ///
     /// # Errors
     /// If it is not, or the port cannot be opened.
@@ -66,7 +66,7 @@ impl Server {
         Ok(Self { address, emulator, metadata, accepting })
     }
 
-    /// Such as `http://127.0.0.1:4566`: the endpoint of Secrets Manager, STS, the SSO portal and instance metadata.
+    /// The endpoint of Secrets Manager, STS, the SSO portal and instance metadata, such as `http://127.0.0.1:4566`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -76,7 +76,7 @@ impl Server {
         &self.emulator
     }
 
-    /// The metadata service that is served beside it.
+    /// The metadata service on the same port.
     pub fn metadata(&self) -> &InstanceMetadata {
         &self.metadata
     }
@@ -95,7 +95,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// The response with the time of the emulator's clock, by which clients find out that theirs is wrong.
+/// Adds the emulator's time, which lets clients detect a wrong clock of their own.
 fn dated(mut response: Response<Wire>, emulator: &Emulator) -> Response<Wire> {
     let now = emulator.lock().clock.now();
     let date = i64::try_from(now.as_secs()).ok().map(DateTime::from_secs);
@@ -139,7 +139,7 @@ async fn respond(
         Ok(reply) => answer(200, JSON, reply.to_string()),
         Err(error) => failure(&error),
     };
-    // The response to a request that was not carried out is meaningless, but shows what the true one would show.
+    // A request that is not carried out gets a dummy response.
     let skip = || match action {
         Action::GetSecretValue => carry_out(),
         _ => answer(200, JSON, request.to_string()),

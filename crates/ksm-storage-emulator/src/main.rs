@@ -33,19 +33,19 @@ over HTTP at the URL `control`; the table of requests is in the README of the cr
 #[derive(Parser)]
 #[command(name = "ksm-storage-emulator", after_help = HELP)]
 struct Args {
-    /// A secret to create; may be given several times
+    /// Secret to create; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = secret)]
     secret: Vec<(String, String)>,
-    /// The AWS region
+    /// AWS region
     #[arg(long, default_value = "us-east-1")]
     region: String,
-    /// The port of the AWS services [default: a free one]
+    /// Port of the AWS services [default: a free one]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     port: u16,
-    /// Serve a fake Keeper, too; how often a client is given the application key
+    /// Also serve a fake Keeper, which sends the application key this often
     #[arg(long, value_name = "POLICY")]
     keeper: Option<Policy>,
-    /// The number of one-time tokens to issue at the start
+    /// Number of one-time tokens to issue at the start
     #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "keeper")]
     tokens: usize,
     /// Lock clients to the address from which they bind, as Keeper does by default
@@ -61,9 +61,9 @@ struct Args {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Policy {
-    /// With the first reply only
+    /// In the first reply only
     Once,
-    /// With every reply, until a request shows that the client has it
+    /// In every reply, until a request shows that the client has it
     UntilConfirmed,
 }
 
@@ -139,14 +139,14 @@ fn aws(server: &Server, control: &ControlServer) -> Json {
         "region": region, "control": control.url(), "keeper": null,
         "environment": {
             "AWS_ENDPOINT_URL": url, "AWS_EC2_METADATA_SERVICE_ENDPOINT": url,
-            // The AWS CLI and boto3 read the second name only.
+            // The AWS CLI and boto3 read only the second name.
             "AWS_REGION": region, "AWS_DEFAULT_REGION": region,
             "AWS_ACCESS_KEY_ID": "AKIAEMULATED00000000", "AWS_SECRET_ACCESS_KEY": "emulated",
         },
     })
 }
 
-/// The report for people, with the variables in a form that a shell understands.
+/// The report for people, with the variables in shell syntax.
 fn text(report: &Json) -> String {
     let field = |pointer: &str| report.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
     let mut text = format!(
@@ -176,7 +176,7 @@ fn text(report: &Json) -> String {
     text
 }
 
-/// Resolves when a signal asks the program to end, or its standard input, if that is a pipe, is closed.
+/// Completes when a signal asks the program to end or, if standard input is a pipe, when that is closed.
 fn ended() -> io::Result<impl Future<Output = ()>> {
     let signal = signal()?;
     let is_pipe = stdin_is_pipe();
@@ -196,7 +196,8 @@ fn ended() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Excludes a terminal, whose reader is stopped in the background, and `/dev/null`, which a shell gives to a background job.
+/// Excludes terminals, because reading one stops a background job, and `/dev/null`, which shells give to background
+/// jobs.
 #[cfg(unix)]
 fn stdin_is_pipe() -> bool {
     use std::os::{fd::AsFd, unix::fs::FileTypeExt};

@@ -1,4 +1,4 @@
-//! TLS on loopback, with a certificate that no authority of the host has issued.
+//! TLS on loopback, with a self-signed certificate.
 
 use std::{
     fmt, io,
@@ -34,7 +34,7 @@ impl Identity {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let names = ["127.0.0.1", "localhost"].map(str::to_owned);
         let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
-        // OpenSSL finds an issuer by its name: of two equal ones in a bundle it takes the first.
+        // OpenSSL looks up issuers by name, and uses the first of two equal ones in a bundle.
         let name = format!("ksm-storage-emulator {:016x}", fastrand::u64(..));
         params.distinguished_name.push(DnType::CommonName, name);
         let made = params.self_signed(&key).map_err(io::Error::other)?;

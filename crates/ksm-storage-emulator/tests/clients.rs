@@ -1,8 +1,8 @@
-//! Clients of AWS's own, boto3 and the AWS CLI, which call every operation of Secrets Manager, and the constraints of
-//! botocore's model, each of which must be enforced.
+//! AWS's own clients, boto3 and the AWS CLI, which call every operation of Secrets Manager, and the constraints in
+//! botocore's model, which the emulator must enforce.
 //!
-//! They are installed below `target/` with `python3`. Without it the tests are reported as ignored, or as failed if
-//! `KSM_CONFORMANCE_REQUIRE_ALL=1` is set.
+//! The clients are installed below `target/` with `python3`. Without it, the tests are reported as ignored, or as
+//! failed if `KSM_CONFORMANCE_REQUIRE_ALL=1` is set.
 #![allow(missing_docs)]
 
 use std::{env, process::ExitCode};

@@ -16,7 +16,7 @@ async fn serve() -> (Server, aws_config::SdkConfig) {
     (server, config)
 }
 
-/// The ARN that `GetCallerIdentity` reports for these credentials.
+/// The ARN that `GetCallerIdentity` returns for these credentials.
 async fn identity(config: &aws_config::SdkConfig, [id, key, token]: [&str; 3]) -> String {
     let credentials = Credentials::new(id, key, Some(token.to_owned()), None, "test");
     let config = aws_sdk_sts::config::Builder::from(config).credentials_provider(credentials).build();
@@ -101,7 +101,7 @@ async fn faults_reach_every_service() {
     let sts = aws_sdk_sts::Client::new(&config);
     let faults = [Fault::After(ResponseFault::Reset), Fault::refuse("ExpiredTokenException")];
     server.emulator().fail(Action::GetCallerIdentity, faults);
-    // The SDK retries a connection that was reset.
+    // The SDK retries after a connection reset.
     let error = sts.get_caller_identity().send().await.unwrap_err();
     assert_eq!(error.code(), Some("ExpiredTokenException"));
     assert_eq!(server.emulator().calls(Action::GetCallerIdentity), 2);

@@ -1,4 +1,4 @@
-//! The fake Keeper service, used through the bridge with Keeper's SDK.
+//! The fake Keeper service, used with Keeper's SDK through the bridge.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,7 +20,7 @@ fn client(service: &FakeKeeper, hostname: String) -> KeeperClientBuilder {
         .insecure_skip_verify()
 }
 
-/// Forwards connections to the service from 127.0.0.2; returns the host name to give to a client.
+/// Forwards connections to the service from 127.0.0.2. Returns the host name for clients.
 async fn elsewhere(service: &FakeKeeper) -> String {
     let behind: SocketAddr = service.hostname().trim_end_matches("/http").parse().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -39,7 +39,7 @@ async fn elsewhere(service: &FakeKeeper) -> String {
     format!("{address}/http")
 }
 
-// Other systems have no address but 127.0.0.1 on loopback.
+// Other systems have no loopback address but 127.0.0.1.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn locked_client_is_denied_elsewhere() {

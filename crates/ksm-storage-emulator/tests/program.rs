@@ -1,4 +1,4 @@
-//! The program as a child process, used by a client in Python and by the AWS SDK.
+//! The program as a child process, used by a Python client and by the AWS SDK.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{process::Stdio, time::Duration};
@@ -23,7 +23,7 @@ fn program() -> Command {
     program
 }
 
-/// Starts it with these arguments, and returns what it reports.
+/// Starts the program, and returns what it reports.
 async fn start(args: &[&str]) -> (Child, Json) {
     let mut child = program().args(args).arg("--json").spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
@@ -31,7 +31,7 @@ async fn start(args: &[&str]) -> (Child, Json) {
     (child, serde_json::from_str(&line).unwrap())
 }
 
-/// Does what a test in another language does: reads and changes a secret, injects a fault, counts calls.
+/// A test in another language: reads and changes a secret, injects a fault, counts calls.
 const PYTHON: &str = r#"
 import json, sys, urllib.error, urllib.request
 report = json.loads(sys.argv[1])
@@ -81,7 +81,7 @@ async fn serves_clients_in_other_languages() {
             assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
             String::from_utf8(ran.stdout).unwrap().trim().to_owned()
         }
-        // Without Python, the rest is tested.
+        // Without Python, the rest is still tested.
         Err(_) => report["keeper"]["tokens"][0].as_str().unwrap().to_owned(),
     };
     let field = |name: &str| report["keeper"][name].as_str().unwrap().to_owned();

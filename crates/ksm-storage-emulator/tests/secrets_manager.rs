@@ -1,4 +1,4 @@
-//! The emulator itself, asked by the real SDK: what AWS documents.
+//! Documented behaviour of Secrets Manager, tested on the emulator with the real SDK.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::{net::SocketAddr, time::Duration};
@@ -33,7 +33,7 @@ impl World {
         self.client.put_secret_value().secret_id(NAME).client_request_token(token).secret_string(value)
     }
 
-    /// The value with a label, or the code of the refusal.
+    /// The value of the version with this label, or the error code.
     async fn get(&self, label: &str) -> Result<String, String> {
         let got = self.client.get_secret_value().secret_id(NAME).version_stage(label).send().await;
         got.map(|got| got.secret_string().unwrap().to_owned())
@@ -54,7 +54,7 @@ async fn a_token_takes_one_content() {
     let world = World::new().await;
     let put = world.put(&token(1), "second").send().await.unwrap();
     assert_eq!((put.version_id(), put.version_stages()), (Some(&*token(1)), &["AWSCURRENT".to_owned()][..]));
-    // Repeated, it does nothing, and tells the labels of now.
+    // Repeating the put has no effect, and returns the current labels.
     world.put(&token(2), "third").send().await.unwrap();
     let repeated = world.put(&token(1), "second").send().await.unwrap();
     assert_eq!(repeated.version_stages(), ["AWSPREVIOUS"]);
@@ -82,7 +82,7 @@ async fn labels_move_up_to_twenty() {
     assert_eq!(world.get("AWSCURRENT").await.unwrap(), "second");
     assert_eq!(world.get("AWSPREVIOUS").await.unwrap(), "first");
 
-    // With `mine`, `AWSCURRENT` and `AWSPREVIOUS`: seventeen more.
+    // With `mine`, `AWSCURRENT` and `AWSPREVIOUS`, seventeen more reach the limit.
     for number in 0..17 {
         let put = world.put(&token(100 + number), "v").version_stages(format!("label-{number}"));
         put.send().await.unwrap();
@@ -103,7 +103,7 @@ async fn old_versions_make_room() {
     world.server.emulator().advance(Duration::from_hours(24));
     world.put(&token(100), "v").send().await.unwrap();
     assert_eq!(world.server.emulator().secret(NAME).versions().len(), 100);
-    // The next makes room where the first token was, which is free again then.
+    // The next put evicts the first version, whose token can then be reused.
     world.put(&token(101), "v").send().await.unwrap();
     world.put(&token(1), "another").send().await.unwrap();
 }
@@ -140,7 +140,7 @@ async fn secret_is_deleted_and_recreated() {
     world.client.create_secret().name(NAME).send().await.unwrap();
     assert_ne!(world.server.emulator().secret(NAME).arn().unwrap(), arn);
     assert_eq!(world.get("AWSCURRENT").await, Err("ResourceNotFoundException".to_owned()));
-    // The first version is current, whatever label it is given.
+    // The first version becomes current, regardless of the requested label.
     world.put(&token(1), "again").version_stages("mine").send().await.unwrap();
     assert_eq!(world.get("AWSCURRENT").await.unwrap(), "again");
 }
@@ -179,7 +179,7 @@ async fn denials_concern_one_action() {
     assert_eq!(world.get("AWSCURRENT").await.unwrap(), "first");
 }
 
-/// The status of a plain request.
+/// The status code of a raw request.
 async fn status(server: &Server, request: &str) -> u16 {
     let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).await.unwrap();
     let end = "\r\nHost: 169.254.169.254\r\nConnection: close\r\n\r\n";

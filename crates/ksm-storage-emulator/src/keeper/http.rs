@@ -76,7 +76,7 @@ async fn respond(
     };
     let (status, body) = match answer {
         Answer::Reply(status, body) => (status, body),
-        Answer::Break => return None,
+        Answer::Disconnect => return None,
         Answer::Hang => std::future::pending().await,
     };
     Response::builder().status(status).body(Full::new(body.into())).ok()

@@ -1,10 +1,9 @@
 //! A fake Keeper service, for tests and demonstrations.
 //!
 //! [`FakeKeeper`] speaks the service's protocol over real HTTPS on loopback, with a certificate and a server key
-//! created at its start. It has one application, which shares two records, one with a file. Its behaviour is derived
-//! from the SDK's source and behaviour. Where the SDK does not reveal the behaviour of Keeper's service, it is unknown,
-//! above all if the service returns the application key once or until the client has confirmed it: hence
-//! [`AppKeyPolicy`].
+//! created at start-up. It has one application, which shares two records, one with a file. Its behaviour is derived
+//! from the SDK's source. Where the SDK does not reveal it, the behaviour of Keeper's service is unknown; above all,
+//! whether it returns the application key once or until the client has confirmed it: hence [`AppKeyPolicy`].
 //!
 //! ```
 //! use ksm_storage_core::{BindState, ConfigStorage};

@@ -73,7 +73,7 @@ pub(super) struct Call<'a> {
 
 pub(super) enum Answer {
     Reply(u16, Vec<u8>),
-    Break,
+    Disconnect,
     Hang,
 }
 
@@ -207,7 +207,7 @@ impl Service {
             Fault::None | Fault::LoseReply | Fault::HangAfter => self.carry_out(call, &mut recorded, None),
         };
         let answer = match fault {
-            Fault::Unreachable | Fault::LoseReply => Answer::Break,
+            Fault::Unreachable | Fault::LoseReply => Answer::Disconnect,
             Fault::HangBefore | Fault::HangAfter => Answer::Hang,
             _ => {
                 recorded.status = Some(status);

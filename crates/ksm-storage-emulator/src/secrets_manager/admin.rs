@@ -68,12 +68,12 @@ impl Secret {
         self.change(|secret| secret.deletion = Some(date));
     }
 
-    /// Makes it a replica of the secret in `region`, which need not exist: nothing is replicated.
+    /// Makes the secret a replica of one in `region`, which need not exist: nothing is replicated.
     pub fn replicate_from(&self, region: &str) {
         self.change(|secret| secret.primary_region = Some(region.to_owned()));
     }
 
-    /// Replicates it to another region of the account, which must have been [added](Emulator::add_region).
+    /// Replicates the secret to another region of the account, which must have been [added](Emulator::add_region).
     pub fn replicate_to(&self, region: &str) {
         let replica = Replica { region: region.to_owned(), kms_key_id: None };
         self.change(|secret| secret.replicas.push(replica));

@@ -94,7 +94,7 @@ fn select(request: Request<'_>) -> Select {
 
 fn version(found: &GetResult) -> Json {
     let mut answer = json!({ "ARN": found.arn, "Name": found.name, "VersionId": found.version.id });
-    // A version without labels has no list of them, not an empty one.
+    // A version without labels lacks the list; it is not empty.
     if !found.version.labels.is_empty() {
         answer["VersionStages"] = json!(found.version.labels);
     }

@@ -126,7 +126,7 @@ impl SecretsClient for Emulator {
     }
 }
 
-/// A text of the same length to be checked in place of the value, which must not be copied.
+/// A placeholder of the same length as the value, for validation without copying the value.
 fn as_long_as(value: &Payload) -> String {
     "x".repeat(value.len())
 }

@@ -23,7 +23,7 @@ pub(super) struct Creation<'a> {
     pub(super) replicas: Vec<Request<'a>>,
 }
 
-/// The days in which a deleted secret can be restored, unless the request names them.
+/// The default number of days in which a deleted secret can be restored.
 const RECOVERY_WINDOW: i64 = 30;
 
 impl Emulator {
@@ -124,7 +124,7 @@ impl Emulator {
         Ok(json!({ "ARN": secret.arn, "Name": secret.name, "DeletionDate": date(end) }))
     }
 
-    /// The service answers a forced deletion of a missing secret as if it had existed.
+    /// Force-deletes a missing secret, which the service reports as deleted.
     fn delete_missing(&self, state: &mut State, id: &str, now: Duration) -> Json {
         let (arn, name) = match id.rsplit_once(":secret:") {
             Some((_, name)) => (id.to_owned(), name),
@@ -145,7 +145,7 @@ impl Emulator {
     }
 }
 
-/// The reply to the creation of a secret that exists. With the token and value of one of its versions it succeeds:
+/// The response to creating a secret that exists. It succeeds with the token and value of an existing version:
 /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html>
 fn repeated(secret: &Record, token: &str, value: Option<&Value>) -> Result<Json, ApiError> {
     let name = &secret.name;

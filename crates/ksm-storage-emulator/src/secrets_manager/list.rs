@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{Action, ApiError, Emulator};
 
-/// The length of a page, unless the request limits it.
+/// The default length of a page.
 const PAGE: i64 = 100;
 
 impl Emulator {
@@ -36,7 +36,7 @@ impl Emulator {
             Some("last-accessed-date") => a.accessed.cmp(&b.accessed),
             Some("last-changed-date") => a.changed.cmp(&b.changed),
             Some(_) => a.created.cmp(&b.created),
-            // In the order of creation, even where dates are equal.
+            // In order of creation, even if dates are equal.
             None => Ordering::Equal,
         });
         if request.text("SortOrder") == Some("desc") {
@@ -58,7 +58,7 @@ impl Record {
         }
     }
 
-    /// The primary region, which is included once there are replicas.
+    /// The primary region, which is reported once there are replicas.
     pub(super) fn primary_region(&self, region: &str) -> Option<String> {
         let own = || (!self.replicas.is_empty()).then(|| region.to_owned());
         self.primary_region.clone().or_else(own)
@@ -97,7 +97,7 @@ impl Record {
     }
 }
 
-/// A part of a list, and the token for the next one.
+/// A page of a list, and the token for the next one.
 pub(super) fn page(request: Request<'_>, list: &[Json]) -> Result<(Json, Option<Json>), ApiError> {
     let invalid = || ApiError::new("InvalidNextTokenException", "The NextToken value is invalid.");
     let start = match request.text("NextToken") {
@@ -114,7 +114,7 @@ pub(super) fn page(request: Request<'_>, list: &[Json]) -> Result<(Json, Option<
     Ok((list[start..end].into(), next))
 }
 
-/// Returns true if the secret matches a value of the filter; values after an exclamation mark must not match.
+/// Returns true if the secret matches one of the filter's values. A value after an exclamation mark must not match.
 fn matches(secret: &Record, filter: Request<'_>) -> bool {
     let key = filter.text("Key").unwrap_or("all");
     filter.texts("Values").iter().any(|value| match value.strip_prefix('!') {
@@ -123,8 +123,7 @@ fn matches(secret: &Record, filter: Request<'_>) -> bool {
     })
 }
 
-/// Rules for the individual keys:
-/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html>
+/// The rules of each filter key: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html>
 fn has(secret: &Record, key: &str, value: &str) -> bool {
     let tags = || secret.tags.iter().flatten();
     match key {

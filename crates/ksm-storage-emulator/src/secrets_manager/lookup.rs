@@ -1,4 +1,4 @@
-//! Secrets by name or ARN, and the state that an operation requires.
+//! Looks up secrets by name or ARN, and checks the state that an operation requires.
 
 use serde_json::Value as Json;
 
@@ -9,7 +9,7 @@ use crate::{
 
 use super::{request::Request, secret::Record};
 
-/// The length of a hyphen and six characters, which the service adds to the name in an ARN.
+/// The length of the suffix in an ARN: a hyphen and six characters.
 const SUFFIX: usize = 7;
 
 fn ends_in_suffix(arn: &str) -> bool {
@@ -18,7 +18,7 @@ fn ends_in_suffix(arn: &str) -> bool {
 }
 
 impl Record {
-    /// Until it is restored:
+    /// Checks that the secret is not scheduled for deletion:
     /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html>
     pub(super) fn usable(&self) -> Result<(), ApiError> {
         if self.deletion.is_some() {
@@ -29,7 +29,7 @@ impl Record {
         Ok(())
     }
 
-    /// A replica can be read, and is changed by its primary only:
+    /// Checks that the secret is not a replica, which can only be read:
     /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/replicate-secrets.html>
     pub(super) fn writable(&self) -> Result<(), ApiError> {
         if self.primary_region.is_some() {
@@ -42,8 +42,8 @@ impl Record {
 }
 
 impl State {
-    /// By name, full ARN, or ARN without the suffix. An ARN that ends as if in a suffix counts as a full one:
-    /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html#ARN_secretnamehyphen>
+    /// Finds a secret by name, full ARN, or ARN without the suffix. An ARN that seems to end in a suffix counts as a
+    /// full one: <https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html#ARN_secretnamehyphen>
     fn position(&self, id: &str) -> Result<usize, ApiError> {
         let is_partial = id.starts_with("arn:") && !ends_in_suffix(id);
         let is = |secret: &Record| {
@@ -63,7 +63,7 @@ impl State {
         self.position(id).map(|at| &mut self.secrets[at])
     }
 
-    /// With a suffix that no other secret of this emulator has had.
+    /// Creates an ARN whose suffix no other secret of this emulator has had.
     pub(super) fn new_arn(&mut self, region: &str, name: &str) -> String {
         let partition = match region {
             _ if region.starts_with("cn-") => "aws-cn",
@@ -76,7 +76,7 @@ impl State {
 }
 
 impl Emulator {
-    /// Changes what describes a secret, and dates the change.
+    /// Changes the metadata of a secret, and records the time of the change.
     pub(super) fn change(
         &self,
         action: Action,

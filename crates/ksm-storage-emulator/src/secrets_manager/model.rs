@@ -1,8 +1,8 @@
-//! The model of the API: members of requests, their types and constraints, and the errors for violations of them.
+//! The API model: request members, their types and constraints, and the errors for violations.
 //!
-//! The table repeats the input shapes of the service's model, as `service-2.json` of botocore has them. The messages for
-//! lengths and missing members are known from reports of AWS's answers; those for patterns, ranges and enums have the form
-//! that other AWS services use.
+//! The table repeats the input shapes of the service's model, `service-2.json` of botocore. The messages for lengths
+//! and missing members are known from reports of AWS's responses. Those for patterns, ranges and enums follow the style
+//! of other AWS services.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value as Json;
@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::secret::MAX_VALUE;
 use crate::{Action, ApiError};
 
-/// A member of a request or of a structure in it.
+/// A member of a request or of a nested structure.
 struct Member {
     name: &'static str,
     shape: Shape,
@@ -42,7 +42,7 @@ enum Form {
     Pattern(&'static str, fn(&str) -> bool),
 }
 
-/// The form of a value in a message. The service shows no sensitive ones.
+/// The form of a value in a message. The service does not show sensitive values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Display {
     Shown,
@@ -117,7 +117,7 @@ const FILTER: Shape = Shape::Structure(&[
 ]);
 const FILTERS: Shape = Shape::List { min: 0, max: 10, of: &FILTER };
 
-/// The members of the requests of an operation.
+/// The members of an operation's requests.
 fn members(action: Action) -> &'static [Member] {
     match action {
         Action::CreateSecret => {
@@ -215,7 +215,7 @@ fn members(action: Action) -> &'static [Member] {
     }
 }
 
-/// Checks a request as the service does before it looks at any secret.
+/// Validates a request, as the service does before it looks up any secret.
 pub(super) fn validate(action: Action, request: &Json) -> Result<(), ApiError> {
     let mut violations = Vec::new();
     check_members(members(action), request, "", &mut violations)?;
@@ -321,10 +321,10 @@ fn check(shape: &Shape, value: &Json, path: &str, violations: &mut Vec<String>) 
 type Constraint = (Box<dyn Fn(&str) -> bool>, String);
 
 impl Text {
-    /// Returns the constraints, each with the service's text.
+    /// Returns the constraints, each with the service's wording.
     fn constraints(self) -> Vec<Constraint> {
         let mut constraints: Vec<Constraint> = Vec::new();
-        // The limit of secret values counts bytes, all others characters.
+        // The limit of secret values is in bytes, all others are in characters.
         let len = move |value: &str| match self.display {
             Display::Hidden => value.len(),
             Display::Shown => value.chars().count(),
@@ -358,7 +358,7 @@ fn at_most(max: usize) -> String {
     format!("Member must have length less than or equal to {max}")
 }
 
-/// The constraint that the length violates, if any.
+/// The violated length constraint, if any.
 fn length(len: usize, min: usize, max: usize) -> Option<String> {
     if len < min { Some(at_least(min)) } else { (len > max).then(|| at_most(max)) }
 }

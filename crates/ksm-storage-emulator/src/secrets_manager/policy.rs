@@ -1,4 +1,4 @@
-//! Resource policies. They are stored and checked, but do not decide about any access.
+//! Resource policies. They are stored and validated, but not enforced.
 
 use serde_json::{Value as Json, json};
 
@@ -59,7 +59,7 @@ impl Emulator {
 
 const PUBLIC: &str = "This resource policy grants broad access to your secret.";
 
-/// A policy with the members that every policy has.
+/// A policy that has the required members.
 struct Policy(Vec<Json>);
 
 impl Policy {
@@ -84,7 +84,7 @@ impl Policy {
         if statements.iter().all(is_statement) { Ok(Self(statements)) } else { Err(malformed()) }
     }
 
-    /// Tells whether it allows something to everybody, on no condition.
+    /// Returns true if the policy allows anything to everybody, unconditionally.
     fn is_public(&self) -> bool {
         let everybody = |principal: &Json| {
             let principals = principal.get("AWS").unwrap_or(principal);

@@ -1,6 +1,6 @@
 //! Replication to other regions: <https://docs.aws.amazon.com/secretsmanager/latest/userguide/replicate-secrets.html>
 //!
-//! A region that the account does not have is recorded and reported as if it had the replica.
+//! Regions outside the account are recorded and reported as if they had the replica.
 
 use serde_json::{Value as Json, json};
 
@@ -95,7 +95,7 @@ impl Emulator {
     }
 }
 
-/// The reply to a change of replicas.
+/// The response to a change of replicas.
 fn replicas_changed(secret: &Record) -> Json {
     let status = replication_status(secret, InReply::OfChange);
     object([("ARN", Some(json!(secret.arn))), ("ReplicationStatus", status)])
@@ -117,7 +117,8 @@ impl Record {
     }
 }
 
-/// The kind of reply that shows the status: when the service answers a change, it has not finished.
+/// The kind of response, which determines the status: when the service responds to a change, replication is still in
+/// progress.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum InReply {
     OfChange,

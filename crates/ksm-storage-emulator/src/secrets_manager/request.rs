@@ -1,4 +1,4 @@
-//! Requests in JSON, once they are known to satisfy the model of the API, and parts of replies.
+//! JSON requests that satisfy the API model, and parts of responses.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl<'a> Request<'a> {
         texts.filter_map(Json::as_str).map(str::to_owned).collect()
     }
 
-    /// The structures in a list.
+    /// The structures in a list member.
     pub(super) fn structures(self, member: &str) -> Vec<Self> {
         self.0.get(member).and_then(Json::as_array).into_iter().flatten().map(Self).collect()
     }
@@ -51,7 +51,7 @@ impl<'a> Request<'a> {
         self.text("ClientRequestToken").ok_or_else(|| ApiError::new("InvalidRequestException", missing))
     }
 
-    /// Exactly one of the two, or none:
+    /// The text or the binary value, but not both:
     /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html>
     pub(super) fn value(self) -> Result<Option<Value>, ApiError> {
         match (self.text("SecretString"), self.text("SecretBinary")) {
@@ -69,12 +69,12 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A date as the service sends it: seconds since the Unix epoch, exact to the millisecond.
+/// A date in the service's format: seconds since the Unix epoch, with millisecond precision.
 pub(super) fn date(time: Duration) -> Json {
     (Duration::from_millis(time.as_millis().try_into().unwrap_or(u64::MAX)).as_secs_f64()).into()
 }
 
-/// An object of the members that have a value.
+/// An object that contains only the members with a value.
 pub(super) fn object<const N: usize>(members: [(&str, Option<Json>); N]) -> Json {
     let present = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Json::Object(present.collect())

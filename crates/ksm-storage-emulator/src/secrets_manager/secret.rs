@@ -10,14 +10,14 @@ use crate::ApiError;
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 /// The label of the version before the current one.
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
-/// The label of a version that a rotation prepares.
+/// The label of a version that a rotation is preparing.
 const PENDING: &str = "AWSPENDING";
 /// The largest secret value in bytes (same page as the other quotas).
 pub(crate) const MAX_VALUE: usize = 65_536;
 /// "Staging labels attached across all versions of a secret":
 /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
 const MAX_LABELS: usize = 20;
-/// Versions without a label are removed above about this many, and none younger than a day (same page).
+/// Above about this number, versions without a label are removed if they are at least a day old (same page).
 pub(crate) const MAX_VERSIONS: usize = 100;
 pub(crate) const DAY: Duration = Duration::from_hours(24);
 
@@ -63,7 +63,7 @@ pub(crate) struct Record {
     pub(crate) versions: Vec<Version>,
     pub(crate) description: String,
     pub(crate) kms_key_id: Option<String>,
-    /// `None` if there never were any.
+    /// `None` if there never were tags.
     pub(crate) tags: Option<Vec<(String, String)>>,
     pub(crate) policy: Option<String>,
     /// The primary region, if this secret is a replica.
@@ -104,10 +104,11 @@ impl Record {
         self.versions.iter().find(|version| version.labels.contains(label))
     }
 
-    /// `PutSecretValue`; <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html>:
-    /// a token that is known "succeeds but does nothing" with the same value and fails with another one; without labels
-    /// `AWSCURRENT` moves to the new version; the first version of a secret gets it in any case. The version that
-    /// `AWSCURRENT` leaves loses `AWSPENDING`, too, but keeps labels of other names.
+    /// `PutSecretValue`: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html>
+    ///
+    /// A known token "succeeds but does nothing" with the same value, and fails with another. Without labels,
+    /// `AWSCURRENT` moves to the new version; a secret's first version always receives it. The version that loses
+    /// `AWSCURRENT` also loses `AWSPENDING`, but keeps other labels.
     pub(crate) fn put(
         &mut self,
         token: &str,
@@ -150,10 +151,10 @@ impl Record {
         Ok(())
     }
 
-    /// Returns true if the value is stored under this token.
+    /// Returns true if this value is already stored under the token.
     ///
     /// # Errors
-    /// An error if another value is.
+    /// If another value is stored under it.
     pub(crate) fn is_stored(&self, token: &str, value: &Value) -> Result<bool, ApiError> {
         match self.version(token) {
             None => Ok(false),
@@ -168,7 +169,7 @@ impl Record {
         }
     }
 
-    /// Makes room for one more version, or refuses.
+    /// Makes room for another version, or fails.
     fn collect(&mut self, now: Duration, quota: usize) -> Result<(), ApiError> {
         while self.versions.len() >= quota {
             let old =
@@ -182,7 +183,7 @@ impl Record {
         Ok(())
     }
 
-    /// A label is on one version at a time; `AWSPREVIOUS` follows `AWSCURRENT`.
+    /// Attaches a label, which moves from any other version. `AWSPREVIOUS` follows `AWSCURRENT`.
     fn attach(&mut self, label: &str, id: &str) {
         let left = self.labelled(label).map(|version| version.id.clone());
         for version in &mut self.versions {

@@ -26,7 +26,7 @@ impl Emulator {
     }
 }
 
-/// Adds the tags, and replaces those of the same keys.
+/// Adds tags, replacing those with the same keys.
 pub(super) fn set_tags(secret: &mut Record, tags: &[Request<'_>]) {
     if tags.is_empty() {
         return;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{Action, ApiError, Emulator};
 
-/// One version of a secret, with the names of the secret.
+/// A version of a secret, with the secret's name and ARN.
 pub(crate) struct GetResult {
     pub(crate) arn: String,
     pub(crate) name: String,

@@ -1,4 +1,4 @@
-//! Requests that are refused before any secret is looked at.
+//! Requests that are rejected before any secret is looked up.
 
 use serde_json::{Value as Json, json};
 

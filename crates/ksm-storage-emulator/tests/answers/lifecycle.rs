@@ -54,7 +54,7 @@ async fn recovery_window_is_limited() {
         world.ok("RestoreSecret", json!({})).await;
     }
     world.ok("DeleteSecret", json!({})).await;
-    // A marked secret can be deleted at once.
+    // A secret that is scheduled for deletion can still be deleted at once.
     let deleted = world.ok("DeleteSecret", json!({ "ForceDeleteWithoutRecovery": true })).await;
     assert_eq!(deleted["DeletionDate"], date(NOW));
     assert_eq!(world.ask("DescribeSecret", json!({})).await.unwrap_err().0, "ResourceNotFoundException");
@@ -107,7 +107,7 @@ async fn update_changes_what_it_names() {
     let stages = json!({ token(0): ["AWSPREVIOUS"], token(1): ["AWSCURRENT"] });
     assert_eq!(described["VersionIdsToStages"], stages);
 
-    // Repeated, it does nothing; with another value it is refused as a whole.
+    // Repeating the request has no effect; with another value, it is rejected entirely.
     world.answer("UpdateSecret", json!({ "SecretString": "1" }), 1).await;
     let arn = described["ARN"].as_str().unwrap();
     let message = format!(

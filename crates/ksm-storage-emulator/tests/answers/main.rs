@@ -1,4 +1,4 @@
-//! Answers of Secrets Manager, as AWS gives them: codes, messages and members of replies.
+//! Responses of Secrets Manager, as AWS returns them: error codes, messages and response members.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod constraints;
@@ -17,23 +17,23 @@ use tokio::{
 };
 
 const DAY: u64 = 86_400;
-/// 18:40 of a day.
+/// A time of day of 18:40.
 const NOW: u64 = 19_675 * DAY + 67_200;
 
 struct World(Server);
 
-/// The code and the message of a refusal.
+/// The code and message of an error response.
 type Refusal = (String, String);
 
 impl World {
-    /// Starts an emulator whose clock stands at [`NOW`].
+    /// Starts an emulator with its clock at [`NOW`].
     async fn new() -> Self {
         let server = Server::start(Emulator::new("us-east-1")).await.unwrap();
         server.emulator().set_clock(UNIX_EPOCH + Duration::from_secs(NOW));
         Self(server)
     }
 
-    /// Starts an emulator with a secret `s`, whose version is [`token`] 0.
+    /// Starts an emulator with a secret `s`, whose only version is [`token`] 0.
     async fn with_secret() -> Self {
         let world = Self::new().await;
         world.answer("CreateSecret", json!({ "Name": "s", "SecretString": "0" }), 0).await;
@@ -58,7 +58,7 @@ impl World {
         if head.starts_with("HTTP/1.1 200 ") { Ok(body) } else { Err((text("__type"), text("Message"))) }
     }
 
-    /// The answer to a request about the secret `s`, unless it names another one.
+    /// Sends a request about the secret `s`, unless it names another, and returns the response.
     async fn ask(&self, action: &str, mut request: Json) -> Result<Json, Refusal> {
         if request["Name"].is_null() && request["SecretId"].is_null() && action != "ListSecrets" {
             request["SecretId"] = "s".into();
@@ -75,7 +75,7 @@ impl World {
         self.ok(action, request).await
     }
 
-    /// Checks the code and the message of a refusal.
+    /// Asserts the code and message of an error response.
     async fn refused(&self, action: &str, request: Json, code: &str, message: &str) {
         let shown = format!("{action} {request}").chars().take(200).collect::<String>();
         let refusal = self.ask(action, request).await.unwrap_err();
@@ -86,7 +86,7 @@ impl World {
         self.ok("DescribeSecret", json!({})).await["VersionIdsToStages"].clone()
     }
 
-    /// The names of the secrets that a filter lists.
+    /// The names of the secrets that match a filter.
     async fn listed(&self, key: &str, value: &str) -> Vec<String> {
         let request = json!({ "Filters": [{ "Key": key, "Values": [value] }] });
         names(&self.ok("ListSecrets", request).await)
@@ -102,7 +102,7 @@ fn names(list: &Json) -> Vec<String> {
     secrets.iter().map(|secret| secret["Name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A date in a reply.
+/// A date as it appears in responses.
 fn date(seconds: u64) -> f64 {
     Duration::from_secs(seconds).as_secs_f64()
 }

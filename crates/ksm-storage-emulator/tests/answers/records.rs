@@ -1,4 +1,4 @@
-//! Everything a secret records beside its versions: dates, tags, its policy, replicas.
+//! Metadata of a secret: dates, tags, resource policy, replicas.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -23,7 +23,7 @@ async fn dates_follow_the_clock() {
     assert_eq!(world.ok("GetSecretValue", json!({})).await["CreatedDate"], put);
     let described = world.ok("DescribeSecret", json!({})).await;
     assert_eq!((&described["CreatedDate"], &described["LastChangedDate"]), (&json!(date(NOW)), &json!(put)));
-    // Reads are noted by day.
+    // The date of the last access has no time of day.
     let midnight = date(NOW - NOW % DAY);
     assert_eq!(described["LastAccessedDate"], midnight);
     let key = json!(["DefaultEncryptionKey"]);
@@ -71,7 +71,7 @@ async fn system_time_is_the_default() {
     let before = seconds();
     world.answer("CreateSecret", json!({ "Name": "s" }), 0).await;
     let created = world.ok("DescribeSecret", json!({})).await["CreatedDate"].as_f64().unwrap();
-    // Dates are exact to the millisecond.
+    // Dates have millisecond precision.
     assert!(before - 0.001 <= created && created <= seconds(), "{before} {created}");
 }
 
@@ -95,7 +95,7 @@ async fn tags_are_replaced_and_removed() {
     assert_eq!(described["Description"], "d");
     assert_eq!(described["Tags"], json!([tag("a", "3"), tag("b", "2")]));
     world.ok("UntagResource", json!({ "TagKeys": ["a", "b", "c"] })).await;
-    // A secret that once had tags has a list of them.
+    // A secret that once had tags keeps an empty list.
     assert_eq!(world.ok("DescribeSecret", json!({})).await["Tags"], json!([]));
 }
 
