@@ -1,4 +1,4 @@
-"""Builds the wheel, installs it beside other people's packages, and tests it: `cargo xtask python`."""
+"""Builds the wheel, installs it with third-party packages, and tests it: `cargo xtask python`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-#: This interpreter is that of a virtual environment below the target folder.
+#: The target folder: this interpreter belongs to a virtual environment below it.
 TARGET = Path(sys.prefix).parent
 
 
@@ -21,7 +21,7 @@ def run(*command: object, **more: object) -> None:
 
 
 def build(full: bool) -> Path:
-    """The wheel: for a release, or a debug build."""
+    """Builds the wheel, as a release or a debug build."""
     folder = TARGET / "wheels" / ("release" if full else "debug")
     for old in folder.glob("*"):
         old.unlink()
@@ -47,7 +47,7 @@ def main() -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     run(*pip, "--force-reinstall", wheel)
     environment = {**os.environ, "KSM_TARGET": str(TARGET), "KSM_WHEEL": str(wheel)}
-    # Away from the sources: what is tested is what is installed.
+    # Outside the source folder, so that the installed package is tested.
     tests = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]
     chosen = [] if options.full else ["-m", "not slow"]
     run(*tests, *chosen, *(options.pytest or [PACKAGE / "tests"]), cwd=PACKAGE / "tests", env=environment)

@@ -1,6 +1,6 @@
 """Measures Keeper's class and this package side by side, and writes `benches/python.md`.
 
-usage: measure.py WHEEL, with the interpreter that is to be measured. The emulator must have been built.
+usage: measure.py WHEEL, with the interpreter to measure. The emulator must have been built.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ IMPORTS = {
     "ours": "from ksm_storage.aws import AwsSecretStorage",
 }
 SDK = "import keeper_secrets_manager_core"
-#: By its ARN, because Keeper's class finds no region otherwise: it asks the metadata service without a token.
+#: An ARN, because Keeper's class cannot find the region: it queries the metadata service without a token.
 OPEN = "AwsSecretStorage(__import__('os').environ['ARN'])"
 RECORDS = f"from keeper_secrets_manager_core import SecretsManager\nassert len(SecretsManager(config={OPEN}).get_secrets()) >= 2"
 
 
 def environments(wheel: str) -> dict[str, Path]:
-    """For each an interpreter with what its users install."""
+    """Creates an interpreter for each class, with the packages that its users install."""
     pinned = [line for line in (ROOT / "xtask/python/requirements.txt").read_text().splitlines() if "==" in line]
     constraints = TARGET / "measure-constraints.txt"
     constraints.write_text("\n".join(pinned))
@@ -51,7 +51,7 @@ def environments(wheel: str) -> dict[str, Path]:
 
 
 def size(python: Path) -> int:
-    """Bytes of what is installed, without pip, setuptools and compiled Python."""
+    """The size of the installed packages in bytes, without pip, setuptools and compiled Python."""
     (packages,) = (python.parents[1] / "lib").glob("python*/site-packages")
     files = [file for file in packages.rglob("*") if file.is_file() and file.suffix != ".pyc"]
     skipped = ("pip", "setuptools", "_distutils_hack", "pkg_resources")
@@ -76,12 +76,12 @@ def run(python: Path, program: str, environment: dict[str, str]) -> Run:
 
 
 def side_by_side(pythons: dict[str, Path], programs: dict[str, str], environment: dict[str, str]) -> dict[str, Run]:
-    """Medians; one after the other, so that a busy moment concerns all."""
+    """Returns medians of alternating runs, so that disturbances affect all alike."""
     runs: dict[str, list[Run]] = {name: [] for name in programs}
     for _ in range(ROUNDS + 1):
         for name, program in programs.items():
             runs[name].append(run(pythons[name], program, environment))
-    # The first round fills caches.
+    # The first round warms up caches.
     return {name: Run(*map(median, zip(*values[1:]))) for name, values in runs.items()}
 
 

@@ -1,4 +1,4 @@
-//! Calls that wait: without the GIL, until an answer, a signal or the deadline.
+//! Blocking calls, which release the GIL until there is an answer, a signal, or the deadline passes.
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,23 +16,23 @@ use pyo3::{exceptions::PyRuntimeError, prelude::*};
 
 use crate::{error::exception, patch::Patch};
 
-/// The longest time between two looks at signals; a wait wakes up at least as often.
+/// The maximum interval between two checks for signals.
 const SIGNALS: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// The call that this thread waits for.
+    /// The call that this thread is waiting for.
     static CALL: RefCell<Option<Call>> = const { RefCell::new(None) };
     /// True while this thread runs a change.
     static IN_CHANGE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// True once the interpreter is about to end.
+/// True once the interpreter is about to exit.
 static ENDING: AtomicBool = AtomicBool::new(false);
-/// The number of threads that are about to take the GIL.
+/// The number of threads that are about to acquire the GIL.
 static TAKING: AtomicUsize = AtomicUsize::new(0);
 
-/// Keeps other threads from taking the GIL from now on: the interpreter ends one that does so during its own end, by unwinding its
-/// stack, which frames of Rust do not bear.
+/// Stops other threads from acquiring the GIL. During its exit, the interpreter ends such threads by unwinding their
+/// stacks, which is not allowed through Rust frames.
 #[pyfunction]
 pub(crate) fn end(py: Python<'_>) {
     ENDING.store(true, Ordering::SeqCst);
@@ -44,11 +44,11 @@ pub(crate) fn end(py: Python<'_>) {
     });
 }
 
-/// The right to take the GIL, until dropped.
+/// Permission to acquire the GIL, until dropped.
 struct Taking;
 
 impl Taking {
-    /// `None` if the interpreter is about to end, on another thread than this one.
+    /// Returns `None` if the interpreter is about to exit on another thread.
     fn new(is_main: bool) -> Option<Self> {
         TAKING.fetch_add(1, Ordering::SeqCst);
         let taking = Self;
@@ -62,7 +62,7 @@ impl Drop for Taking {
     }
 }
 
-/// The state of a daemon thread while the interpreter ends.
+/// Blocks a daemon thread forever while the interpreter exits.
 fn hang() -> ! {
     loop {
         thread::park();
@@ -78,16 +78,16 @@ fn is_main(py: Python<'_>) -> PyResult<bool> {
 struct Call {
     is_main: bool,
     next_signals: Instant,
-    /// Raised by the handler of a signal.
+    /// The exception raised by a signal handler.
     interrupt: Option<PyErr>,
     change: Option<Change>,
 }
 
-/// A change that is a Python function. It runs on the thread that called, wherever the document comes from.
+/// A change that is a Python function. It runs on the calling thread, even though core runs changes on another.
 struct Change {
     function: Py<PyAny>,
     requests: Receiver<Request>,
-    /// Raised by the latest run.
+    /// The exception raised by the latest run.
     raised: Option<PyErr>,
 }
 
@@ -97,14 +97,14 @@ struct Request {
     reply: Sender<Patch>,
 }
 
-/// The side of a change that core runs.
+/// Core's side of a change, which runs on core's thread.
 pub(crate) struct RemoteChange {
     requests: Sender<Request>,
     caller: Thread,
 }
 
 impl RemoteChange {
-    /// Has the caller's thread run the function on the document.
+    /// Asks the caller's thread to run the function on the document.
     pub(crate) fn apply(&self, document: &mut ConfigDocument) -> Result<(), Error> {
         let stopped = || Error::refused("the change was stopped");
         let (reply, answer) = mpsc::channel();
@@ -115,10 +115,10 @@ impl RemoteChange {
     }
 }
 
-/// The driver of all storages: it looks at signals, and runs changes.
+/// The driver of all storages, which checks for signals and runs changes.
 pub(crate) fn driver() -> Driver {
     Driver::new().interrupt(|| {
-        // Out of the cell: the handler of a signal may make a call itself.
+        // Taken out, because a signal handler may make a call itself.
         let Some(mut call) = CALL.take() else { return false };
         let stop = call.poll();
         CALL.set(Some(call));
@@ -131,12 +131,12 @@ impl Call {
         Self { is_main, next_signals: Instant::now() + SIGNALS, interrupt: None, change }
     }
 
-    /// True if the wait is to end.
+    /// Returns true if the wait should end.
     fn poll(&mut self) -> bool {
         if let Some(change) = &mut self.change {
             change.serve(self.is_main);
         }
-        // Signals are handled by the main thread.
+        // The main thread handles signals.
         if self.is_main && self.next_signals <= Instant::now() {
             self.interrupt = Python::try_attach(|py| py.check_signals().err()).flatten();
             self.next_signals = Instant::now() + SIGNALS;
@@ -165,12 +165,12 @@ impl Change {
     }
 }
 
-/// Runs `work`, which waits by means of the [`driver`], without the GIL.
+/// Releases the GIL and runs `work`, which waits through the [`driver`].
 pub(crate) fn call<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Error> + Send) -> PyResult<T> {
     run(py, None, work)
 }
 
-/// As [`call`], for a change that is a Python function.
+/// Like [`call`], with a change that is a Python function.
 pub(crate) fn call_with_change<T: Send>(
     py: Python<'_>,
     function: Py<PyAny>,
@@ -187,11 +187,8 @@ fn run<T: Send>(
     work: impl FnOnce() -> Result<T, Error> + Send,
 ) -> PyResult<T> {
     if IN_CHANGE.get() {
-        let error = Error::not_applied(
-            ErrorKind::InvalidArgument,
-            "a change must not wait for a storage, least of all for its own",
-        )
-        .with_hint("work on the configuration that the change is given");
+        let error = Error::not_applied(ErrorKind::InvalidArgument, "a change must not wait for a storage")
+            .with_hint("work on the configuration that the change is given");
         return Err(exception(py, &error));
     }
     let is_main = is_main(py)?;
@@ -212,7 +209,7 @@ fn run<T: Send>(
             Some(raised) if error.kind() == ErrorKind::Refused => Err(raised),
             _ => Err(exception(py, &error)),
         },
-        // The message stays out of the exception: it may quote a secret.
+        // The panic's message may quote a secret, so the exception omits it.
         Err(_) => Err(PyRuntimeError::new_err(
             "a defect in ksm_storage: its native part panicked; please report it",
         )),

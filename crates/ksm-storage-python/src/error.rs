@@ -3,7 +3,7 @@
 use ksm_storage::Error;
 use pyo3::{prelude::*, sync::PyOnceLock, types::PyType};
 
-/// The exception `ksm_storage.StorageError`. It is defined in Python, where it can be pickled.
+/// The exception `ksm_storage.StorageError`. It is defined in Python, so that it can be pickled.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
     static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let fields = (

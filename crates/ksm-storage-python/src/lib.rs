@@ -1,7 +1,8 @@
 //! The native part of the Python package `ksm-storage`: `ksm_storage._native`.
 //!
-//! Python code runs only on threads that called in: [`call`] waits without the GIL, and takes it for signals and for a change
-//! that is a Python function. Threads of the runtime never do, so that the end of the interpreter waits for none of them.
+//! Python code runs only on threads that called in: [`call`] waits without the GIL, and acquires it to check for
+//! signals and to run a change that is a Python function. Runtime threads never acquire it, so the interpreter's exit
+//! does not wait for them.
 
 mod call;
 mod error;

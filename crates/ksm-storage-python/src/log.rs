@@ -1,6 +1,7 @@
-//! From `tracing` to Python's `logging`.
+//! Forwards `tracing` events to Python's `logging`.
 //!
-//! Threads of the runtime only add to a list. The threads that call from Python take it from there, and hand it to the loggers. The list is free of locks, because a child process must be able to add to it after a fork.
+//! Runtime threads only append to a list. Threads that call in from Python empty it, and pass the records to the
+//! loggers. The list is lock-free, because a child process must be able to append to it after a fork.
 
 use std::{
     fmt::{self, Write},
@@ -20,7 +21,7 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
-/// The most records that wait for a thread of Python.
+/// The maximum number of records that wait for a Python thread.
 const LIMIT: usize = 1000;
 
 struct Entry {
@@ -34,13 +35,13 @@ struct Entry {
 static ENTRIES: ArcSwapOption<Entry> = ArcSwapOption::const_empty();
 static ANY: AtomicBool = AtomicBool::new(false);
 
-/// Collects the events of this process that a program may want to see.
+/// Installs a collector for this process's events.
 pub(crate) fn install() {
-    // It is the only one in this library; a second import of it finds the first.
+    // The only subscriber in this library. A second import finds the first one installed.
     let _ = tracing::subscriber::set_global_default(Collector);
 }
 
-/// Takes the records that have been collected: level and text.
+/// Removes and returns the collected records: level and text.
 #[pyfunction]
 pub(crate) fn take_records() -> Vec<(u8, String)> {
     if !ANY.swap(false, Ordering::AcqRel) {
@@ -109,7 +110,7 @@ struct Line {
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // A `String` takes everything.
+        // Writing to a `String` cannot fail.
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),

@@ -1,4 +1,4 @@
-//! From arguments of Python to a source.
+//! Converts Python arguments to a source.
 
 use std::{env, num::NonZeroU32};
 
@@ -26,13 +26,13 @@ impl AwsSettings {
     }
 }
 
-/// Honours the variables of boto3 that the backend does not read.
+/// Applies boto3's retry variables, which the backend does not read.
 fn with_retries(builder: AwsStorageBuilder) -> Result<AwsStorageBuilder, Error> {
     let variable = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
     let invalid = |name: &str, hint: &'static str| {
         Error::not_applied(ErrorKind::InvalidArgument, format!("invalid variable {name}")).with_hint(hint)
     };
-    // There is one way to retry here.
+    // The backend has a single retry mode.
     if let Some(mode) = variable("AWS_RETRY_MODE")
         && !["legacy", "standard", "adaptive"].contains(&mode.trim())
     {

@@ -1,4 +1,4 @@
-//! Changes of a document by key, with values of any JSON type.
+//! Changes to a document by key, with JSON values of any type.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 /// Keys to set and keys to remove.
 pub(crate) struct Patch {
-    /// With values in JSON.
+    /// With JSON values.
     set: Vec<(String, Zeroizing<String>)>,
     remove: Vec<String>,
 }
@@ -19,7 +19,7 @@ impl Patch {
         Self { set: set.into_iter().map(|(key, value)| (key, Zeroizing::new(value))).collect(), remove }
     }
 
-    /// The changes that a Python function makes of a document in JSON.
+    /// The changes that a Python function makes to a document in JSON.
     pub(crate) fn from_function(function: &Bound<'_, PyAny>, document: &ConfigDocument) -> PyResult<Self> {
         let (set, remove) = function.call1((json(document).as_str(),))?.extract()?;
         Ok(Self::new(set, remove))
@@ -42,7 +42,7 @@ impl Patch {
         if others.is_empty() {
             return Ok(());
         }
-        // Core changes strings of known keys only. What is not changed stays as it was, byte for byte.
+        // Core changes only strings of known keys. Everything unchanged is preserved byte for byte.
         let payload = document.to_payload();
         let invalid = |_| Error::not_applied(ErrorKind::InvalidArgument, "a value cannot be stored as JSON");
         let mut members: BTreeMap<&str, &RawValue> = BTreeMap::new();

@@ -29,7 +29,7 @@ impl Opened {
 
 #[pymethods]
 impl Storage {
-    /// Opens the storage that a URL names.
+    /// Opens the storage named by a URL.
     #[staticmethod]
     fn open_url(py: Python<'_>, url: &str) -> PyResult<Self> {
         let opened = call(py, || {
@@ -39,7 +39,7 @@ impl Storage {
         Ok(Self(ArcSwap::from_pointee(Opened::new(opened))))
     }
 
-    /// Opens a secret of AWS Secrets Manager.
+    /// Opens an AWS Secrets Manager secret.
     #[staticmethod]
     fn open_aws(py: Python<'_>, settings: AwsSettings) -> PyResult<Self> {
         let opened = call(py, move || driver().open(settings.builder()?.open()))?;
@@ -56,7 +56,7 @@ impl Storage {
         PyString::new(py, self.0.load().storage.snapshot().version().as_str())
     }
 
-    /// The version and the document in JSON.
+    /// The version, and the document in JSON.
     fn snapshot<'py>(&self, py: Python<'py>) -> (Bound<'py, PyString>, Bound<'py, PyString>) {
         let snapshot = self.0.load().storage.snapshot();
         (PyString::new(py, snapshot.version().as_str()), PyString::new(py, &json(snapshot.document())))
@@ -67,7 +67,7 @@ impl Storage {
         call(py, || self.live()?.storage.refresh().map(drop))
     }
 
-    /// Sets keys, to values in JSON, and removes others, in one write. Returns the document that was stored.
+    /// Sets keys to JSON values and removes others, in one write. Returns the stored document.
     fn apply<'py>(
         &self,
         py: Python<'py>,
@@ -84,7 +84,7 @@ impl Storage {
         Ok(PyString::new(py, &json(&document)))
     }
 
-    /// As `apply`, with what the function returns for the document that is stored by then.
+    /// Like `apply`, with the function's result for the document that is then stored.
     fn update<'py>(&self, py: Python<'py>, function: Py<PyAny>) -> PyResult<Bound<'py, PyString>> {
         let document = call_with_change(py, function, |change| {
             self.live()?.storage.update(move |document| {
@@ -95,7 +95,7 @@ impl Storage {
         Ok(PyString::new(py, &json(&document)))
     }
 
-    /// Stores a document in JSON in place of whatever is stored.
+    /// Replaces whatever is stored with a JSON document.
     fn replace(&self, py: Python<'_>, document: &str) -> PyResult<()> {
         call(py, || {
             let document = ConfigDocument::parse(document.as_bytes())?;
@@ -105,7 +105,7 @@ impl Storage {
 }
 
 impl Storage {
-    /// The handle of this process. After a fork it is opened anew.
+    /// The handle of this process. After a fork, the storage is reopened.
     fn live(&self) -> Result<Arc<Opened>, Error> {
         let opened = self.0.load_full();
         if opened.process == process::id() {

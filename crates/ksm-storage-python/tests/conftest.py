@@ -1,4 +1,4 @@
-"""The emulator program, and an environment of its own for every test."""
+"""The emulator program, and a separate environment for every test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 TARGET = Path(os.environ["KSM_TARGET"])
 SECRET = "ksm-config"
 CONFIG = {"hostname": "keepersecurity.com", "serverPublicKeyId": 10, "appUid": ["unknown", 1.50], "clientId": "id"}
-#: A value that must be shown nowhere.
+#: A value that must not appear in any output.
 CANARY = "c4n4ry" * 7
 
 INHERITED = ("PATH", "KSM_TARGET", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
@@ -40,7 +40,7 @@ class Emulator:
             "AWS_ACCESS_KEY_ID": "AKIAEMULATED00000000",
             "AWS_SECRET_ACCESS_KEY": "emulated",
         }
-        # Tests write more often than the service allows within a day.
+        # Tests write more often than the service allows in a day.
         self.control("PUT", "/version-quota", {"versions": None})
         if self.keeper:
             self.environment["REQUESTS_CA_BUNDLE"] = str(folder / "ca.pem")
@@ -78,7 +78,7 @@ class Emulator:
         self.control("POST", "/faults", {"action": action, "faults": list(faults)})
 
     def calls(self) -> tuple[int, int]:
-        """The number of reads and of writes since the last look."""
+        """The numbers of reads and writes since the last call."""
         calls = self.control("GET", "/calls")
         self.control("DELETE", "/calls")
         return calls["GetSecretValue"], calls["PutSecretValue"]
@@ -130,7 +130,7 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def run(tmp_path: Path):
-    """Runs a program in an interpreter of its own, in the environment of the test."""
+    """Runs a program in a separate interpreter, in the environment of the test."""
 
     def run(program: str, *arguments: str, timeout: float = 60, fails: bool = False, **more: object):
         command = [sys.executable, "-c", program, *arguments]

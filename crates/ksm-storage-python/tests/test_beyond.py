@@ -1,4 +1,4 @@
-"""What Keeper's class does not have."""
+"""Features that Keeper's class lacks."""
 
 import logging
 import pickle
@@ -31,7 +31,7 @@ def test_update_is_atomic(storage, emulator):
     version = storage.version
     assert storage.update(lambda config: None)["count"] == 1
     assert storage.version == version
-    # Types count: Python takes True for 1.
+    # Types matter, because True equals 1 in Python.
     assert storage.update(lambda config: {**config, "count": True})["count"] is True
     assert emulator.stored()["count"] is True
 
@@ -159,7 +159,7 @@ def test_warnings_reach_logging(emulator, caplog):
     texts = [record.getMessage() for record in caplog.records]
     assert any(text.startswith("fallback: ") for text in texts), texts
     assert any(text.startswith("unrecognized: ") for text in texts), texts
-    # The load works, and the check after the write does not.
+    # The load succeeds, but the check after the write fails.
     emulator.fail("GetSecretValue", {"delay_ms": 0}, *[{"refuse": "AccessDeniedException"}] * 3)
     storage.set(ConfigKeys.KEY_URL, "u")
     assert any("unverified: " in record.getMessage() for record in caplog.records), caplog.records

@@ -1,4 +1,4 @@
-"""The same programs on Keeper's class and on ours. Where the two differ, the difference is intended."""
+"""The same programs on Keeper's class and on ours. All differences are intended."""
 
 import json
 import logging
@@ -96,7 +96,7 @@ def outcome(call):
         return type(error).__name__
 
 
-#: Difference, a program, and what each class makes of it. docs/python.md gives the reasons.
+#: Difference, program, and the output with each class. docs/python.md gives the reasons.
 DIFFERENCES = {
     "a refused write raises": (
         lambda emulator, cls: (cls(ARN), emulator.deny("PutSecretValue"))[0].set(HOSTNAME, "i")["hostname"],
@@ -158,7 +158,7 @@ DIFFERENCES = {
 
 
 def created(cls):
-    """Of a name of its own, as Keeper's class really creates it."""
+    """Creates a secret with a unique name, because Keeper's class really creates it."""
     provider = (TheirProvider if cls is TheirStorage else AwsConfigProvider)(SECRET)
     provider.from_default_config(cls.__module__)
     return provider.write_config("{}") == ""

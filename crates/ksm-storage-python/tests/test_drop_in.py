@@ -240,7 +240,7 @@ def test_provider_reads_and_writes(emulator):
 
 
 def test_provider_serves_the_command_line(emulator):
-    """As ``Config.load`` of keeper-secrets-manager-cli 1.5.0 does."""
+    """Uses it as ``Config.load`` of keeper-secrets-manager-cli 1.5.0 does."""
     from keeper_secrets_manager_core.storage import InMemoryKeyValueStorage
 
     emulator.store({"clientId": "id", "serverPublicKeyId": "10"})
@@ -286,7 +286,7 @@ def test_ca_bundle_is_honoured_or_named(emulator, monkeypatch, tmp_path):
     ],
 )
 def test_malformed_variables_are_named(emulator, monkeypatch, variable, value):
-    """boto3 reads them, so they must have an effect here."""
+    """boto3 reads these variables, so they must have an effect here."""
     monkeypatch.setenv(variable, value)
     if variable == "HTTPS_PROXY":
         monkeypatch.setenv("AWS_ENDPOINT_URL", "https://127.0.0.1:9")

@@ -15,7 +15,7 @@ from ksm_storage.aws import AwsSecretStorage
 
 
 def bound(keeper):
-    """A storage that a client has been bound on."""
+    """A storage with a bound client."""
     storage = AwsSecretStorage(SECRET)
     connect(storage, token=keeper.token(), **keeper.arguments)
     keeper.calls()
@@ -40,7 +40,7 @@ def test_snippets_run_with_another_import(keeper, monkeypatch, run, number, tmp_
     line = "from keeper_secrets_manager_storage.storage_aws_secret import AwsSecretStorage"
     assert code.count(line) == 1
     code = code.replace(line, "from ksm_storage.aws import AwsSecretStorage")
-    # The page prints them shortened; and its secret is in another region.
+    # The page abbreviates them, and its secret is in another region.
     code = code.replace("us-east-2", "us-east-1").replace("-aBcDeF", keeper.arn[-7:])
     code = code.replace("123456789012", keeper.arn.split(":")[4])
     if number == 0:
@@ -86,7 +86,7 @@ def test_connect_binds_with_two_writes(keeper):
     assert titles(manager)
     assert [request["with_public_key"] for request in keeper.keeper_requests()] == [True, False]
     keeper.calls()
-    # Once it is bound the token may stay where it is.
+    # After the bind, the token may stay configured.
     again = connect(AwsSecretStorage(SECRET), token=token, **keeper.arguments)
     assert titles(again) == titles(manager)
     assert keeper.calls() == (2, 0)
@@ -107,7 +107,7 @@ def test_connect_resumes_after_a_lost_reply(keeper):
 
 
 def test_connect_resumes_without_the_token(keeper):
-    """Its key has been stored with the key pair."""
+    """The token's key was stored with the key pair."""
     keeper.keeper_faults("lose-reply")
     with pytest.raises(Exception):
         connect(AwsSecretStorage(SECRET), token=keeper.token(), **keeper.arguments)
@@ -126,7 +126,7 @@ def test_refused_put_of_connect_keeps_the_token(keeper):
 
 
 def test_refused_second_put_is_resumed(keeper):
-    """Keeper has bound the client, and its answer could not be stored."""
+    """Keeper has bound the client, but its reply could not be stored."""
     storage, token = AwsSecretStorage(SECRET), keeper.token()
     keeper.fail("PutSecretValue", {"delay_ms": 0}, {"refuse": "AccessDeniedException"})
     with pytest.raises(StorageError):
@@ -184,7 +184,7 @@ def test_key_rotation_needs_no_write(keeper, caplog):
 
     def post(*request):
         keys.append(storage.get(ConfigKeys.KEY_SERVER_PUBLIC_KEY_ID))
-        # The SDK would go on for ever.
+        # The SDK would loop forever.
         assert len(keys) < 5
         return SecretsManager.post_function(*request)
 
@@ -202,7 +202,7 @@ def test_key_rotation_is_stored(keeper):
     bound(keeper)
     keeper.keeper_faults({"use_key": 7})
     assert titles(SecretsManager(config=AwsSecretStorage(SECRET)))
-    # To the key that was asked for, and back.
+    # To the requested key, and back.
     assert keeper.calls()[1] == 2
 
 

@@ -1,4 +1,4 @@
-"""Another emulator, by other people, with boto3 and Keeper's class beside ours."""
+"""A third-party emulator, with boto3 and Keeper's class beside ours."""
 
 import json
 import socket

@@ -95,7 +95,7 @@ def test_other_interpreters_use_the_wheel(emulator, tmp_path, version):
     if python is None:
         pytest.skip(f"no Python {version} here: not checked")
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    # One environment for each version: pip takes most of the time.
+    # One environment per version, because pip takes most of the time.
     folder = TARGET / f"python-{version}"
     if not (folder / "bin" / "python").exists():
         subprocess.run([python, "-m", "venv", folder], check=True, env=environment)

@@ -1,4 +1,4 @@
-"""Forks, signals and the end of the interpreter."""
+"""Forks, signals and interpreter shutdown."""
 
 import os
 import signal
@@ -175,7 +175,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("wait", WAITS)
 def test_interrupt_ends_a_wait(stored, wait):
-    # On a busy machine it may take longer, but not always.
+    # A busy machine may delay some attempts, but not all.
     assert any(interrupt(stored, wait) < 0.2 for _ in range(3))
 
 
@@ -235,7 +235,7 @@ time.sleep(float(sys.argv[1]))
 
 
 def test_warnings_are_logged_at_the_end(stored, run):
-    """A write goes on after an interrupt, and its check, which gets no answer, is given up after two seconds."""
+    """A write continues after an interrupt. Its check gets no answer, and is abandoned after two seconds."""
     stored.fail("GetSecretValue", {"delay_ms": 0}, {"delay_ms": 0}, *[{"before": "hang"}] * 3)
     program = """
 import logging, signal, time
@@ -271,7 +271,7 @@ AwsSecretStorage.from_default_config("ksm-config")
 
 
 def test_child_ends_without_a_hang(stored, run):
-    """A forked child that ends as a program does, not by ``os._exit``."""
+    """The forked child exits normally, not through ``os._exit``."""
     program = """
 import os, sys
 from ksm_storage.aws import AwsSecretStorage
@@ -286,7 +286,7 @@ else:
 
 
 def test_own_keys_of_processes_are_kept(stored):
-    """Each process writes a key of its own; Keeper's class keeps one of them."""
+    """Each process writes its own key; Keeper's class keeps only one of them."""
     program = """
 import sys
 from keeper_secrets_manager_core.configkeys import ConfigKeys

@@ -19,16 +19,16 @@ _CLIENT_ID = ConfigKeys.KEY_CLIENT_ID.value
 _CLIENT_KEY = ConfigKeys.KEY_CLIENT_KEY.value
 _PRIVATE_KEY = ConfigKeys.KEY_PRIVATE_KEY.value
 _APP_KEY = ConfigKeys.KEY_APP_KEY.value
-#: What belongs together: it is stored, compared and adopted as one.
+#: The keys of a client, which are stored, compared and adopted together.
 _CREDENTIALS = (_CLIENT_ID, _PRIVATE_KEY, _APP_KEY, _CLIENT_KEY)
-#: How often another client may get in between.
+#: The number of times that another client may intervene.
 _ROUNDS = 8
-#: How long another client with the same token is waited for, once Keeper has refused this one.
+#: Pauses while waiting for another client with the same token, after Keeper has refused this one.
 _WAITS = (0.0, 0.25, 0.5, 1.0, 2.0)
 
 
 def connect(storage: Storage, token: Optional[str] = None, **arguments: Any) -> SecretsManager:
-    """Returns Keeper's ``SecretsManager`` on the storage, bound.
+    """Returns Keeper's ``SecretsManager`` on the storage, after binding it if necessary.
 
     ``arguments`` are those of ``SecretsManager``, except ``config``. A bind takes two writes: the key pair is stored before
     Keeper sees it, and the application key before any other request. If it is interrupted, or Keeper's reply is lost, call
@@ -53,19 +53,19 @@ def connect(storage: Storage, token: Optional[str] = None, **arguments: Any) -> 
 
 
 def _token(given: Optional[str]) -> tuple[str, str]:
-    """The token and its key: ``KEY``, ``REGION:KEY``, ``HOST:KEY`` or ``IL5:KEY:ID:PUBLIC_KEY``."""
+    """Returns the token and its key: ``KEY``, ``REGION:KEY``, ``HOST:KEY`` or ``IL5:KEY:ID:PUBLIC_KEY``."""
     variable = (os.environ.get("KSM_TOKEN") or "").strip()
     token = (given or "").strip() or variable
     parts = token.split(":")
     key = parts[0] if len(parts) == 1 else parts[1]
-    # The SDK would take its key from the variable.
+    # The SDK would read its key from the variable.
     if variable and variable.split(":")[min(1, variable.count(":"))] != key:
         raise ValueError("the token is not that of the variable KSM_TOKEN: unset the variable, or give no token")
     return token, key
 
 
 def _wait_for_another(storage: Storage, before: Config) -> Config:
-    """Another client with the same token may have been faster: what it has stored."""
+    """Waits for the configuration of another client with the same token, which may have been faster."""
     for wait in _WAITS:
         time.sleep(wait)
         config = storage.refresh()
@@ -83,7 +83,7 @@ def _spent() -> StorageError:
 
 
 def _client(storage: Storage, config: Config, arguments: dict[str, Any]) -> SecretsManager:
-    """A client on a bound configuration. A server key that is stored already is not written again."""
+    """Returns a client on a bound configuration. Does not rewrite a stored server key."""
     arguments = dict(arguments)
     for argument, key in (
         ("server_public_key", ConfigKeys.KEY_SERVER_PUBLIC_KEY),
@@ -95,7 +95,7 @@ def _client(storage: Storage, config: Config, arguments: dict[str, Any]) -> Secr
 
 
 def _bind(storage: Storage, config: Config, token: str, key: str, arguments: dict[str, Any]) -> bool:
-    """Makes the two writes, or leaves the first to another client. False if Keeper gave no application key."""
+    """Makes the two writes, unless another client makes the first. Returns False if Keeper sent no application key."""
     binding = _Binding(storage, arguments)
     if config.get(_CLIENT_ID) and config.get(_PRIVATE_KEY):
         binding.resume(config, key)
@@ -105,7 +105,7 @@ def _bind(storage: Storage, config: Config, token: str, key: str, arguments: dic
 
 
 class _Bound(Exception):
-    """Ends the SDK's call where its next request would begin."""
+    """Ends the SDK's call before its next request."""
 
 
 class _Binding:
@@ -115,7 +115,7 @@ class _Binding:
         self._post: Callable[..., Any] = self._arguments.pop("custom_post_function", None) or SecretsManager.post_function
 
     def begin(self, config: Config, token: str) -> bool:
-        """Has the SDK make a key pair, and stores it unless there is one by then."""
+        """Makes the SDK create a key pair, and stores it unless another one was stored meanwhile."""
         staged = _Staged({key: value for key, value in config.items() if key not in (_CLIENT_ID, _PRIVATE_KEY, _APP_KEY)})
         self._start(staged, token=token or None)
         stored = False
@@ -129,11 +129,11 @@ class _Binding:
         return stored
 
     def resume(self, config: Config, key: str) -> None:
-        """Starts with a stored key pair, which Keeper may know already."""
+        """Starts with a stored key pair, which may have been sent to Keeper already."""
         key = key or config.get(_CLIENT_KEY) or ""
         if not key:
             raise ValueError("the bind was interrupted: give the same one-time token again")
-        # As bound, or the SDK would make another key pair.
+        # Presented as bound, because the SDK would otherwise create another key pair.
         staged = _Staged(config)
         self._start(staged)
         staged.set(ConfigKeys.KEY_CLIENT_KEY, key)
@@ -146,7 +146,7 @@ class _Binding:
         self._manager = SecretsManager(config=staged, custom_post_function=self._send, **arguments)
 
     def finish(self) -> bool:
-        """Has the SDK ask for the application key, and stores it."""
+        """Makes the SDK request the application key, and stores it."""
         before = dict(self._staged.config)
         try:
             self._manager.get_secrets()
@@ -223,12 +223,12 @@ def _is_bound(config: Config) -> bool:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Keeper answered that this client is not the one."""
+    """Returns True if Keeper refuses this client."""
     return "access_denied" in str(error)
 
 
 def _client_id(key: str) -> str:
-    """The client that a token makes, as the SDK computes it."""
+    """The client ID that the SDK derives from a token."""
     try:
         secret = urlsafe_b64decode(key + "=" * (-len(key) % 4))
     except ValueError:

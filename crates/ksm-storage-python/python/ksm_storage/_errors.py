@@ -10,9 +10,9 @@ class StorageError(ValueError):
 
     #: The category of the error, such as ``"access_denied"``: ``ErrorKind::as_str`` of the Rust crate lists them.
     kind: str
-    #: The fate of the write: ``"not_applied"``, ``"applied"``, or ``"unknown"`` if it may still take effect.
+    #: The outcome of the write: ``"not_applied"``, ``"applied"``, or ``"unknown"`` if it may still take effect.
     outcome: str
-    #: True if the same call may succeed later. After the outcome ``"unknown"`` it may be a second write.
+    #: True if the same call may succeed later. After the outcome ``"unknown"``, it may write a second time.
     retryable: bool
     #: The version of a foreign writer that this write displaced, if ``kind`` is ``"displaced"``.
     displaced: Optional[str]

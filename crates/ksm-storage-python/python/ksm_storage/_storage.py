@@ -16,7 +16,7 @@ Config = dict[str, Any]
 
 #: Keeper's logger. Its SDK disables it unless it is given a log level.
 ksm_logger = logging.getLogger("ksm")
-#: Its child is not disabled with it.
+#: A child logger, which is not disabled with it.
 logger = logging.getLogger("ksm.storage")
 
 _KEY_ID = ConfigKeys.KEY_SERVER_PUBLIC_KEY_ID.value
@@ -25,13 +25,13 @@ _T = TypeVar("_T")
 
 
 def emit_records() -> None:
-    """Hands to the logger what the native part has logged since the last call."""
+    """Passes the records collected by the native part to the logger."""
     for level, text in _native.take_records():
         logger.log(level, "%s", text)
 
 
 def call(function: Callable[..., _T], *arguments: Any) -> _T:
-    """Makes a call of the native part."""
+    """Calls the native part."""
     try:
         return function(*arguments)
     finally:
@@ -53,7 +53,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
 
     def __init__(self, native: Optional[_native.Storage]) -> None:
         self._native = native
-        #: The latest document, by its version.
+        #: The latest document, with its version.
         self._parsed: tuple[str, Config] = ("", {})
         #: The ID of Keeper's public key that a read-only role could not store, and the version that it was meant for.
         self._unstored_key_id: Optional[tuple[str, Any]] = None
@@ -62,12 +62,12 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
 
     @property
     def version(self) -> str:
-        """The store's name for the version that reads show. It changes with every write."""
+        """The store's name for the version that reads return. It changes with every write."""
         return self._opened().version
 
     @property
     def location(self) -> str:
-        """The place, such as ``aws-sm://us-east-1/ksm-config``; not a secret."""
+        """The location, such as ``aws-sm://us-east-1/ksm-config``. It is not secret."""
         return self._opened().location
 
     def refresh(self) -> Config:
@@ -77,7 +77,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
         return self._copy(native)
 
     def update(self, change: Callable[[Config], Optional[Mapping[str, Any]]]) -> Config:
-        """Changes the configuration as a whole, and returns it.
+        """Changes the whole configuration in one write, and returns it.
 
         ``change`` receives the stored configuration as a dict, and changes it or returns another one. It may run more than
         once, each time on what is stored at that moment. If it raises, nothing is stored. It must not use a storage itself.
@@ -101,7 +101,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
         return self._copy(self._current())
 
     def save_storage(self, updated_config: Mapping[str, Any]) -> None:
-        """Stores the difference between what this object shows and ``updated_config``."""
+        """Stores the differences between the current configuration and ``updated_config``."""
         self._write(*_difference(self.read_storage(), updated_config))
 
     def get(self, key: ConfigKeys) -> Any:
@@ -169,7 +169,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
             is_key_id = not remove and [key for key, _ in set] == [_KEY_ID]
             if not is_key_id or error.kind not in ("access_denied", "read_only") or error.outcome != "not_applied":
                 raise
-            # Keeper asks for another public key, and the SDK goes on with the request once it is set. A role that may only
+            # Keeper requests another public key, and the SDK continues once it is set. A role that may only
             # read must not fail for that: the next start asks again.
             logger.warning("the ID of Keeper's public key is not stored: %s", error)
             version, _ = native.snapshot()
@@ -182,7 +182,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
 
 
 def open(url: str) -> Storage:
-    """Opens the storage that a URL names: ``aws-sm:NAME``, ``aws-sm://REGION/NAME``, ``file:PATH``, ``env:NAME`` or ``memory:``.
+    """Opens the storage of a URL: ``aws-sm:NAME``, ``aws-sm://REGION/NAME``, ``file:PATH``, ``env:NAME`` or ``memory:``.
 
     Parameters follow a question mark, as in ``aws-sm:ksm-config?profile=ops&read_only=true``.
     """
@@ -194,7 +194,7 @@ def _to_json(value: Any) -> str:
 
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[str]]:
-    """What to set and what to remove."""
+    """Returns the keys to set and the keys to remove."""
     old = {key: _to_json(value) for key, value in before.items()}
     new = {str(key): _to_json(value) for key, value in after.items()}
     return [(key, value) for key, value in new.items() if old.get(key) != value], [key for key in old if key not in new]

@@ -46,12 +46,12 @@ class _Settings(NamedTuple):
         return f"<{self.mode} settings>"
 
 
-#: Storages by process, environment and settings. Objects that agree in them share one, and so its clients and connections.
+#: Storages by process, environment and settings. Objects with the same ones share a storage, with its clients and connections.
 _open: WeakValueDictionary[tuple[Any, ...], _native.Storage] = WeakValueDictionary()
 
 
 def _open_native(settings: _Settings) -> _native.Storage:
-    """A storage that has just been read."""
+    """Returns a freshly read storage."""
     variables = [(name, value) for name, value in os.environ.items() if _matters(name)]
     key = (os.getpid(), settings, tuple(sorted(variables)))
     shared = _open.get(key)
@@ -60,7 +60,7 @@ def _open_native(settings: _Settings) -> _native.Storage:
             call(shared.refresh)
             return shared
         except StorageError as error:
-            # Credentials may have changed in a file.
+            # The credentials in a file may have changed.
             if error.kind not in ("access_denied", "credentials"):
                 raise
             _open.pop(key, None)
@@ -73,7 +73,7 @@ def _open_native(settings: _Settings) -> _native.Storage:
 
 
 def _with_remedy(error: StorageError) -> StorageError:
-    """Names what boto3 would have found."""
+    """Adds the remedy for certificates that boto3 would have found."""
     message, ours = str(error), os.environ.get("AWS_CA_BUNDLE")
     if error.kind == "unavailable" and os.environ.get("REQUESTS_CA_BUNDLE") and not ours:
         message += "; REQUESTS_CA_BUNDLE is not read: set AWS_CA_BUNDLE to its value"
@@ -87,7 +87,7 @@ def _matters(variable: str) -> bool:
 
 
 class AwsConfigProvider:
-    """The value of one secret, as text: what Keeper's command line uses.
+    """The value of one secret as text, as used by Keeper's command line.
 
     The mode is EC2 until one of the methods ``from_…`` chooses another. They do no I/O.
     """
@@ -116,7 +116,7 @@ class AwsConfigProvider:
         region: str,
         fallback_to_default_profile: bool = True,
     ) -> None:
-        """Uses these credentials, and no others."""
+        """Uses only these credentials."""
         self._reset(aws_key, AwsConfigType.CREDENTIALS, fallback_to_default_profile)
         self.aws_access_key_id = aws_access_key_id
         self.aws_secret_access_key = aws_secret_access_key
@@ -138,7 +138,7 @@ class AwsConfigProvider:
         return _open_native(self._settings())
 
     def _settings(self) -> _Settings:
-        # An empty one is looked up by the native part, whose errors name the variable.
+        # The native part resolves an empty key, so that errors name the variable.
         key = self._given_key if self.key_name == _key_name(self._given_key) else self.key_name
         if self.config_type == AwsConfigType.EC2INSTANCE:
             return _Settings("ec2", key, fallback=self.fallback)
@@ -181,7 +181,7 @@ if TYPE_CHECKING:
 else:
 
     class _Mode:
-        """A method that opens an object anew and, called on the class, returns a new one."""
+        """A method that reopens an object or, called on the class, returns a new one."""
 
         def __init__(self, method):
             self._method = method
@@ -207,8 +207,8 @@ class AwsSecretStorage(Storage):
     ``AwsSecretStorage("ksm-config")`` is for EC2. On other platforms, use the methods ``from_…``: on an object they reopen it,
     and on the class they return a new object.
 
-    An empty ``aws_key`` stands for the variable ``KSM_AWS_SECRET``, or else for ``ksm-config``. The secret must exist, with at
-    least ``{}`` in it.
+    An empty ``aws_key`` means the value of ``KSM_AWS_SECRET``, or ``ksm-config`` if that is unset. The secret must exist, with at
+    least ``{}`` as its value.
     """
 
     provider: AwsConfigProvider
@@ -216,7 +216,7 @@ class AwsSecretStorage(Storage):
     def __init__(self, aws_key: str = "", fallback_to_default_profile: bool = True) -> None:
         """Opens the secret with the role and region of the EC2 instance.
 
-        Without a key, a missing region or credentials are reported by the first use: off EC2 the object is meant for one of
+        Without a key, missing region or credentials are reported on first use, because off EC2 the object is meant for one of
         the methods ``from_…``.
         """
         provider = AwsConfigProvider(aws_key)
@@ -258,7 +258,7 @@ class AwsSecretStorage(Storage):
         region: str,
         fallback_to_default_profile: bool = True,
     ) -> None:
-        """Uses these credentials, and no others."""
+        """Uses only these credentials."""
         provider = AwsConfigProvider(aws_key)
         provider.from_custom_config(
             aws_key, aws_access_key_id, aws_secret_access_key, region, fallback_to_default_profile
