@@ -1,10 +1,10 @@
-//! The file backend keeps the contract.
+//! The contract of the file backend.
 #![allow(missing_docs)]
 
 use ksm_storage_file::{Durability, testing::FileFixture};
 use ksm_storage_testkit::{SystemUnderTest, cases, conformance_tests};
 
-/// Cases that write thousands of times, which takes minutes where a sync takes as long as on a disk that turns.
+/// Cases with thousands of writes, which take minutes where a sync takes as long as on a spinning disk.
 const HISTORIES: [&str; 3] = [
     "c06_histories_are_linearizable",
     "c06_increments_through_eight_handles_all_count",

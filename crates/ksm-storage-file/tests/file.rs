@@ -1,4 +1,4 @@
-//! The backend's treatment of the file system: permissions and links.
+//! File system behaviour of the backend: permissions and links.
 #![allow(missing_docs, clippy::unwrap_used)]
 #![cfg(unix)]
 
@@ -61,9 +61,9 @@ async fn shared_file_is_refused() {
         put(&path, r#"{"url":"s3cret"}"#, bits);
         let error = refused(&path).await;
         assert_eq!(error.kind(), ErrorKind::AccessDenied, "{bits:o}");
-        let told = error.to_string();
-        assert!(told.ends_with(&format!("chmod 600 {}", path.display())), "{told}");
-        assert!(told.contains(&format!("{bits:04o}")) && !told.contains("s3cret"), "{told}");
+        let text = error.to_string();
+        assert!(text.ends_with(&format!("chmod 600 {}", path.display())), "{text}");
+        assert!(text.contains(&format!("{bits:04o}")) && !text.contains("s3cret"), "{text}");
     }
     put(&path, "{}", 0o600);
     let storage = ConfigStorage::open(FileBackend::new(&path)).await.unwrap();
@@ -79,7 +79,7 @@ async fn edit_in_place_is_not_lost() {
     put(&path, r#"{"url":"1"}"#, 0o600);
     let backend = FileBackend::new(&path);
     let loaded = backend.load().await.unwrap();
-    // As long as before, in the same file, and perhaps within one tick of the file system's clock.
+    // The length and the inode stay the same, and perhaps even the modification time.
     fs::write(&path, r#"{"url":"2"}"#).unwrap();
     assert_ne!(backend.load().await.unwrap().version(), loaded.version());
     let stored = backend.store(loaded.version(), &Payload::from(r#"{"url":"3"}"#)).await.unwrap();
@@ -124,14 +124,14 @@ async fn links_are_followed_and_stay() {
     assert!(fs::read_to_string(&path).unwrap().contains("through the link"));
     assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1, "something was made beside the link");
 
-    // By whatever name, it is one store.
+    // Both paths lead to the same store.
     let (one, other) = (FileBackend::new(&link), FileBackend::new(&path));
     let expected = one.load().await.unwrap().version().clone();
     assert!(matches!(one.store(&expected, &"{}".into()).await, Ok(StoreOutcome::Committed { .. })));
     assert!(matches!(other.store(&expected, &"{}".into()).await, Ok(StoreOutcome::Conflict { .. })));
 }
 
-/// Each opening tells of what writes left behind, and nothing deletes it.
+/// Every opening reports leftovers of interrupted writes; nothing deletes them.
 #[test]
 fn opening_reports_leftovers() {
     let (folder, path) = folder();
@@ -195,8 +195,8 @@ fn relative_path_is_made_absolute() {
     assert!(location.address().ends_with("ksm.json"), "{location}");
 }
 
-/// A load and a store wait in one place each, for the thread that works: dropped before it, nothing has happened;
-/// dropped there, the work goes on, and another store finds either all of it or nothing.
+/// A load and a store each wait in one place, for the worker thread. Dropped before that, nothing has happened; dropped
+/// there, the work continues, and another store finds either all of it or nothing.
 #[tokio::test]
 async fn dropped_call_applies_at_most_once() {
     let (_folder, path) = folder();
@@ -207,13 +207,13 @@ async fn dropped_call_applies_at_most_once() {
         let before = backend.load().await.unwrap();
         let payload = Payload::from(format!("{{\"round\": {round}}}"));
         for _ in 0..polls {
-            // The thread may be done already; mostly it is not.
+            // The thread may already be done, but usually is not.
             let _ = pin!(backend.load()).poll(&mut Context::from_waker(Waker::noop()));
             let _ =
                 pin!(backend.store(before.version(), &payload)).poll(&mut Context::from_waker(Waker::noop()));
         }
         drop((backend.load(), backend.store(before.version(), &payload)));
-        // Whoever is first, this store or the dropped one: the other one's condition no longer holds.
+        // Whichever comes first, this store or the dropped one, invalidates the condition of the other.
         let own = backend.store(before.version(), &"{}".into()).await.unwrap();
         let after = backend.load().await.unwrap();
         let mut expected = Payload::from("{}");
@@ -223,7 +223,7 @@ async fn dropped_call_applies_at_most_once() {
             expected = payload;
         }
         assert_eq!(after.payload(), Some(&expected));
-        // A dropped store that came too late changes nothing any more.
+        // A dropped store that comes too late no longer changes anything.
         let after = backend.load().await.unwrap();
         let outcome = backend.store(after.version(), &"{}".into()).await.unwrap();
         assert!(matches!(outcome, StoreOutcome::Committed { .. }), "{outcome:?}");

@@ -1,7 +1,7 @@
-//! A store without space for a write, as a condition of the conformance suite.
+//! A full disk, as a condition of the conformance suite.
 //!
-//! A disk cannot be filled without privileges; a limit on the size of files fails a write in the same place. It belongs to a
-//! process, which is why the cases run in a child.
+//! Filling a disk needs privileges, but a limit on file sizes fails a write in the same place. The limit applies to a
+//! process, so the cases run in a child process.
 #![cfg(unix)]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
@@ -64,7 +64,7 @@ fn limit_files(bytes: Option<u64>) {
     setrlimit(Resource::Fsize, Rlimit { current: bytes.or(maximum), maximum }).unwrap();
 }
 
-/// The condition is what it says.
+/// Control: the condition really fails writes.
 #[tokio::main(flavor = "current_thread")]
 async fn refuses_writes() {
     let store = Full(FileFixture::new(Durability::Relaxed)).fresh().await;
@@ -91,7 +91,7 @@ fn full_disk_loses_nothing() {
         }
         return;
     }
-    // The signal that a write beyond the limit raises ends a process unless it is ignored.
+    // A write beyond the limit raises a signal that ends the process unless it is ignored.
     let child = Command::new("sh")
         .args(["-c", r#"trap "" XFSZ; exec "$0" --exact full_disk_loses_nothing --nocapture"#])
         .arg(env::current_exe().unwrap())

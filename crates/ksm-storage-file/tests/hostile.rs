@@ -1,4 +1,4 @@
-//! Surroundings that nobody wishes for: each ends in success, or in an error of one line that names path and remedy.
+//! Adverse surroundings: each call succeeds, or fails with a one-line error that names the path and the remedy.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 #![cfg(target_os = "linux")]
 
@@ -41,7 +41,7 @@ async fn write(path: &Path) -> Result<(), Error> {
     ConfigStorage::open_or_create(FileBackend::new(path)).await?.set(ConfigKey::Url, value).await
 }
 
-/// A permanent error whose one line ends in a remedy with `words`.
+/// Asserts a permanent one-line error that ends in a remedy with `words`.
 fn check(error: &Error, kind: ErrorKind, words: &str) {
     let line = error.to_string();
     assert_eq!((error.kind(), error.outcome()), (kind, Outcome::NotApplied), "{line}");
@@ -75,7 +75,7 @@ async fn unusable_paths_are_named() {
         (at("missing/x"), NotFound, "mkdir -m 700 "),
         (at("missing\n/x"), NotFound, r"missing\n"),
         (at(&"n".repeat(256)), InvalidArgument, "shorten the path"),
-        // The name is short enough, but not that of the temporary file.
+        // The name itself is short enough, but that of the temporary file is not.
         (at(&"n".repeat(240)), InvalidArgument, "shorten the path"),
         (at("nul\0"), InvalidArgument, "correct the path"),
         ("".into(), InvalidArgument, "add the name of the file"),
@@ -120,12 +120,12 @@ async fn no_configuration_is_refused() {
         refused(&path, ErrorKind::InvalidConfig, "").await;
         assert_eq!(fs::read(&path).unwrap(), content);
     }
-    // A terabyte of nothing.
+    // A sparse terabyte.
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
     refused(&path, ErrorKind::InvalidConfig, "is larger than 65601 bytes").await;
 }
 
-/// What is read of a file that is written in place is one of its states, or an error.
+/// A read of a file that is written in place returns one of its complete states, or an error.
 #[test]
 fn truncated_file_is_not_half_read() {
     let (_folder, path) = folder();
@@ -142,7 +142,7 @@ fn truncated_file_is_not_half_read() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     while !editor.is_finished() {
-        // Meanwhile it is empty, or stops short; both are no configuration.
+        // Meanwhile the file is empty or truncated, and neither is a configuration.
         match runtime.block_on(ConfigStorage::open(FileBackend::new(&path))) {
             Ok(storage) => {
                 let len = storage.get(ConfigKey::Url).unwrap().expose_secret().len();
@@ -176,7 +176,7 @@ async fn unusable_locks_are_refused() {
         put(&other, b"precious content");
         plant(&lock, &other);
         refused(&path, ErrorKind::InvalidArgument, words).await;
-        // Also where there is a file already, so that the lock is only locked.
+        // The file exists already, so that a write only locks the lock file.
         put(&path, b"{}");
         refused(&path, ErrorKind::InvalidArgument, words).await;
         assert_eq!(fs::read(&other).unwrap(), b"precious content");
@@ -184,7 +184,7 @@ async fn unusable_locks_are_refused() {
     }
 }
 
-/// Only root can give a file away, and read one that belongs to another.
+/// Only root can change the owner of a file, and read another user's file.
 #[tokio::test]
 async fn files_of_others_are_refused() {
     let (folder, path) = folder();
@@ -239,7 +239,7 @@ async fn umask_changes_no_mode() {
     }
 }
 
-/// File systems of its own, in a mount namespace of its own.
+/// Mounts file systems in a separate mount namespace.
 #[tokio::test]
 async fn mounts_have_their_remedies() {
     const CHILD: &str = "KSM_STORAGE_MOUNTS_CHILD";

@@ -1,4 +1,4 @@
-//! Processes that write one file at the same time, and processes that are killed while they do.
+//! Processes that write one file concurrently, and processes that are killed during a write.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 #![cfg(unix)]
 
@@ -27,7 +27,7 @@ fn count(storage: &ConfigStorage) -> u64 {
     storage.get(ConfigKey::Url).map_or(0, |count| count.expose_secret().parse().unwrap())
 }
 
-/// Counts up one by one, and says so after each acknowledged write.
+/// Counts up, and prints each acknowledged number.
 #[test]
 #[ignore = "run as a child process by the other tests"]
 fn child() {
@@ -59,7 +59,7 @@ fn spawn(path: &Path, durability: &str, increments: u64) -> Child {
         .unwrap()
 }
 
-/// Runs `meanwhile` again and again while processes increment, all of which must succeed.
+/// Runs `meanwhile` repeatedly while processes increment; all increments must succeed.
 fn increments_count(meanwhile: impl Fn(&Path)) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ksm.json");
@@ -92,7 +92,7 @@ fn increments_survive_deleted_locks() {
     });
 }
 
-/// A child is killed at a moment of chance; whatever was acknowledged is there, and at most one write more.
+/// A child is killed at a random moment. All acknowledged writes are present, and at most one more.
 #[test]
 fn killed_process_loses_no_acknowledged_write() {
     let folder = tempfile::tempdir().unwrap();
@@ -128,5 +128,5 @@ fn killed_process_loses_no_acknowledged_write() {
         last = found;
     }
     println!("{last} writes, {KILLS} kills, {leftovers} of them in the middle of a write");
-    assert!(leftovers > 0, "no process was killed in the middle of a write, so this shows nothing");
+    assert!(leftovers > 0, "no process was killed in the middle of a write, so this proves nothing");
 }

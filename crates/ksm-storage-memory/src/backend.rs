@@ -45,7 +45,7 @@ impl MemoryBackend {
         Self::default()
     }
 
-    /// A store that contains `config`: JSON, or base64 of JSON. It is parsed when a storage is opened on it.
+    /// A store that contains `config`: JSON, or base64 of JSON. It is parsed when a storage is opened.
     pub fn from_config(config: impl Into<Payload>) -> Self {
         let backend = Self::new();
         backend.overwrite(Some(config.into()));

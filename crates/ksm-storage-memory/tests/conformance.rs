@@ -1,4 +1,4 @@
-//! The memory backend keeps the contract, however it is wrapped.
+//! The contract of the memory backend, also behind wrappers.
 #![allow(missing_docs)]
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use ksm_storage_core::{
 use ksm_storage_memory::{MemoryBackend, testing::MemoryFixture};
 use ksm_storage_testkit::conformance_tests;
 
-/// The memory backend as one that can do less. The suite then asserts refusals.
+/// A memory backend with fewer capabilities. The suite then expects refusals.
 #[derive(Debug)]
 struct Restricted(MemoryBackend, Writes);
 

@@ -1,7 +1,7 @@
-//! Root certificates of the TLS connections to AWS and to Keeper, read once per process.
+//! Root certificates for TLS connections to AWS and Keeper, read once per process.
 //!
-//! Reading and parsing some 150 certificates takes milliseconds, a large part of a start. [`Roots::load`] therefore keeps
-//! the result for as long as the variables that name files and folders stay the same:
+//! Reading and parsing about 150 certificates takes milliseconds, a large part of a program's start. [`Roots::load`]
+//! therefore caches the result until one of the variables that name files and folders changes:
 //!
 //! ```
 //! use ksm_storage_tls::Roots;
@@ -80,7 +80,8 @@ impl Roots {
         let mut last = match LAST.try_lock() {
             Ok(last) => last,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // A thread of the parent process may have held it during a fork: the child would wait for it without end.
+            // After a fork, a thread of the parent may appear to hold the lock forever, so the child does not wait for
+            // it.
             Err(TryLockError::WouldBlock) => return fresh(),
         };
         let last = &mut last[usize::from(key[0].is_some())];
@@ -162,7 +163,7 @@ fn trimmed(value: &OsStr) -> OsString {
     value.to_str().map_or_else(|| value.to_owned(), |value| value.trim().into())
 }
 
-/// The platform's certificates. The variables are unset or empty, which means unset.
+/// The system's certificates. The variables are unset or empty.
 fn of_platform() -> CertificateResult {
     #[cfg(all(unix, not(target_os = "macos")))]
     if [FILE, FOLDERS].iter().any(|name| env::var_os(name).is_some()) {
@@ -230,7 +231,7 @@ mod tests {
         let first = load(None, &ours, &theirs).unwrap();
         let bundle = load(Some("BUNDLE"), &ours, &theirs).unwrap();
         assert!(bundle.pem() != first.pem() && first.anchors().len() == 1);
-        // Neither replaces the other, and an empty bundle counts as none.
+        // Neither bundle replaces the other, and an empty one counts as unset.
         fs::remove_file(&ours).unwrap();
         fs::remove_file(&theirs).unwrap();
         for (again, roots) in [
@@ -240,7 +241,7 @@ mod tests {
         ] {
             assert!(Arc::ptr_eq(&again.unwrap(), roots));
         }
-        // A lock that a fork has left behind is not waited for.
+        // A lock left behind by a fork is not waited for.
         let held = LAST.lock();
         let missing = load(None, &folder.path().join("none"), &theirs).unwrap_err();
         drop(held);
