@@ -1,4 +1,4 @@
-//! Reading allocates nothing.
+//! Reads allocate no memory.
 #![allow(missing_docs)]
 #![cfg(feature = "memory")]
 
@@ -9,7 +9,7 @@ use ksm_storage::{ConfigKey, blocking::ConfigStorage, memory::MemoryBackend};
 fn get_allocates_nothing() {
     let config = r#"{"clientId": "abc", "privateKey": "def"}"#;
     let storage = ConfigStorage::open(MemoryBackend::from_config(config)).unwrap();
-    // The first read on a thread sets up what later ones use.
+    // The first read on a thread initializes thread-local state.
     assert!(storage.contains(ConfigKey::ClientId));
     let reads = measure(|| {
         for _ in 0..1_000 {

@@ -1,4 +1,4 @@
-//! Documents agree with the code.
+//! The documentation agrees with the code.
 #![allow(
     missing_docs,
     clippy::panic,
@@ -21,7 +21,7 @@ fn read(file: impl AsRef<Path>) -> String {
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// The files below a folder with this extension, relative to the root.
+/// The files with this extension below a folder, relative to the root.
 fn files(folder: &str, extension: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root().join(folder)).unwrap().map(Result::unwrap) {
@@ -45,7 +45,7 @@ fn sources() -> String {
     files(".", "rs").iter().map(read).collect()
 }
 
-/// The rows between the marks of a part of a page, as cells.
+/// The table rows between the markers of a page's part, split into cells.
 fn rows(page: &str, part: &str) -> Vec<Vec<String>> {
     let text = read(page);
     let (_, rest) = text.split_once(&format!("<!-- begin {part} -->")).unwrap();
@@ -75,7 +75,7 @@ fn pages_show_deployed_policies() {
 fn pages_are_part_of_the_documentation() {
     let facade = read("crates/ksm-storage/src/lib.rs");
     let site = read("docs/SUMMARY.md");
-    // The frame of the site has no text of its own.
+    // The pages that only frame the site have no text of their own.
     let is_page = |page: &&str| !["docs/SUMMARY.md", "docs/index.md"].contains(page);
     for page in files("docs", "md").iter().map(String::as_str).filter(is_page).chain(["README.md"]) {
         let listed = page == "README.md" || site.contains(&page.replace("docs/", "]("));
@@ -92,8 +92,8 @@ fn pages_are_part_of_the_documentation() {
     }
 }
 
-/// Labels of the pages lead to a module in rustdoc, which checks that, and to a file elsewhere, which it does not. No
-/// current tool checks both files and headings without the network.
+/// In rustdoc, link labels resolve to modules, and rustdoc checks those; elsewhere they resolve to files, which this
+/// test checks. No current tool checks both files and headings offline.
 #[test]
 fn links_resolve() {
     let facade = read("crates/ksm-storage/src/lib.rs");
@@ -130,7 +130,7 @@ fn prose(text: &str) -> String {
     text.split("\n```").step_by(2).collect()
 }
 
-/// The name of a heading in links.
+/// The anchor of a heading.
 fn anchor(line: &str) -> String {
     let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
     title.chars().filter(|char| char.is_alphanumeric() || "-_".contains(*char)).collect()
@@ -149,7 +149,7 @@ fn defaults_match_the_sources() {
     }
 }
 
-/// For each crate, level and sort there are as many rows as uses of the macro, and each message is one of them.
+/// Each crate, level and kind has as many table rows as macro uses, and each message is in a row.
 #[test]
 fn events_match_the_sources() {
     let rows = rows("docs/reference.md", "events");
@@ -184,13 +184,13 @@ fn examples_are_documented_and_tested() {
         let name = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
         let in_table = page.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
         assert!(in_table, "docs/testing.md has no row for the example {name}");
-        // Its tests are its own.
+        // Tests of the example itself.
         let tested = name == "own_backend" || tests.contains(&format!("\"{name}\""));
         assert!(tested, "no test runs the example {name}");
     }
 }
 
-/// Only a name of many words is taken for that of a test or function.
+/// Only an identifier of several words counts as the name of a test or function.
 #[test]
 fn named_tests_and_files_exist() {
     const OF_OTHERS: [&str; 2] = ["aws_secretsmanager_secret_version", "set_custom_sleep_function"];

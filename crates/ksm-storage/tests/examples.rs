@@ -1,4 +1,4 @@
-//! Examples that need something around them: the service that runs Lambda functions, or a client.
+//! Examples that need another service: the Lambda runtime API, or a client.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
@@ -18,7 +18,7 @@ use tokio::{process::Command, sync::mpsc, time::timeout};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A function as Lambda starts it, with the secret on the emulator and the runtime API at `api`.
+/// A function started as Lambda does it, with the secret on the emulator and the runtime API at `api`.
 fn function(server: &Server, api: &str) -> Command {
     let mut function = Command::new(binary("lambda"));
     function
@@ -52,7 +52,7 @@ async fn cold_start_reads_once() {
             let _ = answers.send((request.line, request.body));
             return Some(reply(202, "", ""));
         }
-        // After the second, the function is frozen.
+        // The function is frozen after the second invocation.
         let id = invocations.fetch_add(1, Ordering::Relaxed) + 1;
         let headers = format!(
             "lambda-runtime-aws-request-id: {id}\r\nlambda-runtime-deadline-ms: 32503680000000\r\n\

@@ -1,4 +1,4 @@
-//! A company's network between host and AWS: a certificate authority of its own, and a proxy.
+//! A corporate network between host and AWS, with its own certificate authority and a proxy.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
@@ -39,7 +39,7 @@ impl Secured {
         Self { _server: server, front, folder }
     }
 
-    /// Opens the secret in a process with these variables alone.
+    /// Opens the secret in a process with only these environment variables.
     async fn open(&self, endpoint: &str, variables: &[(&str, &str)]) -> Output {
         Command::new(common::binary("aws"))
             .args([
@@ -88,7 +88,7 @@ async fn variable_names_certificate_authority() {
     assert_opened(&secured.open(&endpoint, &[]).await, false);
 }
 
-/// A proxy that opens tunnels; returns its address and the number of tunnels.
+/// Starts an HTTP proxy that opens tunnels. Returns its address and a count of tunnels.
 async fn proxy() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -131,6 +131,6 @@ async fn variables_set_and_bypass_proxy() {
     let [ca, proxy] = variables;
     assert_opened(&secured.open(&endpoint, &[ca, proxy, ("NO_PROXY", "127.0.0.1")]).await, true);
     assert_eq!(tunnels.load(Ordering::Relaxed), 1);
-    // The control: it is that variable.
+    // Control: that variable is what counts.
     assert_opened(&secured.open(&endpoint, &[ca, ("HTTPS_PROXY", "http://127.0.0.1:9")]).await, false);
 }

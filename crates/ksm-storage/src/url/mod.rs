@@ -32,10 +32,10 @@ const EXAMPLES: &str = "`aws-sm:NAME`, `aws-sm://REGION/NAME`, `file:PATH` or `e
 /// | `mode=default`, `ec2` or `profile` | `aws-sm` | source of credentials and region; `default` if omitted |
 /// | `profile=NAME` | `aws-sm` | the profile; implies `mode=profile` |
 /// | `concurrency=optimistic` or `strict` | `aws-sm` | mutual exclusion of writers |
-/// | `fallback=REGION` or `REGION,REGION` | `aws-sm` | regions with a replica, to open on if the secret's own is down |
+/// | `fallback=REGION` or `REGION,REGION` | `aws-sm` | regions with a replica, used if the secret's own region is down |
 /// | `endpoint_url=URL` | `aws-sm` | a VPC endpoint or an emulator |
 ///
-/// The grammar is specific to this crate: general URL parsers reject `aws-sm:arn:…`, and normalise `..` and `+`, which
+/// The grammar is specific to this crate: general URL parsers reject `aws-sm:arn:…`, and normalize `..` and `+`, which
 /// names may contain. Credentials are not allowed in a URL.
 ///
 /// ```

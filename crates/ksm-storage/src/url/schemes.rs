@@ -124,7 +124,7 @@ impl Schemes {
         Ok(if read_only { Arc::new(Frozen(connect)) } else { connect })
     }
 
-    /// The source of the scheme `aws-sm`, for a scheme of that name with settings that no URL has.
+    /// The source of the scheme `aws-sm`, to register a scheme of that name with settings that URLs cannot express.
     ///
     /// ```
     /// use std::{sync::Arc, time::Duration};
@@ -153,7 +153,7 @@ impl Schemes {
             return Err(invalid("the aws-sm storage URL names no secret")
                 .with_hint("expected `aws-sm:NAME`, `aws-sm://REGION/NAME` or `aws-sm:ARN`"));
         }
-        // The backend knows the form with a region by its scheme.
+        // The backend recognizes the form with a region by its scheme.
         let key = if address.starts_with("//") { format!("aws-sm:{address}") } else { address.to_owned() };
         let modes = [("default", Mode::Default), ("ec2", Mode::Ec2), ("profile", Mode::Profile)];
         let mode = parameters.take_one_of("mode", &modes)?;
@@ -258,7 +258,7 @@ fn aws(address: &str, parameters: &mut Parameters) -> Result<Arc<dyn Connect>> {
     Ok(Arc::new(Schemes::aws(address, parameters)?))
 }
 
-/// A source whose backend is made read-only.
+/// A source whose backend rejects writes.
 #[derive(Debug)]
 struct Frozen(Arc<dyn Connect>);
 

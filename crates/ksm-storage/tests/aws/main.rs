@@ -1,5 +1,5 @@
-//! The AWS modes, tried as a user would: the example `aws` as a process of its own, with nothing in its environment but
-//! what the test puts there, against the emulator.
+//! The AWS modes as a user runs them: the example `aws` as a separate process, with only the test's environment
+//! variables, against the emulator.
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
 
 use std::{
@@ -56,7 +56,7 @@ impl World {
         entries.map(|entry| entry.unwrap().file_name()).collect()
     }
 
-    /// Runs the example in a mode on a secret of the emulator.
+    /// Runs the example in a mode, on a secret of the emulator.
     async fn run<'a>(
         &self,
         mode: &[&str],
@@ -67,7 +67,7 @@ impl World {
         self.run_args(&[mode, &["--secret", secret, "--endpoint-url", &url]].concat(), variables).await
     }
 
-    /// Checks that EC2 mode fails within a second and a half. Under load a single run may take longer.
+    /// Checks that EC2 mode fails within 1.5 s. Repeats the run, since a loaded machine may delay a single one.
     async fn fails_soon(&self, secret: &str, words: &str) {
         let mut took = Vec::new();
         while took.len() < 10 {
@@ -81,7 +81,7 @@ impl World {
         panic!("no run was soon over: {took:?}");
     }
 
-    /// Runs the example, which must leave no file behind.
+    /// Runs the example, and checks that it leaves no file behind.
     async fn run_args<'a>(
         &self,
         args: &[&str],
@@ -90,7 +90,7 @@ impl World {
         let output = Command::new(binary("aws"))
             .args(args)
             .env_clear()
-            // Files and metadata of the host are out of reach whatever happens.
+            // The host's files and metadata service stay out of reach.
             .env("HOME", self.home.path())
             .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", self.server.url())
             .envs(variables)
@@ -154,7 +154,7 @@ async fn wrong_arguments_exit_with_usage() {
 async fn ec2_mode_uses_the_instance() {
     let world = World::new().await;
     world.run(&["ec2"], "ksm-config", []).await.opened();
-    // Without a key: the variable, then the default name.
+    // Without an argument, the variable applies, then the default name.
     world.run(&["ec2"], "", []).await.opened();
     world
         .run(&["ec2"], "", [("KSM_AWS_SECRET", "nothing-here")])
@@ -182,7 +182,7 @@ async fn off_ec2_only_arn_works() {
     let world = World::new().await;
     world.server.metadata().set_fault(Some(ResponseFault::Hang));
     world.fails_soon("ksm-config", "Failed to determine AWS region for EC2 instance.").await;
-    // The region from the ARN, the credentials from the fallback.
+    // The region from the ARN, the credentials from the environment.
     world.run(&["ec2"], &world.arn(), KEYS).await.opened();
     world.fails_soon(&world.arn(), "no usable credentials").await;
 }
@@ -218,13 +218,13 @@ async fn default_mode_skips_metadata() {
     let url = world.server.url();
     let region = ("AWS_REGION", "us-east-1");
     world.run(&["default"], "ksm-config", KEYS.into_iter().chain([region])).await.opened();
-    // The endpoint may come from a variable too.
+    // The endpoint may also come from a variable.
     let variables = KEYS.into_iter().chain([region, ("AWS_ENDPOINT_URL", &url)]);
     world.run_args(&["default", "--secret", "ksm-config"], variables).await.opened();
     let mounted = world.file("mounted", "[default]\naws_access_key_id = AKIA\naws_secret_access_key = key\n");
     let mounted = ("AWS_SHARED_CREDENTIALS_FILE", mounted.to_str().unwrap());
     world.run(&["default"], "ksm-config", [mounted, region]).await.opened();
-    // The ARN's region wins over that of the environment.
+    // The region of the ARN takes precedence over the environment.
     let elsewhere = KEYS.into_iter().chain([("AWS_REGION", "eu-west-1")]);
     let run = world.run(&["default"], &world.arn(), elsewhere).await;
     run.opened();
@@ -244,7 +244,7 @@ async fn incomplete_profile_is_rejected() {
         ("AWS_CONFIG_FILE", config.to_str().unwrap()),
         ("AWS_SHARED_CREDENTIALS_FILE", credentials.to_str().unwrap()),
     ];
-    // Variables that would do are no fallback.
+    // Valid variables are not used as a fallback.
     let variables = || files.into_iter().chain(KEYS);
     world.run(&["profile", "whole"], "ksm-config", variables()).await.opened();
     let run = world.run(&["profile", "absent"], "ksm-config", variables()).await;
@@ -286,7 +286,7 @@ async fn plain_http_is_refused_off_loopback() {
 async fn malformed_id_makes_no_call() {
     let world = World::new().await;
     let run = world.run(&["ec2"], "arn:aws:secretsmanager:us-east-1:1:secret:x", []).await;
-    // As `Display` has it.
+    // In the format of `Display`.
     run.failed(&["error: ", "account is \"1\"", "12 digits"]);
     assert_eq!(world.server.metadata().calls(), 0);
 }
@@ -312,7 +312,7 @@ async fn container_uses_task_or_pod_role() {
     assert!(run_of_task.text().contains("health: waiting until somebody binds"), "{}", run_of_task.text());
     let token = world.file("token", "the.token");
     run(("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.to_str().unwrap())).await.opened();
-    // The control: the credentials come from there.
+    // Control: the credentials come from there.
     let run = run(("AWS_CONTAINER_AUTHORIZATION_TOKEN", "another")).await;
     run.failed(&["no usable credentials"]);
     assert_eq!(world.server.metadata().calls(), 0);

@@ -1,4 +1,4 @@
-//! The cost of opening in each mode, counted: files, requests and connections.
+//! The cost of opening in each mode: files, requests and connections, counted.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{KEYS, World, watch::Watch};
 
 const REGION: (&str, &str) = ("AWS_REGION", "us-east-1");
 
-/// A world with files of its own, and how often they are opened: config, credentials, root certificates.
+/// A world that counts how often its files are opened: config, credentials, root certificates.
 struct Counted {
     world: World,
     watch: Watch,
@@ -33,7 +33,7 @@ impl Counted {
         Self { world, watch, files: files.map(|(name, file)| (name, file.to_str().unwrap().to_owned())) }
     }
 
-    /// Opens the storage, and returns how often each file was opened, and how many metadata requests came.
+    /// Opens the storage. Returns how often each file was opened, and the number of metadata requests.
     async fn open(&self, mode: &[&str], secret: &str, variables: &[(&str, &str)]) -> ([usize; 3], usize) {
         let server = &self.world.server;
         let before = (server.metadata().calls(), server.emulator().calls(Action::GetSecretValue));
@@ -54,15 +54,15 @@ async fn modes_do_no_extra_work() {
     let variables = counted.open(&["default"], "ksm-config", &[id, key, REGION]).await;
     assert_eq!(variables, ([1, 1, 0], 0));
 
-    // Credentials, region and everything else come from one reading.
+    // The files are read once for credentials, region and all other settings.
     let profile = counted.open(&["profile", "ksm"], "ksm-config", &[REGION]).await;
     assert_eq!(profile, ([1, 1, 0], 0));
     let profile = counted.open(&["profile", "ksm"], "ksm-config", &[]).await;
     assert_eq!(profile, ([1, 1, 0], 0));
 
-    // A token, the region, the name of the role, its credentials. The files may say where that service is.
+    // A token, the region, the name of the role, and its credentials. The files may configure the metadata endpoint.
     assert_eq!(counted.open(&["ec2"], "ksm-config", &[]).await, ([1, 1, 0], 4));
-    // With an ARN the region is known.
+    // An ARN contains the region.
     assert_eq!(counted.open(&["ec2"], &counted.world.arn(), &[]).await, ([1, 1, 0], 3));
 }
 
@@ -76,7 +76,7 @@ async fn metadata_goes_by_no_proxy() {
     assert_eq!(world.server.metadata().calls(), 7);
 }
 
-/// Passes requests on, but one for the region only after one for the role's name has come.
+/// Forwards requests, but holds back the one for the region until one for the role's name arrives.
 async fn region_after_role(server: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,52 +1,52 @@
-//! The verdict on a history of versions and calls. It knows marks and nothing of the protocol.
+//! The verdict on a history of versions and calls. It considers only marks, and is independent of the protocol.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::fault::Fault;
 
-/// The tolerance beyond the deadline of a call, in milliseconds.
+/// The time by which a call may exceed its deadline, in milliseconds.
 const TOLERANCE: u64 = 1_000;
 
-/// Everything that happened to one secret, until nothing was in flight any more.
+/// The complete history of one secret, until no request is in flight.
 pub(crate) struct History {
     /// In the order in which they became current.
     pub(crate) versions: Vec<Version>,
     pub(crate) calls: Vec<Call>,
-    /// In milliseconds, as all times.
+    /// In milliseconds, like all times.
     pub(crate) deadline: u64,
 }
 
-/// A version that was current at some time.
+/// A version that was once current.
 #[derive(Clone, Debug)]
 pub(crate) struct Version {
     pub(crate) at: u64,
-    /// Of the changes in it, in the order in which they were made.
+    /// The marks in the order in which they were appended.
     pub(crate) marks: Vec<String>,
     pub(crate) by: &'static str,
     pub(crate) foreign: bool,
 }
 
-/// A call that was to append a mark.
+/// A call that appends a mark.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) mark: String,
     pub(crate) begin: u64,
-    /// For an open call, the end of its process.
+    /// For an open call, the time at which its process ended.
     pub(crate) end: u64,
-    /// The time in between for which its process was not executed: it was stopped, or others had the processor.
+    /// The part of the call during which its process was stopped, or waited for the processor.
     pub(crate) paused: u64,
     pub(crate) fate: Fate,
     pub(crate) kind: String,
     pub(crate) met: BTreeSet<Fault>,
 }
 
-/// The result of a call, as its caller was told.
+/// The result that was reported to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Applied,
     NotApplied,
     Unknown,
-    /// It had not returned when its process ended.
+    /// The process ended before the call returned.
     Open,
 }
 
@@ -59,18 +59,18 @@ pub(crate) struct Report {
     pub(crate) late: Vec<String>,
     /// Losses that a foreign write explains.
     pub(crate) foreign: Vec<String>,
-    /// The number of acknowledged stores whose call met the fault. Calls of killed processes got no acknowledgement.
+    /// The number of acknowledged stores whose call met each fault. Calls of killed processes are never acknowledged.
     pub(crate) stores: BTreeMap<Fault, usize>,
     pub(crate) acknowledged: usize,
     pub(crate) calls: usize,
 }
 
-/// The versions that a mark is in.
+/// The versions that contain a mark.
 #[derive(Clone, Copy)]
 struct Presence {
     first: usize,
     last: usize,
-    /// The most often that one of them has it.
+    /// The maximum number of occurrences in one version.
     most: usize,
 }
 
@@ -132,7 +132,7 @@ impl History {
         report
     }
 
-    /// Marks that are in no log, and were not brought by a foreign version.
+    /// Marks that are in no log, and that no foreign version introduced.
     fn marks_of_nobody(&self, presences: &HashMap<&str, Presence>) -> Vec<String> {
         let logged: BTreeSet<_> = self.calls.iter().map(|call| &*call.mark).collect();
         let strange = presences
@@ -160,8 +160,8 @@ impl History {
         presences
     }
 
-    /// For each version, whether a foreign write explains what it lacks: it is foreign itself, or was made on an earlier
-    /// version than the one before it because of one in between.
+    /// Returns for each version whether a foreign write explains its missing marks: the version is foreign, or it was
+    /// based on a version before its predecessor because of a foreign write in between.
     fn explained_by_foreign_writes(&self) -> Vec<bool> {
         let mut explained: Vec<bool> = Vec::new();
         for (index, version) in self.versions.iter().enumerate() {
@@ -171,7 +171,7 @@ impl History {
         explained
     }
 
-    /// The version that this one continues: the latest of those with the longest beginning of its marks.
+    /// The version that this one continues: the latest of those that share the longest prefix of marks.
     fn base(&self, index: usize) -> Option<usize> {
         let marks = &self.versions[index].marks;
         let continues = |earlier: &usize| marks.starts_with(&self.versions[*earlier].marks);
@@ -224,7 +224,7 @@ mod tests {
         *,
     };
 
-    /// A version of these marks; `!` makes it foreign.
+    /// Creates a version with these marks; `!` makes it foreign.
     fn version(marks: &str) -> Version {
         let foreign = marks.ends_with('!');
         let marks = marks.trim_end_matches('!').chars().map(String::from).collect();
@@ -242,7 +242,7 @@ mod tests {
         History { versions, calls, deadline: 1_000 }.check()
     }
 
-    /// Lost, twice, ghosts, late, explained by foreign writes.
+    /// The numbers of lost, repeated, ghost, late and foreign-explained marks.
     fn counts(report: &Report) -> [usize; 5] {
         [&report.lost, &report.twice, &report.ghosts, &report.late, &report.foreign].map(Vec::len)
     }
@@ -282,7 +282,7 @@ mod tests {
                 [0, 1, 0, 0, 0]
             );
         }
-        // Even if it is gone again.
+        // Even if a later version lacks it.
         assert_eq!(counts(&check(&["", "a", "aa", "b"], [("a", Unknown), ("b", Unknown)])), [0, 1, 0, 0, 0]);
     }
 
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn foreign_fork_explains_losses() {
-        // `b` was put over `f`, and `c` over `b`, because it was made on `f`.
+        // `b` was written over `f`, and `c` over `b`, because `c` was based on `f`.
         let report = check(&["", "a", "af!", "ab", "afc"], [("a", Unknown), ("b", Applied), ("c", Applied)]);
         assert_eq!(counts(&report), [0, 0, 0, 0, 1]);
     }

@@ -1,14 +1,14 @@
-//! The kinds of fault that a request meets.
+//! The faults that a request or process may meet.
 
 use std::fmt;
 
-/// A fault of a request, or of its reply.
+/// A fault of a request, its reply, or the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     RequestDropped,
     ReplyDropped,
     Delayed,
-    /// Delivered twice; the first reply is returned, and the second delivery may come long after it.
+    /// Delivered twice. The first reply is returned, and the second delivery may follow much later.
     DuplicatedFirst,
     DuplicatedSecond,
     Reordered,
@@ -16,15 +16,15 @@ pub(crate) enum Fault {
     ResetBefore,
     ResetAfter,
     Throttled,
-    /// Answered with status 500 and not carried out.
+    /// Answered with status 500, and not carried out.
     ErrorBefore,
     /// Carried out and answered with status 500.
     ErrorAfter,
-    /// A read by label that returns an earlier version.
+    /// A read by label returns an earlier version.
     Stale,
-    /// Of the process instead of a request.
+    /// The process was paused.
     Paused,
-    /// Of the process, during a call that was carried out all the same.
+    /// The process was killed during a call that was carried out nevertheless.
     Killed,
 }
 
@@ -46,7 +46,7 @@ impl Fault {
         Self::Paused,
         Self::Killed,
     ];
-    /// The number of those that are chosen for single requests.
+    /// The number of faults that affect single requests.
     pub(crate) const OF_REQUESTS: usize = 12;
 }
 

@@ -1,4 +1,4 @@
-//! Requests and replies of the API, one a connection.
+//! HTTP requests and replies, one per connection.
 
 use std::net::SocketAddr;
 
@@ -26,7 +26,7 @@ impl Request {
         Self { action: action.to_owned(), body }
     }
 
-    /// The next request of a connection, if one comes.
+    /// Reads the next request of a connection, if there is one.
     pub(crate) async fn read(stream: &mut TcpStream) -> Option<Self> {
         let mut stream = BufReader::new(stream);
         let mut head = Vec::new();
@@ -48,7 +48,7 @@ impl Request {
         self.body[name].as_str().unwrap_or_default()
     }
 
-    /// Sends it in a connection of its own. The emulator does not verify signatures.
+    /// Sends the request on a new connection. The emulator does not verify signatures.
     pub(crate) async fn send(&self, to: SocketAddr) -> io::Result<Reply> {
         let mut stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
@@ -81,7 +81,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// Writes the head, and this many bytes of the body.
+    /// Writes the head, and `bytes` bytes of the body.
     pub(crate) async fn write(&self, stream: &mut TcpStream, bytes: usize) -> io::Result<()> {
         let head = format!(
             "HTTP/1.1 {} -\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\

@@ -1,13 +1,15 @@
-//! Writer processes on one secret, through a proxy that injects faults, killed and stopped at random: `cargo xtask chaos`.
+//! Writer processes on one secret, behind a proxy that injects faults, killed and stopped at random: `cargo xtask
+//! chaos`.
 //!
-//! Each writer appends marks to a value and logs what it was told of each. From every version that was current, and from the
-//! logs, the checker decides what was lost, applied twice, applied against what was told, or late.
+//! Each writer appends marks to a value, and logs the result of each call. From the logs and all versions that were
+//! ever current, the checker finds changes that were lost, applied twice, applied although reported as not applied, or
+//! late.
 //!
-//! Environment variables select what runs. Without them it is one short round.
-//! - `KSM_CHAOS_SECONDS=N`: rounds for this long.
-//! - `KSM_CHAOS_SEED=S`: the faults of this seed. The operating system decides about their order still.
-//! - `KSM_CHAOS_MODE=optimistic|strict|mixed`: how the writers exclude each other.
-//! - `KSM_CHAOS_FOREIGN=1`: beside them a program that knows nothing of the protocol.
+//! Environment variables select what runs. The default is one short round.
+//! - `KSM_CHAOS_SECONDS=N`: run rounds for this long.
+//! - `KSM_CHAOS_SEED=S`: draw the faults from this seed. Scheduling still varies.
+//! - `KSM_CHAOS_MODE=optimistic|strict|mixed`: the concurrency mode of the writers.
+//! - `KSM_CHAOS_FOREIGN=1`: add a program that ignores the protocol.
 #![cfg(unix)]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 #![allow(clippy::print_stdout, reason = "a test that ends with a table")]
@@ -36,12 +38,12 @@ use serde_json::{Value as Json, json};
 use tokio::time::sleep;
 
 const SECRET: &str = "chaos";
-/// The deadline of each call of a writer.
+/// The deadline of each call.
 const DEADLINE: Duration = Duration::from_secs(6);
-/// A round has a secret of its own, so that its value does not grow without limit.
+/// The length of a round. Each round has its own secret, so that the value does not grow without limit.
 const ROUND: Duration = Duration::from_secs(20);
 
-/// The time in milliseconds, the same for all processes.
+/// The wall-clock time in milliseconds, which all processes share.
 fn now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis().try_into().unwrap()
 }
@@ -115,7 +117,7 @@ fn print(report: &Report) {
     println!("lost: {}, twice: {}, ghosts: {}, late: {}", lost.len(), twice.len(), ghosts.len(), late.len());
 }
 
-/// One round: a new secret, three to five writers, and what they did.
+/// Runs one round: a new secret, three to five writers, and a record of their calls.
 async fn run(settings: &Settings, seed: u64, length: Duration) -> History {
     let emulator = Emulator::new("us-east-1");
     emulator.set_version_quota(None);
@@ -138,7 +140,7 @@ async fn run(settings: &Settings, seed: u64, length: Duration) -> History {
     while now() < until {
         sleep(Duration::from_millis(rng.u64(100..1_000))).await;
         let victim = rng.usize(..writers.len());
-        // Few kills hit a write on its way.
+        // Most kills miss a write in progress.
         if rng.u8(..8) == 0 {
             writers[victim].pause(Duration::from_millis(rng.u64(50..4_000))).await;
         } else {
@@ -180,7 +182,7 @@ fn marks(value: &str) -> Vec<String> {
     marks.split(',').filter(|mark| !mark.is_empty()).map(str::to_owned).collect()
 }
 
-/// A foreign writer: reads, thinks, and writes, whatever others did meanwhile.
+/// A foreign writer, which reads, pauses, and writes regardless of other changes.
 async fn write_blindly(proxy: Arc<Proxy>, mut rng: Rng, until: u64) {
     for number in 0.. {
         sleep(Duration::from_millis(rng.u64(500..3_000))).await;

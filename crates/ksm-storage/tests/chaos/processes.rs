@@ -1,4 +1,4 @@
-//! The processes of the writers, which are killed and stopped from outside.
+//! Writer processes, which are killed and stopped from outside.
 
 use std::{
     env, fs,
@@ -21,10 +21,10 @@ use crate::{
     writer,
 };
 
-/// The time after their last call in which processes must end by themselves.
+/// The time within which processes must exit on their own after their last call.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// One writer: a process and, after each kill, the next one.
+/// A writer: a process and, after each kill, its replacement.
 pub(crate) struct Writer {
     index: usize,
     url: String,
@@ -32,7 +32,7 @@ pub(crate) struct Writer {
     until: u64,
     folder: PathBuf,
     child: Child,
-    /// The ends of the processes before this one.
+    /// When each earlier process ended.
     ends: Vec<u64>,
     pauses: Vec<(u64, u64)>,
 }
@@ -44,7 +44,7 @@ impl Writer {
         Self { index, url, mode, until, folder, child, ends: Vec::new(), pauses: Vec::new() }
     }
 
-    /// Kills the process, and starts the next one, unless it has ended its work.
+    /// Kills the process and starts a replacement, unless the process has already finished.
     pub(crate) async fn kill(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
             assert!(status.success(), "writer {} failed", self.index);
@@ -56,7 +56,7 @@ impl Writer {
         self.child = spawn(*index, self.ends.len(), url, mode, *until, folder);
     }
 
-    /// Stops the process for this time.
+    /// Stops the process for `time`.
     pub(crate) async fn pause(&mut self, time: Duration) {
         let from = now();
         self.signal(Signal::STOP);
@@ -66,14 +66,14 @@ impl Writer {
     }
 
     fn signal(&self, signal: Signal) {
-        // It has no ID any more if it has ended.
+        // An exited process has no ID.
         if let Some(id) = self.child.id() {
             let pid = Pid::from_raw(id.try_into().unwrap()).unwrap();
             kill_process(pid, signal).unwrap();
         }
     }
 
-    /// Waits until the process has ended its last calls, and returns the calls of all processes.
+    /// Waits until the process has finished its last calls, and returns the calls of all processes.
     pub(crate) async fn finish(mut self) -> Vec<Call> {
         match timeout(DEADLINE + GRACE, self.child.wait()).await {
             Ok(status) => assert!(status.unwrap().success(), "writer {} failed", self.index),
@@ -107,7 +107,7 @@ fn log(folder: &Path, index: usize, number: usize) -> PathBuf {
     folder.join(format!("{index}-{number}.log"))
 }
 
-/// The calls in the log of a process that ended at `end`.
+/// Parses the log of a process that ended at `end`.
 fn calls(log: &str, end: u64, pauses: &[(u64, u64)]) -> Vec<Call> {
     let lines: Vec<Vec<_>> = log.lines().map(|line| line.split(' ').collect()).collect();
     let stalls: Vec<_> =
@@ -128,7 +128,7 @@ fn calls(log: &str, end: u64, pauses: &[(u64, u64)]) -> Vec<Call> {
     begun.collect()
 }
 
-/// Adds to the calls of a writer the faults that its requests met meanwhile.
+/// Attributes to each call of a writer the faults that its requests met.
 pub(crate) fn attribute(calls: &mut [Call], writer: usize, met: &[Met]) {
     for call in calls {
         let during = |met: &&Met| met.writer == writer && (call.begin..=call.end).contains(&met.at);

@@ -1,4 +1,4 @@
-//! The proxy between writers and emulator: faults for each request, and the record of what was current when.
+//! The proxy between writers and emulator, which injects faults and records every current version.
 
 use std::{
     collections::HashMap,
@@ -23,16 +23,16 @@ use crate::{
     now,
 };
 
-/// The part of requests that meets a fault, in percent.
+/// The share of requests that meet a fault, in percent.
 const FAULTY: u8 = 30;
-/// The part of reads by label that starts a time of stale reads of the same writer, in percent.
+/// The share of reads by label that start a period of stale reads for that writer, in percent.
 const STALE: u8 = 6;
-/// The longest such time, and the longest lag at its start, in milliseconds: 10 s together.
+/// The maximum length of such a period, and the maximum lag at its start, in milliseconds: 10 s together.
 const LAG: u64 = 5_000;
-/// The time that every request takes to the service, as an exponent of two, in milliseconds: mostly short and at times
-/// long, so that one writer makes several calls while a single one of another's is under way.
+/// The latency of every request as an exponent of two, in milliseconds. Mostly short but sometimes long, so that one
+/// writer makes several calls during a single call of another.
 const LATENCY: Range<u32> = 0..9;
-/// The times in milliseconds for which delayed requests are held back.
+/// The range of delays for requests that are held back, in milliseconds.
 const DELAY: Range<u64> = 20..3_000;
 const REORDER: Duration = Duration::from_millis(400);
 const CURRENT: &str = "AWSCURRENT";
@@ -42,7 +42,7 @@ pub(crate) struct Entry {
     pub(crate) at: u64,
     pub(crate) id: String,
     pub(crate) value: String,
-    /// The request that made it current.
+    /// The kind of request that made it current.
     pub(crate) by: &'static str,
     pub(crate) foreign: bool,
 }
@@ -57,7 +57,7 @@ pub(crate) struct Met {
 pub(crate) struct Proxy {
     upstream: SocketAddr,
     state: Mutex<State>,
-    /// Requests are delivered one after another, so that the record is in their order.
+    /// Serializes deliveries, so that the record is in their order.
     order: tokio::sync::Mutex<()>,
     delivered: watch::Sender<u64>,
     connections: watch::Sender<usize>,
@@ -69,11 +69,11 @@ struct State {
     values: HashMap<String, String>,
     history: Vec<Entry>,
     met: Vec<Met>,
-    /// By writer: the version that its reads by label return, and until when.
+    /// By writer: the version that reads by label return, and until when.
     stale: HashMap<usize, (String, u64)>,
 }
 
-/// The sender of a request that is delivered.
+/// The sender of a delivered request.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Sender {
     Writer,
@@ -81,7 +81,7 @@ pub(crate) enum Sender {
 }
 
 impl Proxy {
-    /// `first` is the ID of the version that is current from the start.
+    /// Creates the proxy; `first` is the ID of the initial version.
     pub(crate) fn new(upstream: SocketAddr, first: String, seed: u64) -> Arc<Self> {
         let first = Entry { at: now(), id: first, value: "{}".into(), by: "setup", foreign: false };
         let state = State {
@@ -112,7 +112,7 @@ impl Proxy {
                 let proxy = Arc::clone(&proxy);
                 proxy.connections.send_modify(|connections| *connections += 1);
                 tokio::spawn(async move {
-                    // A connection that breaks is the writer's affair.
+                    // A broken connection is handled by the writer.
                     let _ = proxy.serve(writer, stream).await;
                     proxy.connections.send_modify(|connections| *connections -= 1);
                 });
@@ -121,12 +121,12 @@ impl Proxy {
         url
     }
 
-    /// Ends all faults, but for those that requests have met already.
+    /// Stops injecting faults. Faults that requests have already met continue.
     pub(crate) fn calm(&self) {
         self.state().calm = true;
     }
 
-    /// Waits until nothing is held back any more, and returns the versions and faults.
+    /// Waits until no request is held back any more, and returns the versions and faults.
     pub(crate) async fn finish(&self) -> (Vec<Entry>, Vec<Met>) {
         self.connections.subscribe().wait_for(|&connections| connections == 0).await.unwrap();
         let mut state = self.state();
@@ -177,7 +177,7 @@ impl Proxy {
             }
             Some(Fault::DuplicatedFirst) => {
                 let reply = deliver().await?;
-                // The writer may be gone by then, or have ended its call.
+                // The writer may have exited or ended its call.
                 let _ = reply.write(&mut stream, reply.body.len()).await;
                 sleep(self.random(DELAY)).await;
                 return deliver().await.map(drop);
@@ -185,7 +185,7 @@ impl Proxy {
             Some(Fault::DuplicatedSecond) => {
                 deliver().await?;
                 let reply = deliver().await?;
-                // A service that does not know its own put again refuses the second one.
+                // Simulates a service that does not recognize its own put, and refuses the second delivery.
                 if request.action == "PutSecretValue" && reply.status == 200 {
                     Reply::error(400, "ResourceExistsException")
                 } else {
@@ -216,7 +216,7 @@ impl Proxy {
         reply.write(&mut stream, reply.body.len()).await
     }
 
-    /// Waits until some other requests are delivered, unless there are none.
+    /// Waits until some other requests have been delivered, unless there are none.
     async fn let_others_pass(&self) {
         let mut delivered = self.delivered.subscribe();
         let others = self.state().rng.u64(1..4);
@@ -224,7 +224,7 @@ impl Proxy {
         let _ = timeout(REORDER, delivered.wait_for(|&delivered| delivered >= enough)).await;
     }
 
-    /// Has the emulator carry it out, and records the version that it makes current.
+    /// Delivers the request to the emulator, and records the version that it makes current.
     pub(crate) async fn deliver(&self, request: &Request, sender: Sender) -> io::Result<Reply> {
         let order = self.order.lock().await;
         let reply = request.send(self.upstream).await?;
@@ -236,7 +236,7 @@ impl Proxy {
 }
 
 impl State {
-    /// The fault of the next request.
+    /// Draws the fault of the next request.
     fn fault(&mut self, writer: usize) -> Option<Fault> {
         if self.calm || self.rng.u8(..100) >= FAULTY {
             return None;
@@ -246,7 +246,7 @@ impl State {
         Some(fault)
     }
 
-    /// Turns a read by label, in a time of stale reads, into one of the version that was current earlier.
+    /// Replaces a read by label with a read of an earlier current version, during a period of stale reads.
     fn age(&mut self, writer: usize, request: &mut Request) -> bool {
         let by_label = request.action == "GetSecretValue" && request.field("VersionStage") == CURRENT;
         if self.calm || !by_label {
@@ -299,7 +299,7 @@ impl State {
     }
 }
 
-/// Keeps the connection open without a word until the writer ends it.
+/// Keeps the connection open without answering until the writer closes it.
 async fn silence(mut stream: TcpStream) -> io::Result<()> {
     while stream.read(&mut [0; 64]).await? > 0 {}
     Ok(())

@@ -1,5 +1,5 @@
-//! A child process that appends marks to the shared value, two calls at a time, and logs each call before and after.
-//! It also logs the times in which it was not executed.
+//! A child process that appends marks to the shared value, with two concurrent calls, and logs the start and end of
+//! each. It also logs the times during which it was not scheduled.
 
 use std::{
     env,
@@ -20,9 +20,9 @@ use ksm_storage_emulator::fixture::sdk_config;
 
 use crate::{DEADLINE, SECRET, now};
 
-/// The name of the test that is the child process.
+/// The name of the test that serves as the child process.
 pub(crate) const TEST: &str = "writer::child";
-/// Short, so that a call meets several faults before its deadline.
+/// Short enough for several faults within the deadline of a call.
 const ATTEMPT: Duration = Duration::from_millis(500);
 const TASKS: u32 = 2;
 
@@ -48,7 +48,7 @@ async fn child() {
     }
 }
 
-/// Logs the times in which this process was not executed: it was stopped, or others had the processor.
+/// Logs the times during which this process was not scheduled, because it was stopped or the processor was busy.
 fn log_stalls(log: &File) {
     const PAUSE: Duration = Duration::from_millis(50);
     const STALL: u64 = 200;
@@ -114,7 +114,7 @@ fn word(outcome: Outcome) -> &'static str {
     }
 }
 
-/// One system call, which a killed process has made or not.
+/// A single system call, so that a killed process leaves either the whole line or nothing.
 fn write(mut log: &File, line: &str) {
     log.write_all(line.as_bytes()).unwrap();
 }

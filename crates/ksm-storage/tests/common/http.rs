@@ -1,4 +1,4 @@
-//! An HTTP service in a few lines: a fake of an AWS service.
+//! A minimal HTTP server, as a fake of an AWS service.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ impl Request {
     }
 }
 
-/// Serves on loopback for as long as the test runs, one request a connection; returns `HOST:PORT`. A request that is
-/// answered with nothing waits for ever.
+/// Serves on loopback until the test ends, one request per connection. Returns `HOST:PORT`. If `answer` returns `None`,
+/// the request is never answered.
 pub(crate) async fn serve(answer: impl Fn(Request) -> Option<String> + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -34,7 +34,7 @@ pub(crate) async fn serve(answer: impl Fn(Request) -> Option<String> + Send + Sy
             let answer = Arc::clone(&answer);
             tokio::spawn(async move {
                 let mut stream = BufReader::new(stream);
-                // A client may open a connection and not use it.
+                // A client may open a connection without using it.
                 let Some(request) = read(&mut stream).await else { return };
                 match answer(request) {
                     Some(reply) => stream.write_all(reply.as_bytes()).await.unwrap(),
@@ -46,7 +46,7 @@ pub(crate) async fn serve(answer: impl Fn(Request) -> Option<String> + Send + Sy
     address
 }
 
-/// `headers` are whole lines.
+/// Builds a response; `headers` are complete lines.
 pub(crate) fn reply(status: u16, headers: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status} -\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}")

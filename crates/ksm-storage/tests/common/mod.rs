@@ -1,4 +1,4 @@
-//! Helpers that the tests of this folder share.
+//! Helpers shared by the tests in this folder.
 
 use std::{
     fs, io,
@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-/// The program that an example is built as, if it is built from the sources as they are now.
+/// The path of an example's program, if it is up to date with its sources.
 pub(crate) fn binary(example: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).unwrap().join("examples");
@@ -16,7 +16,7 @@ pub(crate) fn binary(example: &str) -> PathBuf {
         "{} is not built: cargo build --workspace --all-features --examples",
         binary.display()
     );
-    // Cargo lists there what it is made from.
+    // Cargo lists the sources of the program there.
     let list = fs::read_to_string(folder.join(format!("{example}.d"))).unwrap();
     let (_, sources) = list.trim_end().split_once(": ").unwrap();
     let changed = |path: &Path| -> io::Result<SystemTime> { fs::metadata(path)?.modified() };

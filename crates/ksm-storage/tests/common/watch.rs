@@ -1,10 +1,10 @@
-//! A count of how often files are opened, by whatever process.
+//! Counts how often files are opened, by any process.
 
 use std::path::Path;
 
 use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
 
-/// Looks at files from now on.
+/// Watches files from its creation on.
 pub(crate) struct Watch {
     kernel: std::os::fd::OwnedFd,
     files: Vec<i32>,
@@ -23,7 +23,7 @@ impl Watch {
         let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
         let mut reader = Reader::new(&self.kernel, &mut buffer);
         let mut counts = vec![0; self.files.len()];
-        // Until there is no more, which is an error.
+        // Ends with an error when no event is left.
         while let Ok(event) = reader.next() {
             let file = self.files.iter().position(|file| *file == event.wd()).unwrap();
             counts[file] += 1;

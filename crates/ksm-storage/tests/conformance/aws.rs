@@ -1,13 +1,13 @@
-//! The AWS backend, on the emulator of this workspace and on emulators written by others.
+//! The AWS backend on this workspace's emulator and on third-party emulators.
 
-mod outside;
+mod third_party;
 
 use std::sync::Arc;
 
 use ksm_storage_aws::Concurrency;
 use ksm_storage_emulator::fixture::{Aws, Transport};
-use outside::Outside;
 use python_peers::Program;
+use third_party::ThirdParty;
 
 use crate::backends::Backend;
 
@@ -19,15 +19,15 @@ pub(crate) fn backends() -> Vec<Backend> {
             .fast(),
         Backend::new("aws-emulator-http", || Ok(Arc::new(Aws(Concurrency::Optimistic, Transport::Http)))),
         Backend::new("aws-emulator-http-strict", || Ok(Arc::new(Aws(Concurrency::Strict, Transport::Http)))),
-        Backend::new("aws-moto", || Ok(Arc::new(Outside::start(Program::Moto, Concurrency::Optimistic)?))),
+        Backend::new("aws-moto", || Ok(Arc::new(ThirdParty::start(Program::Moto, Concurrency::Optimistic)?))),
         Backend::new("aws-ministack", || {
-            Ok(Arc::new(Outside::start(Program::Ministack, Concurrency::Strict)?))
+            Ok(Arc::new(ThirdParty::start(Program::Ministack, Concurrency::Strict)?))
         })
         .excluding(not_on_ministack),
     ]
 }
 
-/// The reason for which a case cannot pass on ministack. Both were observed with version 1.5.33.
+/// The reason why a case cannot pass on ministack. Both were observed with version 1.5.33.
 fn not_on_ministack(case: &str) -> Option<&'static str> {
     match case {
         "c01_a_store_with_nothing_in_it_loads_as_nothing"
@@ -36,8 +36,8 @@ fn not_on_ministack(case: &str) -> Option<&'static str> {
         | "c12_open_or_create_creates_once" => {
             Some("ministack reads a secret without a value as a reply without a version")
         }
-        // Of eight writers with one version ID all are acknowledged, and a current version that is written again loses
-        // its label, so that none is current.
+        // Of eight writers with one version ID, all are acknowledged. Writing the current version again removes its
+        // label, so that no version is current.
         "c04_a_store_that_is_not_acknowledged_changes_nothing"
         | "c06_a_version_does_not_come_back_with_its_content"
         | "c06_one_store_per_version_is_committed"

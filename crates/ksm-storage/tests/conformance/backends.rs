@@ -1,4 +1,4 @@
-//! The backends that the features bring.
+//! The backends that the enabled features provide.
 
 use std::{
     env,
@@ -14,10 +14,10 @@ use libtest_mimic::{Completion, Failed};
 
 pub(crate) type Made = Result<Arc<dyn Fixture>, String>;
 
-/// A backend, whose fixture is created by the first test that needs it.
+/// A backend whose fixture is created by the first test that needs it.
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
-    /// True if it is fast enough for thousands of random histories.
+    /// True if the backend is fast enough for thousands of random histories.
     pub(crate) is_fast: bool,
     make: fn() -> Made,
     fixture: OnceLock<Made>,
@@ -34,24 +34,24 @@ impl Backend {
         self
     }
 
-    /// Leaves out the cases for which `excluded` returns a reason.
+    /// Excludes the cases for which `excluded` returns a reason.
     #[cfg(all(feature = "testing", feature = "aws-minimal"))]
     pub(crate) fn excluding(mut self, excluded: fn(&str) -> Option<&'static str>) -> Self {
         self.excluded = excluded;
         self
     }
 
-    /// The fixture, or the reason why the backend is not available here.
+    /// The fixture, or the reason why the backend is unavailable here.
     pub(crate) fn fixture(&self) -> Made {
         self.fixture.get_or_init(self.make).clone()
     }
 
-    /// The reason for which a case does not run on this backend.
+    /// The reason why a case does not run on this backend.
     pub(crate) fn excluded(&self, case: Case) -> Option<&'static str> {
         (self.excluded)(case.name())
     }
 
-    /// The result of a test on a backend that is not available here.
+    /// The result of a test on an unavailable backend.
     pub(crate) fn not_run(&self, missing: &str) -> Result<Completion, Failed> {
         let name = self.name;
         if env::var_os("KSM_CONFORMANCE_REQUIRE_ALL").is_some() {
@@ -65,7 +65,7 @@ pub(crate) fn all() -> Vec<Arc<Backend>> {
     let here = [
         #[cfg(feature = "memory")]
         Backend::new("memory", || Ok(Arc::new(MemoryFixture::new()))).fast(),
-        // Without syncs: the tests of the backend also run most cases with them.
+        // Without `fsync`; the backend's own tests also run most cases with it.
         #[cfg(feature = "file")]
         Backend::new("file", || Ok(Arc::new(FileFixture::new(Durability::Relaxed)))).fast(),
     ];

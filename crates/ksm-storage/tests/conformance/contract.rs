@@ -1,4 +1,4 @@
-//! The suite covers the contract, and the documents describe the suite.
+//! The suite covers the contract, and the documentation describes the suite.
 
 use std::{fmt::Write, fs, path::PathBuf};
 
@@ -16,7 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// For each clause, at each level at which it has cases, something is known to fail them.
+/// Every clause has a faulty implementation at each level at which it has cases.
 fn cases_have_faulty_implementations() -> Result<(), Failed> {
     let faults = Fault::all();
     for case in cases() {
@@ -52,7 +52,7 @@ fn document_lists_clauses() -> Result<(), Failed> {
     states("docs/conformance.md", &table)
 }
 
-/// Fails unless the document contains the text.
+/// Fails unless `document` contains `text`.
 fn states(document: &str, text: &str) -> Result<(), Failed> {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../..", document].iter().collect();
     let found = fs::read_to_string(path)?.contains(text);
@@ -81,7 +81,7 @@ mod capabilities {
                 Writes::Unconditional => "no: writes are refused",
                 Writes::ReadOnly => "read-only",
             };
-            // Core accepts no larger document, whatever the backend accepts.
+            // Core rejects larger documents, whatever the backend accepts.
             let largest = capabilities.max_payload.unwrap_or(usize::MAX).min(ConfigDocument::MAX_LEN);
             let fresh = if capabilities.fresh_reads { "yes" } else { "no" };
             let name = backend.name.replace("-emulator", "");

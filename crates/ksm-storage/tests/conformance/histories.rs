@@ -1,4 +1,4 @@
-//! Random programs on each backend, in great numbers.
+//! Large numbers of random programs on each backend.
 
 use std::{
     fmt::Write,
@@ -17,7 +17,7 @@ use crate::backends::Backend;
 
 type Rows = Mutex<Vec<(String, Summary)>>;
 
-/// Runs about `total` histories, shared out evenly among backends and modes.
+/// Runs about `total` histories, divided evenly among backends and modes.
 pub(crate) fn run(args: &Arguments, backends: &[Arc<Backend>], total: u32) -> ExitCode {
     let fast: Vec<_> = backends.iter().filter(|backend| backend.is_fast).collect();
     let pairs = fast.len() * Mode::ALL.len();
@@ -57,7 +57,7 @@ fn check(backend: &Backend, mode: Mode, histories: u32) -> Result<Summary, Faile
     Ok(summary)
 }
 
-/// Searches up to 1,000 histories of a faulty implementation for one that is wrong.
+/// Searches up to 1,000 histories of a faulty implementation for an incorrect one.
 pub(crate) fn find(faulty: SystemUnderTest, mode: Mode) -> Result<(), Failed> {
     let runtime = runtime()?;
     let checked =

@@ -1,16 +1,16 @@
-//! The conformance suite on every backend that the features bring: `cargo xtask conformance`, or
+//! The conformance suite on all backends that the enabled features provide: `cargo xtask conformance`, or
 //!
 //! ```text
 //! cargo test -p ksm-storage --no-default-features --features file --test conformance -- file::c06
 //! ```
 //!
-//! A test is called `BACKEND::CASE`; in `BACKEND::blocking` and `BACKEND::delayed`, the case runs below the blocking handle
-//! and on a backend with random delays. Backends on AWS need the features `aws` and `testing`.
+//! Tests are called `BACKEND::CASE`. In `BACKEND::blocking` and `BACKEND::delayed`, the case runs through the blocking
+//! handle or on a backend with random delays. The AWS backends need the features `aws` and `testing`.
 //!
 //! Environment variables select what runs:
-//! - `KSM_CONFORMANCE_BROKEN=1`: faulty implementations, each of which a case of the clause that it violates must catch.
-//! - `KSM_CONFORMANCE_HISTORIES=N`: about N random histories in all, on the backends that are fast enough.
-//! - `KSM_CONFORMANCE_REQUIRE_ALL=1`: emulators that cannot be installed fail instead of being reported as NOT RUN.
+//! - `KSM_CONFORMANCE_BROKEN=1`: faulty implementations, each of which must fail a case of the clause that it violates.
+//! - `KSM_CONFORMANCE_HISTORIES=N`: about N random histories in total, on the backends that are fast enough.
+//! - `KSM_CONFORMANCE_REQUIRE_ALL=1`: emulators that cannot be installed count as failed instead of NOT RUN.
 #![allow(missing_docs, clippy::print_stdout, reason = "a test harness that ends with a table")]
 
 #[cfg(all(feature = "testing", feature = "aws-minimal"))]
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The kinds of handle and backend that a case runs on.
+/// The kinds of handle and backend on which a case runs.
 #[derive(Clone, Copy)]
 enum Variant {
     Plain,
@@ -63,7 +63,7 @@ impl Variant {
         }
     }
 
-    /// A case of a backend does not depend on the handle.
+    /// Cases at the backend level are independent of the handle.
     fn includes(self, case: Case) -> bool {
         !matches!((self, case.level()), (Self::Blocking, Level::Backend))
     }
@@ -81,7 +81,7 @@ impl Variant {
 fn run(args: &Arguments, backends: &[Arc<Backend>]) -> ExitCode {
     let table = Arc::<Table>::default();
     let mut trials = contract::trials();
-    // Neighbours run at the same time: on different backends, they do not wait for the same server.
+    // Neighbouring tests run concurrently. With different backends they do not wait for the same server.
     for variant in Variant::ALL {
         for case in cases().into_iter().filter(|case| variant.includes(*case)) {
             trials.extend(backends.iter().map(|backend| trial(backend, variant, case, &table)));

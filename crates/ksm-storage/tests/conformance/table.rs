@@ -1,4 +1,4 @@
-//! Backends and clauses, as a table in Markdown.
+//! The results of backends and clauses as a Markdown table.
 
 use std::{
     collections::BTreeMap,
@@ -50,8 +50,8 @@ impl Table {
         failures.entry(backend).or_default().push((case, failure));
     }
 
-    /// Prints the number of cases passed, by backend and clause, and for each backend the failure to look into first;
-    /// nothing if no case ran.
+    /// Prints the number of passed cases by backend and clause and, for each backend, the failure to look into first.
+    /// Prints nothing if no case ran.
     pub(crate) fn print(&self, backends: &[Arc<Backend>]) {
         let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         if cells.is_empty() {

@@ -1,4 +1,4 @@
-//! No value is shown by the `Debug` of any public type, nor by any error or event, whatever fails.
+//! No `Debug` output of a public type, no error and no event shows a secret value, whatever fails.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod sources;
@@ -36,11 +36,11 @@ use ksm_storage_emulator::{
 use ksm_storage_testkit::canary::{canary, is_shown};
 use sources::{public_types, variants};
 
-/// The output of all tests of this target, with all logs at the level TRACE.
+/// The log output of all tests in this target, at level TRACE.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<u8>>>);
+struct Output(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Seen {
+impl io::Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -51,20 +51,20 @@ impl io::Write for Seen {
     }
 }
 
-static LOG: LazyLock<Seen> = LazyLock::new(|| {
-    let seen = Seen::default();
-    let shared = seen.clone();
+static LOG: LazyLock<Output> = LazyLock::new(|| {
+    let output = Output::default();
+    let shared = output.clone();
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
         .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
         .with_writer(move || shared.clone())
         .init();
-    seen
+    output
 });
 
 fn assert_log_is_clean(event: &str) {
     let text = String::from_utf8_lossy(&LOG.0.lock().unwrap()).into_owned();
-    assert!(text.contains(event), "no event `{event}` was logged, so this shows nothing");
+    assert!(text.contains(event), "no event `{event}` was logged, so this proves nothing");
     let shown = text.lines().find(|line| is_shown(line));
     assert!(shown.is_none(), "{shown:?}");
 }
@@ -84,11 +84,11 @@ fn assert_clean(error: &Error) {
     assert!(!texts.iter().any(|text| is_shown(text)), "{texts:?}");
 }
 
-/// The types whose `Debug` was looked at, by their full names.
+/// The full names of the types whose `Debug` output was checked.
 #[derive(Default)]
-struct Looked(BTreeSet<String>);
+struct CheckedTypes(BTreeSet<String>);
 
-impl Looked {
+impl CheckedTypes {
     fn at<T: Debug>(&mut self, value: &T) {
         let text = format!("{value:?} {value:#?}");
         assert!(!is_shown(&text), "{text}");
@@ -99,85 +99,85 @@ impl Looked {
 #[test]
 fn debug_never_shows_values() {
     LazyLock::force(&LOG);
-    let mut looked = Looked::default();
+    let mut checked = CheckedTypes::default();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(core_types(&mut looked));
-    runtime.block_on(backend_types(&mut looked));
-    keeper_types(&mut looked);
+    runtime.block_on(core_types(&mut checked));
+    runtime.block_on(backend_types(&mut checked));
+    keeper_types(&mut checked);
     let public = public_types();
-    let missing: Vec<_> = public.difference(&looked.0).collect();
+    let missing: Vec<_> = public.difference(&checked.0).collect();
     assert!(missing.is_empty(), "nobody looks at the `Debug` of {missing:?}");
     assert_log_is_clean("load");
 }
 
-async fn core_types(looked: &mut Looked) {
+async fn core_types(checked: &mut CheckedTypes) {
     let storage = ConfigStorage::open(MemoryBackend::from_config(document())).await.unwrap();
     let snapshot = storage.snapshot();
-    looked.at(&storage);
-    looked.at(&snapshot);
-    looked.at(snapshot.document());
-    looked.at(&storage.get(ConfigKey::Url).unwrap());
-    looked.at(&ConfigStorage::builder(MemoryBackend::from_config(document())));
+    checked.at(&storage);
+    checked.at(&snapshot);
+    checked.at(snapshot.document());
+    checked.at(&storage.get(ConfigKey::Url).unwrap());
+    checked.at(&ConfigStorage::builder(MemoryBackend::from_config(document())));
     let payload = Payload::from(document());
     let stored = Stored::present(Version::new("1"), payload.clone());
-    looked.at(&payload);
-    looked.at(stored.version());
-    looked.at(&StoreOutcome::conflict(stored.clone()));
-    looked.at(&stored);
-    looked.at(&Absence::new("nothing"));
-    looked.at(&OpenOptions::default());
-    looked.at(&snapshot.verification());
-    looked.at(&snapshot.origin());
-    looked.at(&storage.changes());
-    looked.at(&Displaced::Foreign { version: Version::new("1"), inspect: None });
-    looked.at(&ConfigDocument::parse(canary("no document").as_bytes()).unwrap_err());
-    looked.at(&storage.location());
-    looked.at(&storage.capabilities());
-    looked.at(&Writes::Exact);
-    looked.at(&SystemClock::new());
-    looked.at(&BindState::Bound);
-    looked.at(&catch_panic("a step", async { resume_unwind(Box::new(canary("panic"))) }).await.unwrap_err());
-    looked.at(&blocking::Driver::new().interrupt(|| false));
-    looked.at(&ConfigKey::Url);
-    looked.at(&ErrorKind::Conflict);
-    looked.at(&Operation::Set);
-    looked.at(&Outcome::Unknown);
+    checked.at(&payload);
+    checked.at(stored.version());
+    checked.at(&StoreOutcome::conflict(stored.clone()));
+    checked.at(&stored);
+    checked.at(&Absence::new("nothing"));
+    checked.at(&OpenOptions::default());
+    checked.at(&snapshot.verification());
+    checked.at(&snapshot.origin());
+    checked.at(&storage.changes());
+    checked.at(&Displaced::Foreign { version: Version::new("1"), inspect: None });
+    checked.at(&ConfigDocument::parse(canary("no document").as_bytes()).unwrap_err());
+    checked.at(&storage.location());
+    checked.at(&storage.capabilities());
+    checked.at(&Writes::Exact);
+    checked.at(&SystemClock::new());
+    checked.at(&BindState::Bound);
+    checked.at(&catch_panic("a step", async { resume_unwind(Box::new(canary("panic"))) }).await.unwrap_err());
+    checked.at(&blocking::Driver::new().interrupt(|| false));
+    checked.at(&ConfigKey::Url);
+    checked.at(&ErrorKind::Conflict);
+    checked.at(&Operation::Set);
+    checked.at(&Outcome::Unknown);
 }
 
-async fn backend_types(looked: &mut Looked) {
-    looked.at(&MemoryBackend::from_config(document()));
-    looked.at(&FileBackend::builder("ksm.json"));
-    looked.at(&FileBackend::new("ksm.json"));
-    looked.at(&Durability::Synced);
-    looked.at(&ksm_storage::memory::testing::MemoryFixture::new());
-    looked.at(&ksm_storage::file::testing::FileFixture::new(Durability::Synced));
-    looked.at(&ksm_storage::aws::Descent::Unknown);
+async fn backend_types(checked: &mut CheckedTypes) {
+    checked.at(&MemoryBackend::from_config(document()));
+    checked.at(&FileBackend::builder("ksm.json"));
+    checked.at(&FileBackend::new("ksm.json"));
+    checked.at(&Durability::Synced);
+    checked.at(&ksm_storage::memory::testing::MemoryFixture::new());
+    checked.at(&ksm_storage::file::testing::FileFixture::new(Durability::Synced));
+    checked.at(&ksm_storage::aws::Descent::Unknown);
 
     let emulator = Emulator::new("us-east-1");
     let value = Value::Text(document().into());
     emulator.secret("s").overwrite(value.clone());
-    looked.at(&value);
-    looked.at(&emulator.secret("s"));
+    checked.at(&value);
+    checked.at(&emulator.secret("s"));
     let found = emulator.get("s", &Select::Current).await.unwrap();
     let list = SecretsClient::versions(&emulator, "s").await.unwrap();
-    looked.at(&list.versions[0]);
-    looked.at(&list);
+    checked.at(&list.versions[0]);
+    checked.at(&list);
     let (client, id): (_, SecretId) = (Arc::new(emulator.clone()), "s".parse().unwrap());
-    looked.at(&id);
-    looked.at(&AwsSecretBackend::new(client, id, "us-east-1", Concurrency::Strict));
-    looked.at(&found);
-    looked.at(&Select::Current);
+    checked.at(&id);
+    checked.at(&AwsSecretBackend::new(client, id, "us-east-1", Concurrency::Strict));
+    checked.at(&found);
+    checked.at(&Select::Current);
     let (secret, token, value) = ("s".to_owned(), "t".to_owned(), Payload::from(document()));
-    looked.at(&Put { secret: secret.clone(), token: token.clone(), value: value.clone(), label: None });
-    looked.at(&Create { name: secret.clone(), token: token.clone(), value, kms_key_id: None });
-    looked.at(&MoveCurrent { secret, to: token.clone(), from: String::new() });
-    looked.at(&PutReply { id: token, labels: Vec::new() });
-    looked.at(&emulator.get("none", &Select::Current).await.unwrap_err());
-    looked.at(&Failure::Unreadable);
-    looked.at(&Concurrency::Strict);
-    looked.at(&AwsSecretStorage);
+    checked.at(&Put { secret: secret.clone(), token: token.clone(), value: value.clone(), label: None });
+    checked.at(&Create { name: secret.clone(), token: token.clone(), value, kms_key_id: None });
+    checked.at(&MoveCurrent { secret, to: token.clone(), from: String::new() });
+    checked.at(&PutReply { id: token, labels: Vec::new() });
+    checked.at(&emulator.get("none", &Select::Current).await.unwrap_err());
+    checked.at(&Failure::Unreadable);
+    checked.at(&Concurrency::Strict);
+    checked.at(&AwsSecretStorage);
     let custom = AwsSecretStorage::from_custom_config("s", "AKID", canary("secret key"), "us-east-1");
-    looked.at(&custom.session_token(canary("session token")));
+    checked.at(&custom.session_token(canary("session token")));
     let config = aws_sdk_secretsmanager::Config::builder()
         .behavior_version(aws_sdk_secretsmanager::config::BehaviorVersion::latest())
         .credentials_provider(aws_sdk_secretsmanager::config::Credentials::new(
@@ -187,7 +187,7 @@ async fn backend_types(looked: &mut Looked) {
             None,
             "test",
         ));
-    looked.at(&ksm_storage::aws::SdkClient::new(config));
+    checked.at(&ksm_storage::aws::SdkClient::new(config));
 
     let server = Server::start(emulator.clone()).await.unwrap();
     let backend = AwsSecretStorage::from_custom_config("s", "AKID", canary("key"), "us-east-1")
@@ -197,32 +197,32 @@ async fn backend_types(looked: &mut Looked) {
         .await
         .unwrap();
     let kept = backend.versions().await.unwrap().remove(0);
-    looked.at(&kept.writer);
-    looked.at(&kept);
+    checked.at(&kept.writer);
+    checked.at(&kept);
     let connection = backend.connection().unwrap();
-    looked.at(connection);
-    looked.at(&connection.peer().await.unwrap());
-    looked.at(&connection.identity().await.unwrap());
-    looked.at(&ksm_storage::aws::RegionUnknown);
+    checked.at(connection);
+    checked.at(&connection.peer().await.unwrap());
+    checked.at(&connection.identity().await.unwrap());
+    checked.at(&ksm_storage::aws::RegionUnknown);
     server.metadata().set_role(Some(["AKID", &canary("role"), &canary("session")]));
     server.metadata().set_token(&canary("metadata"));
-    looked.at(&server);
-    looked.at(&ControlServer::start(&server, None).await.unwrap());
-    looked.at(&TlsFront::start(&server.url()).await.unwrap());
-    looked.at(server.metadata());
-    looked.at(&emulator);
-    looked.at(&Action::GetSecretValue);
-    looked.at(&Fault::Delay(Duration::ZERO));
-    looked.at(&ResponseFault::Reset);
-    looked.at(&ApiError { code: "Code".into(), message: String::new() });
+    checked.at(&server);
+    checked.at(&ControlServer::start(&server, None).await.unwrap());
+    checked.at(&TlsFront::start(&server.url()).await.unwrap());
+    checked.at(server.metadata());
+    checked.at(&emulator);
+    checked.at(&Action::GetSecretValue);
+    checked.at(&Fault::Delay(Duration::ZERO));
+    checked.at(&ResponseFault::Reset);
+    checked.at(&ApiError { code: "Code".into(), message: String::new() });
 }
 
-fn keeper_types(looked: &mut Looked) {
+fn keeper_types(checked: &mut CheckedTypes) {
     let fake = fake::FakeKeeper::start(fake::AppKeyPolicy::Once).unwrap();
     let storage = blocking::ConfigStorage::open(MemoryBackend::from_config(document())).unwrap();
-    looked.at(&storage);
-    looked.at(&storage.changes());
-    looked.at(&KeyValueAdapter::new(storage.clone()));
+    checked.at(&storage);
+    checked.at(&storage.changes());
+    checked.at(&KeyValueAdapter::new(storage.clone()));
     let builder = || {
         KeeperClient::builder()
             .hostname(fake.hostname())
@@ -232,32 +232,32 @@ fn keeper_types(looked: &mut Looked) {
             .token(canary("token"))
             .proxy_url(canary("proxy"))
     };
-    looked.at(&builder());
-    looked.at(&keeper::blocking::KeeperClient::open(builder(), storage.clone()).unwrap_err());
+    checked.at(&builder());
+    checked.at(&keeper::blocking::KeeperClient::open(builder(), storage.clone()).unwrap_err());
     let known = ["bat", "bindingKey", "url", "appUid"].map(|key| format!(r#""{key}":"{}""#, canary(key)));
     let backend = MemoryBackend::from_config(format!("{{{}}}", known.join(",")));
     let storage = blocking::ConfigStorage::open(backend).unwrap();
     let client = builder().token(fake.issue_token()).proxy_url("");
     let client = keeper::blocking::KeeperClient::open(client, storage.clone()).unwrap();
-    looked.at(&client);
+    checked.at(&client);
     let opened = storage.run_async(|storage| async move {
         KeeperClient::builder().insecure_skip_verify().open(storage).await.unwrap()
     });
-    looked.at(&opened.unwrap());
-    looked.at(&fake);
-    looked.at(&fake::AppKeyPolicy::Once);
-    looked.at(&Aws(Concurrency::Strict, Transport::InProcess));
-    looked.at(&Transport::Http);
-    looked.at(&fake::Fault::Deny);
-    looked.at(&fake::RecordedRequest {
+    checked.at(&opened.unwrap());
+    checked.at(&fake);
+    checked.at(&fake::AppKeyPolicy::Once);
+    checked.at(&Aws(Concurrency::Strict, Transport::InProcess));
+    checked.at(&Transport::Http);
+    checked.at(&fake::Fault::Deny);
+    checked.at(&fake::RecordedRequest {
         action: "get_secret".to_owned(),
         status: None,
         with_public_key: true,
     });
-    looked.at(&keeper::ErrorKind::Sdk);
+    checked.at(&keeper::ErrorKind::Sdk);
 }
 
-/// Holds a document, until it is told to fail with this.
+/// A memory backend that can be made to fail with an error kind.
 #[derive(Clone, Debug)]
 struct Failing(Arc<Mutex<Option<ErrorKind>>>, MemoryBackend);
 
@@ -367,7 +367,7 @@ async fn errors_never_show_values() {
             assert_clean(&error);
         }
     }
-    // What core itself finds wrong.
+    // Errors that core itself detects.
     *backend.0.lock().unwrap() = None;
     backend.1.overwrite(Some(canary("no document").into()));
     for operation in OPERATIONS {

@@ -1,8 +1,8 @@
-//! The public types and the variants of enumerations, as the sources list them.
+//! The public types and enum variants listed in the sources.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// The public types by their full names. A lint ensures that no other type is called `pub`.
+/// The public types by their full names. A lint ensures that only public types are declared `pub`.
 pub(crate) fn public_types() -> BTreeSet<String> {
     let mut types = BTreeSet::new();
     for name in ["core", "memory", "file", "aws", "keeper", "emulator"] {
@@ -35,7 +35,7 @@ fn collect(folder: &Path, module: &str, types: &mut BTreeSet<String>) {
     }
 }
 
-/// The variants of an enumeration, as its source lists them.
+/// The variants of an enum, as listed in its source.
 pub(crate) fn variants(source: &str, name: &str) -> Vec<String> {
     let (_, list) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
     let (list, _) = list.split_once("\n}").unwrap();

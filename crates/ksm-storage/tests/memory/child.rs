@@ -1,4 +1,4 @@
-//! The process that uses the value, and looks through its own memory after each step.
+//! The process that uses the value, and searches its own memory after each step.
 
 use std::{env, future::Future, sync::mpsc, thread};
 
@@ -15,7 +15,7 @@ fn child() {
     let needle = Needle::from_masked(&variable("MASKED"));
     let (used, steps) = mpsc::channel();
     let (go_on, waiting) = mpsc::channel();
-    // On a thread of its own, whose stack stays as the step left it while the memory is looked through.
+    // A separate thread, whose stack stays as the step left it during the search.
     let thread = thread::spawn({
         let needle = needle.clone();
         move || {
@@ -54,18 +54,18 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// Waits until the memory was looked through.
+    /// Waits until the memory has been searched.
     pub(crate) fn after(&self, step: &'static str) {
         self.used.send((step, self.stack)).unwrap();
         self.waiting.recv().unwrap();
     }
 
-    /// Drives the future on a runtime of its own, which ends with it.
+    /// Drives the future on a runtime that is dropped afterwards.
     pub(crate) fn drive(&self, future: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             future.await;
-            // What the future has left to other tasks.
+            // Work that the future left to other tasks.
             for _ in 0..10 {
                 tokio::task::yield_now().await;
             }

@@ -1,4 +1,4 @@
-//! Documents that hold the value everywhere, in buffers that do not grow and are zeroized.
+//! Documents that contain the value in every position, in buffers that do not grow and are zeroized.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ksm_storage::Payload;
@@ -6,14 +6,14 @@ use zeroize::Zeroizing;
 
 const CAPACITY: usize = 4096;
 
-/// Keys of a client that exists nowhere.
+/// Keys of a nonexistent client.
 pub(crate) const APP_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 const CLIENT_ID: &str =
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==";
 const PRIVATE_KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDQki6Q5Dmz2C+gWg869b2UIGjBPH84r19SCyUJ7NjN\
     KhRANCAATQJr67QEx2TMiaPqRo4HotrldaahNIS4wXlZTosY6jhT45XF8F9YhxcMpp+gajkZFjeYH5VZp9Nx20pqyRxMtd";
 
-/// As values of known and unknown keys, with and without escapes, and as the names of unknown keys.
+/// A document with the value in known and unknown keys, with and without escapes, and in the names of unknown keys.
 pub(crate) fn json(secret: &str) -> Zeroizing<String> {
     let pieces = [
         "{\"privateKey\": \"",
@@ -41,7 +41,7 @@ pub(crate) fn malformed(secret: &str) -> Zeroizing<String> {
 
 pub(crate) fn base64(secret: &str) -> Zeroizing<String> {
     let json = json(secret);
-    // Not by a method that goes through a buffer on the stack.
+    // Other methods would use a buffer on the stack.
     let mut encoded = Zeroizing::new(vec![0; CAPACITY]);
     let len = STANDARD.encode_slice(&*json, &mut encoded).unwrap();
     joined(&[std::str::from_utf8(&encoded[..len]).unwrap()])
@@ -57,7 +57,7 @@ pub(crate) fn payload(text: &Zeroizing<String>) -> Payload {
     Payload::from(text.as_str())
 }
 
-/// A configuration that a Keeper client starts with, and a key that is unknown to it.
+/// A configuration from which a Keeper client starts, with a key that the client does not know.
 pub(crate) fn bound(app_key: &str, unknown: &str) -> Zeroizing<String> {
     joined(&[
         "{\"hostname\": \"localhost\", \"clientId\": \"",

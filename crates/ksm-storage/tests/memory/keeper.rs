@@ -1,4 +1,4 @@
-//! The bridge to the Keeper SDK, and that SDK alone.
+//! The Keeper bridge, and the Keeper SDK alone.
 
 use ksm_storage::{
     ConfigKey, ConfigStorage, ExposeSecret,

@@ -1,7 +1,7 @@
-//! The number of copies of a value in a process's memory, after each step of its use and when all is dropped.
+//! The number of copies of a value in a process's memory, after each step and after everything is dropped.
 //!
-//! The code under test runs in a process of its own, which knows the value only masked. For the table:
-//! `cargo test --all-features --test memory -- --nocapture --test-threads 1`
+//! The code under test runs in a child process, which holds the value only in masked form. To print the table: `cargo
+//! test --all-features --test memory -- --nocapture --test-threads 1`
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
@@ -25,12 +25,12 @@ fn secret() -> String {
     std::iter::repeat_with(fastrand::alphanumeric).take(48).collect()
 }
 
-/// Base64 of 32 bytes: the four last characters hold two bytes.
+/// Base64 of 32 bytes. The last four characters encode two bytes.
 fn app_key() -> String {
     secret()[..42].to_owned() + "A="
 }
 
-/// Of no use if it could not fail: what is freed without being zeroized is found.
+/// Control: freed memory that was not zeroized is found.
 #[test]
 fn unzeroized_string_is_found() {
     let report = run("control", &secret(), &[]);
@@ -54,8 +54,8 @@ fn a_storage_in_memory_leaves_nothing() {
     assert_nothing_left_of_malformed(&run("memory, malformed", &secret(), &[]));
 }
 
-/// `memchr`, with which the JSON parser counts lines to tell where an error is, reads by way of the stack when it is not
-/// optimised. In an optimised build nothing is left there either.
+/// The JSON parser counts lines with `memchr` to locate an error. In a debug build that leaves bytes on the stack, in
+/// an optimized build it does not.
 #[track_caller]
 fn assert_nothing_left_of_malformed(report: &Report) {
     println!("{report}");
@@ -94,8 +94,8 @@ fn the_protocol_on_aws_leaves_nothing() {
     }
 }
 
-/// An SDK leaves copies, and what it leaves depends on what the allocator puts where. Whatever this project left besides
-/// would be left every time.
+/// The SDK leaves copies, and their number depends on the allocator's placement. Copies left by this project would
+/// appear in every run.
 fn assert_no_more_left(ours: &str, sdk: &str, run: impl Fn(&str) -> Report) {
     let pairs: Vec<_> = std::iter::repeat_with(|| [ours, sdk].map(&run)).take(3).collect();
     let [ours, sdk] = &pairs[0];

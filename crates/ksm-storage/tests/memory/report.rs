@@ -1,4 +1,4 @@
-//! Runs a scenario in a process of its own, and reads what that found.
+//! Runs a scenario in a child process, and collects its findings.
 
 use std::{
     env, fmt,
@@ -7,10 +7,10 @@ use std::{
 
 use crate::scan::Needle;
 
-/// The prefix of every line of a child that is for its parent.
+/// The prefix of lines that a child prints for its parent.
 pub(crate) const MARK: &str = "found:";
 
-/// The copies that one scenario left behind, step by step.
+/// The copies left behind by one scenario, step by step.
 pub(crate) struct Report {
     scenario: String,
     steps: Vec<Step>,
@@ -30,7 +30,7 @@ impl Report {
         self.step(step).count
     }
 
-    /// The number without those on the stack.
+    /// The number of copies outside the stack.
     #[track_caller]
     pub(crate) fn left_off_stack(&self, step: &str) -> usize {
         let step = self.step(step);
@@ -66,7 +66,7 @@ pub(crate) fn run(scenario: &str, secret: &str, variables: &[(&str, &str)]) -> R
     let [text, errors] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
     assert!(output.status.success(), "{scenario}: {text}{errors}");
     let steps = text.lines().filter_map(|line| {
-        // The test framework may have begun the line.
+        // The test framework may have started the line.
         let (_, line) = line.split_once(MARK)?;
         let mut parts = line.splitn(4, '\t').map(str::to_owned);
         let (name, count, on_stack) = (parts.next()?, parts.next()?, parts.next()?);

@@ -1,4 +1,4 @@
-//! Copies of a value in this process's own memory, by what Linux shows of it.
+//! A search for copies of a value in this process's own memory, through `/proc`.
 
 use std::{
     collections::BTreeSet,
@@ -13,68 +13,68 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ksm_storage::SecretString;
 
-/// No memory but that of the value's copies holds it in clear.
+/// The mask, so that only real copies contain the value in clear.
 const MASK: u8 = 0xa5;
-/// A copy is known by a piece of this length: its start is soon written over when it is freed.
+/// The length of the piece that identifies a copy. Its beginning is often overwritten when it is freed.
 const PIECE: usize = 16;
 const PAGE: usize = 4096;
 const CHUNK: usize = 256 * PAGE;
-/// Secondary arenas of the GNU C library's allocator begin at a multiple of this.
+/// Secondary arenas of glibc's allocator are aligned to this size.
 const ARENA: usize = 64 << 20;
 
-/// One search at a time: it would find what another one has read.
+/// Serializes searches, because one would find what another has read.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// A value to look for. It is kept masked, so that the search does not find what it looks for.
+/// A value to search for, kept masked so that the search does not find itself.
 #[derive(Clone)]
 pub(crate) struct Needle {
-    /// In clear, and in base64 at the three offsets that bytes may have there.
+    /// In clear, and in base64 at each of the three possible offsets.
     masked: Vec<Vec<u8>>,
 }
 
 /// A copy that was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Found {
-    /// Where it lies.
+    /// The kind of memory.
     pub(crate) place: Place,
-    /// The kind of its surroundings, by what stands before it.
+    /// The surrounding data, judged by the preceding bytes.
     pub(crate) part_of: PartOf,
     address: usize,
 }
 
-/// The kind of memory.
+/// A kind of memory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
-    /// Memory of an allocator, freed or not.
+    /// Allocator memory, freed or not.
     Heap,
-    /// The stack of the thread whose address was given to the search, or of the first one.
+    /// The stack of the thread whose address was given, or of the main thread.
     Stack,
-    /// Anonymous memory of another kind, such as stacks of other threads.
+    /// Other anonymous memory, such as stacks of other threads.
     Anonymous,
     /// A mapped file.
     File(String),
 }
 
-/// The surroundings of a copy.
+/// The data that surrounds a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PartOf {
-    /// It stands alone.
+    /// None; the value stands alone.
     Value,
     /// A JSON document.
     Document,
-    /// A JSON document in a string of another one, as in a request or a reply.
+    /// A JSON document inside a JSON string, as in a request or reply.
     Message,
     /// Base64.
     Base64,
 }
 
 impl Needle {
-    /// The value, of at least 32 bytes, that [`masked`](Self::masked) gave in another process.
+    /// Decodes a value of at least 32 bytes, [`masked`](Self::masked) by another process.
     pub(crate) fn from_masked(hex: &str) -> Self {
         let digits: Vec<_> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
         let masked: Vec<_> =
             digits.chunks_exact(2).filter_map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok()).collect();
-        // Three bytes at a time, so that the whole value is not in this process even now.
+        // Three bytes at a time, so that this process never holds the whole value.
         let base64 = (0..3).map(|offset| {
             let aligned = &masked[(3 - offset) % 3..];
             aligned.chunks_exact(3).flat_map(|group| {
@@ -88,19 +88,19 @@ impl Needle {
         Self { masked: [vec![masked], base64].concat() }
     }
 
-    /// The masked form in which a process gets the value to look for: it is not in its arguments or environment.
+    /// The masked form of a value, in which it is passed to a process.
     pub(crate) fn masked(value: &str) -> String {
         value.bytes().fold(String::new(), |hex, byte| format!("{hex}{:02x}", byte ^ MASK))
     }
 
-    /// The value, in memory that is zeroized.
+    /// The value, in zeroized memory.
     pub(crate) fn reveal(&self) -> SecretString {
         let mut text = String::with_capacity(self.masked[0].len());
         text.extend(self.masked[0].iter().map(|byte| char::from(byte ^ MASK)));
         SecretString::from(text)
     }
 
-    /// Returns true if that is the value.
+    /// Returns true if `text` is the value.
     pub(crate) fn is(&self, text: &str) -> bool {
         text.bytes().map(|byte| byte ^ MASK).eq(self.masked[0].iter().copied())
     }
@@ -131,16 +131,16 @@ impl Piece<'_> {
     }
 }
 
-/// Looks through the memory of this process.
+/// Searches the memory of this process.
 pub(crate) struct Search {
     memory: File,
-    /// The only place that memory is copied to; what is found there is not counted.
+    /// The only buffer that memory is copied to; matches inside it are ignored.
     buffer: Vec<u8>,
     stack: usize,
 }
 
 impl Search {
-    /// A search that calls the stack around the address `stack` by its name.
+    /// Creates a search that reports the mapping around the address `stack` as [`Place::Stack`].
     ///
     /// # Errors
     /// If `/proc/self/mem` cannot be opened.
@@ -148,7 +148,7 @@ impl Search {
         Ok(Self { memory: File::open("/proc/self/mem")?, buffer: vec![0; CHUNK + PAGE], stack })
     }
 
-    /// Every copy in memory that was ever writable. Where only pieces of a copy are left it counts as one.
+    /// Finds every copy in memory that is or was writable. Fragments of one copy count as one.
     ///
     /// # Errors
     /// If `/proc/self/maps` cannot be read.
@@ -157,7 +157,7 @@ impl Search {
         let mut found = BTreeSet::new();
         for (range, place) in self.regions()? {
             for start in range.clone().step_by(CHUNK) {
-                // The next page too, for what lies across the border.
+                // Includes the next page, for copies across the boundary.
                 let len = (CHUNK + PAGE).min(range.end - start);
                 self.read(start, len);
                 self.find(needle, start, len, &place, &mut found);
@@ -167,8 +167,7 @@ impl Search {
         Ok(found.into_iter().collect())
     }
 
-    /// Reads into the buffer. A page that cannot be read (a guard page, or what another thread has just unmapped) holds no
-    /// copy; those around it may.
+    /// Reads into the buffer. Unreadable pages (guard pages, or pages just unmapped by another thread) are skipped.
     fn read(&mut self, start: usize, len: usize) {
         if self.memory.read_exact_at(&mut self.buffer[..len], start as u64).is_ok() {
             return;
@@ -223,7 +222,7 @@ impl Search {
         }
     }
 
-    /// Memory that may have been written to, as `/proc/self/maps` lists it.
+    /// The memory that may have been written to, as listed in `/proc/self/maps`.
     fn regions(&self) -> io::Result<Vec<(Range<usize>, Place)>> {
         let maps = fs::read_to_string("/proc/self/maps")?;
         Ok(maps.lines().filter_map(|line| self.region(line)).collect())
@@ -264,7 +263,7 @@ mod tests {
 
     use super::*;
 
-    /// Another one for each test: they share the memory.
+    /// A different value for each test, because tests share the memory.
     fn needle() -> Needle {
         let mut value = Zeroizing::new(String::with_capacity(48));
         value.extend(std::iter::repeat_with(fastrand::alphanumeric).take(48));
@@ -310,7 +309,7 @@ mod tests {
     #[test]
     fn freed_string_is_found() {
         let needle = needle();
-        // In the middle of a block of a size that the search itself does not allocate.
+        // In the middle of a block whose size the search itself never allocates.
         drop([" ".repeat(500).as_str(), needle.reveal().expose_secret(), &" ".repeat(452)].concat());
         assert_eq!(found(&needle), [PartOf::Value]);
     }

@@ -1,4 +1,4 @@
-//! Storages: opened, read, written in every way, dropped.
+//! Storages that are opened, read, written in every way, and dropped.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -44,7 +44,7 @@ pub(crate) fn scenario(name: &str, steps: &Steps) {
         "memory, blocking" => {
             blocking(steps);
             steps.after("dropped");
-            // There is none on this thread.
+            // There is no runtime on this thread.
             steps.after("runtime ended");
         }
         "file" | "file, base64" => {
@@ -74,7 +74,7 @@ pub(crate) fn scenario(name: &str, steps: &Steps) {
         }),
         "aws sdk, put" => steps.drive(async {
             let client = client();
-            // What the protocol asks for: when opening, before the put, and after it.
+            // The reads of the protocol: when opening, before the put, and after it.
             let get = async |label: &str| {
                 let request = client.get_secret_value().secret_id("ksm-config").version_stage(label);
                 Zeroizing::new(request.send().await.unwrap().secret_string.unwrap())
@@ -169,11 +169,11 @@ fn panicked_after(document: &mut ConfigDocument) -> Result<(), Error> {
     panic!("on purpose")
 }
 
-/// Values made of values, one of which needs escapes.
+/// Builds values from the secret, one of which needs escapes.
 fn change(document: &mut ConfigDocument) {
     let value = document.get(ConfigKey::PrivateKey).unwrap();
     let pieces = ["\"\t", value.expose_secret(), "\n"];
-    // What does not fit, or does not fill it, is moved, and what was there is left.
+    // A buffer that is too short is reallocated, and one that is too long is shrunk; both leave a copy behind.
     let mut longer = String::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
     longer.extend(pieces);
     let longer = SecretString::from(longer);
@@ -200,7 +200,7 @@ fn blocking(steps: &Steps) {
     storage.delete(ConfigKey::PrivateKey).unwrap();
     stored.overwrite(None);
     drop(storage);
-    // The task that has carried out the last write ends on another thread, after the answer. It lets go of the backend last.
+    // The task of the last write ends on another thread, after the answer, and drops the backend last.
     while held.strong_count() > 0 {
         std::thread::yield_now();
     }

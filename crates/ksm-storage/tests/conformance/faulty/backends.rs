@@ -15,7 +15,7 @@ use ksm_storage_testkit::{Condition, Fixture, Limits, NotOffered, Store};
 use super::faults;
 
 faults! {
-    /// The mistake of a backend.
+    /// A fault in a backend.
     BackendFault {
         ErrorsBecomeEmpty C1 "takes what it cannot find for an empty document",
         TextIsTidied C1 "tidies what it loads",
@@ -67,15 +67,15 @@ struct BrokenStore {
     shared: Arc<Mutex<Shared>>,
 }
 
-/// The state that the faulty backends on one store share.
+/// State shared by the faulty backends on one store.
 #[derive(Default)]
 struct Shared {
     stores: usize,
-    /// The versions that they made.
+    /// Versions written through these backends.
     own: HashSet<Version>,
     /// The answer to the next load.
     lagging: Option<Stored>,
-    /// The content that was loaded last.
+    /// The content of the last load.
     seen: Option<Payload>,
 }
 
@@ -117,7 +117,7 @@ impl Store for BrokenStore {
         self.inner.credentials()
     }
 
-    /// A backend in the process answers at once or never.
+    /// An in-process backend answers immediately or never.
     fn limits(&self) -> Limits {
         Limits { call: Duration::from_secs(1), ..self.inner.limits() }
     }
@@ -134,7 +134,7 @@ impl Broken {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores on whatever is current.
+    /// Stores regardless of the current version.
     async fn store_anyway(&self, payload: &Payload) -> Result<StoreOutcome> {
         let current = self.inner.load().await?;
         self.inner.store(current.version(), payload).await
@@ -271,7 +271,7 @@ impl StorageBackend for Broken {
     }
 }
 
-/// A version that comes back when the content does.
+/// A version that repeats when the content does.
 fn content_version(payload: Option<&Payload>) -> Version {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();

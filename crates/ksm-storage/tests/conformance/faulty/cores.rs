@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use super::faults;
 
 faults! {
-    /// The mistake of a core.
+    /// A fault in core.
     CoreFault {
         MissingIsEmpty C1 "opens what is missing or unreadable as an empty document",
         LoadsTwice C1 "loads twice when it opens",
@@ -100,7 +100,7 @@ impl BrokenCore {
     }
 }
 
-/// Faults that show in what core asks of the backend.
+/// Faults that are visible in core's calls to the backend.
 #[derive(Debug)]
 struct Between {
     fault: CoreFault,
@@ -193,7 +193,7 @@ fn known_keys(payload: &Payload) -> Payload {
     known.to_payload()
 }
 
-/// Faults that show in what a handle answers.
+/// Faults that are visible in the answers of a handle.
 struct BrokenHandle {
     fault: CoreFault,
     inner: Arc<dyn Handle>,
@@ -203,7 +203,7 @@ struct BrokenHandle {
 #[derive(Default)]
 struct Shared {
     writing: AtomicBool,
-    /// The result of the refresh under way, if there is one.
+    /// The result of the refresh in progress, if there is one.
     refreshing: Mutex<Arc<OnceCell<Result<Snapshot>>>>,
     forgotten: AtomicBool,
 }
@@ -221,11 +221,11 @@ impl BrokenHandle {
         }
     }
 
-    /// One refresh for all that call while it lasts, those included that call when it has read already.
+    /// Shares one refresh among all callers that arrive before it returns, even after it has read (the fault).
     async fn refresh_together(&self) -> Result<Snapshot> {
         let refresh = async {
             let result = self.inner.refresh().await;
-            // The way back takes its time, so that there is something to join.
+            // The reply takes a while, so that there is something to join.
             tokio::time::sleep(Duration::from_millis(1)).await;
             *self.shared.refreshing.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
             result
@@ -234,7 +234,7 @@ impl BrokenHandle {
         joined.get_or_init(|| refresh).await.clone()
     }
 
-    /// The common end of every write.
+    /// Finishes every write.
     fn done<T: Default>(&self, result: Result<T>) -> Result<T> {
         self.shared.writing.store(false, SeqCst);
         match (self.fault, result) {

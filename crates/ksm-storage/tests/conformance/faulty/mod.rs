@@ -1,4 +1,4 @@
-//! Faulty implementations of backends and of core, with one fault each: the proof that the cases can fail.
+//! Backends and cores with one fault each, which prove that the cases can fail.
 
 mod backends;
 mod cores;
@@ -18,24 +18,24 @@ use libtest_mimic::{Arguments, Trial};
 
 use crate::{backends::Backend, histories};
 
-/// Lines of the table, with their clauses.
+/// Rows of the report, with their clauses.
 type Rows = Mutex<Vec<(Clause, String)>>;
 
 /// Time limit of a case on a faulty implementation.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Checks every faulty implementation on the first backend: a case of the clause that it violates must catch it, and
-/// random programs too, if its fault shows in the results of concurrent calls.
+/// Checks every faulty implementation on the first backend. A case of the violated clause must catch it, and so must
+/// random programs if the fault shows in the results of concurrent calls.
 pub(crate) fn run(args: &Arguments, all: &[Arc<Backend>]) -> ExitCode {
     let rows = Arc::<Rows>::default();
     let mut trials = Vec::new();
-    // A fault is injected around a backend; one will do.
+    // One backend is enough, since faults are injected around it.
     for backend in all.iter().take(1) {
         for fault in Fault::all() {
             trials.extend(fault.trials(backend, &rows));
         }
     }
-    // Panics are part of what is checked.
+    // Panics are expected here.
     std::panic::set_hook(Box::new(|_| ()));
     let conclusion = libtest_mimic::run(args, trials);
     let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Arguments, all: &[Arc<Backend>]) -> ExitCode {
     conclusion.exit_code()
 }
 
-/// A fault.
+/// A fault to inject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
     /// In the backend.
@@ -81,7 +81,7 @@ impl Fault {
         }
     }
 
-    /// The kind of random programs that find it, if it shows in the results of concurrent calls.
+    /// The mode of the random programs that find the fault, if it shows in the results of concurrent calls.
     fn found_by(self) -> Option<Mode> {
         use BackendFault as B;
         use CoreFault as C;
@@ -111,7 +111,7 @@ impl Fault {
         }
     }
 
-    /// The system with this fault.
+    /// Injects the fault into the system.
     fn inject(self, sut: &SystemUnderTest) -> SystemUnderTest {
         let mut sut = sut.clone();
         match self {
@@ -121,8 +121,8 @@ impl Fault {
         sut
     }
 
-    /// Runs the cases of the violated clause and of the same level at the same time, and returns the first that finds the system
-    /// [wrong](FailureKind::Wrong). One that exceeds its time limit proves nothing.
+    /// Runs the cases of the violated clause and of the same level concurrently, and returns the first that finds the
+    /// system [wrong](FailureKind::Wrong). A case that exceeds its time limit proves nothing.
     fn caught_by(self, sut: &SystemUnderTest) -> Option<Case> {
         let faulty = self.inject(sut);
         let (sender, caught) = mpsc::channel();
@@ -130,7 +130,8 @@ impl Fault {
             cases().into_iter().filter(|case| (case.clause(), case.level()) == (self.clause(), self.level()))
         {
             let (faulty, sender) = (faulty.clone(), sender.clone());
-            // Ends by the limit, which matters no longer once another case has caught the fault.
+            // Detached: it ends at its time limit, and its result no longer matters once another case has caught the
+            // fault.
             thread::spawn(move || {
                 let result = case.check_within(LIMIT, faulty);
                 if result.is_err_and(|failure| failure.kind() == FailureKind::Wrong) {
@@ -142,7 +143,7 @@ impl Fault {
         caught.recv().ok()
     }
 
-    /// The tests of this fault: by cases, and by random programs if these find it.
+    /// The tests of this fault: by cases and, if they find it, by random programs.
     fn trials(self, backend: &Arc<Backend>, rows: &Arc<Rows>) -> Vec<Trial> {
         let (clause, kind) = (
             self.clause(),
@@ -190,7 +191,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Declares an enum of faults, with the clause that each violates and its effect.
+/// Declares an enum of faults, with the violated clause and the effect of each.
 macro_rules! faults {
     ($(#[$doc:meta])* $name:ident { $($variant:ident $clause:ident $title:literal,)* }) => {
         $(#[$doc])*
@@ -203,12 +204,12 @@ macro_rules! faults {
             /// Every fault.
             pub(super) const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The clause that it violates.
+            /// The violated clause.
             pub(super) const fn clause(self) -> ksm_storage_testkit::Clause {
                 match self { $(Self::$variant => ksm_storage_testkit::Clause::$clause,)* }
             }
 
-            /// Its effect, after "a backend that" or "a core that".
+            /// The effect, as a continuation of "a backend that" or "a core that".
             pub(super) const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)* }
             }

@@ -1,4 +1,4 @@
-//! The AWS backend over emulators written by others.
+//! The AWS backend on third-party emulators.
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be created ends the case")]
 
 use std::sync::{
@@ -14,21 +14,21 @@ use ksm_storage_emulator::fixture::sdk_config;
 use ksm_storage_testkit::{Fixture, Limits, Store};
 use python_peers::{Program, Server};
 
-/// One server, for all cases.
-pub(crate) struct Outside {
+/// One server for all cases.
+pub(crate) struct ThirdParty {
     program: Program,
     concurrency: Concurrency,
     server: Server,
 }
 
-impl Outside {
+impl ThirdParty {
     pub(crate) fn start(program: Program, concurrency: Concurrency) -> Result<Self, String> {
         Ok(Self { program, concurrency, server: Server::start(program)? })
     }
 }
 
 #[async_trait]
-impl Fixture for Outside {
+impl Fixture for ThirdParty {
     fn name(&self) -> String {
         format!("aws-{:?}, {:?}", self.program, self.concurrency).to_lowercase()
     }
@@ -80,11 +80,11 @@ impl Store for OutsideStore {
     async fn read(&self) -> Option<Payload> {
         let get = self.client.get_secret_value().secret_id(&self.secret).version_stage("AWSCURRENT");
         let found = get.send().await.ok()?;
-        // Without the nonce.
+        // The value without the nonce.
         Some(Payload::from(found.secret_string()?.trim_end_matches([' ', '\t', '\n'])))
     }
 
-    /// They are slow, and take one request at a time.
+    /// These servers are slow, and serve one request at a time.
     fn limits(&self) -> Limits {
         Limits { programs: 16, ..Limits::default() }
     }
