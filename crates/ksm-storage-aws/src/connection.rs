@@ -25,7 +25,8 @@ use crate::{
     explained::unobtained,
     guarded::Guarded,
     http,
-    sdk::{describe, without_tracing},
+    sdk::describe,
+    silence::without_tracing,
     trace::{Peer, Trace},
 };
 

@@ -20,10 +20,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::config_bag::ConfigBag;
 use ksm_storage_core::catch_panic;
 
-use crate::{
-    sdk::{chain, without_tracing},
-    source::check,
-};
+use crate::{sdk::chain, silence::without_tracing, source::check};
 
 /// A source of credentials that neither panics nor returns values that a header cannot hold.
 pub(crate) struct Guarded {

@@ -76,6 +76,7 @@ mod resolver;
 mod sdk;
 mod secret_id;
 mod setting;
+mod silence;
 mod slot;
 mod source;
 mod store;

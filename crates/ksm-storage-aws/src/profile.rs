@@ -16,8 +16,8 @@ use crate::{
     environment::Environment,
     profile_file::{ProfileFile, encode},
     region::Known,
-    sdk::without_tracing,
     setting::{Given, Setting},
+    silence::without_tracing,
 };
 
 /// The profiles of the configuration files.

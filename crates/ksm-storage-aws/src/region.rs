@@ -17,7 +17,7 @@ use crate::{
     environment::Environment,
     http,
     profile::Section,
-    sdk::without_tracing,
+    silence::without_tracing,
     trace::Trace,
 };
 

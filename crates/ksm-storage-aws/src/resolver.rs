@@ -22,8 +22,8 @@ use crate::{
     process::Process,
     profile::Section,
     region,
-    sdk::without_tracing,
     setting::{InvalidSetting, Setting},
+    silence::without_tracing,
     source::{CONTAINER, Service, Source},
     trace::Trace,
 };

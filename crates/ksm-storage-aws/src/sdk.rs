@@ -14,10 +14,6 @@ use aws_sdk_secretsmanager::{
 use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::DispatchFailure};
 use ksm_storage_core::{Error, ErrorKind, Panicked, Payload, catch_panic};
-use tracing::{
-    instrument::{WithDispatch, WithSubscriber},
-    subscriber::NoSubscriber,
-};
 
 use crate::{
     cause::Cause,
@@ -32,6 +28,7 @@ use crate::{
     http::{self, InterimFlood, ReplyTooLong},
     interceptors::{NoQuickRetry, Requests, Unbuilt},
     setting::InvalidSetting,
+    silence::without_tracing,
     trace::Trace,
 };
 
@@ -192,11 +189,6 @@ where
         Err(panicked) => CallError::new(Failure::Panicked(panicked.step())),
     };
     Err(requests.tell(error))
-}
-
-/// Withholds the SDK's own events from the subscriber: they show the whole of a malformed reply.
-pub(crate) fn without_tracing<F: Future>(call: F) -> WithDispatch<F> {
-    call.with_subscriber(NoSubscriber::default())
 }
 
 /// The printable part of a failed call. The error itself is dropped: its `Debug` shows the raw reply.

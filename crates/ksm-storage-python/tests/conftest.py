@@ -132,7 +132,7 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def run(tmp_path: Path):
     """Runs a program in a separate interpreter, in the environment of the test."""
 
-    def run(program: str, *arguments: str, timeout: float = 60, fails: bool = False, **more: object):
+    def run(program: str, *arguments: str, timeout: float | None = 60, fails: bool = False, **more: object):
         command = [sys.executable, "-c", program, *arguments]
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, **more)
         assert (ended.returncode != 0) == fails, ended.stderr + ended.stdout
