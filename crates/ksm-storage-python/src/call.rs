@@ -12,7 +12,7 @@ use std::{
 };
 
 use ksm_storage::{ConfigDocument, Error, ErrorKind, blocking::Driver};
-use pyo3::{exceptions::PyRuntimeError, prelude::*};
+use pyo3::prelude::*;
 
 use crate::{error::exception, patch::Patch};
 
@@ -210,8 +210,9 @@ fn run<T: Send>(
             _ => Err(exception(py, &error)),
         },
         // The panic's message may quote a secret, so the exception omits it.
-        Err(_) => Err(PyRuntimeError::new_err(
-            "a defect in ksm_storage: its native part panicked; please report it",
-        )),
+        Err(_) => {
+            let error = Error::new(ErrorKind::Unexpected, "the native part of ksm_storage panicked");
+            Err(exception(py, &error.with_hint("report it, with the panic that standard error shows")))
+        }
     }
 }

@@ -282,6 +282,57 @@ AwsSecretStorage.from_default_config("ksm-config")
     assert "unrecognized: " in run(program).stderr
 
 
+LIMIT = """
+import os, resource, signal
+import ksm_storage
+def limit(room):
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + room if room else -1, -1))
+"""
+
+
+def test_missing_threads_are_an_error(run):
+    """Tokio panics if it cannot start its first thread, and hangs if it cannot start its second."""
+    program = """
+for room in range(1 << 20, 7 << 20, 1 << 18):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        limit(room)
+        try:
+            ksm_storage.open("memory:")
+        except ksm_storage.StorageError as error:
+            assert error.kind == "runtime" and "threads" in str(error), error
+            limit(0)
+            assert ksm_storage.open("memory:").is_empty()
+            os._exit(3)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert set(run(LIMIT + program).stdout.split()) == {"0", "3"}
+
+
+def test_panic_is_an_exception(run, tmp_path):
+    """Tokio panics if it cannot start a thread for a file."""
+    program = """
+with open("config.json", "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+    file.write('{"hostname": "h"}')
+ksm_storage.open("memory:")
+limit(1 << 20)
+try:
+    ksm_storage.open("file:config.json")
+except ksm_storage.StorageError as error:
+    print(error.kind, error.outcome, error)
+limit(0)
+print(ksm_storage.open("file:config.json").read_storage())
+"""
+    ended = run(LIMIT + program)
+    assert "panicked at" in ended.stderr
+    shown, read = ended.stdout.splitlines()
+    assert shown.startswith("unexpected unknown ") and "panicked" in shown and "os error" not in shown
+    assert read == "{'hostname': 'h'}"
+
+
 def test_child_ends_without_a_hang(stored, run):
     """The forked child exits normally, not through ``os._exit``."""
     program = """

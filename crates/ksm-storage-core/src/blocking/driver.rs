@@ -3,10 +3,10 @@
 use std::{
     fmt,
     future::Future,
-    mem,
+    io, mem,
     pin::{Pin, pin},
     process,
-    sync::Arc,
+    sync::{Arc, mpsc},
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -210,15 +210,13 @@ fn shared() -> Result<Handle> {
         if let Some(shared) = current.as_ref().filter(|shared| shared.process == process) {
             return Ok(shared.handle.clone());
         }
-        let started = Builder::new_multi_thread()
-            .worker_threads(WORKERS)
-            .thread_name("ksm-storage")
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                Error::not_applied(ErrorKind::Runtime, "the shared runtime's threads cannot be started")
-                    .with_source(error)
-            })?;
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(WORKERS).thread_name("ksm-storage").enable_all();
+        let started = can_start_threads(WORKERS).and_then(|()| builder.build()).map_err(|error| {
+            Error::not_applied(ErrorKind::Runtime, "the shared runtime's threads cannot be started")
+                .with_hint("raise the limit on threads or memory of this process, or close other programs")
+                .with_source(error)
+        })?;
         let shared = Arc::new(Shared { handle: started.handle().clone(), process });
         let before = SHARED.compare_and_swap(&current, Some(shared));
         if before.as_ref().map(Arc::as_ptr) == current.as_ref().map(Arc::as_ptr) {
@@ -228,4 +226,20 @@ fn shared() -> Result<Handle> {
             started.shutdown_background();
         }
     }
+}
+
+/// Starts and ends this many threads. If Tokio cannot start all of its own, it panics, or waits forever for those that it has
+/// started.
+fn can_start_threads(count: usize) -> io::Result<()> {
+    let start = |_| {
+        let (alive, ended) = mpsc::channel::<()>();
+        let thread = thread::Builder::new().spawn(move || drop(ended.recv()))?;
+        Ok((alive, thread))
+    };
+    let started = (0..count).map(start).collect::<io::Result<Vec<_>>>()?;
+    // All of them run at the same time. Joined, they leave their stacks to those of the runtime.
+    let (alive, threads): (Vec<_>, Vec<_>) = started.into_iter().unzip();
+    drop(alive);
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+    Ok(())
 }
