@@ -60,9 +60,16 @@ impl From<Error> for Failure {
 
 impl From<keeper::Error> for Failure {
     fn from(error: keeper::Error) -> Self {
+        use keeper::ErrorKind as Kind;
         let storage = error.storage_error();
-        // Other kinds can follow the first write, which stores a key pair.
-        let outcome = storage.map_or(Outcome::Unknown, Error::outcome);
+        let outcome = match error.kind() {
+            // Before anything is sent or written.
+            Kind::InvalidArgument | Kind::InvalidToken | Kind::TokenMismatch | Kind::Unbound => {
+                Outcome::NotApplied
+            }
+            // The others can follow the first write, which stores a key pair.
+            _ => storage.map_or(Outcome::Unknown, Error::outcome),
+        };
         Self {
             exit: Exit::from(&error),
             kind: name(error.kind()),
