@@ -39,16 +39,28 @@ impl Found {
     }
 
     /// Reports where a command writes, and with which identity. STS need not be reachable.
-    pub(crate) async fn announce(&self, output: Output) {
-        let Some(connection) = self.connection().filter(|_| output.remarks()) else { return };
+    pub(crate) async fn announce(&self, output: Output) -> Writer {
+        let Some(connection) = self.connection().filter(|_| output.names_writer()) else {
+            return Writer::default();
+        };
         let identity = tokio::time::timeout(PATIENCE, connection.identity()).await;
         let identity = match identity {
-            Ok(Ok(identity)) => identity.to_string(),
-            Ok(Err(error)) => format!("not known ({})", error.kind().as_str()),
-            Err(_) => "not known (STS does not answer)".to_owned(),
+            Ok(Ok(identity)) => Ok(identity.to_string()),
+            Ok(Err(error)) => Err(error.kind().as_str()),
+            Err(_) => Err("STS does not answer"),
         };
-        output.remark(&format!("region: {}, identity: {identity}", connection.region()));
+        let region = connection.region().to_string();
+        let shown = identity.clone().unwrap_or_else(|reason| format!("not known ({reason})"));
+        output.remark(&format!("region: {region}, identity: {shown}"));
+        Writer { region: Some(region), identity: identity.ok() }
     }
+}
+
+/// Region and identity of a command that writes, as far as they are known: of AWS alone.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    pub(crate) region: Option<String>,
+    pub(crate) identity: Option<String>,
 }
 
 #[derive(Debug)]

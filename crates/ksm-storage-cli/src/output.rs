@@ -4,7 +4,10 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Result};
+use crate::{
+    connect::Writer,
+    failure::{Failure, Result},
+};
 
 /// Destination and format of the output.
 #[derive(Clone, Copy)]
@@ -23,6 +26,18 @@ impl Output {
     /// The result of a command: one line of JSON, or text.
     pub(crate) fn result(self, json: &Value, text: &str) -> Result<()> {
         if self.json { raw(format!("{json}\n").as_bytes()) } else { raw(text.as_bytes()) }
+    }
+
+    /// The result of a command that writes: with its region and identity, which the text has shown before.
+    pub(crate) fn written(self, writer: &Writer, mut json: Value, text: &str) -> Result<()> {
+        json["region"] = writer.region.as_deref().into();
+        json["identity"] = writer.identity.as_deref().into();
+        self.result(&json, text)
+    }
+
+    /// True if region and identity of a command that writes are shown.
+    pub(crate) fn names_writer(self) -> bool {
+        self.json || !self.quiet
     }
 
     /// True if remarks are shown.

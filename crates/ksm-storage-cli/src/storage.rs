@@ -9,7 +9,7 @@ use ksm_storage::{ConfigStorage, Error, ErrorKind, OpenOptions, StorageBackend, 
 
 use crate::{
     cli::Global,
-    connect::Found,
+    connect::{Found, Writer},
     failure::{Failure, Result},
     output::Output,
 };
@@ -74,25 +74,36 @@ pub(crate) async fn open(global: &Global, access: Access) -> Result<ConfigStorag
 }
 
 /// Opens the storage selected by the global options for writing, and reports location and identity.
-pub(crate) async fn open_announced(global: &Global, access: Access, output: Output) -> Result<ConfigStorage> {
+pub(crate) async fn open_announced(
+    global: &Global,
+    access: Access,
+    output: Output,
+) -> Result<(ConfigStorage, Writer)> {
     open_url_announced(&url(global)?.url, access, output).await
 }
 
 /// Opens the storage of a URL for writing, and reports location and identity.
-pub(crate) async fn open_url_announced(url: &str, access: Access, output: Output) -> Result<ConfigStorage> {
+pub(crate) async fn open_url_announced(
+    url: &str,
+    access: Access,
+    output: Output,
+) -> Result<(ConfigStorage, Writer)> {
     let found = Found::default();
     let storage = open_found(url, access, &found).await?;
-    found.announce(output).await;
-    Ok(storage)
+    let writer = found.announce(output).await;
+    Ok((storage, writer))
 }
 
 /// Connects to the storage selected by the global options without reading it, and reports location and identity.
-pub(crate) async fn connect_announced(global: &Global, output: Output) -> Result<Arc<dyn StorageBackend>> {
+pub(crate) async fn connect_announced(
+    global: &Global,
+    output: Output,
+) -> Result<(Arc<dyn StorageBackend>, Writer)> {
     let found = Found::default();
     let source = found.schemes().source(&url(global)?.url.parse::<StorageUrl>()?)?;
     let backend = source.connect(&OpenOptions::default()).await?;
-    found.announce(output).await;
-    Ok(backend)
+    let writer = found.announce(output).await;
+    Ok((backend, writer))
 }
 
 /// Opens the storage of a URL. Refuses one that never accepts writes before anything is written.

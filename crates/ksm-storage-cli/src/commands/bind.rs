@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<()> {
-    let storage = storage::open_announced(global, Access::writing(args.create), output).await?;
+    let (storage, writer) = storage::open_announced(global, Access::writing(args.create), output).await?;
     let (location, before) = (storage.location(), storage.snapshot());
     let given = token::given(args.token_file.as_deref())?;
     let is_bound = before.bind_state() == BindState::Bound;
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<(
     } else {
         format!("bound already, nothing was written: {location}\n")
     };
-    output.result(&json, &text)
+    output.written(&writer, json, &text)
 }
 
 async fn bind(args: &Bind, storage: ConfigStorage, token: Option<SecretString>) -> Result<(), keeper::Error> {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(crate) async fn run(args: &Clear, global: &Global, output: Output) -> Result<()> {
-    let storage = storage::open_announced(global, Access::Remove, output).await?;
+    let (storage, writer) = storage::open_announced(global, Access::Remove, output).await?;
     let (before, location) = (storage.snapshot(), storage.location());
     if !before.document().is_empty() {
         if !args.yes {
@@ -38,5 +38,5 @@ pub(crate) async fn run(args: &Clear, global: &Global, output: Output) -> Result
     } else {
         format!("empty already, nothing was written: {location}\n")
     };
-    output.result(&json, &text)
+    output.written(&writer, json, &text)
 }

@@ -16,7 +16,7 @@ pub(crate) async fn run(args: Copy, global: &Global, output: Output) -> Result<(
         return Err(Failure::usage("copy takes no --storage", "name both storages as arguments"));
     }
     let from = open_url(&args.from, Access::Read).await?;
-    let to = open_url_announced(&args.to, Access::writing(args.create), output).await?;
+    let (to, writer) = open_url_announced(&args.to, Access::writing(args.create), output).await?;
     let (source, before, location) = (from.snapshot(), to.snapshot(), to.location());
     let changes = Changes::between(before.document(), source.document());
     if changes.differ {
@@ -46,5 +46,5 @@ pub(crate) async fn run(args: Copy, global: &Global, output: Output) -> Result<(
     } else {
         format!("the same is stored already, nothing was written: {location}\n")
     };
-    output.result(&json, &text)
+    output.written(&writer, json, &text)
 }

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::change::{Changes, check_replaceable, keeping_unknown};
 use crate::{
     cli::{Global, Import},
+    connect::Writer,
     failure::{Failure, Result},
     output::Output,
     storage::{self, Access},
@@ -23,8 +24,8 @@ const MAX_LEN: u64 = 128 * 1024;
 
 pub(crate) async fn run(args: Import, global: &Global, output: Output) -> Result<()> {
     let new = source(&args.source).await?;
-    let storage = if args.dry_run {
-        storage::open(global, Access::Read).await?
+    let (storage, writer) = if args.dry_run {
+        (storage::open(global, Access::Read).await?, Writer::default())
     } else {
         storage::open_announced(global, Access::writing(args.create), output).await?
     };
@@ -57,7 +58,7 @@ pub(crate) async fn run(args: Import, global: &Global, output: Output) -> Result
         (false, true) => format!("would be written to {location}:"),
         (false, false) => format!("the same is stored already, nothing was written: {location}"),
     };
-    output.result(&json, &format!("{headline}\n{}", changes.to_text()))
+    output.written(&writer, json, &format!("{headline}\n{}", changes.to_text()))
 }
 
 /// Reads a file, standard input or a variable.

@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Result<()> {
     let backend = history::backend(global).await?;
-    let storage = match storage::open_announced(global, Access::Remove, output).await {
+    let (storage, writer) = match storage::open_announced(global, Access::Remove, output).await {
         Err(failure) if failure.kind == ErrorKind::InvalidConfig.as_str() => {
             return replace(args, global, output, &backend).await;
         }
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Resu
     } else {
         format!("the same is stored already, nothing was written: {location}\n")
     };
-    output.result(&json, &text)
+    output.written(&writer, json, &text)
 }
 
 async fn earlier(backend: &AwsSecretBackend, version: &Version) -> Result<ConfigDocument> {
@@ -63,7 +63,7 @@ async fn earlier(backend: &AwsSecretBackend, version: &Version) -> Result<Config
 
 /// Replaces a value that is not a configuration with the version, provided that the value is still current.
 async fn replace(args: &Restore, global: &Global, output: Output, history: &AwsSecretBackend) -> Result<()> {
-    let backend = storage::connect_announced(global, output).await?;
+    let (backend, writer) = storage::connect_announced(global, output).await?;
     let (location, stored) = (backend.location(), backend.load().await?);
     let earlier = earlier(history, &Version::new(args.version.as_str())).await?;
     let state = earlier.bind_state().as_str();
@@ -91,8 +91,6 @@ async fn replace(args: &Restore, global: &Global, output: Output, history: &AwsS
         "changes": Changes::between(&ConfigDocument::default(), &earlier).to_json(),
         "written": true,
     });
-    output.result(
-        &json,
-        &format!("restored: {location}, version {version}; the value before was not a configuration\n"),
-    )
+    let text = format!("restored: {location}, version {version}; the value before was not a configuration\n");
+    output.written(&writer, json, &text)
 }

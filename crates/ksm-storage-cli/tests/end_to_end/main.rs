@@ -1,6 +1,6 @@
 //! The program with AWS, Keeper, and third-party programs.
 //!
-//! Tests whose programs are missing (Python, Node.js, user namespaces) are reported as not checked, or fail if
+//! Missing programs (Python, Node.js, user namespaces) are reported as not checked, or fail the test if
 //! `KSM_CONFORMANCE_REQUIRE_ALL=1` is set.
 #![cfg(unix)]
 #![allow(
@@ -11,9 +11,11 @@
     reason = "a test has no documentation, may panic, and reports what it left out"
 )]
 
+mod commands;
 #[path = "../../../ksm-storage/tests/common/mod.rs"]
 mod common;
 mod container;
+mod doctor;
 mod examples;
 mod exec;
 mod history;

@@ -1,6 +1,8 @@
 //! The program in an empty environment, with AWS and Keeper on loopback.
 
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Output, Stdio},
 };
@@ -11,7 +13,9 @@ use ksm_storage_emulator::{
 };
 use tokio::{io::AsyncWriteExt, process::Command};
 
-/// The URL of the secret in a [`World`].
+/// The secret in a [`World`].
+pub(crate) const SECRET: &str = "team/ksm";
+/// Its URL.
 pub(crate) const URL: &str = "aws-sm://eu-central-1/team/ksm";
 
 /// A folder and an environment for the program.
@@ -28,12 +32,30 @@ impl Run {
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.environment.push((name, value.into()));
+        self.set(name, value);
         self
+    }
+
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.remove(name);
+        self.environment.push((name, value.into()));
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.environment.retain(|(other, _)| *other != name);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Writes a private file into the folder.
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
     }
 
     pub(crate) fn program(&self, program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Command {
@@ -77,7 +99,12 @@ pub(crate) fn text(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
 }
 
-/// Keeper and AWS, and an environment that points to them.
+/// A token of the form that brings the server's key with it.
+pub(crate) fn token(keeper: &FakeKeeper) -> String {
+    format!("IL5:{}:901:{}\n", keeper.issue_token(), keeper.server_public_key())
+}
+
+/// Keeper and AWS, and the environment that leads to them.
 pub(crate) struct World {
     pub(crate) aws: Server,
     pub(crate) keeper: FakeKeeper,
@@ -86,33 +113,22 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(stored: &str) -> Self {
-        let emulator = Emulator::new("eu-central-1");
-        emulator.secret("team/ksm").overwrite(Value::Text(stored.into()));
-        let aws = Server::start(emulator).await.unwrap();
         let keeper = FakeKeeper::start(AppKeyPolicy::Once).unwrap();
-        let run = Run::new()
-            .with("AWS_ACCESS_KEY_ID", "AKIDEMO")
-            .with("AWS_SECRET_ACCESS_KEY", "s3cret")
-            .with("AWS_EC2_METADATA_DISABLED", "true")
-            .with("AWS_ENDPOINT_URL", aws.url())
-            .with("KSM_HOSTNAME", keeper.hostname())
-            .with("KSM_SKIP_VERIFY", "true")
-            .with("KSM_STORAGE", URL);
+        let (aws, run) = aws(&keeper, stored).await;
         Self { aws, keeper, run }
     }
 
     /// Creates a world with a bound configuration.
     pub(crate) async fn bound() -> Self {
         let world = Self::new("{}").await;
-        // A token in the form that includes the server's key.
-        let token = format!("IL5:{}:901:{}\n", world.keeper.issue_token(), world.keeper.server_public_key());
-        let output = world.run.input(&["bind", "--host", &world.keeper.hostname()], &token).await;
+        let output =
+            world.run.input(&["bind", "--host", &world.keeper.hostname()], &token(&world.keeper)).await;
         assert!(output.status.success(), "{}", text(&output));
         world
     }
 
     pub(crate) fn secret(&self) -> ksm_storage_emulator::Secret {
-        self.aws.emulator().secret("team/ksm")
+        self.aws.emulator().secret(SECRET)
     }
 
     /// The stored JSON.
@@ -122,7 +138,23 @@ impl World {
     }
 }
 
-/// Skips a test whose programs are not installed.
+/// AWS with this value, and the environment that leads to it and to Keeper.
+pub(crate) async fn aws(keeper: &FakeKeeper, stored: &str) -> (Server, Run) {
+    let emulator = Emulator::new("eu-central-1");
+    emulator.secret(SECRET).overwrite(Value::Text(stored.into()));
+    let aws = Server::start(emulator).await.unwrap();
+    let run = Run::new()
+        .with("AWS_ACCESS_KEY_ID", "AKIDEMO")
+        .with("AWS_SECRET_ACCESS_KEY", "s3cret-access-key")
+        .with("AWS_EC2_METADATA_DISABLED", "true")
+        .with("AWS_ENDPOINT_URL", aws.url())
+        .with("KSM_HOSTNAME", keeper.hostname())
+        .with("KSM_SKIP_VERIFY", "true")
+        .with("KSM_STORAGE", URL);
+    (aws, run)
+}
+
+/// Ends a test whose programs are not installed.
 #[track_caller]
 pub(crate) fn not_checked(why: &str) {
     assert!(std::env::var_os("KSM_CONFORMANCE_REQUIRE_ALL").is_none(), "{why}");

@@ -9,7 +9,8 @@ use ksm_storage_emulator::{
 use ksm_storage_testkit::canary::canary;
 use serde_json::Value as Json;
 
-use crate::scene::{SECRET, Scene, closed_port, proxy_with_login};
+use super::scene::{Scene, closed_port, proxy_with_login};
+use crate::support::SECRET;
 
 /// A fault and its expected diagnosis.
 pub(crate) struct Case {
@@ -116,7 +117,8 @@ pub(crate) const CASES: &[Case] = &[
         inject: |scene, keeper| {
             let other = scene.file("other.pem", keeper.certificate());
             scene.set("AWS_CA_BUNDLE", other.to_str().unwrap());
-            scene.set("AWS_ENDPOINT_URL", scene.tls.url());
+            let url = scene.tls.url();
+            scene.set("AWS_ENDPOINT_URL", url);
         },
         exit: 1,
         step: "tls",

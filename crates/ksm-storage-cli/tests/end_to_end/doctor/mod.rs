@@ -1,11 +1,4 @@
 //! `doctor` with one injected fault at a time: each is found at its step, with its remedy.
-#![cfg(unix)]
-#![allow(
-    missing_docs,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test has no documentation and may panic"
-)]
 
 mod cases;
 mod protocol;
@@ -20,16 +13,16 @@ use serde_json::Value as Json;
 
 use self::{
     cases::{CASES, ROLE},
-    scene::{SECRET, Scene, text},
+    scene::Scene,
 };
+use crate::support::{SECRET, URL, text, token};
 
 type Arrange = fn(&mut Scene);
 
 /// A document bound to this Keeper, with a canary among its keys.
 async fn bound(keeper: &FakeKeeper) -> String {
     let scene = Scene::new(keeper, "{}").await;
-    let token = format!("IL5:{}:901:{}\n", keeper.issue_token(), keeper.server_public_key());
-    let output = scene.run(&["bind", "--host", &keeper.hostname()], &token).await;
+    let output = scene.input(&["bind", "--host", &keeper.hostname()], &token(keeper)).await;
     assert!(output.status.success(), "{}", text(&output));
     let stored = scene.aws.emulator().secret(SECRET).value("AWSCURRENT").unwrap();
     let mut document: Json = serde_json::from_slice(stored.as_bytes()).unwrap();
@@ -47,7 +40,7 @@ async fn faults_are_found_at_their_step() {
         let mut scene = Scene::new(&keeper, &bound).await;
         (case.inject)(&mut scene, &keeper);
         let args: Vec<_> = scene.args.iter().map(String::as_str).chain(["--json", "-vvv"]).collect();
-        let output = scene.run(&args, "").await;
+        let output = scene.input(&args, "").await;
         let shown = text(&output);
         let report: Json = serde_json::from_slice(&output.stdout).unwrap();
         if !case.is_diagnosed(&report) || output.status.code() != Some(case.exit) {
@@ -78,15 +71,15 @@ async fn version_before_bad_json_is_restored() {
     scene.store("{");
     let secret = scene.aws.emulator().secret(SECRET);
     let first = secret.versions()[0].0.clone();
-    scene.set("KSM_STORAGE", format!("{}?read_only=true", scene::URL));
-    let refused = scene.run(&["restore", &first, "--yes"], "").await;
+    scene.set("KSM_STORAGE", format!("{}?read_only=true", URL));
+    let refused = scene.input(&["restore", &first, "--yes"], "").await;
     assert_eq!(refused.status.code(), Some(8), "{}", text(&refused));
-    scene.set("KSM_STORAGE", scene::URL);
-    let output = scene.run(&["restore", &first, "--yes"], "").await;
+    scene.set("KSM_STORAGE", URL);
+    let output = scene.input(&["restore", &first, "--yes"], "").await;
     assert!(output.status.success() && text(&output).contains("identity: arn:"), "{}", text(&output));
     let restored = secret.value("AWSCURRENT").unwrap();
     assert!(std::str::from_utf8(restored.as_bytes()).unwrap().contains("keepersecurity.eu"));
-    assert_eq!(scene.run(&["doctor"], "").await.status.code(), Some(9));
+    assert_eq!(scene.input(&["doctor"], "").await.status.code(), Some(9));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +92,7 @@ async fn healthy_start_passes_every_step() {
     let secret = emulator.secret(SECRET);
     let version = secret.versions();
 
-    let output = scene.run(&["doctor"], "").await;
+    let output = scene.input(&["doctor"], "").await;
     let shown = text(&output);
     assert!(output.status.success() && !shown.contains("failed"), "{shown}");
     assert!(shown.contains("arn:aws:iam::123456789012:user/emulated"), "{shown}");
@@ -107,15 +100,15 @@ async fn healthy_start_passes_every_step() {
     assert!(shown.contains("not checked  write        because --write-check was not given"), "{shown}");
     assert_eq!(secret.versions(), version, "something was written");
 
-    let output = scene.run(&["doctor", "--write-check", "-vvv"], "").await;
+    let output = scene.input(&["doctor", "--write-check", "-vvv"], "").await;
     let shown = text(&output);
     assert!(output.status.success() && !shown.contains("not checked"), "{shown}");
     assert!(shown.contains("region: eu-central-1, identity: arn:"), "{shown}");
     assert_eq!(secret.versions().len(), version.len() + 1);
     emulator.add_region("eu-west-1");
     secret.replicate_to("eu-west-1");
-    scene.set("KSM_STORAGE", format!("{}?fallback=eu-west-1", scene::URL));
-    let fallback = text(&scene.run(&["doctor"], "").await);
+    scene.set("KSM_STORAGE", format!("{}?fallback=eu-west-1", URL));
+    let fallback = text(&scene.input(&["doctor"], "").await);
     assert!(fallback.contains("fallback     aws-sm://eu-west-1/team/ksm can be read"), "{fallback}");
     let written = secret.value("AWSCURRENT").unwrap();
     assert_eq!(std::str::from_utf8(written.as_bytes()).unwrap().trim_end(), bound);
@@ -162,7 +155,7 @@ async fn sources_of_settings_are_named() {
         scene.set("KSM_AWS_SECRET", SECRET);
         scene.remove("KSM_STORAGE");
         arrange(&mut scene);
-        let shown = text(&scene.run(&["doctor"], "").await);
+        let shown = text(&scene.input(&["doctor"], "").await);
         assert!(shown.contains("from KSM_AWS_SECRET"), "{shown}");
         for words in expected {
             assert!(shown.contains(words), "`{words}` is not in: {shown}");
@@ -177,27 +170,34 @@ async fn writes_name_region_and_identity() {
     let scene = Scene::new(&keeper, "{}").await;
     scene.file("new.json", &bound);
     let place = "region: eu-central-1, identity: arn:aws:iam::123456789012:user/emulated";
-    let copy = ["copy", "file:new.json", scene::URL];
+    let copy = ["copy", "file:new.json", URL];
     let first = scene.aws.emulator().secret(SECRET).versions()[0].0.clone();
     let restore = ["restore", &first, "--yes"];
     let commands: [&[&str]; 4] = [&["import", "new.json"], &["clear", "--yes"], &copy, &restore];
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(scene.file("new.json", &bound), private).unwrap();
     for args in commands {
-        let shown = text(&scene.run(args, "").await);
+        let shown = text(&scene.input(args, "").await);
         assert!(shown.contains(place), "{args:?}: {shown}");
     }
-    // Neither a resource policy nor an unresponsive STS prevents a write.
+    for args in [&["clear", "--yes"][..], &copy, &["import", "new.json"], &restore] {
+        let shown = scene.input(&[args, &["--json"]].concat(), "").await;
+        let report: Json = serde_json::from_slice(&shown.stdout).unwrap();
+        let shown = [&report["region"], &report["identity"]].map(|text| text.as_str().unwrap_or_default());
+        assert_eq!(shown, ["eu-central-1", "arn:aws:iam::123456789012:user/emulated"], "{args:?}: {report}");
+    }
+    // Neither a policy nor silence of STS stops a write.
     let emulator = scene.aws.emulator();
     emulator.deny(Action::GetCallerIdentity, "AccessDenied");
-    let output = scene.run(&["clear", "--yes"], "").await;
+    let output = scene.input(&["clear", "--yes"], "").await;
     assert!(output.status.success() && text(&output).contains("identity: not known"), "{}", text(&output));
+    let output = scene.input(&["clear", "--yes", "--json"], "").await;
+    let report: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["region"] == "eu-central-1" && report["identity"].is_null(), "{report}");
     emulator.allow_all();
     emulator.secret(SECRET).overwrite(Value::Text(bound.as_str().into()));
     emulator.fail(Action::GetCallerIdentity, [Fault::Before(ResponseFault::Hang)]);
-    let output = scene.run(&["clear", "--yes"], "").await;
+    let output = scene.input(&["clear", "--yes"], "").await;
     assert!(output.status.success() && text(&output).contains("cleared"), "{}", text(&output));
     emulator.reset_calls();
-    let _ = scene.run(&["status"], "").await;
+    let _ = scene.input(&["status"], "").await;
     assert_eq!(emulator.calls(Action::GetCallerIdentity), 0, "a read asks STS");
 }

@@ -8,7 +8,8 @@ use ksm_storage_emulator::{
 };
 use serde_json::Value as Json;
 
-use crate::scene::{SECRET, Scene, text};
+use super::scene::Scene;
+use crate::support::{SECRET, text};
 
 const DOCTOR: [&str; 5] = ["doctor", "--protocol", "--scratch-secret", "scratch/ksm", "--json"];
 
@@ -19,7 +20,7 @@ fn with<'a>(report: &'a Json, verdict: &str) -> Vec<&'a str> {
 }
 
 async fn run(scene: &Scene, exit: i32) -> Json {
-    let output = scene.run(&DOCTOR, "").await;
+    let output = scene.input(&DOCTOR, "").await;
     assert_eq!(output.status.code(), Some(exit), "{}", text(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -57,19 +58,19 @@ async fn protocol_spares_secrets_of_others() {
     let mut scene = Scene::new(&keeper, "{}").await;
     let emulator = scene.aws.emulator().clone();
     let before = emulator.secret(SECRET).versions();
-    let output = scene.run(&["doctor", "--protocol", "--scratch-secret", SECRET], "").await;
+    let output = scene.input(&["doctor", "--protocol", "--scratch-secret", SECRET], "").await;
     assert_eq!(output.status.code(), Some(8), "{}", text(&output));
     assert!(text(&output).contains("was not created for this purpose"), "{}", text(&output));
     assert_eq!(emulator.secret(SECRET).versions(), before);
 
     emulator.deny(Action::CreateSecret, "AccessDeniedException");
-    let output = scene.run(&DOCTOR, "").await;
+    let output = scene.input(&DOCTOR, "").await;
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
     scene.set("KSM_STORAGE", "file:ksm.json");
-    let output = scene.run(&DOCTOR, "").await;
+    let output = scene.input(&DOCTOR, "").await;
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     for args in [&["doctor", "--protocol"][..], &["doctor", "--scratch-secret", "x"]] {
-        let output = scene.run(args, "").await;
+        let output = scene.input(args, "").await;
         assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     }
 }

@@ -1,26 +1,12 @@
-//! The program in an empty environment, with the AWS emulator, the fake Keeper and private files.
-#![cfg(unix)]
-#![allow(
-    missing_docs,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test has no documentation and may panic"
-)]
+//! Commands on AWS, Keeper and private files.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::{Output, Stdio},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ksm_storage_emulator::{
-    Action, Emulator, Fault, Server, Value,
-    keeper::{AppKeyPolicy, FakeKeeper},
-};
+use ksm_storage_emulator::{Action, Fault, Value};
 use ksm_storage_testkit::canary::{canary, is_shown, shows};
-use tokio::{io::AsyncWriteExt, process::Command};
+
+use crate::support::{Run, World, text, token};
 
 /// A bound document in which every value is a canary, or the base64 of one.
 fn bound() -> String {
@@ -42,68 +28,6 @@ fn bound() -> String {
         canary("unknown-name"),
         canary("unknown-value"),
     )
-}
-
-struct Run {
-    folder: tempfile::TempDir,
-    environment: Vec<(&'static str, String)>,
-}
-
-impl Run {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().to_str().unwrap().to_owned();
-        Self { folder, environment: vec![("PATH", "/usr/bin:/bin".into()), ("HOME", home)] }
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.environment.push((name, value.into()));
-        self
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ksm-storage"));
-        command
-            .args(args)
-            .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        command
-    }
-
-    async fn input(&self, args: &[&str], input: &str) -> Output {
-        let mut child = self.command(args).spawn().unwrap();
-        // A program that does not read has closed its standard input.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
-        child.wait_with_output().await.unwrap()
-    }
-
-    async fn run(&self, args: &[&str]) -> Output {
-        self.input(args, "").await
-    }
-
-    /// Runs the program, and returns its output if it exits with this code.
-    #[track_caller]
-    fn ends(&self, args: &[&str], code: i32) -> impl Future<Output = String> {
-        let caller = std::panic::Location::caller();
-        async move {
-            let output = self.run(args).await;
-            assert_eq!(output.status.code(), Some(code), "{caller}: {args:?}: {}", text(&output));
-            text(&output)
-        }
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
-}
-
-fn text(output: &Output) -> String {
-    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
 }
 
 fn mode(path: impl AsRef<Path>) -> u32 {
@@ -151,31 +75,9 @@ async fn exec_reports_programs_that_cannot_start() {
     assert!(large.contains("does not fit in a variable"), "{large}");
 }
 
-/// Keeper and AWS, and an environment that points to them.
-async fn world(stored: &str) -> (Server, FakeKeeper, Run) {
-    let emulator = Emulator::new("eu-central-1");
-    emulator.secret("team/ksm").overwrite(Value::Text(stored.into()));
-    let aws = Server::start(emulator).await.unwrap();
-    let keeper = FakeKeeper::start(AppKeyPolicy::Once).unwrap();
-    let run = Run::new()
-        .with("AWS_ACCESS_KEY_ID", "AKIDEMO")
-        .with("AWS_SECRET_ACCESS_KEY", "s3cret")
-        .with("AWS_EC2_METADATA_DISABLED", "true")
-        .with("AWS_ENDPOINT_URL", aws.url())
-        .with("KSM_HOSTNAME", keeper.hostname())
-        .with("KSM_SKIP_VERIFY", "true")
-        .with("KSM_STORAGE", "aws-sm://eu-central-1/team/ksm");
-    (aws, keeper, run)
-}
-
-/// A token in the form that includes the server's key.
-fn token(keeper: &FakeKeeper) -> String {
-    format!("IL5:{}:901:{}\n", keeper.issue_token(), keeper.server_public_key())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn bound_configuration_serves_a_program() {
-    let (aws, keeper, run) = world(r#"{"theirs": 1}"#).await;
+    let World { aws, keeper, run } = World::new(r#"{"theirs": 1}"#).await;
     let host = keeper.hostname();
 
     let (first, second) = (token(&keeper), token(&keeper));
@@ -203,12 +105,14 @@ async fn bound_configuration_serves_a_program() {
     assert!(status.contains("state     bound") && status.contains("appKey"), "{status}");
     let doctor = run.ends(&["doctor"], 0).await;
     assert!(doctor.contains("aws-sm://eu-central-1/team/ksm, from KSM_STORAGE"), "{doctor}");
-    let program = run.run(&["exec", "--", "sh", "-c", PROGRAM]).await;
+    let program = run.input(&["exec", "--", "sh", "-c", PROGRAM], "").await;
     assert_eq!(program.status.code(), Some(42), "{}", text(&program));
     assert!(text(&program).starts_with("decodes\n"), "{}", text(&program));
 
     // The same token, another token, and another token with `--rebind`.
     assert!(run.ends(&["bind", "--quiet"], 0).await.starts_with("bound already, nothing was written"));
+    let report = run.ends(&["bind", "--json", "--quiet"], 0).await;
+    assert!(report.contains(r#""region":"eu-central-1","identity":"arn:aws:iam::"#), "{report}");
     fs::write(run.path("token"), &second).unwrap();
     let mismatch = run.ends(&["bind", "--json", "--token-file", "token"], 5).await;
     assert!(mismatch.contains(r#""kind":"token_mismatch""#), "{mismatch}");
@@ -219,7 +123,7 @@ async fn bound_configuration_serves_a_program() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_of_services_have_exit_codes() {
-    let (aws, keeper, run) = world("{}").await;
+    let World { aws, keeper, run } = World::new("{}").await;
     let missing = run.ends(&["status", "--storage", "aws-sm://eu-central-1/none", "--json"], 3).await;
     assert!(missing.contains("create-secret --name none"), "{missing}");
 
@@ -321,7 +225,7 @@ async fn canary_is_never_shown_without_reveal() {
             &["exec", "--storage", "env:STORED", "--", "no-such-program"],
             &["clear", "--yes", "--storage", "file:b.json"],
         ] {
-            let output = run.run(&[&flags[..], args].concat()).await;
+            let output = run.input(&[&flags[..], args].concat(), "").await;
             outputs.push((args[0].to_owned(), text(&output)));
         }
     }
@@ -333,6 +237,6 @@ async fn canary_is_never_shown_without_reveal() {
     }
     assert!(outputs.iter().any(|(_, shown)| shown.contains("DEBUG")), "-vvv shows no event");
     // Control: the search finds a value where it is shown.
-    let revealed = run.run(&["export", "--reveal", "--storage", "env:STORED"]).await;
+    let revealed = run.input(&["export", "--reveal", "--storage", "env:STORED"], "").await;
     assert!(is_shown(&text(&revealed)));
 }
