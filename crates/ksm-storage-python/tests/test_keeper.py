@@ -1,10 +1,11 @@
 """Keeper's real SDK on the storages of this package."""
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
-from conftest import SECRET
+from conftest import SECRET, TARGET
 from keeper_secrets_manager_core import SecretsManager
 from keeper_secrets_manager_core.configkeys import ConfigKeys
 from keeper_secrets_manager_core.exceptions import KeeperError
@@ -212,3 +213,10 @@ def test_connect_works_on_any_storage(keeper, tmp_path):
     path.chmod(0o600)
     assert titles(connect(ksm_storage.open(f"file:{path}"), token=keeper.token(), **keeper.arguments))
     assert titles(connect(ksm_storage.open(f"file:{path}")))
+
+
+def test_page_on_testing_runs(run, tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "testing.md").read_text()
+    (code,) = [block.split("```")[0] for block in page.split("```python\n")[1:]]
+    path = f"{TARGET / 'debug'}{os.pathsep}{os.environ['PATH']}"
+    run(code, env={"PATH": path, "HOME": str(tmp_path)})
