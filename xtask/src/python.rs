@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Error, Result};
 
 use crate::{
-    run::{command, root, run},
+    run::{command, program, run},
     tools::installation,
 };
 
@@ -19,7 +19,7 @@ const PACKAGE: &str = concat!(
 /// Runs a script in the named environment.
 fn script(environment: &str, requirements: &str, script: &str, args: &[String]) -> Result<()> {
     let python = installation(|| python_peers::environment(environment, requirements));
-    run(Command::new(python.map_err(Error::msg)?).current_dir(root()).arg(script).args(args))
+    run(program(python.map_err(Error::msg)?).arg(script).args(args))
 }
 
 /// Runs the Python package's `check.py`, which tests the installed wheel.

@@ -25,9 +25,22 @@ pub(crate) fn target() -> Result<PathBuf> {
 /// A command in the root folder. `line` is the program and its arguments, separated by white space.
 pub(crate) fn command(line: &str) -> Command {
     let mut words = line.split_whitespace();
-    let mut command = Command::new(words.next().unwrap_or_default());
-    // `cargo xtask` sets this variable, which makes `cargo machete` mistake its own name for a folder.
-    command.current_dir(root()).args(words).env_remove("CARGO_PKG_NAME");
+    let mut command = program(words.next().unwrap_or_default());
+    command.args(words);
+    command
+}
+
+/// A program in the root folder, without the variables by which cargo describes this one. They would make cargo compile ring
+/// and its dependents again, and `cargo machete` mistake its own name for a folder.
+pub(crate) fn program(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    let own = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+    for (name, _) in env::vars_os() {
+        if own.iter().any(|own| name.as_encoded_bytes().starts_with(own.as_bytes())) {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(root());
     command
 }
 

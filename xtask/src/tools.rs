@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::run::{cargo, root, run, say, target};
+use crate::run::{cargo, run, say, target};
 
 pub(crate) struct Tool {
     /// The package and program name: `cargo-NAME`, or that of a standalone program.
@@ -54,9 +54,8 @@ impl Tool {
         let program = folder.join("bin").join(format!("{package}{EXE_SUFFIX}"));
         // Runs the program directly, as cargo would. Cargo itself would first search for other installations.
         let start = |words: &str| {
-            let mut tool = Command::new(&program);
-            tool.current_dir(root()).env_remove("CARGO_PKG_NAME").args(package.strip_prefix("cargo-"));
-            tool.args(words.split_whitespace());
+            let mut tool = crate::run::program(&program);
+            tool.args(package.strip_prefix("cargo-")).args(words.split_whitespace());
             tool
         };
         let installed = start("--version").output();
