@@ -11,7 +11,7 @@ use ksm_storage_core::{
     Capabilities, Error, ErrorKind, Location, Payload, Result, StorageBackend, StoreOutcome, Stored, Version,
     Writes,
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinError};
 use tracing::warn;
 
 // A backend returns its builder, which builds the backend: hence a cycle of modules.
@@ -84,42 +84,36 @@ impl FileBackend {
         &self,
         work: impl FnOnce(&dyn Fn() -> bool) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let Ok(runtime) = Handle::try_current() else {
-            return Err(runtime_error("there is no Tokio runtime here"));
-        };
         let caller = Arc::new(());
         let awaited = Arc::downgrade(&caller);
-        let result = runtime.spawn_blocking(move || work(&|| awaited.strong_count() > 0)).await;
+        let result = match Handle::try_current() {
+            Ok(runtime) => runtime
+                .spawn_blocking(move || work(&|| awaited.strong_count() > 0))
+                .await
+                .unwrap_or_else(|error| Err(unfinished(&error))),
+            Err(_) => Err(Error::not_applied(ErrorKind::Runtime, "there is no Tokio runtime here")),
+        };
         drop(caller);
-        result
-            .unwrap_or_else(|error| {
-                if error.is_cancelled() {
-                    // The work had not begun.
-                    return Err(runtime_error("the Tokio runtime has ended"));
-                }
-                // The panic's message is omitted, because it may quote a secret.
-                Err(Error::new(ErrorKind::Unexpected, "the file backend panicked"))
-            })
-            .map_err(|error| error.with_location(self.location()))
+        result.map_err(|error| error.with_location(self.location()))
     }
+}
+
+/// The error for work that did not end. A panic's message is omitted, because it may quote a secret.
+fn unfinished(error: &JoinError) -> Error {
+    if error.is_cancelled() {
+        return Error::not_applied(ErrorKind::Runtime, "the Tokio runtime ended before the work began");
+    }
+    Error::new(ErrorKind::Unexpected, "the file backend panicked")
 }
 
 /// The path in the form of a storage URL: ASCII, without characters that begin another part of the URL.
 fn percent_encoded(path: &Path) -> String {
-    let mut encoded = String::new();
-    for &byte in path.as_os_str().as_encoded_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/._-~+@=,:".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value & 15)]);
-            encoded.extend(['%', digit(byte >> 4), digit(byte)]);
-        }
-    }
-    encoded
-}
-
-fn runtime_error(message: &'static str) -> Error {
-    Error::not_applied(ErrorKind::Runtime, message)
+    let encode = |byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(*byte).to_string(),
+        byte if b"/._-~+@=,:".contains(byte) => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    path.as_os_str().as_encoded_bytes().iter().map(encode).collect()
 }
 
 #[async_trait]
@@ -140,22 +134,17 @@ impl StorageBackend for FileBackend {
 
     async fn load(&self) -> Result<Stored> {
         let path = Arc::clone(&self.path);
-        let is_first = !self.is_reported.load(Ordering::Relaxed);
-        let (stored, leftovers) = self
-            .blocking(move |is_awaited| {
-                let paths = FilePaths::resolve(&path)?;
-                let stored = read::current(&paths)?.stored;
-                // An error in listing the folder does not affect the configuration.
-                let leftovers = is_first.then(|| leftover::find(&paths, is_awaited).unwrap_or_default());
-                Ok((stored, leftovers.unwrap_or_default()))
-            })
-            .await?;
-        self.is_reported.store(true, Ordering::Relaxed);
-        for path in leftovers {
-            warn!(
-                location = %self.location(), path = %quoted(&path),
-                "leftover: a write was killed, or displaced a version of another program"
-            );
+        let stored = self.blocking(move |_| Ok(read::current(&FilePaths::resolve(&path)?)?.stored)).await?;
+        if !self.is_reported.load(Ordering::Relaxed) {
+            // An error in listing the folder does not affect the configuration.
+            let leftovers = self.leftovers().await.unwrap_or_default();
+            self.is_reported.store(true, Ordering::Relaxed);
+            for path in leftovers {
+                warn!(
+                    location = %self.location(), path = %quoted(&path),
+                    "leftover: a write was killed, or displaced a version of another program"
+                );
+            }
         }
         Ok(stored)
     }

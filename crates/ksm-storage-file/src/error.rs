@@ -1,10 +1,15 @@
-//! The single mapping from system errors to the caller's errors. They must contain no byte of a payload.
+//! The single place for errors. They must contain no byte of a payload.
 
-use std::{io, path::Path};
+use std::{borrow::Cow, io, path::Path};
 
 use ksm_storage_core::{Error, ErrorKind, shell_word};
 
 use crate::os;
+
+/// An error before anything was changed, and its remedy.
+pub(crate) fn refused(kind: ErrorKind, problem: String, hint: impl Into<Cow<'static, str>>) -> Error {
+    Error::not_applied(kind, problem).with_hint(hint)
+}
 
 /// The system's error for `action` on `path`, before anything was changed.
 pub(crate) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
@@ -21,7 +26,13 @@ pub(crate) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
             ErrorKind::InvalidArgument,
             "the file is a mount point, which cannot be replaced; mount its folder instead",
         ),
-        Io::IsADirectory => (ErrorKind::InvalidArgument, "set the path of a file, not of a folder"),
+        Io::IsADirectory => {
+            (ErrorKind::InvalidArgument, "set the path of a file, not of a folder, device or pipe")
+        }
+        Io::InvalidData => (ErrorKind::InvalidConfig, "check the path: the file is not a configuration"),
+        Io::WouldBlock => {
+            (ErrorKind::Unavailable, "let other programs replace the file by renaming a new one")
+        }
         Io::InvalidFilename => {
             (ErrorKind::InvalidArgument, "shorten the path; a write appends 27 bytes to the file name")
         }
@@ -33,17 +44,7 @@ pub(crate) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
         Io::Unsupported => (ErrorKind::Unsupported, "move the file to a local file system"),
         _ => (ErrorKind::Unavailable, "check the file system (dmesg)"),
     });
-    Error::not_applied(kind, format!("cannot {action} {}: {error}", quoted(path)))
-        .with_hint(hint)
-        .with_source(error)
-}
-
-/// A file owned by another user, who could read whatever is written to it.
-pub(crate) fn foreign_owner(path: &Path, uid: u32) -> Error {
-    let path = quoted(path);
-    let message = format!("{path} belongs to another user (uid {uid})");
-    let hint = format!("run the program as that user, or change the owner: chown \"$(id -u)\" {path}");
-    Error::not_applied(ErrorKind::AccessDenied, message).with_hint(hint)
+    refused(kind, format!("cannot {action} {}: {error}", quoted(path)), hint).with_source(error)
 }
 
 /// `path` on one line, and as one word of a shell command.

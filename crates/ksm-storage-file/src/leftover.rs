@@ -2,7 +2,7 @@ use std::{path::PathBuf, time::Duration};
 
 use ksm_storage_core::Result;
 
-use crate::{error::failed, lock::Lock, os, paths::FilePaths, read};
+use crate::{error::failed, lock::Lock, paths::FilePaths, read};
 
 /// The age after which a temporary file beside a held lock is considered a leftover.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -18,9 +18,9 @@ pub(crate) fn find(paths: &FilePaths, is_awaited: &dyn Fn() -> bool) -> Result<V
         drop(lock);
         found.retain(|path| remaining.contains(path));
     }
+    // A killed writer may have displaced a file with another mode.
     for path in &found {
-        // A killed writer may have displaced a file with another mode.
-        let _ = read::open(path).and_then(|file| os::make_private(&file));
+        read::make_private(path);
     }
     Ok(found)
 }

@@ -68,7 +68,6 @@ mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
-mod version;
 
 #[cfg(all(test, unix))]
 mod store_tests;

@@ -2,24 +2,25 @@
 //! that each absence of the configuration has its own version.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    path::{Path, PathBuf},
+    fs::{self, File, TryLockError},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
-use ksm_storage_core::{Error, ErrorKind, Result};
+use ksm_storage_core::{ErrorKind, Result};
 
 use crate::{
-    error::{failed, foreign_owner, quoted},
+    error::{failed, quoted, refused},
     failpoint::{Failpoint, reached},
     os,
     paths::FilePaths,
+    read,
 };
 
 /// The time that a writer waits. Others hold the lock for the duration of two syncs.
 const PATIENCE: Duration = Duration::from_secs(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(16);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The lock, held until it is dropped or the process ends.
 #[derive(Debug)]
@@ -39,44 +40,47 @@ impl Lock {
         paths: &FilePaths,
         is_awaited: &dyn Fn() -> bool,
     ) -> Result<Self> {
-        let path = paths.lock();
         let start = Instant::now();
-        let mut pause = Duration::from_micros(500);
         loop {
-            let mut options = OpenOptions::new();
-            os::private(options.read(true).write(true).create(true).truncate(false));
-            os::without_waiting(&mut options);
-            let file = options.open(&path).map_err(|error| failed("open the lock file", &path, error))?;
-            check(&file, &path)?;
+            let lock = Self::open(paths.lock())?;
             reached(Failpoint::LockOpened);
-            match file.try_lock() {
-                Ok(()) => {
-                    let lock = Self { file, path: path.clone() };
-                    if lock.is_current() {
-                        os::make_private(&lock.file)
-                            .map_err(|error| failed("set the mode of", &path, error))?;
-                        return Ok(lock);
-                    }
+            match lock.file.try_lock() {
+                Ok(()) if lock.is_current() => {
+                    os::make_private(&lock.file)
+                        .map_err(|error| failed("set the mode of", &lock.path, error))?;
+                    return Ok(lock);
                 }
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => return Err(failed("lock", &path, error)),
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(failed("lock", &lock.path, error)),
             }
             if start.elapsed() >= patience || !is_awaited() {
-                let path = quoted(&path);
-                let message = format!("another process held the lock {path} for {patience:?}");
-                return Err(Error::not_applied(ErrorKind::Timeout, message)
-                    .with_hint(format!("check whether that process hangs: fuser -v {path}")));
+                let path = quoted(&lock.path);
+                let problem = format!("another process held the lock {path} for {patience:?}");
+                let hint = format!("check whether that process hangs: fuser -v {path}");
+                return Err(refused(ErrorKind::Timeout, problem, hint));
             }
-            thread::sleep(pause);
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            thread::sleep(PAUSE);
         }
+    }
+
+    /// Accepts only this user's own file, under one name, because the file is extended.
+    fn open(path: PathBuf) -> Result<Self> {
+        let (file, metadata) =
+            read::open(&path, os::options().read(true).write(true).create(true).truncate(false))
+                .map_err(|error| failed("open the lock file", &path, error))?;
+        read::check_owner(&metadata, &path)?;
+        if os::links(&metadata) > 1 {
+            let problem = format!("the lock file {} is a hard link to another file", quoted(&path));
+            return Err(refused(ErrorKind::InvalidArgument, problem, "move it away"));
+        }
+        Ok(Self { file, path })
     }
 
     /// Returns true unless the lock file was deleted or replaced, in which case another writer may have locked a new
     /// one.
     pub(crate) fn is_current(&self) -> bool {
         match (self.file.metadata(), fs::symlink_metadata(&self.path)) {
-            (Ok(locked), Ok(found)) => os::same_file(&locked, &found),
+            (Ok(locked), Ok(found)) => os::identity(&locked) == os::identity(&found),
             _ => false,
         }
     }
@@ -100,25 +104,4 @@ impl Drop for Lock {
     fn drop(&mut self) {
         let _ = self.file.unlock();
     }
-}
-
-/// Accepts only this user's own lock file, because the file is extended.
-fn check(file: &File, path: &Path) -> Result<()> {
-    let metadata = file.metadata().map_err(|error| failed("inspect", path, error))?;
-    if !metadata.is_file() {
-        return Err(unusable(path, "is not a regular file"));
-    }
-    if os::links(&metadata) > 1 {
-        return Err(unusable(path, "is a hard link to another file"));
-    }
-    match os::foreign_owner(&metadata) {
-        Some(uid) => Err(foreign_owner(path, uid)),
-        None => Ok(()),
-    }
-}
-
-fn unusable(path: &Path, problem: &str) -> Error {
-    let path = quoted(path);
-    Error::not_applied(ErrorKind::InvalidArgument, format!("the lock file {path} {problem}"))
-        .with_hint(format!("inspect it, and move it away: ls -l {path}"))
 }

@@ -1,24 +1,25 @@
+//! The stored content and its version.
+
 use std::{
     fs::{self, File, Metadata, OpenOptions},
+    hash::{BuildHasher, RandomState},
     io::{self, Read},
     path::Path,
+    sync::LazyLock,
     thread,
     time::Duration,
 };
 
 use ksm_storage_core::{
-    Absence, ConfigDocument, Error, ErrorKind, NONCE_LEN, Payload, Result, Stored, Version, read_nonce,
-    strip_nonce,
+    Absence, ConfigDocument, ErrorKind, NONCE_LEN, Payload, Result, Stored, Version, read_nonce, strip_nonce,
 };
 
 use crate::{
-    error::{failed, foreign_owner, quoted},
+    error::{failed, quoted, refused},
     os,
     paths::FilePaths,
-    version,
 };
 
-const CREATE: &str = "create it first, with `{}` as its content";
 /// The largest valid document.
 pub(crate) const MAX_PAYLOAD: usize = ConfigDocument::MAX_LEN;
 const MAX_FILE: usize = MAX_PAYLOAD + NONCE_LEN;
@@ -26,12 +27,8 @@ const MAX_FILE: usize = MAX_PAYLOAD + NONCE_LEN;
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// The stored content.
-pub(crate) struct Current {
-    pub(crate) stored: Stored,
-    /// The file, if it exists.
-    pub(crate) file: Option<Content>,
-}
+/// Versions are logged. Keyed per process, their hash reveals nothing about the content, however guessable that is.
+static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// A file's content and metadata.
 pub(crate) struct Content {
@@ -40,106 +37,134 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    pub(crate) fn nonce(&self) -> Option<u64> {
-        read_nonce(&self.bytes)
-    }
-
+    /// The nonce distinguishes writes of this crate. The file's identity, times and content distinguish writes of other
+    /// programs, and earlier files that were put back.
     pub(crate) fn version(&self) -> Version {
-        version::of_file(&self.bytes, self.nonce(), &self.metadata)
+        let tag = KEY.hash_one((os::identity(&self.metadata), self.bytes.as_bytes()));
+        Version::new(match read_nonce(&self.bytes) {
+            Some(nonce) => format!("{nonce:016x}-{tag:016x}"),
+            None => format!("foreign-{tag:016x}"),
+        })
     }
+}
+
+/// The stored content, and the file that holds it, if it exists.
+pub(crate) struct Current {
+    pub(crate) stored: Stored,
+    pub(crate) file: Option<Content>,
 }
 
 /// Reads without a lock, because writers of this crate replace the file atomically. A file that changes while it is
 /// read, because a program writes in place, is read again.
 pub(crate) fn current(paths: &FilePaths) -> Result<Current> {
-    let path = paths.file();
-    for _ in 0..ATTEMPTS {
-        let mut file = match open(&path) {
-            Ok(file) => file,
+    let path = &paths.file;
+    let mut attempts = 1..ATTEMPTS;
+    loop {
+        let (file, metadata) = match open(path, os::options().read(true)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let version = version::of_nothing(fs::symlink_metadata(paths.lock()).ok().as_ref());
-                let absence = Absence::new(format!("there is no file {}", quoted(&path))).with_hint(CREATE);
-                return Ok(Current { stored: Stored::absent(version, absence), file: None });
+                let hint = "create it first, with `{}` as its content";
+                let absence = Absence::new(format!("there is no file {}", quoted(path))).with_hint(hint);
+                return Ok(Current { stored: Stored::absent(absent(paths), absence), file: None });
             }
-            Err(error) => return Err(failed("open", &path, error)),
+            opened => opened.map_err(|error| failed("open", path, error))?,
         };
-        let metadata = file.metadata().map_err(|error| failed("inspect", &path, error))?;
-        check(&metadata, &path)?;
-        if let Some(content) = content(&mut file, metadata).map_err(|error| failed("read", &path, error))? {
-            check_len(content.bytes.len() as u64, &path)?;
-            let stored = Stored::present(content.version(), strip_nonce(content.bytes.clone()));
-            return Ok(Current { stored, file: Some(content) });
+        check_owner(&metadata, path)?;
+        let mode = os::mode(&metadata);
+        if mode & 0o077 != 0 {
+            let path = quoted(path);
+            let problem = format!("{path} is open to others than its owner: its mode is {mode:04o}");
+            return Err(refused(ErrorKind::AccessDenied, problem, format!("chmod 600 {path}")));
         }
-        thread::sleep(PAUSE);
+        match read(file, metadata) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && attempts.next().is_some() => {
+                thread::sleep(PAUSE);
+            }
+            content => {
+                let content = content.map_err(|error| failed("read", path, error))?;
+                let stored = Stored::present(content.version(), strip_nonce(content.bytes.clone()));
+                return Ok(Current { stored, file: Some(content) });
+            }
+        }
     }
-    let message = format!("{} kept changing while it was read", quoted(&path));
-    Err(Error::not_applied(ErrorKind::Unavailable, message)
-        .with_hint("let other programs replace the file by renaming a new one"))
 }
 
-/// The content at `path`, without checking permissions.
+/// The content at `path`, whoever may access it.
 pub(crate) fn unchecked(path: &Path) -> io::Result<Content> {
-    let mut file = open(path)?;
+    open(path, os::options().read(true)).and_then(|(file, metadata)| read(file, metadata))
+}
+
+/// Makes the file at `path` private, if it can.
+pub(crate) fn make_private(path: &Path) {
+    let _ = open(path, os::options().read(true)).and_then(|(file, _)| os::make_private(&file));
+}
+
+/// Opens a regular file, with [`os::options`].
+pub(crate) fn open(path: &Path, options: &OpenOptions) -> io::Result<(File, Metadata)> {
+    let file = options.open(path)?;
     let metadata = file.metadata()?;
-    if metadata.len() > MAX_FILE as u64 {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    content(&mut file, metadata)?.ok_or_else(|| io::ErrorKind::ResourceBusy.into())
-}
-
-/// Opens a file of any kind, without following a link or waiting for the other end of a pipe.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    os::without_waiting(options.read(true));
-    options.open(path)
-}
-
-fn check(metadata: &Metadata, path: &Path) -> Result<()> {
     if !metadata.is_file() {
-        let message = format!("{} is not a regular file", quoted(path));
-        return Err(Error::not_applied(ErrorKind::InvalidArgument, message)
-            .with_hint("set the path of a file, or of a symbolic link to one"));
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "not a regular file"));
     }
-    if let Some(uid) = os::foreign_owner(metadata) {
-        return Err(foreign_owner(path, uid));
-    }
-    let mode = os::mode(metadata);
-    if mode & 0o077 != 0 {
-        let path = quoted(path);
-        let message = format!("{path} is open to others than its owner: its mode is {mode:04o}");
-        return Err(
-            Error::not_applied(ErrorKind::AccessDenied, message).with_hint(format!("chmod 600 {path}"))
-        );
-    }
-    check_len(metadata.len(), path)
+    Ok((file, metadata))
 }
 
-fn check_len(len: u64, path: &Path) -> Result<()> {
-    if len <= MAX_FILE as u64 {
-        return Ok(());
-    }
-    let message = format!("{} is larger than {MAX_FILE} bytes", quoted(path));
-    Err(Error::not_applied(ErrorKind::InvalidConfig, message)
-        .with_hint("check the path: the file is not a configuration"))
+/// Accepts only files of this user. Another owner could read whatever is written to them.
+pub(crate) fn check_owner(metadata: &Metadata, path: &Path) -> Result<()> {
+    let Some(uid) = os::foreign_owner(metadata) else { return Ok(()) };
+    let path = quoted(path);
+    let problem = format!("{path} belongs to another user (uid {uid})");
+    let hint = format!("run the program as that user, or change the owner: chown \"$(id -u)\" {path}");
+    Err(refused(ErrorKind::AccessDenied, problem, hint))
 }
 
-/// The whole file, or `None` if it changes meanwhile. Being replaced does not count as a change.
-fn content(file: &mut File, metadata: Metadata) -> io::Result<Option<Content>> {
+/// The whole file. Changing while it is read is an error; being replaced is not.
+fn read(mut file: File, metadata: Metadata) -> io::Result<Content> {
     // Some file systems, such as /proc, report no length.
-    let len = usize::try_from(metadata.len()).unwrap_or(MAX_FILE);
-    let bytes = read(file, if len == 0 { MAX_FILE } else { len })?;
+    let len =
+        usize::try_from(metadata.len()).ok().filter(|len| (1..=MAX_FILE).contains(len)).unwrap_or(MAX_FILE);
+    // The buffer never moves, so that no copy is left behind in memory.
+    let mut buffer = Vec::with_capacity(len + 1);
+    let result = (&mut file).take(len as u64 + 1).read_to_end(&mut buffer);
+    // On failure too: the bytes read so far are zeroized.
+    let bytes = Payload::from(buffer);
+    result?;
+    if bytes.len() > MAX_FILE {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it is larger than {MAX_FILE} bytes"),
+        ));
+    }
     let after = file.metadata()?;
-    let is_unchanged = (bytes.len() == len || len == 0)
-        && after.len() == metadata.len()
-        && after.modified().ok() == metadata.modified().ok();
-    Ok(is_unchanged.then_some(Content { bytes, metadata }))
+    if ![0, bytes.len() as u64].contains(&metadata.len())
+        || after.len() != metadata.len()
+        || after.modified().ok() != metadata.modified().ok()
+    {
+        return Err(io::Error::new(io::ErrorKind::WouldBlock, "it kept changing"));
+    }
+    Ok(Content { bytes, metadata })
 }
 
-/// Reads at most `len + 1` bytes into a buffer that never moves, so that no copy is left behind in memory.
-fn read(file: &mut File, len: usize) -> io::Result<Payload> {
-    let mut buffer = Vec::with_capacity(len + 1);
-    let result = file.take(len as u64 + 1).read_to_end(&mut buffer);
-    // On failure too: the bytes read so far are zeroized.
-    let payload = Payload::from(buffer);
-    result.map(|_| payload)
+/// The version that stands for an absent file. An empty lock file is equivalent to none: the first writer creates it.
+fn absent(paths: &FilePaths) -> Version {
+    let lock = fs::symlink_metadata(paths.lock()).ok().filter(|lock| lock.len() > 0);
+    Version::new(format!("absent-{:016x}", KEY.hash_one(lock.as_ref().map(os::identity))))
+}
+
+#[cfg(test)]
+mod tests {
+    use ksm_storage_core::append_nonce;
+
+    use super::*;
+
+    /// Simulates a write in place within one tick of the file system's clock.
+    #[test]
+    fn other_content_has_another_version() {
+        let metadata = fs::metadata(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let version = |bytes: Payload| Content { bytes, metadata: metadata.clone() }.version();
+        for framed in [|text: &str| text.into(), |text: &str| append_nonce(&text.into(), 7)] {
+            let [one, other] = ["one", "two"].map(|content| version(framed(content)));
+            assert_ne!(one, other);
+            assert_eq!(one, version(framed("one")));
+        }
+    }
 }

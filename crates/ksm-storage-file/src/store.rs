@@ -2,24 +2,23 @@
 //! in the file.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use ksm_storage_core::{
-    Displaced, Error, ErrorKind, Outcome, Payload, Result, StoreOutcome, Version, append_nonce,
+    Displaced, ErrorKind, Outcome, Payload, Result, StoreOutcome, Version, append_nonce, read_nonce,
 };
 
 use crate::{
     Durability,
-    error::{failed, quoted},
+    error::{failed, quoted, refused},
     failpoint::{Failpoint, reached},
     lock::Lock,
     os::{self, Placed},
     paths::FilePaths,
     read::{self, Content, MAX_PAYLOAD},
-    version,
 };
 
 pub(crate) fn store(
@@ -30,8 +29,8 @@ pub(crate) fn store(
     is_awaited: &dyn Fn() -> bool,
 ) -> Result<StoreOutcome> {
     if payload.len() > MAX_PAYLOAD {
-        let message = format!("the payload has {} bytes, and a file takes {MAX_PAYLOAD}", payload.len());
-        return Err(Error::not_applied(ErrorKind::TooLarge, message));
+        let problem = format!("the payload has {} bytes, and a file takes {MAX_PAYLOAD}", payload.len());
+        return Err(refused(ErrorKind::TooLarge, problem, "remove unused keys"));
     }
     let paths = FilePaths::resolve(path)?;
     let lock = Lock::acquire(&paths, is_awaited)?;
@@ -44,62 +43,50 @@ pub(crate) fn store(
     if current.stored.version() != expected {
         return Ok(StoreOutcome::conflict(current.stored));
     }
-    let base = current.file;
-    let nonce = getrandom::u64().map_err(|_| {
-        Error::not_applied(ErrorKind::Unavailable, "the system has no random numbers (getrandom failed)")
-    })?;
-    let file = paths.file();
+    let (base, file) = (current.file, &paths.file);
     match &base {
         Some(base) if os::mode(&base.metadata) & 0o200 == 0 => {
-            let file = quoted(&file);
-            let message = format!("{file} is write-protected");
-            return Err(
-                Error::not_applied(ErrorKind::AccessDenied, message).with_hint(format!("chmod 600 {file}"))
-            );
+            let file = quoted(file);
+            let problem = format!("{file} is write-protected");
+            return Err(refused(ErrorKind::AccessDenied, problem, format!("chmod 600 {file}")));
         }
         Some(_) => {}
         None => lock.record_creation()?,
     }
     // Opened beforehand, so that a folder that cannot be synced is an error before anything is written.
-    let folder = match durability {
-        Durability::Synced => {
-            os::open_folder(&paths.folder).map_err(|error| failed("open the folder", &paths.folder, error))?
-        }
-        Durability::Relaxed => None,
-    };
-    let mut new = NewFile::write(&paths, nonce, payload, durability)?;
+    let sync_folder = (durability == Durability::Synced).then(|| os::folder_sync(&paths.folder)).transpose();
+    let sync_folder = sync_folder.map_err(|error| failed("open the folder", &paths.folder, error))?;
+    let mut new = NewFile::write(&paths, payload, durability)?;
     if !lock.is_current() {
         return Ok(StoreOutcome::conflict(None));
     }
     reached(Failpoint::Checked);
-    let placed = match &base {
-        Some(_) => os::exchange(&new.path, &file),
-        None => os::create(&new.path, &file),
-    };
+    let how = if base.is_some() { Placed::Exchanged } else { Placed::New };
+    let placed = os::place(&new.path, file, how);
     if placed.is_ok() {
         reached(Failpoint::Placed);
     }
-    let displaced = match placed {
-        Ok(Placed::New) => Displaced::Nothing,
-        Ok(Placed::Replaced) => Displaced::Unverified,
-        Ok(Placed::Exchanged) => match new.displaced(&paths, base.as_ref()) {
+    let displaced = match (placed, &base) {
+        (Ok(Placed::Replaced), _) => Displaced::Unverified,
+        (Ok(_), None) => Displaced::Nothing,
+        (Ok(_), Some(base)) => match new.displaced(&paths, base) {
             Some(displaced) => displaced,
             None => return Ok(StoreOutcome::conflict(None)),
         },
         // A program without the lock has removed or created the file since it was read.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
+        (Err(error), _) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
             return Ok(StoreOutcome::conflict(None));
         }
-        Err(error) => return Err(failed("replace", &file, error)),
+        (Err(error), _) => return Err(failed("replace", file, error)),
     };
     reached(Failpoint::Preserved);
-    let unknown = |error| failed("complete the write of", &file, error).with_outcome(Outcome::Unknown);
+    let unknown = |error| failed("complete the write of", file, error).with_outcome(Outcome::Unknown);
     let metadata = new.file.metadata().map_err(unknown)?;
-    let version = version::of_file(&new.bytes, Some(nonce), &metadata);
+    let version = Content { bytes: new.bytes.clone(), metadata }.version();
     drop(new);
     reached(Failpoint::Removed);
-    if let Some(folder) = folder {
-        os::sync_folder(&folder).map_err(unknown)?;
+    if let Some(sync) = sync_folder {
+        sync().map_err(unknown)?;
     }
     reached(Failpoint::FolderSynced);
     Ok(StoreOutcome::Committed { version, displaced })
@@ -116,11 +103,17 @@ struct NewFile {
 }
 
 impl NewFile {
-    fn write(paths: &FilePaths, nonce: u64, payload: &Payload, durability: Durability) -> Result<Self> {
+    fn write(paths: &FilePaths, payload: &Payload, durability: Durability) -> Result<Self> {
+        let nonce = getrandom::u64().map_err(|error| {
+            let problem = format!("the system has no random numbers: {error}");
+            refused(ErrorKind::Unavailable, problem, "check the system (getrandom)")
+        })?;
         let path = paths.temporary(nonce);
-        let mut options = OpenOptions::new();
-        os::private(options.write(true).create_new(true));
-        let file = options.open(&path).map_err(|error| failed("create", &path, error))?;
+        let file = os::options()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(|error| failed("create", &path, error))?;
         let mut new = Self { path, nonce, file, bytes: append_nonce(payload, nonce), is_disposable: true };
         reached(Failpoint::Created);
         os::make_private(&new.file)
@@ -135,46 +128,44 @@ impl NewFile {
     }
 
     /// Compares the displaced content with the content read before. Returns `None` if the exchange was undone.
-    fn displaced(&mut self, paths: &FilePaths, base: Option<&Content>) -> Option<Displaced> {
-        let found = read::unchecked(&self.path);
-        let base_nonce = base.and_then(Content::nonce);
-        let is_base = |found: &Content| base.is_some_and(|base| base.bytes == found.bytes);
-        let is_cooperative = |found: &Content| found.nonce().is_some() && found.nonce() != base_nonce;
-        match &found {
-            Ok(found) if is_base(found) => return Some(Displaced::Nothing),
-            // A write of this project, whose writer held another lock because the lock file was deleted.
-            Ok(found) if is_cooperative(found) && self.undo(&paths.file()) => return None,
-            _ => {}
+    fn displaced(&mut self, paths: &FilePaths, base: &Content) -> Option<Displaced> {
+        let found = read::unchecked(&self.path).ok();
+        if found.as_ref().is_some_and(|found| found.bytes == base.bytes) {
+            return Some(Displaced::Nothing);
         }
-        let path = self.preserve(paths);
-        let found = read::unchecked(&path);
-        let version = found.as_ref().map_or_else(|_| Version::new("foreign"), Content::version);
-        let inspect = Some(format!("cat {}", quoted(&path)));
-        Some(match found {
-            Ok(found) if is_cooperative(&found) => Displaced::Cooperative { version, inspect },
-            _ => Displaced::Foreign { version, inspect },
+        // A write of this project, whose writer held another lock because the lock file was deleted.
+        let nonce = found.as_ref().and_then(|found| read_nonce(&found.bytes));
+        let is_cooperative = nonce.is_some() && nonce != read_nonce(&base.bytes);
+        if is_cooperative && self.undo(&paths.file) {
+            return None;
+        }
+        let version = found.map_or_else(|| Version::new("foreign"), |found| found.version());
+        let inspect = Some(format!("cat {}", quoted(&self.preserve(paths))));
+        Some(if is_cooperative {
+            Displaced::Cooperative { version, inspect }
+        } else {
+            Displaced::Foreign { version, inspect }
         })
     }
 
     /// Undoes the exchange. Returns false if this content is current nonetheless, because a third version had arrived.
     fn undo(&mut self, file: &Path) -> bool {
-        let exchanged = |result| matches!(result, Ok(Placed::Exchanged));
-        if !exchanged(os::exchange(&self.path, file)) {
+        let is_exchanged =
+            |new: &Path| matches!(os::place(new, file, Placed::Exchanged), Ok(Placed::Exchanged));
+        if !is_exchanged(&self.path) {
             return false;
         }
         if read::unchecked(&self.path).is_ok_and(|found| found.bytes == self.bytes) {
             return true;
         }
         self.is_disposable = false;
-        !exchanged(os::exchange(&self.path, file))
+        !is_exchanged(&self.path)
     }
 
     /// Renames the displaced file, and restricts access to its owner. Returns its path.
     fn preserve(&mut self, paths: &FilePaths) -> PathBuf {
         self.is_disposable = false;
-        if let Ok(file) = read::open(&self.path) {
-            let _ = os::make_private(&file);
-        }
+        read::make_private(&self.path);
         let preserved = paths.displaced(self.nonce);
         match fs::rename(&self.path, &preserved) {
             Ok(()) => preserved,

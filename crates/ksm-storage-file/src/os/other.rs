@@ -2,18 +2,18 @@
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
+    hash::Hash,
     io,
     path::Path,
-    time::UNIX_EPOCH,
 };
 
 use ksm_storage_core::ErrorKind;
 
 use super::Placed;
 
-pub(crate) fn without_waiting(_: &mut OpenOptions) {}
-
-pub(crate) fn private(_: &mut OpenOptions) {}
+pub(crate) fn options() -> OpenOptions {
+    OpenOptions::new()
+}
 
 pub(crate) fn make_private(_: &File) -> io::Result<()> {
     Ok(())
@@ -32,34 +32,18 @@ pub(crate) fn links(_: &Metadata) -> u64 {
     1
 }
 
-/// An open file cannot be replaced.
-pub(crate) fn same_file(_: &Metadata, _: &Metadata) -> bool {
-    true
-}
-
-pub(crate) fn identity(metadata: &Metadata) -> [u128; 3] {
-    let since = |time: io::Result<std::time::SystemTime>| {
-        time.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_nanos())
-    };
-    [metadata.len().into(), since(metadata.modified()), since(metadata.created())]
+pub(crate) fn identity(metadata: &Metadata) -> impl Hash + PartialEq {
+    (metadata.len(), metadata.modified().ok(), metadata.created().ok())
 }
 
 pub(crate) fn classify(_: &io::Error) -> Option<(ErrorKind, &'static str)> {
     None
 }
 
-pub(crate) fn exchange(new: &Path, path: &Path) -> io::Result<Placed> {
+pub(crate) fn place(new: &Path, path: &Path, _: Placed) -> io::Result<Placed> {
     fs::rename(new, path).map(|()| Placed::Replaced)
 }
 
-pub(crate) fn create(new: &Path, path: &Path) -> io::Result<Placed> {
-    exchange(new, path)
-}
-
-pub(crate) fn open_folder(_: &Path) -> io::Result<Option<File>> {
-    Ok(None)
-}
-
-pub(crate) fn sync_folder(_: &File) -> io::Result<()> {
-    Ok(())
+pub(crate) fn folder_sync(_: &Path) -> io::Result<impl FnOnce() -> io::Result<()>> {
+    Ok(|| Ok(()))
 }

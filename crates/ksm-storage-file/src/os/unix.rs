@@ -1,5 +1,6 @@
 use std::{
     fs::{self, File, Metadata, OpenOptions, Permissions},
+    hash::Hash,
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
@@ -12,21 +13,17 @@ use super::Placed;
 
 const PRIVATE: u32 = 0o600;
 
-/// Follows no link, and does not wait for the other end of a pipe.
-pub(crate) fn without_waiting(options: &mut OpenOptions) {
+/// Options that follow no link, do not wait for the other end of a pipe, and create private files.
+pub(crate) fn options() -> OpenOptions {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    let mut options = OpenOptions::new();
+    options.mode(PRIVATE).custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    options
 }
 
-/// Makes created files accessible only to their owner.
-pub(crate) fn private(options: &mut OpenOptions) {
-    options.mode(PRIVATE);
-}
-
-/// Sets the mode that [`private`] asks for, regardless of the umask.
+/// Sets the mode that [`options`] ask for, regardless of the umask.
 pub(crate) fn make_private(file: &File) -> io::Result<()> {
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || mode(&metadata) == PRIVATE {
+    if mode(&file.metadata()?) == PRIVATE {
         return Ok(());
     }
     file.set_permissions(Permissions::from_mode(PRIVATE))
@@ -46,14 +43,10 @@ pub(crate) fn links(metadata: &Metadata) -> u64 {
     metadata.nlink()
 }
 
-pub(crate) fn same_file(one: &Metadata, other: &Metadata) -> bool {
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
 /// The identity of a file, which also changes when it is written, linked or renamed.
-pub(crate) fn identity(metadata: &Metadata) -> [i64; 7] {
-    let [dev, ino, len] = [metadata.dev(), metadata.ino(), metadata.len()].map(u64::cast_signed);
-    [dev, ino, len, metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()]
+pub(crate) fn identity(metadata: &Metadata) -> impl Hash + PartialEq {
+    let times = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+    (metadata.dev(), metadata.ino(), metadata.len(), times)
 }
 
 /// Kind and remedy of an error without a specific [`io::ErrorKind`].
@@ -69,45 +62,29 @@ pub(crate) fn classify(error: &io::Error) -> Option<(ErrorKind, &'static str)> {
     }
 }
 
-/// Exchanges `new` with the file at `path`, which must exist.
-pub(crate) fn exchange(new: &Path, path: &Path) -> io::Result<Placed> {
-    rename_with(new, path, Placed::Exchanged)
-}
+/// Exchanges `new` with the file at `path`, or moves it there if none exists. Where the file system supports neither,
+/// it replaces whatever is there.
+pub(crate) fn place(new: &Path, path: &Path, how: Placed) -> io::Result<Placed> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-/// Moves `new` to `path`, where no file may exist.
-pub(crate) fn create(new: &Path, path: &Path) -> io::Result<Placed> {
-    rename_with(new, path, Placed::New)
-}
-
-/// Replaces the file if the file system supports neither operation.
-#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-fn rename_with(new: &Path, path: &Path, placed: Placed) -> io::Result<Placed> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-
-    let flags = if placed == Placed::Exchanged { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
-    #[cfg(test)]
-    let flags = if crate::failpoint::lacks_exchange() { flags.complement() } else { flags };
-    match renameat_with(CWD, new, CWD, path, flags) {
-        Ok(()) => Ok(placed),
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(new, path).map(|()| Placed::Replaced),
-        Err(error) => Err(error.into()),
+        let flags = if how == Placed::Exchanged { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
+        #[cfg(test)]
+        let flags = if crate::failpoint::lacks_exchange() { flags.complement() } else { flags };
+        match renameat_with(CWD, new, CWD, path, flags) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            result => return Ok(result.map(|()| how)?),
+        }
     }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn rename_with(new: &Path, path: &Path, _: Placed) -> io::Result<Placed> {
     fs::rename(new, path).map(|()| Placed::Replaced)
 }
 
-/// The folder, to be synced later.
-pub(crate) fn open_folder(folder: &Path) -> io::Result<Option<File>> {
-    File::open(folder).map(Some)
-}
-
-/// Syncs a folder, unless its file system does not support that.
-pub(crate) fn sync_folder(folder: &File) -> io::Result<()> {
-    match folder.sync_all() {
+/// Opens a folder. The returned function syncs it, unless its file system does not support that.
+pub(crate) fn folder_sync(folder: &Path) -> io::Result<impl FnOnce() -> io::Result<()>> {
+    let folder = File::open(folder)?;
+    Ok(move || match folder.sync_all() {
         Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::NOTSUP)) => Ok(()),
         result => result,
-    }
+    })
 }
