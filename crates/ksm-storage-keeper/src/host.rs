@@ -121,48 +121,82 @@ mod tests {
 
     #[test]
     fn malformed_hosts_are_rejected() {
-        let long = "a".repeat(1 << 20);
-        for text in [
-            "",
-            " ",
-            ".",
-            "EUROPE",
-            "US ",
-            " US",
-            "keepersecurity",
-            "keeper security.com",
-            "keepersecurity.com\0",
-            "keeper\nsecurity.com",
-            "keepersecurity..com",
-            "-keeper.com",
-            "keeper_security.com",
-            "'keepersecurity.com'",
-            "\"US\"",
-            "büro.example",
-            "user@keepersecurity.com",
-            "https://user:s3cret@keepersecurity.com",
-            "http://keepersecurity.com",
-            "ftp://keepersecurity.com",
-            "https://",
-            "keepersecurity.com/api",
-            "keepersecurity.com?x=1",
-            "keepersecurity.com#x",
-            "keepersecurity.com:8443",
-            "keepersecurity.com:0",
-            "keepersecurity.com:65536",
-            "keepersecurity.com:",
-            "keepersecurity.com:0/http",
-            "https://127.0.0.1:8443/http",
-            "1.2.3",
-            "1.2.3.256",
-            "::1",
-            "[::1",
-            "[::g]",
-            "[]",
-            &long,
+        const NAME: &str = "neither a host name nor a region";
+        const REGION: &str = "it is not a region (US, EU, AU, GOV, JP, CA, IL5)";
+        const SPACE: &str = "white space or a control character";
+        const LOGIN: &str = "a user name or a password";
+        const SCHEME: &str = "its scheme is not https";
+        const PATH: &str = "it has a path";
+        const DROPPED: &str = "Keeper's SDK drops the port";
+        const PORT: &str = "its port is not a number";
+        const IPV4: &str = "its IPv4 address is malformed";
+        const IPV6: &str = "its IPv6 address is malformed";
+        let (long, labels) = ("a".repeat(1 << 20), "a.".repeat(127) + "b");
+        let label = "a".repeat(64) + ".example";
+        for (text, reason) in [
+            ("", NAME),
+            (" ", SPACE),
+            (".", NAME),
+            ("EUROPE", REGION),
+            ("US ", SPACE),
+            (" US", SPACE),
+            ("keepersecurity", REGION),
+            ("keeper security.com", SPACE),
+            ("keepersecurity.com\0", SPACE),
+            ("keeper\nsecurity.com", SPACE),
+            ("keepersecurity..com", NAME),
+            ("-keeper.com", NAME),
+            ("keeper-.com", NAME),
+            ("keeper_security.com", NAME),
+            ("'keepersecurity.com'", NAME),
+            ("\"US\"", NAME),
+            ("büro.example", "it is not ASCII"),
+            ("user@keepersecurity.com", LOGIN),
+            ("https://user:s3cret@keepersecurity.com", LOGIN),
+            ("http://keepersecurity.com", SCHEME),
+            ("ftp://keepersecurity.com", SCHEME),
+            ("https://", NAME),
+            ("keepersecurity.com/api", PATH),
+            ("keepersecurity.com?x=1", NAME),
+            ("keepersecurity.com#x", NAME),
+            ("keepersecurity.com:8443", DROPPED),
+            ("keepersecurity.com:0", DROPPED),
+            ("keepersecurity.com:65536", PORT),
+            ("keepersecurity.com:", PORT),
+            ("keepersecurity.com:0/http", PATH),
+            ("https://127.0.0.1:8443/http", PATH),
+            ("1.2.3", IPV4),
+            ("1.2.3.256", IPV4),
+            ("::1", "it holds a colon"),
+            ("[::1", IPV6),
+            ("[::g]", IPV6),
+            ("[]", IPV6),
+            (&label, NAME),
+            (&labels, NAME),
+            (&long, NAME),
         ] {
             let why = parse(text).expect_err(text);
+            assert!(why.contains(reason), "{text:?}: {why}");
             assert!(!why.contains('\n') && !why.contains("s3cret"), "{why}");
+        }
+        let longest = &labels[2..];
+        assert_eq!((longest.len(), parse(longest).as_deref()), (253, Ok(longest)));
+    }
+
+    #[test]
+    fn stored_hosts_are_checked() {
+        for text in ["keepersecurity.com", "https://keepersecurity.com/", "10.0.0.7:8443", ""] {
+            assert_eq!(check_stored(text), Ok(()), "{text:?}");
+        }
+        for (text, reason) in [
+            ("user:s3cret@keepersecurity.com", "a user name or a password"),
+            ("büro.example", "it is not ASCII"),
+            ("keeper security.com", "white space"),
+            ("keepersecurity.com\n", "white space"),
+            ("keepersecurity.com\0", "control character"),
+        ] {
+            let why = check_stored(text).expect_err(text);
+            assert!(why.contains(reason) && !why.contains("s3cret"), "{text:?}: {why}");
         }
     }
 }

@@ -90,7 +90,7 @@ fn host(place: &str) -> Result<String, &'static str> {
     if let Some(host) = host::of_region(place) {
         return Ok(host.to_owned());
     }
-    if place.starts_with('[') || host::check_name(place).is_err() {
+    if host::check_name(place).is_err() {
         return Err("expected a region (US, EU, AU, GOV, JP, CA) or a host name before the colon");
     }
     Ok(place.to_owned())
@@ -174,67 +174,77 @@ mod tests {
 
     #[test]
     fn malformed_tokens_are_rejected_unquoted() {
+        const FORM: &str = "expected KEY, REGION:KEY or HOST:KEY";
+        const PLACE: &str = "expected a region (US, EU, AU, GOV, JP, CA) or a host name";
+        const SPACE: &str = "white space or a control character";
+        const PADDED: &str = "ends in \"=\"";
+        const ALPHABET: &str = "not URL-safe base64";
+        const LENGTH: &str = "43 characters";
+        const LAST: &str = "last character";
+        const SERVER_KEY: &str = "its server key is not a P-256 public key";
         let long = "A".repeat(1 << 20);
         let cut = &KEY[..42];
-        for form in [
-            "",
-            ":",
-            "US:",
-            ":KEY",
-            "::KEY",
-            "US:KEY:",
-            "US:KEY:1",
-            "US::KEY",
-            "KEY:US",
-            "US:short",
-            "US:!!!",
-            "a:b:c:d",
-            "a:b:c:d:e:f",
-            "KEY=",
-            "KEY==",
-            "US:KEY=",
-            "KEYA",
-            "KEY KEY",
-            "KEY ",
-            " KEY",
-            "\tKEY",
-            "\nKEY",
-            "KEY\n ",
-            "US: KEY",
-            "US :KEY",
-            "KEY\0",
-            "\u{feff}KEY",
-            "KEY\u{a0}",
-            "'KEY'",
-            "\"US:KEY\"",
-            "token=US:KEY",
-            "ksm:KEY",
-            "XX:KEY",
-            "US_GOVT:KEY",
-            "keepersecurity:KEY",
-            "https://keepersecurity.com:KEY",
-            "keepersecurity.com/:KEY",
-            "keepersecurity.com:443:KEY",
-            "user@keepersecurity.com:KEY",
-            "user:pass@keepersecurity.com:KEY",
-            "[::1]:KEY",
-            "büro.example:KEY",
-            "US:KEY:901:POINT",
-            "IL5:KEY::POINT",
-            "IL5:KEY:901:",
-            "IL5:KEY:901:AAAA",
-            "IL5:KEY:9 1:POINT",
-            "IL5:KEY:901:POINT=",
-            "IL5:KEY:901:POINT:x",
+        for (form, reason) in [
+            ("", LENGTH),
+            (":", PLACE),
+            ("US:", LENGTH),
+            (":KEY", PLACE),
+            ("::KEY", FORM),
+            ("US:KEY:", FORM),
+            ("US:KEY:1", FORM),
+            ("US::KEY", FORM),
+            ("KEY:US", PLACE),
+            ("US:short", LENGTH),
+            ("US:!!!", ALPHABET),
+            ("a:b:c:d", FORM),
+            ("a:b:c:d:e:f", FORM),
+            ("KEY=", PADDED),
+            ("KEY==", PADDED),
+            ("US:KEY=", PADDED),
+            ("KEYA", LENGTH),
+            ("KEY KEY", SPACE),
+            ("KEY ", SPACE),
+            (" KEY", SPACE),
+            ("\tKEY", SPACE),
+            ("\nKEY", SPACE),
+            ("KEY\n ", SPACE),
+            ("US: KEY", SPACE),
+            ("US :KEY", SPACE),
+            ("KEY\0", SPACE),
+            ("\u{feff}KEY", ALPHABET),
+            ("KEY\u{a0}", SPACE),
+            ("'KEY'", ALPHABET),
+            ("\"US:KEY\"", PLACE),
+            ("token=US:KEY", PLACE),
+            ("ksm:KEY", PLACE),
+            ("XX:KEY", PLACE),
+            ("US_GOVT:KEY", PLACE),
+            ("keepersecurity:KEY", PLACE),
+            ("https://keepersecurity.com:KEY", FORM),
+            ("keepersecurity.com/:KEY", PLACE),
+            ("keepersecurity.com:443:KEY", FORM),
+            ("user@keepersecurity.com:KEY", PLACE),
+            ("user:pass@keepersecurity.com:KEY", FORM),
+            ("[::1]:KEY", FORM),
+            ("[1]:KEY", PLACE),
+            ("büro.example:KEY", PLACE),
+            ("US:KEY:901:POINT", FORM),
+            ("IL5:KEY::POINT", "the ID of its server key is malformed"),
+            ("IL5:KEY:901:", SERVER_KEY),
+            ("IL5:KEY:901:AAAA", SERVER_KEY),
+            ("IL5:KEY:9 1:POINT", SPACE),
+            ("IL5:KEY:901:POINT=", SERVER_KEY),
+            ("IL5:KEY:901:POINT:x", FORM),
             // The last two bits of 43 characters are not part of the key.
-            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9",
-            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+",
-            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdH/8",
-            cut,
-            &long,
+            ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9", LAST),
+            ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+", ALPHABET),
+            ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdH/8", ALPHABET),
+            (cut, LENGTH),
+            (&long, LENGTH),
         ] {
             let text = form.replace("KEY", KEY).replace("POINT", POINT);
             let why = parse(&text).err().unwrap_or_else(|| panic!("{form:?} was accepted"));
+            assert!(why.contains(reason), "{form:?}: {why}");
             assert!(!why.contains('\n') && !why.contains(cut), "{why}");
         }
     }
