@@ -336,7 +336,25 @@ mod tests {
                 " on resource: x with an explicit deny in a service control policy",
                 ", because a service control policy denies it",
             ),
+            (
+                " with an explicit deny in a resource control policy",
+                ", because a resource control policy denies it",
+            ),
             (" with an explicit deny", ", because a policy denies it"),
+            (
+                " because no permissions boundary allows the action",
+                ", because no permissions boundary allows it",
+            ),
+            (" because no session policy allows the action", ", because no session policy allows it"),
+            (
+                " because no VPC endpoint policy allows the action",
+                ", because no VPC endpoint policy allows it",
+            ),
+            (
+                " because no resource-based policy allows the action",
+                ", because no resource-based policy allows it",
+            ),
+            (", and also not to do something else", ""),
             ("", ""),
         ] {
             let message =
@@ -347,12 +365,23 @@ mod tests {
                 format!("{user} is not authorized to perform secretsmanager:GetSecretValue{expected}")
             );
         }
+        let principal =
+            |len: usize| format!("User: arn:{} is not authorized to perform: a:b", "u".repeat(len - 4));
+        let action = |action: &str| format!("User: arn:u is not authorized to perform: {action}");
+        assert!(denial(&principal(512)).is_some() && denial(&action("a:b")).is_some());
+        assert!(denial(&action(&format!("a:{}", "b".repeat(126)))).is_some());
         for message in [
             "",
             "Access to KMS is not allowed",
             "User: {\"privateKey\":\"s3cret\"} is not authorized to perform: a:b",
+            "User: s3cret is not authorized to perform: a:b",
             "User: arn:aws:iam::1:user/a\nb is not authorized to perform: a:b",
             "User: arn:aws:iam::1:user/a is not authorized to perform: s3cret",
+            "arn:u is not authorized to perform: a:b",
+            &principal(513),
+            &action("a:"),
+            &action("a:\u{1b}[31m"),
+            &action(&format!("a:{}", "b".repeat(127))),
         ] {
             assert_eq!(denial(message), None, "{message}");
         }

@@ -313,15 +313,23 @@ mod tests {
 
     #[test]
     fn refusal_names_its_action() {
+        const READ: &str = "key kms:Decrypt;";
+        const WRITE: &str = "key kms:GenerateDataKey and kms:Decrypt;";
+        let arn = "arn:PARTITION:secretsmanager:us-east-1:ACCOUNT:secret:ksm-config-??????";
         for (call, action, key) in [
-            (Call::Get, "GetSecretValue", "kms:Decrypt"),
-            (Call::Put, "PutSecretValue", "kms:GenerateDataKey"),
-            (Call::Create, "CreateSecret", "kms:GenerateDataKey"),
-            (Call::Move, "UpdateSecretVersionStage", "kms"),
+            (Call::Get, "GetSecretValue", READ),
+            (Call::Describe, "DescribeSecret", READ),
+            (Call::Put, "PutSecretValue", WRITE),
+            (Call::Create, "CreateSecret", WRITE),
+            (Call::Move, "UpdateSecretVersionStage", WRITE),
             (Call::List, "ListSecretVersionIds", ""),
         ] {
-            let text = error_of(call, CallError::answered(400, "AccessDeniedException")).to_string();
-            assert!(text.contains(action) && text.contains(key), "{text}");
+            for code in ["AccessDeniedException", "AccessDenied", "UnauthorizedOperation"] {
+                let text = error_of(call, CallError::answered(400, code)).to_string();
+                assert!(text.contains(&format!("grant secretsmanager:{action} on {arn}")), "{text}");
+                assert!(text.contains(key) && text.contains("kms:") != key.is_empty(), "{text}");
+                assert_eq!(text.contains("if the secret does not exist"), call != Call::List, "{text}");
+            }
         }
     }
 }

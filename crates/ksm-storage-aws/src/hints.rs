@@ -101,6 +101,7 @@ mod tests {
         assert_eq!(Place { arn: Some(arn), ..place }.arn(None), arn);
         let id: SecretId = arn.parse().unwrap();
         let place = Place { id: &id, arn: None, region: "", profile: None };
+        assert_eq!(place.arn(Some(message)), arn);
         assert_eq!(
             place.describe(),
             format!("aws secretsmanager describe-secret --secret-id {arn} --region us-east-1")
