@@ -185,6 +185,26 @@ fn supplied_runtime_carries_out_calls() {
 }
 
 #[test]
+fn blocked_runtime_ends_in_timeout() {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let builder = ksm_storage_core::ConfigStorage::builder(MemoryBackend::from_config("{}"));
+    let driver = Driver::new().runtime(runtime.handle().clone());
+    let storage = driver.open(builder.deadline(Duration::from_millis(100)).open()).unwrap();
+    let (release, released) = mpsc::channel::<()>();
+    let (block, blocked) = mpsc::channel();
+    runtime.spawn(async move {
+        block.send(()).unwrap();
+        let _ = released.recv();
+    });
+    blocked.recv().unwrap();
+    let error = storage.set(Url, "u").unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied), "{error}");
+    assert!(error.to_string().contains("something blocks its threads"), "{error}");
+    drop(release);
+    works(&storage);
+}
+
+#[test]
 fn current_thread_runtime_is_refused() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let driver = Driver::new().runtime(runtime.handle().clone());
@@ -214,6 +234,15 @@ fn blocking_calls_nest_on_shared_workers() {
             }
         })
         .unwrap();
+}
+
+/// More of them than Tokio's budget of one task, which applies to a handle that uses another runtime.
+#[tokio::test]
+async fn one_task_makes_many_calls() {
+    let storage = open();
+    for _ in 0..300 {
+        storage.refresh().unwrap();
+    }
 }
 
 /// Returns a storage whose load or store never ends, interrupted after it began.

@@ -196,7 +196,6 @@ impl ConfigStorage {
     /// # Errors
     /// Those of [`ConfigStorage::keep_fresh`](crate::ConfigStorage::keep_fresh).
     pub fn keep_fresh(&self, every: Duration) -> Result<()> {
-        self.storage.refuse_after_fork().map_err(|error| self.storage.decorate(Operation::Refresh, error))?;
         let _entered = self.handle.enter();
         self.storage.keep_fresh(every)
     }
