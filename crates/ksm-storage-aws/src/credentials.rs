@@ -221,9 +221,10 @@ async fn of_default(
     } else {
         let (client, _) = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
         let message = "neither the secret ID, nor AWS_REGION, nor the profile names a region";
-        let region =
-            region::of_instance(&client, environment, id).await.map_err(|_| no_region(message, id))?;
-        Known { region, source: METADATA.into() }
+        let region = region::of_instance(&client, environment, id).await;
+        // Unreadable files may contain the region that was meant.
+        let missing = || profiles.as_ref().err().cloned().unwrap_or_else(|| no_region(message, id));
+        Known { region: region.map_err(|_| missing())?, source: METADATA.into() }
     };
     let resolver = Resolver::new(environment, common, region.region, profile.as_ref())?;
     let source = Source::of_environment(environment, profile.as_ref())?;
@@ -234,6 +235,8 @@ async fn of_default(
     let source = source.unwrap_or(Source::Instance);
     let origins = Origins { region: region.source, credentials: source.to_string() };
     let guarded = resolver.guarded(source).await?;
+    // In a request, the time limit of one attempt would end a slow source before it can report itself.
+    guarded.prime().await.map_err(|error| unobtained("the default chain provides none", &error))?;
     resolver.config(guarded, origins).await
 }
 

@@ -2,13 +2,15 @@
 
 use std::{
     fmt::Write,
-    fs::File,
+    fs::{self, File},
     io::{ErrorKind as IoErrorKind, Read},
     path::{Path, PathBuf},
 };
 
 use aws_runtime::env_config::file::EnvConfigFileKind;
 use ksm_storage_core::{Error, ErrorKind, Result};
+
+use crate::setting::endless;
 
 /// The largest file that is read, in bytes.
 const MAX_LEN: u64 = 1 << 20;
@@ -26,6 +28,10 @@ pub(crate) struct ProfileFile {
 impl ProfileFile {
     pub(crate) fn read(kind: EnvConfigFileKind, path: PathBuf) -> Result<Self> {
         let mut file = Self { kind, path, text: None, unquoted: Vec::new() };
+        let kind = fs::metadata(&file.path).ok().and_then(|metadata| endless(&file.path, &metadata));
+        if let Some(kind) = kind.filter(|_| file.path != Path::new("/dev/null")) {
+            return Err(file.unreadable(None, &format!("it is {kind}")));
+        }
         match file.bytes() {
             Ok(bytes) if bytes.len() as u64 > MAX_LEN => {
                 return Err(file.unreadable(None, &format!("it has more than {MAX_LEN} bytes")));

@@ -3,7 +3,7 @@
 //! White space around a value is dropped, and an empty value means unset. A malformed value is an error that names the
 //! setting: the SDK would ignore it, or panic.
 
-use std::{error, fmt, fs};
+use std::{error, fmt, fs, path::Path};
 
 use aws_types::region::Region;
 use ksm_storage_core::{Error, ErrorKind, Result};
@@ -183,7 +183,7 @@ impl Given {
         self.visible()?.at_most(2048)
     }
 
-    /// The path of a file that can be read to its end. The file may be missing, or a pipe.
+    /// The path of a file that can be read to its end. The file may be missing, or a pipe from another command.
     pub(crate) fn file(self) -> Result<Self> {
         const MAX: u64 = 1 << 20;
         let given = self.at_most(4096)?;
@@ -194,10 +194,10 @@ impl Given {
         if metadata.len() > MAX {
             return Err(given.invalid(format!("the file has {} bytes, more than {MAX}", metadata.len())));
         }
-        if is_endless(&metadata) && given.value != "/dev/null" {
-            return Err(given.invalid("it is a device"));
+        match endless(Path::new(&given.value), &metadata) {
+            Some(kind) if given.value != "/dev/null" => Err(given.invalid(format!("it is {kind}"))),
+            _ => Ok(given),
         }
-        Ok(given)
     }
 
     /// The name of a profile, in any script.
@@ -214,15 +214,21 @@ impl Given {
     }
 }
 
+/// The type of a file that might never be read to its end. A pipe with a name is opened only once somebody writes to it;
+/// one from a shell's `<(command)` has no name.
 #[cfg(unix)]
-fn is_endless(metadata: &fs::Metadata) -> bool {
+pub(crate) fn endless(path: &Path, metadata: &fs::Metadata) -> Option<&'static str> {
     use std::os::unix::fs::FileTypeExt;
-    metadata.file_type().is_char_device() || metadata.file_type().is_block_device()
+    let kind = metadata.file_type();
+    if kind.is_char_device() || kind.is_block_device() {
+        return Some("a device");
+    }
+    (kind.is_fifo() && path.canonicalize().is_ok()).then_some("a named pipe")
 }
 
 #[cfg(not(unix))]
-fn is_endless(_: &fs::Metadata) -> bool {
-    false
+pub(crate) fn endless(_: &Path, _: &fs::Metadata) -> Option<&'static str> {
+    None
 }
 
 impl fmt::Debug for Given {
@@ -270,5 +276,22 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains("invalid X: ") && !text.contains("s3cret"), "{text}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_unnamed_pipes_are_read() {
+        use std::os::fd::AsRawFd;
+
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let unnamed = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        assert!(given(&unnamed).file().is_ok());
+        let folder = tempfile::tempdir().unwrap();
+        let named = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&named).status().unwrap().success());
+        let error = given(named.to_str().unwrap()).file().unwrap_err();
+        assert!(error.to_string().contains("invalid X: it is a named pipe"), "{error}");
+        assert!(given("/dev/zero").file().unwrap_err().to_string().contains("it is a device"));
+        assert!(given("/dev/null").file().is_ok());
     }
 }

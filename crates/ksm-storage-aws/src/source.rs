@@ -14,6 +14,8 @@ use crate::{
     setting::{Given, InvalidSetting, Setting},
 };
 
+/// The most roles that profiles may chain by their `source_profile`. Each costs a request to STS.
+const MAX_ROLES: usize = 10;
 /// The variables for container credentials.
 pub(crate) const CONTAINER: [&str; 4] = [
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -233,6 +235,9 @@ fn follow(environment: Environment, profile: &Section<'_>, seen: &mut Vec<String
         (Some(name), None) => {
             if seen.iter().any(|other| other == name.as_str()) {
                 return Err(name.invalid("the profiles refer to each other in a cycle"));
+            }
+            if seen.len() > MAX_ROLES {
+                return Err(name.invalid(format!("more than {MAX_ROLES} roles in a chain")));
             }
             let source = profile.source_profile(name.as_str())?;
             let found = follow(environment, &source, seen)?;

@@ -23,7 +23,12 @@ fn main() -> ExitCode {
     // One thread is enough, and starts faster than several.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(commands::run(command, &global, &output)),
+        Ok(runtime) => {
+            let done = runtime.block_on(commands::run(command, &global, &output));
+            // A thread may be reading a file that has no end.
+            runtime.shutdown_background();
+            done
+        }
         Err(error) => Err(failure::Failure::io("cannot start", &error)),
     };
     let exit = match done {

@@ -77,15 +77,10 @@ async fn token_files_are_named() {
     ];
     world.check(web("/no/such/token").set(STS, world.server.url()).says(&words)).await;
     let token = world.file("token", "the.token");
-    let denied = web(token.to_str().unwrap()).set(STS, sts("InvalidIdentityToken", "s3cret"));
-    world
-        .check(denied.says(&[
-            "STS rejected the web identity token",
-            "InvalidIdentityToken",
-            ROLE,
-            "trust policy",
-        ]))
-        .await;
+    for code in ["InvalidIdentityToken", "IDPRejectedClaim", "AccessDenied"] {
+        let denied = web(token.to_str().unwrap()).set(STS, sts(code, "s3cret"));
+        world.check(denied.says(&["STS rejected the web identity token", code, ROLE, "trust policy"])).await;
+    }
     let container = Row::new("container", "default", "credentials")
         .set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/creds")
         .set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/no/such/token");
@@ -183,6 +178,12 @@ async fn programs_that_fail_are_named() {
     (slow.kind, slow.retryable) = ("timeout", true);
     world
         .check(slow.says(&["no credentials were obtained in time", "ran for more than 1s", "by hand"]))
+        .await;
+    // Longer than the time limit of a request.
+    let mut slow = row("slow program", "sleep 100").set("CHILD_DEADLINE", "7500").set("AWS_PROFILE", "work");
+    (slow.mode, slow.kind, slow.retryable) = ("default", "timeout", true);
+    world
+        .check(slow.says(&["no credentials were obtained in time", "ran for more than 5s", "by hand"]))
         .await;
 }
 

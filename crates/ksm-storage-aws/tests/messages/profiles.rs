@@ -38,6 +38,53 @@ async fn unreadable_files_name_their_line() {
     let credentials = credentials.to_str().unwrap();
     let binary = row().set("AWS_SHARED_CREDENTIALS_FILE", credentials);
     world.check(binary.says(&[credentials, "line 2", "UTF-8"])).await;
+    // The region that is missing may be in that file.
+    let default = Row::new("unreadable file", "default", "invalid_argument").config("[profile work\n");
+    let default = default.keys().set("AWS_EC2_METADATA_DISABLED", "true");
+    world.check(default.says(&[&config, "line 3", "closing bracket"])).await;
+}
+
+/// To open one would wait for a writer, past every deadline.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn named_pipes_are_rejected() {
+    let world = World::new().await;
+    let pipes = [".aws/credentials", "pipe"].map(|name| {
+        let path = world.file(name, "");
+        std::fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path.to_str().unwrap().to_owned()
+    });
+    let row = || Row::new("named pipe", "default", "invalid_argument").set("AWS_REGION", "us-east-1");
+    let own = row().set("AWS_SHARED_CREDENTIALS_FILE", "").set("AWS_EC2_METADATA_DISABLED", "true");
+    world.check(own.says(&[&pipes[0], "it is a named pipe"])).await;
+    for variable in [
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    ] {
+        let row = row().set("AWS_SHARED_CREDENTIALS_FILE", "/dev/null").set(variable, &*pipes[1]);
+        let row = match variable {
+            "AWS_WEB_IDENTITY_TOKEN_FILE" => row.set("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/reader"),
+            _ => row.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/"),
+        };
+        world.check(row.says(&[&format!("invalid {variable}: it is a named pipe")])).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_chains_of_roles_end() {
+    let world = World::new().await;
+    let role = "role_arn = arn:aws:iam::123456789012:role/reader\n";
+    let chain =
+        (0..2_000).map(|index| format!("[profile p{index}]\n{role}source_profile = p{}\n", index + 1));
+    let config = format!(
+        "[profile work]\nregion = us-east-1\n{role}source_profile = p0\n{}",
+        chain.collect::<String>()
+    );
+    let row = Row::new("chain", "profile", "invalid_argument").config(config);
+    world.check(row.says(&["source_profile in profile \"p9\"", "more than 10 roles in a chain"])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
