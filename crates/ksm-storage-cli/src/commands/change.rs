@@ -107,6 +107,20 @@ mod tests {
     }
 
     #[test]
+    fn only_unused_documents_are_replaced() {
+        for json in ["{}", r#"{"hostname": "h", "other": 1}"#, r#"{"clientKey": "t"}"#] {
+            assert!(check_replaceable(&document(json)).is_ok(), "{json}");
+        }
+        for (json, problem) in [
+            (r#"{"username": "u"}"#, "not a Keeper configuration"),
+            (r#"{"appKey": "c2hvcnQ="}"#, "a damaged configuration"),
+        ] {
+            let error = check_replaceable(&document(json)).unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains("--replace"), "{error}");
+        }
+    }
+
+    #[test]
     fn unknown_keys_of_both_are_kept() {
         let stored = document(r#"{"theirs": [1,  2], "both": 1, "hostname": "a", "appKey": "x"}"#);
         let new = document(r#"{"both": {"a": 1e3}, "hostname": "b", "serverPublicKeyId": 10}"#);

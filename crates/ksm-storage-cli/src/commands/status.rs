@@ -56,3 +56,15 @@ pub(crate) fn describe(state: BindState) -> String {
         BindState::Invalid(key) => format!("invalid: {key} is truncated or malformed"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_document_is_not_empty() {
+        assert!(describe(BindState::Empty).starts_with("empty: "));
+        assert!(describe(BindState::Unrecognized).starts_with("unrecognized: no key of a Keeper"));
+        assert!(describe(BindState::Invalid(ConfigKey::AppKey)).contains("appKey is truncated"));
+    }
+}
