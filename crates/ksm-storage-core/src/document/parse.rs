@@ -19,6 +19,9 @@ pub(super) fn parse(stored: &[u8]) -> Result<ConfigDocument> {
             ConfigDocument::MAX_LEN
         )));
     }
+    if let Some(found) = other_encoding(stored) {
+        return Err(invalid(format!("it is {found}, where UTF-8 was expected")));
+    }
     let text = Text::new(stored, "")?;
     if text.trimmed().is_empty() {
         return Err(invalid("it is empty, where a JSON object was expected")
@@ -36,6 +39,15 @@ pub(super) fn parse(stored: &[u8]) -> Result<ConfigDocument> {
         return Err(invalid("it is base64, but not of a JSON object"));
     }
     parse_object(&text)
+}
+
+/// The encoding of a file that an editor, PowerShell or gzip wrote, as far as its beginning tells.
+fn other_encoding(stored: &[u8]) -> Option<&'static str> {
+    match stored {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..] => Some("UTF-16"),
+        [0x1f, 0x8b, ..] => Some("compressed by gzip"),
+        _ => None,
+    }
 }
 
 /// Returns the type of the JSON value, if the text is valid JSON but not an object.
@@ -229,6 +241,7 @@ fn decode_base64(text: &Text<'_>) -> Result<Zeroizing<Vec<u8>>> {
 
 fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
     Error::not_applied(ErrorKind::InvalidConfig, message)
+        .with_hint("expected the JSON object that a Keeper SDK writes, in UTF-8 or in base64")
 }
 
 #[cfg(test)]
@@ -288,7 +301,13 @@ mod tests {
         let cases: &[(&[u8], &str)] = &[
             (b"", "empty"),
             (b" \n\t", "store `{}`"),
-            (b"{\"url\": \"cAnaRy\xff\"}", "byte 16 is not UTF-8"),
+            (b"{\"url\": \"cAnaRy\xff\"}", "byte 16 is not UTF-8; expected the JSON object"),
+            (b"\xff\xfe{\0}\0", "it is UTF-16, where UTF-8"),
+            (b"\xfe\xff\0{\0}", "it is UTF-16, where UTF-8"),
+            (b"{\0}\0", "it is UTF-16, where UTF-8"),
+            (b"\0{\0}", "it is UTF-16, where UTF-8"),
+            (b"\0\0\0\0", "column 1: a JSON object, or base64 of one, was expected"),
+            (b"\x1f\x8b\x08\0", "it is compressed by gzip"),
             (b"[\"cAnaRy\"]", "an array"),
             (b"\"cAnaRy\"", "a string"),
             (b"null", "null"),

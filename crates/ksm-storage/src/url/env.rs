@@ -54,7 +54,8 @@ impl StorageBackend for EnvBackend {
             Ok(value) if !value.trim().is_empty() => Payload::from(value),
             Err(VarError::NotUnicode(_)) => return Err(self.invalid("is neither JSON nor base64")),
             _ => {
-                let absence = Absence::new(format!("the variable {} is not set", self.name));
+                let absence = Absence::new(format!("the variable {} is not set", self.name))
+                    .with_hint("set it to a configuration, as JSON or in base64");
                 return Ok(Stored::absent(Version::new("0"), absence));
             }
         };
@@ -71,7 +72,8 @@ impl StorageBackend for EnvBackend {
     }
 
     async fn store(&self, _: &Version, _: &Payload) -> Result<StoreOutcome> {
-        Err(Error::not_applied(ErrorKind::ReadOnly, "a program cannot store its environment variables"))
+        Err(Error::not_applied(ErrorKind::ReadOnly, "a program cannot store its environment variables")
+            .with_hint("choose another storage to write"))
     }
 }
 

@@ -87,11 +87,13 @@ impl FromStr for StorageUrl {
         for (index, parameter) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
             let (key, value) = parse_parameter(parameter).map_err(|problem| {
                 invalid(format!("parameter {} of the {scheme} storage URL {problem}", index + 1))
+                    .with_hint("expected KEY=VALUE, with %25 for a percent sign and %26 for an ampersand")
             })?;
             if parameters.iter().any(|(earlier, _)| *earlier == key) {
                 return Err(invalid(format!(
                     "the parameter `{key}` of the {scheme} storage URL is given twice"
-                )));
+                ))
+                .with_hint("omit one of them"));
             }
             parameters.push((key, value));
         }

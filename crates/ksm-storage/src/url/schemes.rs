@@ -63,7 +63,8 @@ impl Parameters {
         let known = values.iter().find(|(name, _)| *name == value);
         known.map(|(_, value)| Some(*value)).ok_or_else(|| {
             let names: Vec<_> = values.iter().map(|(name, _)| format!("`{name}`")).collect();
-            invalid(format!("the parameter `{key}` of the storage URL is not one of {}", names.join(", ")))
+            invalid(format!("the parameter `{key}` of the storage URL has an unknown value"))
+                .with_hint(format!("expected {}", names.join(" or ")))
         })
     }
 
@@ -75,7 +76,8 @@ impl Parameters {
     fn finish(self, scheme: &str) -> Result<()> {
         match self.0.first() {
             Some((key, _)) => {
-                Err(invalid(format!("the {scheme} storage URL has an unknown parameter `{key}`")))
+                Err(invalid(format!("the {scheme} storage URL has an unknown parameter `{key}`"))
+                    .with_hint("correct or omit it"))
             }
             None => Ok(()),
         }
@@ -162,10 +164,12 @@ impl Schemes {
                 AwsSecretStorage::from_profile_config(key, profile)
             }
             (Some(Mode::Profile), None) => {
-                return Err(invalid("the aws-sm storage URL has mode=profile and no profile"));
+                return Err(invalid("the aws-sm storage URL has mode=profile and no profile")
+                    .with_hint("add profile=NAME"));
             }
             (Some(_), Some(_)) => {
-                return Err(invalid("the aws-sm storage URL has a profile, and a mode that uses none"));
+                return Err(invalid("the aws-sm storage URL has a profile, and a mode that uses none")
+                    .with_hint("omit one of them"));
             }
             (Some(Mode::Ec2), None) => AwsSecretStorage::from_ec2_instance_config(key),
             (None | Some(Mode::Default), None) => AwsSecretStorage::from_default_config(key),
@@ -221,7 +225,8 @@ fn env(name: &str, _: &mut Parameters) -> Result<Arc<dyn Connect>> {
 #[cfg(feature = "memory")]
 fn memory(address: &str, _: &mut Parameters) -> Result<Arc<dyn Connect>> {
     if !address.is_empty() {
-        return Err(invalid("the memory storage URL has an address; every `memory:` is a new storage"));
+        return Err(invalid("the memory storage URL has an address; every `memory:` is a new storage")
+            .with_hint("expected `memory:`"));
     }
     Ok(Arc::new(ksm_storage_memory::MemoryBackend::from_config("{}")))
 }
@@ -238,6 +243,7 @@ fn file(address: &str, _: &mut Parameters) -> Result<Arc<dyn Connect>> {
     };
     let bytes = super::percent_decode(path).ok_or_else(|| {
         invalid("the path of the file storage URL has a `%` that two hexadecimal digits do not follow")
+            .with_hint("write %25 for a percent sign")
     })?;
     #[cfg(unix)]
     let path = std::os::unix::ffi::OsStringExt::from_vec(bytes);
@@ -297,7 +303,8 @@ impl StorageBackend for ReadOnly {
     }
 
     async fn store(&self, _: &Version, _: &Payload) -> Result<StoreOutcome> {
-        Err(Error::not_applied(ErrorKind::ReadOnly, "the storage URL says read_only=true"))
+        Err(Error::not_applied(ErrorKind::ReadOnly, "the storage URL says read_only=true")
+            .with_hint("omit that parameter to write"))
     }
 }
 

@@ -3,8 +3,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn refused(url: &str) -> Error {
+    url.parse::<StorageUrl>().and_then(|url| Schemes::default().source(&url)).unwrap_err()
+}
+
 fn error(url: &str) -> String {
-    url.parse::<StorageUrl>().and_then(|url| Schemes::default().source(&url)).unwrap_err().to_string()
+    refused(url).to_string()
 }
 
 /// Percent-encodes every byte.
@@ -64,8 +68,9 @@ fn malformed_urls_are_rejected() {
         "aws-sm:x?access_key_id=AKIA&secret_access_key=s",
         "aws-sm:x?Mode=ec2",
     ] {
-        let text = error(url);
+        let (error, text) = (refused(url), error(url));
         assert!(!text.contains('\n') && text.len() < 400, "{url:?}: {text}");
+        assert!(error.hint().is_some(), "{url:?} without a remedy: {text}");
     }
 }
 
