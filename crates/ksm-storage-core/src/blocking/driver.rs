@@ -228,8 +228,8 @@ fn shared() -> Result<Handle> {
     }
 }
 
-/// Starts and ends this many threads. If Tokio cannot start all of its own, it panics, or waits forever for those that it has
-/// started.
+/// Starts and joins this many threads. Tokio panics, or waits forever for the threads that it has started, if it cannot start
+/// all of them.
 fn can_start_threads(count: usize) -> io::Result<()> {
     let start = |_| {
         let (alive, ended) = mpsc::channel::<()>();
@@ -237,9 +237,11 @@ fn can_start_threads(count: usize) -> io::Result<()> {
         Ok((alive, thread))
     };
     let started = (0..count).map(start).collect::<io::Result<Vec<_>>>()?;
-    // All of them run at the same time. Joined, they leave their stacks to those of the runtime.
+    // They run at the same time. Once they are joined, the runtime's threads can have their stacks.
     let (alive, threads): (Vec<_>, Vec<_>) = started.into_iter().unzip();
     drop(alive);
-    threads.into_iter().for_each(|thread| drop(thread.join()));
+    for thread in threads {
+        let _ = thread.join();
+    }
     Ok(())
 }

@@ -71,7 +71,7 @@ async fn version_before_bad_json_is_restored() {
     scene.store("{");
     let secret = scene.aws.emulator().secret(SECRET);
     let first = secret.versions()[0].0.clone();
-    scene.set("KSM_STORAGE", format!("{}?read_only=true", URL));
+    scene.set("KSM_STORAGE", format!("{URL}?read_only=true"));
     let refused = scene.input(&["restore", &first, "--yes"], "").await;
     assert_eq!(refused.status.code(), Some(8), "{}", text(&refused));
     scene.set("KSM_STORAGE", URL);
@@ -107,7 +107,7 @@ async fn healthy_start_passes_every_step() {
     assert_eq!(secret.versions().len(), version.len() + 1);
     emulator.add_region("eu-west-1");
     secret.replicate_to("eu-west-1");
-    scene.set("KSM_STORAGE", format!("{}?fallback=eu-west-1", URL));
+    scene.set("KSM_STORAGE", format!("{URL}?fallback=eu-west-1"));
     let fallback = text(&scene.input(&["doctor"], "").await);
     assert!(fallback.contains("fallback     aws-sm://eu-west-1/team/ksm can be read"), "{fallback}");
     let written = secret.value("AWSCURRENT").unwrap();
