@@ -99,7 +99,7 @@ impl Cause {
             Self::ProxyLogin => "the proxy requires a user and a password (407)",
             Self::ProxyRefused => "the proxy did not connect",
             Self::ConnectTimeout => "no connection could be made in time",
-            Self::ReplyTimeout => "no answer came in time",
+            Self::ReplyTimeout => "no reply arrived in time",
             Self::Broken => "the connection broke",
             Self::ClockSkew => "the clock of this host is wrong",
             Self::SignInEnded => "the IAM Identity Center session is missing or has expired",
@@ -187,7 +187,7 @@ impl Cause {
                     .find(|name| (environment.0)(name).is_some_and(|value| !value.is_empty()));
                 match bundle {
                     Some(name) => format!(
-                        "the certificates that {name} names were used: add the root certificate of the issuer to them"
+                        "only the certificates that {name} names are trusted: add the issuer's root certificate to them"
                     ),
                     None => "if a proxy inspects TLS, name a file with its root certificate, in PEM and beside those of \
                              the system, in AWS_CA_BUNDLE"

@@ -232,12 +232,12 @@ impl fmt::Display for CallError {
             Failure::Answered => f.write_str("the service answered")?,
             Failure::NotBuilt(reason) | Failure::NoCredentials(reason) => f.write_str(reason)?,
             Failure::TimedOut if !self.sent => f.write_str("nothing could be sent in time")?,
-            Failure::TimedOut => f.write_str("no answer came in time")?,
+            Failure::TimedOut => f.write_str("no reply arrived in time")?,
             Failure::Disconnected if !self.sent => f.write_str("no connection could be made")?,
             Failure::Disconnected => f.write_str("the connection broke")?,
             Failure::Untrusted => f.write_str("TLS could not be established")?,
-            Failure::Unreadable => f.write_str("the answer cannot be read")?,
-            Failure::TooLong => write!(f, "the answer is longer than {MAX_REPLY} bytes")?,
+            Failure::Unreadable => f.write_str("the reply cannot be read")?,
+            Failure::TooLong => write!(f, "the reply is longer than {MAX_REPLY} bytes")?,
             Failure::Panicked(step) => write!(f, "a dependency panicked during {step}")?,
         }
         if let Some(code) = &self.code {

@@ -65,7 +65,7 @@ impl Connection {
         };
         let reply = counted(&trace, call).await.map_err(failed)?;
         Identity::parse(reply.account(), reply.arn())
-            .ok_or_else(|| Error::not_applied(ErrorKind::Unexpected, "the answer of STS names no identity"))
+            .ok_or_else(|| Error::not_applied(ErrorKind::Unexpected, "the reply from STS names no identity"))
     }
 }
 

@@ -184,7 +184,10 @@ fn check_name(text: &str, name: &str, max: usize) -> Result<()> {
         return Err(malformed(text, "its name is empty"));
     }
     if name.len() > max {
-        return Err(malformed(text, &format!("its name has {} characters, and may have {max}", name.len())));
+        return Err(malformed(
+            text,
+            &format!("its name has {} characters; the maximum is {max}", name.len()),
+        ));
     }
     let allowed = |char: &char| char.is_ascii_alphanumeric() || "/_+=.@-".contains(*char);
     match name.chars().enumerate().find(|(_, char)| !allowed(char)) {
@@ -290,13 +293,13 @@ mod tests {
         let name = "n".repeat(512);
         assert_eq!(id(&name).name(), name);
         let error = format!("{name}n").parse::<SecretId>().unwrap_err().to_string();
-        assert!(error.contains("its name has 513 characters, and may have 512"), "{error}");
+        assert!(error.contains("its name has 513 characters; the maximum is 512"), "{error}");
 
         let suffixed = format!("{name}-aBcDeF");
         assert_eq!(id(&format!("{arn}{suffixed}")).name(), suffixed);
         let error = format!("{arn}{suffixed}g").parse::<SecretId>().unwrap_err().to_string();
         assert!(error.contains(&format!("invalid secret ID \"{arn}{}…\":", &name[arn.len()..80])), "{error}");
-        assert!(error.contains("its name has 520 characters, and may have 519"), "{error}");
+        assert!(error.contains("its name has 520 characters; the maximum is 519"), "{error}");
         assert_eq!(shorten(&name[..80]), name[..80]);
     }
 

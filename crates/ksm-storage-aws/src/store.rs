@@ -184,8 +184,10 @@ impl<'a> Session<'a> {
         let framed = |placement| append_nonce(payload, slot::nonce(nonce, placement));
         let (plain, staged) = (framed(Placement::Plain), framed(Placement::Staged));
         if plain.len() > MAX_VALUE {
-            let message =
-                format!("the value would have {} bytes; the service accepts {MAX_VALUE}", plain.len());
+            let message = format!(
+                "the value would be {} bytes long; the service accepts at most {MAX_VALUE}",
+                plain.len()
+            );
             return Err(inner.error(ErrorKind::TooLarge, message));
         }
         Ok(Self {

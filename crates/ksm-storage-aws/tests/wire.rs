@@ -96,7 +96,7 @@ async fn neighbours_leave_the_retry_quota_alone() {
 }
 
 #[tokio::test]
-async fn nothing_is_created_unasked() {
+async fn missing_secret_is_not_created() {
     let server = serve().await;
     let error = builder(&server).open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);

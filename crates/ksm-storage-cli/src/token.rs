@@ -52,7 +52,7 @@ fn read(source: impl Read) -> Result<SecretString> {
     let count = source.take(MAX_LEN + 1).read_to_string(&mut text);
     let count = count.map_err(|error| Failure::io("cannot read the one-time token", &error))?;
     if u64::try_from(count).unwrap_or(u64::MAX) > MAX_LEN {
-        return Err(missing("what was given is too long for a one-time token"));
+        return Err(missing("the input is too long for a one-time token"));
     }
     parse(&text)
 }
@@ -66,5 +66,5 @@ fn parse(text: &str) -> Result<SecretString> {
 }
 
 fn missing(problem: &'static str) -> Failure {
-    Failure::usage(problem, "give it on standard input, in --token-file or in KSM_TOKEN")
+    Failure::usage(problem, "pass it on standard input, with --token-file or in KSM_TOKEN")
 }

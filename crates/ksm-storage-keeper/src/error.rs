@@ -63,7 +63,7 @@ pub enum ErrorKind {
 /// fn advice(error: &Error) -> String {
 ///     match (error.kind(), error.storage_error()) {
 ///         (ErrorKind::Unreachable | ErrorKind::Throttled, _) => "try again later".to_owned(),
-///         (_, Some(storage)) => format!("see to the storage: {:?}", storage.kind()),
+///         (_, Some(storage)) => format!("check the storage: {:?}", storage.kind()),
 ///         _ => error.to_string(),
 ///     }
 /// }
@@ -99,7 +99,7 @@ impl Error {
             }
             ErrorKind::Sdk => "the call failed",
             ErrorKind::Storage => "the storage failed",
-            ErrorKind::Throttled => "Keeper asks to slow down; try again later",
+            ErrorKind::Throttled => "Keeper asks the client to slow down; try again later",
             ErrorKind::TokenMismatch => {
                 "the stored configuration belongs to another one-time token; omit the token to keep it, or rebind to \
                  replace it"
@@ -113,7 +113,7 @@ impl Error {
                  where the client is to run unless the token was made without the IP lock"
             }
             ErrorKind::Unreachable => {
-                "no answer from Keeper; check the network, the proxy and the host name, and try again with the same token"
+                "no reply from Keeper; check the network, the proxy and the host name, and try again with the same token"
             }
         };
         Self(Box::new(Inner {
@@ -201,7 +201,7 @@ impl Error {
     /// Adds a change that could not be stored either.
     pub(crate) fn with_unsaved(mut self, storage: core::Error, unsaved: KeeperClient) -> Self {
         self.0.detail.push_str(
-            "; besides, a change of the configuration is not stored yet, the next call tries again",
+            "; in addition, a change of the configuration is not stored yet: the next call tries again",
         );
         self.0.storage = Some(storage);
         self.0.unsaved = Some(unsaved);
@@ -224,7 +224,7 @@ impl Error {
                  address, or with a token made without the IP lock",
             ),
             (ErrorKind::Unreachable, Some(Reply::None { host, cause })) => {
-                error.with_detail(format!("no answer from Keeper at {host}: {}", cause.describe()))
+                error.with_detail(format!("no reply from Keeper at {host}: {}", cause.describe()))
             }
             (ErrorKind::Sdk, reply) => error.with_detail(sdk_error::describe(sdk, reply.as_ref())),
             _ => error,

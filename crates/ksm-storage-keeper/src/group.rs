@@ -146,6 +146,6 @@ fn tolerate(
     if !tolerable(&error) {
         return Err(error);
     }
-    warn!(location = %storage.location(), %error, "a change of the client's configuration");
+    warn!(location = %storage.location(), %error, "storing a change of the client's configuration ended in an error");
     Ok(())
 }

@@ -28,7 +28,7 @@ pub(crate) fn parse(text: &str) -> Result<String, &'static str> {
     }
     let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     if authority.contains('@') {
-        return Err("it holds a user name or a password");
+        return Err("it contains a user name or a password");
     }
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !authority.ends_with(']') => (host, Some(port)),
@@ -48,10 +48,10 @@ pub(crate) fn parse(text: &str) -> Result<String, &'static str> {
 /// Checks a stored host. Any form that an SDK reads is valid, unless it shows a password or breaks a line.
 pub(crate) fn check_stored(text: &str) -> Result<(), &'static str> {
     match text {
-        _ if text.contains('@') => Err("it holds a user name or a password"),
+        _ if text.contains('@') => Err("it contains a user name or a password"),
         _ if !text.is_ascii() => Err("it is not ASCII"),
         _ if text.contains(|char: char| char.is_whitespace() || char.is_control()) => {
-            Err("it holds white space or a control character")
+            Err("it contains white space or a control character")
         }
         _ => Ok(()),
     }
@@ -64,13 +64,13 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
         return address.map(drop).ok_or("its IPv6 address is malformed");
     }
     if name.chars().any(|char| char.is_whitespace() || char.is_control()) {
-        return Err("it holds white space or a control character");
+        return Err("it contains white space or a control character");
     }
     if !name.is_ascii() {
         return Err("it is not ASCII; write an international name in the form xn--…");
     }
     if name.contains(':') {
-        return Err("it holds a colon; write an IPv6 address in square brackets");
+        return Err("it contains a colon; write an IPv6 address in square brackets");
     }
     let is_label = |label: &str| {
         let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -167,7 +167,7 @@ mod tests {
             ("https://127.0.0.1:8443/http", PATH),
             ("1.2.3", IPV4),
             ("1.2.3.256", IPV4),
-            ("::1", "it holds a colon"),
+            ("::1", "it contains a colon"),
             ("[::1", IPV6),
             ("[::g]", IPV6),
             ("[]", IPV6),

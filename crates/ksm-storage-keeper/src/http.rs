@@ -73,7 +73,7 @@ impl NoReply {
             Self::Expired => "the certificate is not valid now; check the clock of this host",
             Self::Tls => "TLS failed; check the host name and the proxy",
             Self::NoClient => {
-                "no HTTP client could be made; check the root certificates of this host (SSL_CERT_FILE, SSL_CERT_DIR)"
+                "no HTTP client could be created; check the root certificates of this host (SSL_CERT_FILE, SSL_CERT_DIR)"
             }
             Self::ProxyLogin => "the proxy asks for a login; put user and password into its address",
             Self::Proxy => "the proxy does not connect to it; check the proxy's address and rules",
@@ -216,7 +216,7 @@ fn cause(error: &reqwest::Error) -> NoReply {
 /// Checks the address of a caller's proxy. The error is a constant, because an address may contain a password.
 pub(crate) fn check_proxy(text: &str) -> Result<(), &'static str> {
     if text.chars().any(|char| char.is_whitespace() || char.is_control()) {
-        return Err("it holds white space or a control character");
+        return Err("it contains white space or a control character");
     }
     let Some((scheme, _)) = text.split_once("://") else {
         return Err("expected an address with a scheme, such as http://proxy:3128");

@@ -67,12 +67,12 @@ fn hint(error: &KSMRError, reply: Option<&Reply>) -> Option<&'static str> {
             (_, 407) => Some("the proxy asks for a login"),
             (_, 502..505) => Some("try again later, or check the proxy"),
             ("without a code", _) => {
-                Some("the answer may be a proxy's, or another server's: check the host name")
+                Some("the reply may come from a proxy or another server: check the host name")
             }
             _ => None,
         },
         (KSMRError::CryptoError(_) | KSMRError::DecodeError(_), Some(Reply::Accepted)) => {
-            Some("the reply may be another server's: check the host name and the proxy")
+            Some("the reply may come from another server: check the host name and the proxy")
         }
         (KSMRError::SecretManagerCreationError(text), None) if text.contains("HTTP client") => {
             Some("check the root certificates of this host (SSL_CERT_FILE, SSL_CERT_DIR)")
@@ -115,7 +115,7 @@ mod tests {
         }
         let none = Reply::None { host: "keeper.example".to_owned(), cause: NoReply::Dns };
         let (kind, text) = described(&sdk, Some(none));
-        let words = "no answer from Keeper at keeper.example: the host name has no address";
+        let words = "no reply from Keeper at keeper.example: the host name has no address";
         assert!(kind == ErrorKind::Unreachable && text.contains(words), "{text}");
     }
 

@@ -38,7 +38,7 @@ impl Token {
     pub(crate) fn parse(text: &SecretString) -> Result<Self, &'static str> {
         let text = text.expose_secret().trim_end_matches(['\r', '\n']);
         if text.chars().any(|char| char.is_whitespace() || char.is_control()) {
-            return Err("it holds white space or a control character");
+            return Err("it contains white space or a control character");
         }
         let parts: Vec<_> = text.splitn(5, ':').collect();
         let (host, key, server_key) = match *parts {

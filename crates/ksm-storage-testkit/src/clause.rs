@@ -29,14 +29,14 @@ clauses! {
     C5 = "every commit begins with a load",
     C6 = "own writes are linearizable",
     C7 = "a foreign write is seen or reported",
-    C8 = "what changes nothing stores nothing",
-    C9 = "a dropped or unknown write is made once or never",
+    C8 = "a write that changes nothing performs no store",
+    C9 = "a dropped or `Unknown` write takes effect once or never",
     C10 = "unknown keys and values survive",
     C11 = "`delete_all` stores `{}`",
-    C12 = "nothing is created unasked",
+    C12 = "nothing is created unless requested",
     C13 = "no secret leaks",
     C14 = "every call ends",
-    C15 = "refusals come before I/O",
+    C15 = "forbidden writes are refused before any I/O",
 }
 
 impl Clause {

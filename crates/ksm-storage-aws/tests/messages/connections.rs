@@ -104,7 +104,7 @@ async fn timeouts_tell_whether_anything_was_sent() {
         ])
     };
     world.check(row("timeout before sending", "https").says(&["no connection could be made in time"])).await;
-    world.check(row("timeout after sending", "http").says(&["no answer came in time"])).await;
+    world.check(row("timeout after sending", "http").says(&["no reply arrived in time"])).await;
     let reset = canned("x").replace("http://", "");
     let reset = Row::new("no HTTP", "default", "unavailable").keys().set(ENDPOINT, format!("http://{reset}"));
     world.check(reset.says(&[ENDPOINT])).await;

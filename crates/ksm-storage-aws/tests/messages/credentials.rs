@@ -59,7 +59,7 @@ async fn denied_roles_are_named() {
         .await;
     let mut silent = row("STS is silent", role("")).set(STS, format!("http://{}", canned(Vec::new())));
     (silent.kind, silent.retryable) = ("timeout", true);
-    world.check(silent.says(&["from AWS_ENDPOINT_URL_STS", "no answer came in time"])).await;
+    world.check(silent.says(&["from AWS_ENDPOINT_URL_STS", "no reply arrived in time"])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

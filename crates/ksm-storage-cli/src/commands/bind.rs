@@ -45,7 +45,7 @@ pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<(
     let text = if written {
         format!("bound: {location}, version {}\n", after.version())
     } else {
-        format!("bound already, nothing was written: {location}\n")
+        format!("already bound, so nothing was written: {location}\n")
     };
     output.written(&writer, json, &text)
 }

@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Clear, global: &Global, output: Output) -> Result
             after.version()
         )
     } else {
-        format!("empty already, nothing was written: {location}\n")
+        format!("already empty, so nothing was written: {location}\n")
     };
     output.written(&writer, json, &text)
 }

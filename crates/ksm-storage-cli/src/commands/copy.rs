@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Copy, global: &Global, output: Output) -> Result<(
     let text = if changes.differ {
         format!("copied, and read back: {location}, version {}\n{}", after.version(), changes.to_text())
     } else {
-        format!("the same is stored already, nothing was written: {location}\n")
+        format!("already stored, so nothing was written: {location}\n")
     };
     output.written(&writer, json, &text)
 }

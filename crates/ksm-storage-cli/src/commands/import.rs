@@ -56,7 +56,7 @@ pub(crate) async fn run(args: Import, global: &Global, output: Output) -> Result
     let headline = match (written, changes.differ) {
         (true, _) => format!("imported: {location}, version {}", after.version()),
         (false, true) => format!("would be written to {location}:"),
-        (false, false) => format!("the same is stored already, nothing was written: {location}"),
+        (false, false) => format!("already stored, so nothing was written: {location}"),
     };
     output.written(&writer, json, &format!("{headline}\n{}", changes.to_text()))
 }

@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Resu
     let text = if changes.differ {
         format!("restored: {location}, version {}\n{}", after.version(), changes.to_text())
     } else {
-        format!("the same is stored already, nothing was written: {location}\n")
+        format!("already stored, so nothing was written: {location}\n")
     };
     output.written(&writer, json, &text)
 }

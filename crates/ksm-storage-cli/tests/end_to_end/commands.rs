@@ -110,7 +110,7 @@ async fn bound_configuration_serves_a_program() {
     assert!(text(&program).starts_with("decodes\n"), "{}", text(&program));
 
     // The same token, another token, and another token with `--rebind`.
-    assert!(run.ends(&["bind", "--quiet"], 0).await.starts_with("bound already, nothing was written"));
+    assert!(run.ends(&["bind", "--quiet"], 0).await.starts_with("already bound, so nothing was written"));
     let report = run.ends(&["bind", "--json", "--quiet"], 0).await;
     assert!(report.contains(r#""region":"eu-central-1","identity":"arn:aws:iam::"#), "{report}");
     fs::write(run.path("token"), &second).unwrap();

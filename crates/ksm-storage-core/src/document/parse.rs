@@ -14,7 +14,7 @@ use crate::{ConfigKey, Error, ErrorKind, Result};
 pub(super) fn parse(stored: &[u8]) -> Result<ConfigDocument> {
     if stored.len() > ConfigDocument::MAX_LEN {
         return Err(invalid(format!(
-            "it has {} bytes, and a document has at most {}",
+            "it is {} bytes long; a document may have at most {}",
             stored.len(),
             ConfigDocument::MAX_LEN
         )));

@@ -109,7 +109,7 @@ impl ErrorKind {
             Self::Timeout => "timed out",
             Self::TooLarge => "too large",
             Self::Unavailable => "unavailable",
-            Self::Unexpected => "unexpected answer",
+            Self::Unexpected => "unexpected reply",
             Self::Unsupported => "unsupported",
         }
     }

@@ -138,7 +138,7 @@ impl Entry {
 
     /// Fails the change that produced a document of `len` bytes.
     pub(super) fn discard(&mut self, len: usize, limit: usize) {
-        let message = format!("the document would have {len} bytes, and the store takes {limit}");
+        let message = format!("the document would be {len} bytes long; the store accepts at most {limit}");
         if let Some(change) = &mut self.change {
             change.discard(Error::not_applied(ErrorKind::TooLarge, message));
         }

@@ -42,7 +42,7 @@ def connect(storage: Storage, token: Optional[str] = None, **arguments: Any) -> 
     config = storage.refresh()
     for _ in range(_ROUNDS):
         if key and config.get(_CLIENT_ID) not in (None, "", _client_id(key)):
-            raise ValueError("the storage belongs to another token: give no token, or clear the storage first")
+            raise ValueError("the storage belongs to another token: omit the token, or clear the storage first")
         if _is_bound(config):
             return _client(storage, config, arguments)
         if _bind(storage, config, token, key, arguments):
@@ -60,7 +60,7 @@ def _token(given: Optional[str]) -> tuple[str, str]:
     key = parts[0] if len(parts) == 1 else parts[1]
     # The SDK would read its key from the variable.
     if variable and variable.split(":")[min(1, variable.count(":"))] != key:
-        raise ValueError("the token is not that of the variable KSM_TOKEN: unset the variable, or give no token")
+        raise ValueError("the token differs from that in the variable KSM_TOKEN: unset the variable, or omit the token")
     return token, key
 
 
@@ -132,7 +132,7 @@ class _Binding:
         """Starts with a stored key pair, which may have been sent to Keeper already."""
         key = key or config.get(_CLIENT_KEY) or ""
         if not key:
-            raise ValueError("the bind was interrupted: give the same one-time token again")
+            raise ValueError("the bind was interrupted: pass the same one-time token again")
         # Presented as bound, because the SDK would otherwise create another key pair.
         staged = _Staged(config)
         self._start(staged)

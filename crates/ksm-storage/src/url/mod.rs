@@ -116,7 +116,7 @@ fn parse_parameter(text: &str) -> std::result::Result<(String, String), &'static
     if !is_key {
         return Err("has a name that is not lower-case letters and underscores");
     }
-    let value = percent_decode(value).ok_or("has a `%` that two hexadecimal digits do not follow")?;
+    let value = percent_decode(value).ok_or("has a `%` that is not followed by two hexadecimal digits")?;
     let value = String::from_utf8(value).map_err(|_| "is not UTF-8")?;
     Ok((key.to_owned(), value))
 }

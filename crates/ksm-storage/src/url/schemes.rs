@@ -242,7 +242,7 @@ fn file(address: &str, _: &mut Parameters) -> Result<Arc<dyn Connect>> {
         None => address,
     };
     let bytes = super::percent_decode(path).ok_or_else(|| {
-        invalid("the path of the file storage URL has a `%` that two hexadecimal digits do not follow")
+        invalid("the path of the file storage URL has a `%` that is not followed by two hexadecimal digits")
             .with_hint("write %25 for a percent sign")
     })?;
     #[cfg(unix)]

@@ -77,7 +77,7 @@ mod capabilities {
             let capabilities = runtime.block_on(async { fixture.fresh().await.open().await.capabilities() });
             let writes = match capabilities.writes {
                 Writes::Exact => "always, before its own",
-                Writes::Cooperative => "before its own, or looks afterwards for what it displaced",
+                Writes::Cooperative => "before its own, or by a check after it",
                 Writes::Unconditional => "no: writes are refused",
                 Writes::ReadOnly => "read-only",
             };

@@ -35,7 +35,7 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
         ErrorKind::AccessDenied if error.is_ip_locked() => {
             report.ok(reachable, "it answers");
             report.not_checked(&[client], "the client is locked to an address other than that of this host");
-            report.failed(lock, refused(error, "make a token without the IP lock, or bind from where the program runs: `ksm-storage bind --rebind`"));
+            report.failed(lock, refused(error, "create a token without the IP lock, or bind from where the program runs: `ksm-storage bind --rebind`"));
         }
         ErrorKind::AccessDenied => {
             report.ok(reachable, "it answers");
@@ -59,7 +59,10 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
             report.ok(reachable, "it answers");
             report.failed(
                 client,
-                refused(error, "try again later; if it stays, bind again with `ksm-storage bind --rebind`"),
+                refused(
+                    error,
+                    "try again later; if it fails again, bind again with `ksm-storage bind --rebind`",
+                ),
             );
             report.stopped(&[lock]);
         }

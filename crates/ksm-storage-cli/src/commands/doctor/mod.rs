@@ -176,7 +176,7 @@ fn unconnected(report: &mut Report, error: Error, set: &str, storage: String, is
 /// The result, or a timeout.
 async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-        Err(Error::not_applied(ErrorKind::Timeout, format!("no answer within {limit:?}"))
+        Err(Error::not_applied(ErrorKind::Timeout, format!("no reply within {limit:?}"))
             .with_hint("check the network"))
     })
 }

@@ -260,7 +260,7 @@ pub(crate) const CASES: &[Case] = &[
         },
         exit: 1,
         step: "read",
-        cause: "unexpected answer: the service answered (HTTP 200)",
+        cause: "unexpected reply: the service answered (HTTP 200)",
         remedy: "check that the endpoint is that of AWS Secrets Manager",
     },
     Case {
@@ -346,7 +346,7 @@ pub(crate) const CASES: &[Case] = &[
         inject: |scene, _| scene.set("KSM_HOSTNAME", format!("{}/http", closed_port())),
         exit: 7,
         step: "keeper",
-        cause: "no answer from Keeper at 127.0.0.1",
+        cause: "no reply from Keeper at 127.0.0.1",
         remedy: "check network, proxy",
     },
     Case {

@@ -25,7 +25,7 @@ faults! {
         LoadsLag C3 "loads what was stored before, once after every store",
         RefusesApplied C4 "reports a store that was made as refused",
         ConditionDropped C6 "ignores the expected version",
-        EqualPayloadsWin C6 "takes a store of what is stored already for its own",
+        EqualPayloadsWin C6 "mistakes an equal stored payload for its own store",
         CheckThenStore C6 "checks the version, and stores later",
         ContentIsVersion C6 "makes the version from the content",
         ForeignOverlooked C7 "ignores the expected version where a foreign writer has stored",

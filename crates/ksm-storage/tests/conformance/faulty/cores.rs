@@ -35,7 +35,7 @@ faults! {
         HidesDisplaced C7 "keeps a displaced version to itself",
         UnverifiedFails C7 "fails a write that could not be verified",
         NoOpFromSnapshot C8 "takes its snapshot's word that nothing changes",
-        StoresNoOps C8 "stores what changes nothing",
+        StoresNoOps C8 "stores a document that no change has altered",
         RetriesUnknown C9 "makes a write of unknown outcome again",
         DropsUnknownKeys C10 "writes only the keys that it knows",
         RoundsNumbers C10 "reads numbers as floating point",

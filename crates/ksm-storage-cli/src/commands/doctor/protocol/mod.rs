@@ -73,7 +73,9 @@ pub(super) async fn run(name: &str, global: &Global, output: Output) -> Result<E
     };
     found.announce(output).await;
     let mut scratch = Scratch::open(connection, name).await?;
-    output.remark(&format!("about 20 versions will be written to the secret {name}, made for this"));
+    output.remark(&format!(
+        "about 20 versions will be written to the secret {name}, which is used for nothing else"
+    ));
     let mut findings = Findings::default();
     checks::run(&mut scratch, &mut findings).await;
 

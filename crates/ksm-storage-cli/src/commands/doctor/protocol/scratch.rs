@@ -53,7 +53,7 @@ impl ApiError {
     fn of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Self {
         let plain = |text: &str| text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
         Self {
-            code: plain(error.code().unwrap_or("no usable answer")),
+            code: plain(error.code().unwrap_or("no usable reply")),
             message: plain(error.message().unwrap_or_default()),
         }
     }
