@@ -39,12 +39,13 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Accepts payloads of any size, has fresh reads, and cannot be used after a fork, unless declared otherwise.
+    /// Capabilities of a backend that accepts payloads of any size, has fresh reads, and cannot be used after a fork.
+    /// The methods below declare otherwise.
     pub const fn new(writes: Writes) -> Self {
         Self { writes, max_payload: None, fresh_reads: true, fork_safe: false }
     }
 
-    /// The largest payload accepted, in bytes.
+    /// Sets the largest payload accepted, in bytes.
     pub const fn max_payload(mut self, bytes: usize) -> Self {
         self.max_payload = Some(bytes);
         self
@@ -82,8 +83,8 @@ impl Capabilities {
 ///   load that found [`Absent`](Stored::Absent).
 /// - **Cancel safe.** All futures may be dropped at any `await`. A dropped store takes effect once or never, possibly
 ///   later, and never in part.
-/// - **Bounded.** All futures complete on their own, in a time that suits the store. The backend, not core, retries
-///   transport errors; the backend never retries a conflict.
+/// - **Bounded.** All futures complete within a time that is reasonable for the store, without a timeout from outside.
+///   The backend, not core, retries transport errors; the backend never retries a conflict.
 /// - **Secret.** No error, `Debug` output, log event or panic contains a byte of a payload.
 ///
 /// The crate `ksm-storage-testkit` checks all of this for any implementation.
@@ -114,7 +115,7 @@ impl Capabilities {
 ///         Ok(true)
 ///     }
 ///     async fn store(&self, _: &Version, _: &Payload) -> Result<StoreOutcome> {
-///         unreachable!("core refuses to write on what is read-only")
+///         unreachable!("core never writes to a read-only backend")
 ///     }
 /// }
 ///
@@ -141,11 +142,11 @@ pub trait StorageBackend: fmt::Debug + Send + Sync + 'static {
     /// empty store is not an error but [`Stored::Absent`].
     async fn load(&self) -> Result<Stored>;
 
-    /// Returns true if `version`, which a load returned, is current, as seen by another kind of read than
+    /// Returns true if `version`, which a load returned, is current. Must not rely on the kind of read that
     /// [`load`](Self::load) uses.
     ///
-    /// Core asks when a load returns an older version than one it has seen. If the backend confirms it, it is a
-    /// rollback; otherwise it is a stale read. A backend with fresh reads may return `true` without reading.
+    /// Core calls this when a load returns an older version than one it has already seen. A confirmed version means a
+    /// rollback, any other a stale read. A backend with fresh reads may return `true` without reading.
     ///
     /// # Errors
     /// The same as for [`load`](Self::load). A version that no longer exists is not an error: it is not current.
@@ -154,8 +155,8 @@ pub trait StorageBackend: fmt::Debug + Send + Sync + 'static {
     /// Stores `payload` if `expected` is still the current version.
     ///
     /// # Errors
-    /// An error with a certain [`outcome`](crate::Error::outcome), or with `Unknown`. If another version is current,
-    /// the result is not an error but [`StoreOutcome::Conflict`].
+    /// An error whose [`outcome`](crate::Error::outcome) states whether the payload is stored, or is `Unknown`. If
+    /// another version is current, the result is not an error but [`StoreOutcome::Conflict`].
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome>;
 }
 

@@ -3,7 +3,7 @@ use std::{fmt, future::poll_fn, pin::pin, task::Poll, time::Duration};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-/// Source of time and randomness for a storage. A test substitutes its own and never waits.
+/// A source of time and randomness for a storage. Tests substitute their own, so that they never wait.
 ///
 /// ```
 /// use ksm_storage_core::{Clock, SystemClock};

@@ -14,7 +14,7 @@ pub struct OpenOptions {
     pub create: bool,
     /// Rejects writes.
     pub read_only: bool,
-    /// Maximum attempts of a write that loses against other writers.
+    /// Maximum number of attempts of a write that keeps losing to other writers.
     pub write_attempts: NonZeroU32,
 }
 
@@ -28,7 +28,7 @@ impl Default for OpenOptions {
 
 /// A source of a backend; accepted by [`ConfigStorage::builder`](crate::ConfigStorage::builder).
 ///
-/// Every backend connects to itself. Settings that need I/O to become a backend, for example to find credentials,
+/// Every backend is a source of itself. Settings that need I/O to become a backend, for example to find credentials,
 /// implement this trait too, so that one deadline covers connecting and loading.
 #[async_trait]
 pub trait Connect: fmt::Debug + Send + Sync + 'static {

@@ -63,7 +63,7 @@ config_keys! {
     PrivateKey = "privateKey",
     /// Public key of an isolated Keeper server (base64), if one is used.
     ServerPublicKey = "serverPublicKey",
-    /// Number of the Keeper public key that encrypts requests.
+    /// ID of the Keeper public key that encrypts requests, a number.
     ServerPublicKeyId = "serverPublicKeyId",
     /// Address of the Keeper server in older clients.
     Url = "url",

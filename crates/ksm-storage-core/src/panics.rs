@@ -12,8 +12,8 @@ use crate::{Error, ErrorKind};
 
 /// Runs a dependency's future, and turns a panic in it into a [`Panicked`] that names the step.
 ///
-/// Values that the future borrowed may be left half changed: use this for values that are then dropped, or that check
-/// their own state.
+/// Values that the future borrowed may be left half changed. Drop them after a panic, unless they check their own
+/// state.
 ///
 /// ```
 /// use ksm_storage_core::{Error, ErrorKind, catch_panic};

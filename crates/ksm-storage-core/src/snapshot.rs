@@ -49,10 +49,10 @@ pub enum Origin {
 /// A write that displaced something ends in [`ErrorKind::Displaced`](crate::ErrorKind::Displaced).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verification {
-    /// This handle and its clones did not write the version, or the write displaced nothing, or whatever it displaced
-    /// was reported.
+    /// Nothing is left to check: the write displaced nothing, or reported what it displaced, or was not made by this
+    /// handle or a clone.
     Conclusive,
-    /// This handle or a clone wrote the version, and it is not known if the write displaced something.
+    /// This handle or a clone wrote the version, and it is unknown whether the write displaced anything.
     Inconclusive,
 }
 
@@ -127,7 +127,7 @@ impl fmt::Debug for Snapshot {
 /// One value, borrowed from the snapshot that was current when it was read.
 ///
 /// A guard into the snapshot: nothing is copied or locked. Drop it soon, and do not hold it across an `await`, because
-/// the snapshot cannot be zeroized before. To keep values for longer, use [`Snapshot`].
+/// it keeps the snapshot from being zeroized. To keep values for longer, use [`Snapshot`].
 ///
 /// ```
 /// # use ksm_storage_core::{ConfigKey, ConfigStorage};

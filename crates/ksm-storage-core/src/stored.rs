@@ -12,7 +12,7 @@ use crate::text::write_line;
 pub struct Version(Arc<str>);
 
 impl Version {
-    /// A version with the store's `name` for it.
+    /// Creates a version from the store's `name` for it.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
     }
@@ -180,7 +180,7 @@ impl Absence {
         self
     }
 
-    /// Adds the service's request ID, for its support.
+    /// Adds the service's request ID, to quote to its support.
     #[must_use]
     pub fn with_request_id(mut self, id: impl Into<Cow<'static, str>>) -> Self {
         self.request_id = Some(id.into());
@@ -266,7 +266,8 @@ pub enum Displaced {
     /// The check was refused, failed, or could not decide. The write is valid nonetheless: a warning is logged, and
     /// [`Snapshot::verification`](crate::Snapshot::verification) is inconclusive.
     Unverified,
-    /// A version of this project's writers, cut off from the commit's base by a foreign write or a rollback.
+    /// A version of this project's writers that does not descend from the commit's base, because of a foreign write or
+    /// a rollback.
     Cooperative {
         /// The version that is no longer current.
         version: Version,

@@ -1,5 +1,5 @@
-//! The crate's synchronization primitives and its spawning, in one place. The tests in `schedules` substitute their
-//! own, at each use of which another task may run.
+//! The crate's synchronization primitives and its task spawning, in one place, so that the tests in `schedules` can
+//! substitute versions that may switch to another task at each use.
 
 pub(crate) use std::sync::{Arc, PoisonError, atomic::Ordering};
 

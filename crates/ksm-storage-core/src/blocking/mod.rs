@@ -46,8 +46,8 @@ impl ConfigStorage {
     /// See [`ConfigStorage::open`](crate::ConfigStorage::open).
     ///
     /// # Errors
-    /// Those of [`ConfigStorageBuilder::open`](crate::ConfigStorageBuilder::open), and [`ErrorKind::Runtime`] if no thread
-    /// can be started.
+    /// Those of [`ConfigStorageBuilder::open`](crate::ConfigStorageBuilder::open), and [`ErrorKind::Runtime`] if no
+    /// thread can be started.
     pub fn open(source: impl Connect) -> Result<Self> {
         Self::open_with(crate::ConfigStorage::builder(source).open())
     }
@@ -191,7 +191,8 @@ impl ConfigStorage {
         self.run(Operation::Refresh, |storage| async move { storage.refresh().await })
     }
 
-    /// See [`ConfigStorage::keep_fresh`](crate::ConfigStorage::keep_fresh). The task runs on the runtime of this handle.
+    /// See [`ConfigStorage::keep_fresh`](crate::ConfigStorage::keep_fresh). The task runs on the runtime of this
+    /// handle.
     ///
     /// # Errors
     /// Those of [`ConfigStorage::keep_fresh`](crate::ConfigStorage::keep_fresh).
@@ -206,7 +207,7 @@ impl ConfigStorage {
         Changes { versions: self.storage.changes(), driver, handle }
     }
 
-    /// Runs a call that has no blocking counterpart here, and waits on this thread for as long as it takes. Intended
+    /// Runs an async call that has no blocking counterpart, and waits on this thread for as long as it takes. Intended
     /// for types built on this one.
     ///
     /// ```

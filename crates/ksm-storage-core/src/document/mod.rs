@@ -85,8 +85,8 @@ impl ConfigDocument {
         write::encoded_len(self)
     }
 
-    /// The string stored under `key`, or the text of a number: some SDKs write `"serverPublicKeyId": 10`. For anything
-    /// else (`null`, `true`, an array, an object), `None`, since no client could use it.
+    /// The string stored under `key`, or the text of a number: some SDKs write `"serverPublicKeyId": 10`. `None` for
+    /// anything else (`null`, `true`, an array, an object), since no client could use it.
     #[inline]
     pub fn get(&self, key: ConfigKey) -> Option<&SecretString> {
         self.known[key as usize].as_ref().and_then(Value::as_text)

@@ -28,9 +28,9 @@ pub enum ErrorKind {
     Conflict,
     /// Credentials are missing, unusable or expired. Nothing was sent on the caller's behalf: fix the credentials.
     Credentials,
-    /// The write was made, but it displaced a version that it was not based on: one of a foreign writer, or one of this
-    /// project that a foreign write or a rollback had cut off. [`Error::displaced`] names that version; inspect it, and
-    /// reapply by hand whatever must not be lost.
+    /// The write was made, but it displaced a version that it was not based on: a foreign writer's, or one of this
+    /// project that a foreign write or a rollback had separated from the base. [`Error::displaced`] names that version;
+    /// inspect it, and reapply by hand whatever must not be lost.
     Displaced,
     /// The caller's interrupt ended the wait: see [`Driver::interrupt`](crate::blocking::Driver::interrupt).
     Interrupted,

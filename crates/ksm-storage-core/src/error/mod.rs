@@ -12,7 +12,7 @@ use crate::{Absence, Location, Version};
 /// The result of an operation on a storage.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The effect on the store of the write that an [`Error`] reports on.
+/// The effect of a failed write on the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The store does not contain the change, and never will.
@@ -200,7 +200,7 @@ impl Error {
         self.0.operation
     }
 
-    /// The location that the call was about.
+    /// The location of the configuration that the call accessed.
     pub fn location(&self) -> Option<&Location> {
         self.0.location.as_ref()
     }
@@ -216,7 +216,7 @@ impl Error {
         self.0.displaced.as_ref()
     }
 
-    /// True if the same call may succeed later with nothing else changed. False for a
+    /// Returns true if the same call may succeed later with nothing else changed, and false for a
     /// [`save`](crate::ConfigStorage::save) that ended in a conflict: its base stays outdated.
     ///
     /// Check the [`outcome`](Self::outcome) first: after [`Outcome::Unknown`], repeating a change may apply it twice.

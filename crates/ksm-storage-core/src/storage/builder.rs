@@ -57,14 +57,15 @@ impl ConfigStorageBuilder {
         self
     }
 
-    /// Maximum attempts of a write that loses against other writers, before [`ErrorKind::Conflict`]. The default is 16.
+    /// Maximum number of attempts of a write that keeps losing to other writers; then it fails with
+    /// [`ErrorKind::Conflict`]. The default is 16.
     pub fn write_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.options.write_attempts = attempts;
         self
     }
 
-    /// Time limit of a call, before [`ErrorKind::Timeout`]. The default is 15 s. Connecting and loading count as one
-    /// call.
+    /// Time limit of a call, which then fails with [`ErrorKind::Timeout`]. The default is 15 s. Connecting and loading
+    /// count as one call.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = deadline;
         self
@@ -84,16 +85,16 @@ impl ConfigStorageBuilder {
 
     /// Connects to the backend, then loads and parses the document, once.
     ///
-    /// If the source has [replicas](Connect::replicas), and the store does not answer, is unavailable or cannot be
+    /// If the source has [replicas](Connect::replicas), and the store does not reply, is unavailable or cannot be
     /// reached, a replica's document is used and a warning is logged; see
-    /// [`Snapshot::origin`](crate::Snapshot::origin). A store that refuses the call or contains no document is an error
-    /// nevertheless.
+    /// [`Snapshot::origin`](crate::Snapshot::origin). Replicas do not help if the store refuses the call or contains no
+    /// document: that is an error.
     ///
     /// # Errors
     /// - [`ErrorKind::NotFound`] if nothing is stored.
     /// - [`ErrorKind::InvalidConfig`] if the stored value is not a configuration document.
     /// - [`ErrorKind::Runtime`] if there is no Tokio runtime on this thread.
-    /// - [`ErrorKind::Timeout`] if the store does not answer before the deadline.
+    /// - [`ErrorKind::Timeout`] if the store does not reply before the deadline.
     /// - Any error of the backend's load.
     pub async fn open(self) -> Result<ConfigStorage> {
         self.open_unless(|_| Ok(())).await

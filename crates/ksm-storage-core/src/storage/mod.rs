@@ -225,15 +225,16 @@ impl ConfigStorage {
     /// `change` may run more than once, each time on the document stored at that time, so it should have no side
     /// effects. It runs on a thread of the runtime and should not block; a change of a
     /// [`blocking::ConfigStorage`](crate::blocking::ConfigStorage) may. If it returns `Err` or panics, nothing is
-    /// stored, and the caller gets that error or panic once it is certain which document the change saw. It must not
-    /// write through the handle that it changes: such calls are refused. A document left unchanged is not stored.
+    /// stored, and the caller gets that error or panic once the document that the change saw is known to have been
+    /// stored. It must not write through the handle that it changes: such calls are refused. A document left unchanged
+    /// is not stored.
     ///
     /// # Errors
     /// The error that `change` returns, or one of these:
     /// - [`ErrorKind::ReadOnly`], [`ErrorKind::Unsupported`]: refused before any I/O.
     /// - [`ErrorKind::Runtime`]: there is no Tokio runtime here, or it ended meanwhile.
     /// - [`ErrorKind::Conflict`], [`ErrorKind::Timeout`]: out of attempts, or out of time.
-    /// - [`ErrorKind::TooLarge`]: the changed document is larger than the store accepts, or than can be read back.
+    /// - [`ErrorKind::TooLarge`]: the changed document is larger than the store accepts, or too large to be read back.
     /// - [`ErrorKind::NotFound`], [`ErrorKind::InvalidConfig`]: the stored document is gone, or is no longer a valid
     ///   document.
     /// - [`ErrorKind::Displaced`]: the change is stored, but displaced a foreign write.
@@ -253,7 +254,7 @@ impl ConfigStorage {
 
     /// Stores `document` if `base` is still current.
     ///
-    /// For callers that decided on the whole document from a snapshot: the store is never retried and never merged.
+    /// For callers that derive the whole document from a snapshot: the write is never retried and never merged.
     /// Keys unknown to this crate are part of the document, so start from a clone of the base's document. The base must
     /// come from a handle on the same store: versions of different stores cannot be compared.
     ///
@@ -312,8 +313,8 @@ impl ConfigStorage {
     ///
     /// # Errors
     /// Those of [`ConfigStorageBuilder::open`] and [`ErrorKind::Runtime`]. A refresh that joins queued writes shares
-    /// their attempt, and can fail with their [`ErrorKind::Conflict`] or another error of their store. The snapshot is
-    /// then unchanged: reads outlive an outage of the store.
+    /// their attempt, and can fail with their [`ErrorKind::Conflict`] or another error of their store. A failed refresh
+    /// leaves the snapshot unchanged, so reads keep working while the store is down.
     pub async fn refresh(&self) -> Result<Snapshot> {
         let refreshed = self.call(Operation::Refresh, Execution::Inline, |_, _| Ok::<(), Error>(())).await;
         let (_, snapshot) =
