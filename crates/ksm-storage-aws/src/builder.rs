@@ -154,19 +154,20 @@ impl AwsStorageBuilder {
         self
     }
 
-    /// Maximum attempts of a single request that fails or gets no reply. The default is 3.
+    /// Maximum number of attempts of a request that fails or gets no reply. The default is 3.
     pub fn max_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.max_attempts = attempts.get();
         self
     }
 
-    /// Time limit of a single request. The default is 4 s.
+    /// Time limit of one attempt of a request. The default is 4 s.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
-    /// Maximum attempts of a write that loses against other writers, before it ends in a conflict. The default is 16.
+    /// Maximum number of attempts of a write that keeps losing to other writers; then it ends in a conflict. The
+    /// default is 16.
     pub fn write_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.options.write_attempts = attempts;
         self
@@ -181,7 +182,7 @@ impl AwsStorageBuilder {
     /// Finds region and credentials, and reads the secret once.
     ///
     /// # Errors
-    /// - [`ErrorKind::InvalidArgument`] for a malformed id, no region, contradicting settings, an unknown profile, or a
+    /// - [`ErrorKind::InvalidArgument`] for a malformed id, no region, contradictory settings, an unknown profile, or a
     ///   malformed setting, which it names: a method's, an environment variable's or a profile's. Its source is a
     ///   [`RegionUnknown`](crate::RegionUnknown) if it is about the region.
     /// - [`ErrorKind::Credentials`] if none are found, or the service does not accept them.

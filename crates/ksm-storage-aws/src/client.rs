@@ -54,7 +54,7 @@ pub struct Put {
     pub label: Option<&'static str>,
 }
 
-/// The reply of `PutSecretValue`.
+/// The reply to `PutSecretValue`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutReply {
     /// The ID of the version that holds the value.
@@ -109,7 +109,8 @@ pub struct ListedVersion {
 
 /// The calls of AWS Secrets Manager that this crate makes.
 ///
-/// [`SdkClient`](crate::SdkClient) is the real implementation; the crate `ksm-storage-emulator` has one in process:
+/// [`SdkClient`](crate::SdkClient) is the real implementation; the crate `ksm-storage-emulator` has one that runs
+/// in process:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -135,14 +136,14 @@ pub trait SecretsClient: fmt::Debug + Send + Sync + 'static {
     async fn get(&self, secret: &str, version: &Select) -> Result<SecretVersion, CallError>;
 
     /// Calls `PutSecretValue`. May send the request several times with the same token and value;
-    /// [`CallError::unanswered`] must then state if any request sent was not refused.
+    /// [`CallError::unanswered`] must then state whether any request sent was not refused.
     async fn put(&self, put: &Put) -> Result<PutReply, CallError>;
 
     /// Calls `CreateSecret`. May send the request several times with the same token and value.
     async fn create(&self, create: &Create) -> Result<(), CallError>;
 
-    /// Calls `UpdateSecretVersionStage`. If it sends the request several times, [`CallError::unanswered`] must state if
-    /// any was not refused.
+    /// Calls `UpdateSecretVersionStage`. If it sends the request several times, [`CallError::unanswered`] must state
+    /// whether any was not refused.
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError>;
 
     /// The primary region of a replica secret, from `DescribeSecret`. Used only to word an error.

@@ -24,6 +24,6 @@ pub enum Concurrency {
     /// A write takes effect only if the loaded version is still current, whichever program wrote last. It cannot
     /// prevent a foreign program from blindly overwriting the value afterwards.
     ///
-    /// Also requires `UpdateSecretVersionStage`.
+    /// Requires `UpdateSecretVersionStage` as well.
     Strict,
 }

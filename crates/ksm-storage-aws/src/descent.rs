@@ -1,4 +1,4 @@
-//! Determines if one version was built on another.
+//! Determines whether one version was built on another.
 
 use std::{
     pin::pin,
@@ -35,7 +35,7 @@ pub enum Descent {
 }
 
 impl AwsSecretBackend {
-    /// Determines if the version `to` descends from `from` through writes of this project only.
+    /// Determines whether the version `to` descends from `from` through writes of this project only.
     ///
     /// The IDs of successors are computed from those of their bases, so a descendant within 8 generations is recognized
     /// without a call. Otherwise the chain is followed by version ID, with at most 18 calls.

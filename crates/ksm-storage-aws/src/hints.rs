@@ -21,7 +21,7 @@ impl Place<'_> {
         self.with(action, "--secret-id", self.arn.unwrap_or(self.id.as_str()), "")
     }
 
-    /// The command that shows if the secret exists, without changing anything.
+    /// The command that shows whether the secret exists, without changing anything.
     pub(crate) fn describe(&self) -> String {
         self.command("describe-secret")
     }
@@ -32,7 +32,7 @@ impl Place<'_> {
         self.with("list-secret-version-ids", "--secret-id", secret, " --include-deprecated")
     }
 
-    /// The commands that show if the secret exists, and that create it.
+    /// The commands that show whether the secret exists, and that create it.
     pub(crate) fn create(&self) -> String {
         let name = if self.id.is_arn() { "NAME" } else { self.id.name() };
         let create = self.with("create-secret", "--name", name, " --secret-string '{}'");

@@ -16,9 +16,10 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeptVersion {
-    /// Its ID.
+    /// The version ID.
     pub version: Version,
-    /// The labels attached to it, such as `AWSCURRENT`. A version without labels is removed some time after a day.
+    /// The labels attached to it, such as `AWSCURRENT`. The service may remove a version without labels once
+    /// it is a day old.
     pub labels: Vec<String>,
     /// The time at which it was stored.
     pub created: Option<SystemTime>,

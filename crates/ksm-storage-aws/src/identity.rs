@@ -18,7 +18,7 @@ use crate::{
 pub struct Identity {
     /// The account ID.
     pub account: String,
-    /// Such as `arn:aws:sts::123456789012:assumed-role/app/i-0abc`.
+    /// The ARN, such as `arn:aws:sts::123456789012:assumed-role/app/i-0abc`.
     pub arn: String,
 }
 

@@ -15,16 +15,17 @@
 //! # }
 //! ```
 //!
-//! Opening reads the secret once. A write reads it, puts a new version unless another writer was faster, and checks for
-//! a foreign version that it may have displaced. [`Concurrency`] describes how this works and the permissions it needs.
+//! Opening reads the secret once. A write reads it, puts a new version unless another writer was faster, and then
+//! checks whether it has displaced a foreign version. [`Concurrency`] describes how this works and the permissions it
+//! needs.
 //!
 //! # Map
-//! | to | use |
+//! | for | use |
 //! |---|---|
-//! | opening a storage, with credentials and region found | [`AwsSecretStorage`], then [`AwsStorageBuilder`] |
+//! | opening a storage, with its credentials and region | [`AwsSecretStorage`], then [`AwsStorageBuilder`] |
 //! | naming a secret | [`SecretId`] |
 //! | choosing how writers exclude each other | [`Concurrency`] |
-//! | checking if one version was built on another | [`AwsSecretBackend::descends`] |
+//! | checking whether one version was built on another | [`AwsSecretBackend::descends`] |
 //! | the region, the identity and the server behind a backend | [`AwsSecretBackend::connection`], [`Connection`] |
 //! | a client of your own below the backend | [`AwsSecretBackend::new`], [`SecretsClient`], [`SdkClient`] |
 //! | tests without AWS | the crate `ksm-storage-emulator` |

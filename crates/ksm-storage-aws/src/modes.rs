@@ -38,8 +38,8 @@ impl AwsSecretStorage {
         Self::from_ec2_instance_config(key)
     }
 
-    /// For EC2: the credentials of the instance's role, or the default chain if the role provides none. Off EC2, this
-    /// needs an ARN, because the region of a short name comes from the instance metadata.
+    /// Uses the credentials of the EC2 instance's role, or the default chain if the role provides none. Outside EC2,
+    /// this needs an ARN, because the region of a short name comes from the instance metadata.
     ///
     /// ```no_run
     /// # use ksm_storage_aws::{AwsSecretStorage, Error};
@@ -52,7 +52,7 @@ impl AwsSecretStorage {
         AwsStorageBuilder::new(key.into(), Mode::Ec2)
     }
 
-    /// For Lambda, ECS, EKS, workstations and CI: the SDK's default chain.
+    /// Uses the SDK's default chain: for Lambda, ECS, EKS, workstations and CI.
     ///
     /// ```no_run
     /// # use ksm_storage_aws::{AwsSecretStorage, Error};
@@ -66,7 +66,7 @@ impl AwsSecretStorage {
         AwsStorageBuilder::new(key.into(), Mode::Default)
     }
 
-    /// A profile of the AWS configuration files, without fallback if it does not exist.
+    /// Uses a profile of the AWS configuration files. There is no fallback: an unknown profile is an error.
     ///
     /// ```no_run
     /// # use ksm_storage_aws::{AwsSecretStorage, Error};
@@ -79,8 +79,7 @@ impl AwsSecretStorage {
         AwsStorageBuilder::new(key.into(), Mode::Profile(profile.into()))
     }
 
-    /// Credentials from another source. With an ARN, the region may be empty. The only files read are root
-    /// certificates.
+    /// Uses the given keys. With an ARN, the region may be empty. No files are read except root certificates.
     ///
     /// ```no_run
     /// # use ksm_storage_aws::{AwsSecretStorage, Error};
@@ -107,8 +106,8 @@ impl AwsSecretStorage {
         AwsStorageBuilder::new(key.into(), mode)
     }
 
-    /// For all other cases. The configuration is used as given; retries, timeouts and the app name are filled in if
-    /// unset. Storages opened from one configuration share its credentials and, if it names an HTTP client, its
+    /// Uses an SDK configuration as given, for all other cases. Only retries, timeouts and the app name are filled in,
+    /// if unset. Storages opened from one configuration share its credentials and, if it names an HTTP client, its
     /// connections.
     ///
     /// ```no_run

@@ -46,15 +46,15 @@ pub struct SdkClient {
 }
 
 impl SdkClient {
-    /// A client with this configuration and some additions. An exhausted version quota is not retried, nor is a
-    /// throttled read or put, which the backend retries later. A plain HTTP endpoint is rejected unless it is on
+    /// Creates a client from this configuration, with some additions. An exhausted version quota is not retried, nor is
+    /// a throttled read or put, which the backend retries later. A plain HTTP endpoint is rejected unless it is on
     /// loopback. A reply of more than a mebibyte is an error. If the configuration names no retry partition, the client
     /// gets a retry quota of its own; if it has no HTTP client, it gets one with the TLS library selected by this
     /// crate's features and the proxy named by the environment.
     ///
     /// # Panics
-    /// As for the SDK's own client: if the configuration has no behavior version, or no sleep implementation for its
-    /// retries and timeouts.
+    /// Panics like the SDK's own client if the configuration has no behavior version, or no sleep implementation for
+    /// its retries and timeouts.
     pub fn new(config: impl Into<aws_sdk_secretsmanager::config::Builder>) -> Self {
         Self::traced(config.into(), Trace::default())
     }
@@ -173,7 +173,7 @@ fn text(value: &Payload) -> Result<&str, CallError> {
         .map_err(|_| CallError::new(Failure::NotBuilt("the value is not UTF-8".into())))
 }
 
-/// The answer to a call, with its requests counted.
+/// Makes a call and counts its requests.
 pub(crate) async fn counted<T, E, F>(trace: &Trace, call: impl FnOnce(Requests) -> F) -> Result<T, CallError>
 where
     E: error::Error + ProvideErrorMetadata + 'static,

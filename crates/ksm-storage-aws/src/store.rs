@@ -346,7 +346,7 @@ impl<'a> Session<'a> {
             },
             Reason::MoveRefused => inner.error(
                 ErrorKind::Conflict,
-                "AWSCURRENT was moved meanwhile, and the labels do not show if this version ever had it",
+                "AWSCURRENT was moved meanwhile, and the labels do not show whether this version ever had it",
             ),
             Reason::FirstValue => inner.error(ErrorKind::Conflict, "another program stored the first value"),
             Reason::Pending => self.pending(),

@@ -102,7 +102,7 @@ impl Peer {
         self.proxy.as_ref().map(|proxy| proxy.variable)
     }
 
-    /// True if requests are encrypted on the network.
+    /// Returns true if requests are encrypted on the network.
     pub fn is_secured(&self) -> bool {
         self.scheme == "https"
     }

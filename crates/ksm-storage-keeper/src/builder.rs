@@ -103,7 +103,7 @@ impl KeeperClientBuilder {
         self
     }
 
-    /// Binds the stored configuration, or just starts the client if it is already bound; then nothing is sent or
+    /// Binds the stored configuration and starts the client. If the configuration is already bound, nothing is sent or
     /// written.
     ///
     /// A bind writes twice and sends one request. If it is interrupted, the next call, in this process or another,

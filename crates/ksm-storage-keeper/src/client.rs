@@ -19,9 +19,9 @@ use crate::{
 
 /// The Keeper SDK on a stored configuration.
 ///
-/// Clones are the same client. Its calls run one after another, on threads that may block. When a call ends,
-/// successfully or not, its changes to the configuration are stored. Only a bind and a change of the server's public
-/// key ever change the configuration: reading records does not access the storage.
+/// Clones share one client. Its calls run one after another, on threads that may block. When a call ends, successfully
+/// or not, its changes to the configuration are stored. The configuration changes only when the client is bound or the
+/// server's public key is replaced: reading records does not access the storage.
 ///
 /// ```no_run
 /// # use ksm_storage_core::ConfigStorage;
@@ -78,7 +78,7 @@ impl KeeperClient {
     /// If the storage has since seen another client's credentials, by a refresh or a write, the call switches to them:
     /// see [`reload`](Self::reload). A document that is not a bound client is ignored, with a warning event.
     ///
-    /// If the storage is read-only, a new server key number is not stored: the call succeeds and logs a warning, and
+    /// If the storage is read-only, a new server key ID is not stored: the call succeeds and logs a warning, and
     /// the next start asks Keeper again.
     ///
     /// # Errors
@@ -237,7 +237,7 @@ impl KeeperClient {
         self.inner.storage.location()
     }
 
-    /// The storage that the client uses.
+    /// The storage on which the client was opened.
     pub fn storage(&self) -> &ConfigStorage {
         &self.inner.storage
     }

@@ -263,7 +263,8 @@ impl Error {
         }
     }
 
-    /// True if Keeper refuses the client because it is locked to another IP address; with [`ErrorKind::AccessDenied`].
+    /// Returns true if Keeper refuses the client because it is locked to another IP address; with
+    /// [`ErrorKind::AccessDenied`].
     pub fn is_ip_locked(&self) -> bool {
         matches!(&self.0.reply, Some(Reply::Refused(refusal)) if refusal.ip_locked)
     }

@@ -7,8 +7,8 @@ use crate::config::{copy, sdk_key};
 
 /// The SDK's own storage trait over a stored configuration.
 ///
-/// For code that is generic over that trait. The SDK itself does not accept one (its list of storages is closed,
-/// 17.3.0), and would write eleven times during a bind. Prefer [`KeeperClient`](crate::KeeperClient), which writes
+/// For code that is generic over that trait. The SDK itself (17.3.0) does not accept other implementations, and would
+/// write eleven times during a bind. Prefer [`KeeperClient`](crate::KeeperClient), which writes
 /// twice, in an order that survives a crash.
 ///
 /// Each `set` and `delete` is one conditional write. Keys unknown to the SDK are hidden, but count for `is_empty`, and

@@ -52,9 +52,9 @@
 //! of a file nor the total time.
 //!
 //! # TLS
-//! Requests to Keeper's service use the rustls provider that the program has installed for the process, otherwise ring,
-//! or aws-lc with the feature `tls-aws-lc`. The root certificates come from `SSL_CERT_FILE` and `SSL_CERT_DIR`,
-//! otherwise from the system. Without an installed provider, the SDK's client for files uses aws-lc.
+//! Requests to Keeper's service use the rustls provider that the program has installed for the process. If there is
+//! none, they use ring, or aws-lc with the feature `tls-aws-lc`. The root certificates come from `SSL_CERT_FILE` and
+//! `SSL_CERT_DIR`, otherwise from the system. Without an installed provider, the SDK's client for files uses aws-lc.
 //!
 //! # Panics
 //! A panic of the SDK becomes [`ErrorKind::Panicked`]; a panic of the closure passed to [`KeeperClient::call`] resumes

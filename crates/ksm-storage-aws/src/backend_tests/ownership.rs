@@ -1,4 +1,4 @@
-//! Unacknowledged writes: the reads that decide if one took effect.
+//! Unacknowledged writes: the reads that decide whether one took effect.
 
 use super::*;
 

@@ -95,7 +95,7 @@ pub(crate) enum Answer<I> {
     Refused,
     /// No request was sent.
     NotSent,
-    /// The reply, if any, does not show if the request was carried out.
+    /// The reply, if any, does not show whether the request was carried out.
     Unanswered,
     /// A read found this version.
     Found(Seen<I>),
@@ -164,7 +164,7 @@ pub(crate) enum Reason {
     Move,
     /// A read that a decision depends on failed.
     Read,
-    /// The move was refused, and the labels do not show if an earlier delivery of it was carried out.
+    /// The move was refused, and the labels do not show whether an earlier delivery of it was carried out.
     MoveRefused,
     /// The first value was stored, but shows no label.
     FirstValue,

@@ -1,4 +1,4 @@
-//! Ownership of a put and of a move: decides if the write took effect, after any answer except success.
+//! Ownership of a put and of a move: decides whether the write took effect, after any answer except success.
 
 use super::{
     Answer, Author, Labels, Placement, Progress, Reason, Verdict, VersionId,
