@@ -36,7 +36,7 @@ impl Server {
     /// Serves the emulator on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// If the port cannot be opened.
+    /// An I/O error if the port cannot be opened.
     pub async fn start(emulator: Emulator) -> io::Result<Self> {
         Self::bind(emulator, SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
@@ -44,7 +44,7 @@ impl Server {
     /// Serves the emulator on this address, which must be a loopback address.
     ///
     /// # Errors
-    /// If it is not, or the port cannot be opened.
+    /// An I/O error if it is not, or if the port cannot be opened.
     pub async fn bind(emulator: Emulator, address: SocketAddr) -> io::Result<Self> {
         if !address.ip().is_loopback() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "an emulator listens on loopback only"));

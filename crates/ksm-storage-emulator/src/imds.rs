@@ -84,7 +84,7 @@ impl InstanceMetadata {
         self.lock().hidden.insert(HOST_NAME);
     }
 
-    /// Damages every response; `Hang` behaves like a host outside EC2.
+    /// Damages every response; with `Hang`, the host behaves like one outside EC2.
     pub fn set_fault(&self, fault: Option<ResponseFault>) {
         self.lock().fault = fault;
     }

@@ -42,7 +42,7 @@ struct Args {
     /// Port of the AWS services [default: a free one]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     port: u16,
-    /// Also serve a fake Keeper, which sends the application key this often
+    /// Also serve a fake Keeper, which sends the application key under this policy
     #[arg(long, value_name = "POLICY")]
     keeper: Option<Policy>,
     /// Number of one-time tokens to issue at the start

@@ -45,12 +45,12 @@ impl Clause {
         match self {
             Self::C1 => {
                 "A missing store is an error instead of `Stored::Absent`, or a failure (a refusal, a \
-                 timeout, a reply that cannot be read) is taken for absence or for `{}`. The payload is \
+                 timeout, a reply that cannot be read) is mistaken for absence or for `{}`. The payload is \
                  trimmed, re-encoded or left with its framing."
             }
             Self::C2 => {
-                "A load is answered from a cache, so that a refresh is older than its call. Or one \
-                 version identifies two contents. Or `confirm` denies the current version, or confirms \
+                "A load is answered from a cache, so that a refresh returns content that was outdated when it \
+                 was called. Or one version identifies two contents. Or `confirm` denies the current version, or confirms \
                  an earlier one."
             }
             Self::C3 => {

@@ -25,9 +25,9 @@ macro_rules! conditions {
 }
 
 conditions! {
-    /// The content exists but cannot be read: replies are garbled, permission is missing, or it is something else.
+    /// Something is stored but cannot be read: replies are garbled, permission is missing, or it has another format.
     Unreadable = "unreadable",
-    /// The store refuses every request, as without permission. Its message may quote the request.
+    /// The store refuses every request, as if permission were missing. Its message may quote the request.
     Refused = "refusing",
     /// Connections are refused or closed at once.
     Unreachable = "unreachable",

@@ -13,8 +13,8 @@ use ksm_storage_core::{
     Stored, Version,
 };
 
-/// Wraps a backend so that calls fail at random, as over a network: before or after they take effect, and always
-/// reported honestly.
+/// Wraps a backend so that calls fail at random, as over a network: before or after they take effect. Every failure is
+/// reported with a true outcome.
 ///
 /// The faults of an instance and its clones are determined by the seed and the order of calls. Time is the clock's.
 ///

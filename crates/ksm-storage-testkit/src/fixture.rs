@@ -5,7 +5,7 @@ use ksm_storage_core::{Payload, StorageBackend};
 
 use crate::{Condition, FaultRates, FaultyBackend, NotOffered, TestClock};
 
-/// A kind of backend, as required by the suite.
+/// A kind of backend, as the suite needs to see it.
 #[async_trait]
 pub trait Fixture: Send + Sync + 'static {
     /// The name in reports.
@@ -93,8 +93,8 @@ impl Default for Limits {
     }
 }
 
-/// Wraps a fixture so that its backends yield to other tasks at random, before and after they take effect. No case may
-/// depend on that.
+/// Wraps a fixture so that its backends yield to other tasks at random, before and after their calls take effect. Every
+/// case must pass with and without it.
 pub struct Delayed(Arc<dyn Fixture>);
 
 impl Delayed {

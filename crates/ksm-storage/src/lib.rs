@@ -27,7 +27,7 @@ pub use ksm_storage_keeper as keeper;
 pub use ksm_storage_memory as memory;
 pub use url::{EnvBackend, Parameters, Schemes, StorageUrl, open, open_from_env};
 
-/// The pages beside the README. Documentation only: this module compiles to nothing.
+/// Guides that go beyond the README. This module contains only documentation.
 #[cfg(all(doc, feature = "aws", feature = "file", feature = "memory", feature = "keeper"))]
 pub mod guide {
     #[doc = include_str!("links.md")]

@@ -79,7 +79,7 @@ impl FakeKeeper {
         Ok(Self { address, certificate, service, _stop: stop })
     }
 
-    /// Returns a new one-time token without a region: the client gets the host by other means.
+    /// Returns a new one-time token without a region: the client needs the host from another setting.
     pub fn issue_token(&self) -> String {
         self.service().issue_token(IpLock::Unlocked)
     }

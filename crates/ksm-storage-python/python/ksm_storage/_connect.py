@@ -28,7 +28,7 @@ _WAITS = (0.0, 0.25, 0.5, 1.0, 2.0)
 
 
 def connect(storage: Storage, token: Optional[str] = None, **arguments: Any) -> SecretsManager:
-    """Returns Keeper's ``SecretsManager`` on the storage, after binding it if necessary.
+    """Returns Keeper's ``SecretsManager`` on the storage, and binds the storage first if necessary.
 
     ``arguments`` are those of ``SecretsManager``, except ``config``. A bind takes two writes: the key pair is stored before
     Keeper sees it, and the application key before any other request. If it is interrupted, or Keeper's reply is lost, call
@@ -95,7 +95,7 @@ def _client(storage: Storage, config: Config, arguments: dict[str, Any]) -> Secr
 
 
 def _bind(storage: Storage, config: Config, token: str, key: str, arguments: dict[str, Any]) -> bool:
-    """Makes the two writes, unless another client makes the first. Returns False if Keeper sent no application key."""
+    """Makes the two writes, unless another client makes the first. Returns False if Keeper sends no application key."""
     binding = _Binding(storage, arguments)
     if config.get(_CLIENT_ID) and config.get(_PRIVATE_KEY):
         binding.resume(config, key)

@@ -4,7 +4,7 @@ from typing import Optional
 
 
 class StorageError(ValueError):
-    """An operation on a storage failed. The message is one line, and quotes no value of the configuration."""
+    """A failed operation on a storage. The message is one line, and quotes no value of the configuration."""
 
     __module__ = "ksm_storage"
 

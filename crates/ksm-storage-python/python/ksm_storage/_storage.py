@@ -44,8 +44,8 @@ atexit.register(call, _native.end)
 class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no types.
     """A configuration in a backend, for Keeper's ``SecretsManager`` and for programs of your own.
 
-    Reads are answered from memory. Every write is one conditional write to the store: it is applied to what is stored at
-    that moment, and repeated if another writer, in this or another process, is faster. A refused write raises
+    Reads are answered from memory. Every write is one conditional write to the store: it is applied to the document
+    stored at that moment, and repeated if another writer, in this or another process, is faster. A refused write raises
     :class:`StorageError`.
 
     Threads may share an object. A child process may use it after a fork.
@@ -80,7 +80,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
         """Changes the whole configuration in one write, and returns it.
 
         ``change`` receives the stored configuration as a dict, and changes it or returns another one. It may run more than
-        once, each time on what is stored at that moment. If it raises, nothing is stored. It must not use a storage itself.
+        once, each time on the latest document. If it raises, nothing is stored. It must not use a storage itself.
         """
 
         def patch(text: str) -> tuple[list[tuple[str, str]], list[str]]:
@@ -138,7 +138,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
         return self._native
 
     def _current(self) -> _native.Storage:
-        """As Keeper's: an empty configuration is read again."""
+        """Reads an empty configuration again, as Keeper's class does."""
         native = self._opened()
         if not self._shown(native):
             call(native.refresh)

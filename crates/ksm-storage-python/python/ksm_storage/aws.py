@@ -1,4 +1,4 @@
-"""Keeper's classes for AWS Secrets Manager, by name, signature and behaviour: change the import line, and nothing else.
+"""Replacements for Keeper's AWS classes, with the same names, signatures and behaviour: only the import line changes.
 
     from ksm_storage.aws import AwsSecretStorage
 """
@@ -32,7 +32,7 @@ class AwsConfigType(Enum):
 
 
 class _Settings(NamedTuple):
-    """In the order that the native part expects."""
+    """The settings, in the order that the native part expects."""
 
     mode: str
     key: str
@@ -89,14 +89,14 @@ def _matters(variable: str) -> bool:
 class AwsConfigProvider:
     """The value of one secret as text, as used by Keeper's command line.
 
-    The mode is EC2 until one of the methods ``from_…`` chooses another. They do no I/O.
+    The mode is EC2 until one of the methods ``from_…`` chooses another. These methods perform no I/O.
     """
 
     def __init__(self, aws_key: str) -> None:
         self._reset(aws_key, AwsConfigType.EC2INSTANCE, True)
 
     def from_ec2instance_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
-        """Uses the EC2 instance's role and region, or the default chain if it has no role and the fallback is allowed."""
+        """Uses the role and region of the EC2 instance. Without a role, uses the default chain if the fallback is allowed."""
         self._reset(aws_key, AwsConfigType.EC2INSTANCE, fallback_to_default_profile)
 
     def from_default_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
@@ -204,8 +204,8 @@ else:
 class AwsSecretStorage(Storage):
     """A configuration in one secret of AWS Secrets Manager.
 
-    ``AwsSecretStorage("ksm-config")`` is for EC2. On other platforms, use the methods ``from_…``: on an object they reopen it,
-    and on the class they return a new object.
+    ``AwsSecretStorage("ksm-config")`` is for EC2. On other platforms, use the methods ``from_…``: called on an object, they
+    reopen it; called on the class, they return a new object.
 
     An empty ``aws_key`` means the value of ``KSM_AWS_SECRET``, or ``ksm-config`` if that is unset. The secret must exist, with at
     least ``{}`` as its value.
@@ -216,8 +216,8 @@ class AwsSecretStorage(Storage):
     def __init__(self, aws_key: str = "", fallback_to_default_profile: bool = True) -> None:
         """Opens the secret with the role and region of the EC2 instance.
 
-        Without a key, missing region or credentials are reported on first use, because off EC2 the object is meant for one of
-        the methods ``from_…``.
+        If no key is given, a missing region or missing credentials are reported on first use: outside EC2, a call of one of
+        the methods ``from_…`` is expected to follow.
         """
         provider = AwsConfigProvider(aws_key)
         provider.from_ec2instance_config(aws_key, fallback_to_default_profile)

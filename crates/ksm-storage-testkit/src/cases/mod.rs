@@ -1,5 +1,5 @@
-//! The cases. Each is an `async fn` named after its clause that describes what it found wrong. They are registered only
-//! in the lists below.
+//! The cases. Each is an `async fn` whose name begins with its clause, and whose error describes the fault found. The
+//! lists below register them.
 
 mod bounds;
 mod concurrent;

@@ -28,7 +28,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {
-    /// None, except each other.
+    /// No disturbance apart from the other clients.
     Plain,
     /// The faults of a [`FaultyBackend`](crate::FaultyBackend).
     Faults,
@@ -110,7 +110,7 @@ const CALLS: usize = 6;
 /// The maximum number of documents that a foreign writer stores.
 const FOREIGN: usize = 4;
 const STEPS: usize = 200_000;
-/// Given at least this many histories, calls must overlap in most of them; given fewer, in one.
+/// Given at least this many histories, calls must overlap in most of them; given fewer, in at least one.
 const MANY: usize = 20;
 
 /// Runs this many random programs, each on its own store, and checks that their results are linearizable.

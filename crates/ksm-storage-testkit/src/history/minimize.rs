@@ -6,7 +6,7 @@ use super::{Event, State, Verdict, check};
 /// Each step of the search is limited to `steps` steps of `check`.
 ///
 /// The part ends with the first return that cannot be explained. A call is omitted if the rest is a violation
-/// regardless of what the call returned or if it happened at all.
+/// whatever the call returned, and even if it never happened.
 pub fn minimize(state: &State, events: &[Event], steps: usize) -> Vec<Event> {
     let is_violation = |events: &[Event]| check(state, events, steps) == Verdict::Violation;
     let mut returns: Vec<_> = events.iter().filter_map(|event| Some(event.returned.as_ref()?.0)).collect();

@@ -1,4 +1,4 @@
-//! Storages chosen at run time.
+//! Choosing a storage at run time, by URL.
 
 mod env;
 mod schemes;
@@ -26,7 +26,7 @@ const EXAMPLES: &str = "`aws-sm:NAME`, `aws-sm://REGION/NAME`, `file:PATH` or `e
 /// Parameters follow a question mark: `aws-sm:ksm-config?mode=profile&profile=My%20Mac`. Their values are
 /// percent-decoded, and `+` is literal. The address of a secret is never decoded.
 ///
-/// | parameter | of | meaning |
+/// | parameter | schemes | meaning |
 /// |---|---|---|
 /// | `read_only=true` | all | rejects writes |
 /// | `mode=default`, `ec2` or `profile` | `aws-sm` | source of credentials and region; `default` if omitted |

@@ -14,7 +14,7 @@ use super::{EnvBackend, StorageUrl, invalid};
 
 type Source = Arc<dyn Fn(&str, &mut Parameters) -> Result<Arc<dyn Connect>> + Send + Sync>;
 
-/// The schemes that a program accepts in storage URLs, with their sources.
+/// The schemes that a program accepts in storage URLs, and the source that each opens.
 ///
 /// The default contains those of this crate's enabled features. A program adds its own with [`with`](Self::with);
 /// nothing is registered globally.
@@ -48,7 +48,7 @@ pub struct Schemes {
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// Removes a parameter and returns its decoded value. Parameters that remain at the end are an error of the URL.
+    /// Removes a parameter and returns its decoded value. A parameter that nobody takes is an error in the URL.
     pub fn take(&mut self, key: &str) -> Option<String> {
         let at = self.0.iter().position(|(own, _)| own == key)?;
         Some(self.0.swap_remove(at).1)
