@@ -189,8 +189,8 @@ impl Cause {
                     Some(name) => format!(
                         "only the certificates that {name} names are trusted: add the issuer's root certificate to them"
                     ),
-                    None => "if a proxy inspects TLS, name a file with its root certificate, in PEM and beside those of \
-                             the system, in AWS_CA_BUNDLE"
+                    None => "if a proxy inspects TLS, set AWS_CA_BUNDLE to a PEM file with its root certificate and \
+                             those of the system"
                         .to_owned(),
                 }
             }

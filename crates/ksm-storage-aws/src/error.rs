@@ -57,7 +57,7 @@ fn unanswered(failure: &Failure) -> (ErrorKind, &'static str) {
             (Unexpected, "check that the endpoint is that of AWS Secrets Manager")
         }
         Failure::Panicked(_) => {
-            (Unexpected, "report it, with the panic that the program's standard error shows")
+            (Unexpected, "report it, with the panic message from the program's standard error")
         }
     }
 }
@@ -192,7 +192,7 @@ fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
             Some(format!("grant {} on {}", call.action(), place.arn(error.message.as_deref())))
         }
         Advice::Denied => Some(format!(
-            "grant {} on {}, and with a customer managed key {}; AWS answers the same if the secret does not exist",
+            "grant {} on {}, and with a customer managed key {}; AWS gives the same reply if the secret does not exist",
             call.action(),
             place.arn(error.message.as_deref()),
             if matches!(call, Call::Get | Call::Describe | Call::List) {

@@ -136,7 +136,8 @@ impl Explained {
             Origin::Login { profile } => source_failed(Cause::LoginEnded, login(profile)),
             _ => source_failed(
                 Cause::Failed,
-                "aws sts get-caller-identity shows whether it provides any elsewhere".to_owned(),
+                "check whether it provides credentials to other programs: aws sts get-caller-identity"
+                    .to_owned(),
             ),
         }
     }
@@ -271,7 +272,7 @@ pub(crate) fn unobtained(what: &str, error: &CredentialsError) -> Error {
     let Some(failed) = find::<SourceFailed>(error) else {
         return refused(error).unwrap_or_else(|| {
             Error::not_applied(ErrorKind::Credentials, format!("{what}: {}", why(error)))
-                .with_hint("aws sts get-caller-identity shows whether there are any elsewhere")
+                .with_hint("check whether other programs find any: aws sts get-caller-identity")
         });
     };
     let message = if failed.origin.is_some() { failed.to_string() } else { format!("{what}: {failed}") };

@@ -125,9 +125,7 @@ impl Given {
 
     fn at_most(self, max: usize) -> Result<Self> {
         if self.value.len() > max {
-            return Err(
-                self.invalid(format!("{} characters, and at most {max} are allowed", self.value.len()))
-            );
+            return Err(self.invalid(format!("{} characters; the maximum is {max}", self.value.len())));
         }
         Ok(self)
     }
@@ -189,7 +187,7 @@ impl Given {
         let given = self.at_most(4096)?;
         let Ok(metadata) = fs::metadata(&given.value) else { return Ok(given) };
         if metadata.is_dir() {
-            return Err(given.invalid("it is a folder"));
+            return Err(given.invalid("it is a directory"));
         }
         if metadata.len() > MAX {
             return Err(given.invalid(format!("the file has {} bytes, more than {MAX}", metadata.len())));

@@ -12,7 +12,7 @@ pub(crate) const NO_VALUE: &str = "";
 const NAMESPACE: Uuid = uuid!("7c1d0a52-9b8e-4c55-8a35-0d5ae1c3f6b7");
 /// Separates a version from the number of a later slot.
 const SEPARATOR: char = '\u{1f}';
-/// The nonce bit that is set in staged versions. Readers ignore it; for writers, it tells the placement of a version
+/// The nonce bit that is set in staged versions. Readers ignore it; for writers, it states the placement of a version
 /// without labels.
 const STAGED_BIT: u64 = 1 << 63;
 

@@ -63,7 +63,7 @@ impl error::Error for Panicked {}
 impl From<Panicked> for Error {
     fn from(panicked: Panicked) -> Self {
         Self::new(ErrorKind::Unexpected, panicked.to_string())
-            .with_hint("report it, with the panic that the program's standard error shows")
+            .with_hint("report it, with the panic message from the program's standard error")
             .with_source(panicked)
     }
 }

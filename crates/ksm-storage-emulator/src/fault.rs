@@ -48,7 +48,7 @@ impl ResponseFault {
 pub struct ApiError {
     /// The error code, spelled as in the API reference.
     pub code: Cow<'static, str>,
-    /// The message, as far as the service's wording is known.
+    /// The message, in the service's wording where that is known.
     pub message: String,
 }
 

@@ -31,7 +31,7 @@ pub enum ErrorKind {
     /// The SDK panicked. (A panic of the caller's own closure is resumed instead.) Changes that the SDK had made are
     /// stored, or kept: see [`Error::unsaved`].
     Panicked,
-    /// There is no Tokio runtime on this thread, or it ended meanwhile. Call from one, or use
+    /// There is no Tokio runtime on this thread, or it ended during the call. Call from one, or use
     /// [`blocking::KeeperClient`](crate::blocking::KeeperClient).
     Runtime,
     /// The SDK or Keeper's service refused the call: see [`Error::code`].

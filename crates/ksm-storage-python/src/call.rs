@@ -188,7 +188,7 @@ fn run<T: Send>(
 ) -> PyResult<T> {
     if IN_CHANGE.get() {
         let error = Error::not_applied(ErrorKind::InvalidArgument, "a change must not wait for a storage")
-            .with_hint("work on the configuration that the change is given");
+            .with_hint("use the configuration that is passed to the change");
         return Err(exception(py, &error));
     }
     let is_main = is_main(py)?;
@@ -212,7 +212,7 @@ fn run<T: Send>(
         // The panic's message may quote a secret, so the exception omits it.
         Err(_) => {
             let error = Error::new(ErrorKind::Unexpected, "the native part of ksm_storage panicked");
-            Err(exception(py, &error.with_hint("report it, with the panic that standard error shows")))
+            Err(exception(py, &error.with_hint("report it, with the panic message from standard error")))
         }
     }
 }

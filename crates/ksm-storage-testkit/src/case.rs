@@ -108,7 +108,9 @@ impl Case {
                     RecvTimeoutError::Timeout => {
                         Failure::new(FailureKind::Hung, format!("it has not ended after {limit:?}"))
                     }
-                    RecvTimeoutError::Disconnected => Failure::inconclusive("what runs it panicked"),
+                    RecvTimeoutError::Disconnected => {
+                        Failure::inconclusive("the thread that runs it panicked")
+                    }
                 })
             }),
             Err(error) => Err(Failure::inconclusive(format!("no thread: {error}"))),

@@ -50,8 +50,8 @@ impl Clause {
             }
             Self::C2 => {
                 "A load is answered from a cache, so that a refresh returns content that was outdated when it \
-                 was called. Or one version identifies two contents. Or `confirm` denies the current version, or confirms \
-                 an earlier one."
+                 was called. Or one version identifies two contents. Or `confirm` denies the current version, \
+                 or confirms an earlier one."
             }
             Self::C3 => {
                 "`Committed` is returned before the store has acknowledged, or with another version than \

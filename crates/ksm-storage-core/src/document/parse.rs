@@ -20,18 +20,19 @@ pub(super) fn parse(stored: &[u8]) -> Result<ConfigDocument> {
         )));
     }
     if let Some(found) = other_encoding(stored) {
-        return Err(invalid(format!("it is {found}, where UTF-8 was expected")));
+        return Err(invalid(format!("it is {found}; expected UTF-8")));
     }
     let text = Text::new(stored, "")?;
     if text.trimmed().is_empty() {
-        return Err(invalid("it is empty, where a JSON object was expected")
-            .with_hint("store `{}` for an empty document"));
+        return Err(
+            invalid("it is empty instead of a JSON object").with_hint("store `{}` for an empty document")
+        );
     }
     if text.trimmed().starts_with('{') {
         return parse_object(&text);
     }
     if let Some(found) = other_json(text.trimmed()) {
-        return Err(invalid(format!("it is JSON, but {found}, where an object was expected")));
+        return Err(invalid(format!("it is JSON, but {found} instead of an object")));
     }
     let decoded = decode_base64(&text)?;
     let text = Text::new(&decoded, " of the decoded base64")?;
@@ -302,10 +303,10 @@ mod tests {
             (b"", "empty"),
             (b" \n\t", "store `{}`"),
             (b"{\"url\": \"cAnaRy\xff\"}", "byte 16 is not UTF-8; expected the JSON object"),
-            (b"\xff\xfe{\0}\0", "it is UTF-16, where UTF-8"),
-            (b"\xfe\xff\0{\0}", "it is UTF-16, where UTF-8"),
-            (b"{\0}\0", "it is UTF-16, where UTF-8"),
-            (b"\0{\0}", "it is UTF-16, where UTF-8"),
+            (b"\xff\xfe{\0}\0", "it is UTF-16; expected UTF-8"),
+            (b"\xfe\xff\0{\0}", "it is UTF-16; expected UTF-8"),
+            (b"{\0}\0", "it is UTF-16; expected UTF-8"),
+            (b"\0{\0}", "it is UTF-16; expected UTF-8"),
             (b"\0\0\0\0", "column 1: a JSON object, or base64 of one, was expected"),
             (b"\x1f\x8b\x08\0", "it is compressed by gzip"),
             (b"[\"cAnaRy\"]", "an array"),

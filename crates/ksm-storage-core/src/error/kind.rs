@@ -47,8 +47,8 @@ pub enum ErrorKind {
     ReadOnly,
     /// The caller's own change declined to be stored: see [`Error::refused`].
     Refused,
-    /// There is no Tokio runtime here, the runtime that carried out writes has ended, or this process is a fork of the
-    /// one that opened the storage. Call from a runtime, use
+    /// There is no Tokio runtime on this thread, the runtime that carried out writes has ended, or this process is a
+    /// fork of the one that opened the storage. Call from a runtime, use
     /// [`blocking::ConfigStorage`](crate::blocking::ConfigStorage), or [reopen](crate::ConfigStorage::reopen) the
     /// storage.
     Runtime,

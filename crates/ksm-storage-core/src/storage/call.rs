@@ -103,7 +103,7 @@ impl ConfigStorage {
 
 pub(crate) fn within_change() -> Error {
     Error::not_applied(ErrorKind::InvalidArgument, "a change must not wait for a write")
-        .with_hint("work on the document that the change is given")
+        .with_hint("use the document that is passed to the change")
 }
 
 fn timed_out(outcome: Outcome) -> Error {

@@ -232,7 +232,7 @@ impl ConfigStorage {
     /// # Errors
     /// The error that `change` returns, or one of these:
     /// - [`ErrorKind::ReadOnly`], [`ErrorKind::Unsupported`]: refused before any I/O.
-    /// - [`ErrorKind::Runtime`]: there is no Tokio runtime here, or it ended meanwhile.
+    /// - [`ErrorKind::Runtime`]: there is no Tokio runtime on this thread, or it ended during the call.
     /// - [`ErrorKind::Conflict`], [`ErrorKind::Timeout`]: out of attempts, or out of time.
     /// - [`ErrorKind::TooLarge`]: the changed document is larger than the store accepts, or too large to be read back.
     /// - [`ErrorKind::NotFound`], [`ErrorKind::InvalidConfig`]: the stored document is gone, or is no longer a valid
@@ -279,7 +279,7 @@ impl ConfigStorage {
     pub async fn save(&self, base: &Snapshot, document: ConfigDocument) -> Result<()> {
         if base.origin() == Origin::Replica {
             let error = Error::not_applied(ErrorKind::ReadOnly, "the snapshot was read from a replica")
-                .with_hint("refresh, which reads the store itself, and decide again");
+                .with_hint("refresh, which reads the store itself, then decide again");
             return Err(self.decorate(Operation::Save, error));
         }
         let base = base.version().clone();
@@ -289,7 +289,7 @@ impl ConfigStorage {
                     ErrorKind::Conflict,
                     "the base snapshot is no longer current",
                 )
-                .with_hint("read again and decide again"));
+                .with_hint("read again, then decide again"));
             }
             stored.clone_from(&document);
             Ok(())
@@ -323,7 +323,7 @@ impl ConfigStorage {
         Ok(snapshot)
     }
 
-    /// Stores an empty document, unless something is stored by then.
+    /// Stores an empty document, unless something has been stored since.
     async fn create(&self, deadline: Duration) -> Result<()> {
         let (_, snapshot) = self
             .submit(Operation::OpenOrCreate, Execution::Inline, deadline, |_, _| Ok::<(), Error>(()))

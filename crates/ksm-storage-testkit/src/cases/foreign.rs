@@ -23,7 +23,7 @@ pub(super) async fn c07_a_foreign_write_before_the_load_is_respected(sut: System
     let outcome = backend.store(loaded.version(), &Payload::from(r#"{"foreign":1,"own":1}"#)).await?;
     ensure!(
         matches!(outcome, StoreOutcome::Committed { displaced: Displaced::Nothing, .. }),
-        "a store on a foreign version, while nobody else writes, is not known to displace nothing: {outcome:?}"
+        "with no other writer, a store on a foreign version is not a commit that displaces nothing: {outcome:?}"
     );
     Ok(())
 }

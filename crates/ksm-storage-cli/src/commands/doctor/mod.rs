@@ -76,7 +76,7 @@ async fn examine(args: &Doctor, global: &Global, output: Output) -> Report {
     let mut report = Report::default();
     let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
     let set: Vec<_> = VARIABLES.into_iter().filter(is_set).collect();
-    let set = if set.is_empty() { "none of those that matter here".to_owned() } else { set.join(", ") };
+    let set = if set.is_empty() { "none of those that matter".to_owned() } else { set.join(", ") };
 
     let found = Found::default();
     let parsed = storage::url(global).and_then(|Setting { url, origin }| {

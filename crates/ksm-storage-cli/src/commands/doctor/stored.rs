@@ -108,7 +108,7 @@ async fn write(
         }
     } else if let Some(region) = primary {
         let problem = format!("the secret is a replica of the one in {region}, and can only be read");
-        report.warning("write", problem, Some(&format!("a bound client needs no more; bind in {region}")));
+        report.warning("write", problem, Some(&format!("a bound client only reads; bind in {region}")));
     } else {
         report.not_checked(&["write"], "--write-check was not given");
     }
@@ -135,7 +135,7 @@ async fn rewrite(backend: &dyn StorageBackend) -> Result<Written, Error> {
             displaced: Displaced::Foreign { inspect, .. } | Displaced::Cooperative { inspect, .. },
         } => Written::Remarkable(format!("version {version} displaced one of another writer"), inspect),
         StoreOutcome::Committed { version, .. } => {
-            Written::Quiet(format!("the same content is version {version} now"))
+            Written::Quiet(format!("the same content is now version {version}"))
         }
         StoreOutcome::Conflict { .. } => {
             let remedy = "try again; if it happens again, find the other writer".to_owned();
