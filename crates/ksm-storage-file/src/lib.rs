@@ -41,7 +41,7 @@
 //! that lands between the check and the replacement, which is as long as a sync takes, is found afterwards, kept as
 //! `NAME.displaced-NUMBER`, and reported by that write as [`Displaced`](ksm_storage_core::ErrorKind::Displaced). If the
 //! file system cannot exchange two files atomically, this cannot be detected, and a warning is logged instead. A
-//! program that writes in place may be read half-way, as by any other reader, and whatever it writes after the
+//! program that writes in place may be read half-written, as by any other reader, and whatever it writes after the
 //! replacement is lost with the old file.
 //!
 //! A killed writer may leave `NAME.temporary-NUMBER`, with its own content or the content that it has just replaced.
