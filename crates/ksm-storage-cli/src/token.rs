@@ -41,16 +41,46 @@ pub(crate) fn ask() -> Result<SecretString> {
     if !io::stdin().is_terminal() {
         return read(io::stdin().lock());
     }
-    let answer = rpassword::prompt_password("One-time token: ");
-    let answer =
-        Zeroizing::new(answer.map_err(|error| Failure::io("cannot read the one-time token", &error))?);
-    parse(&answer)
+    let answer = ask_terminal("One-time token: ");
+    read(answer.map_err(|error| unreadable(&error))?.as_slice())
+}
+
+/// Reads a line without echo. An interrupt is the end of a line here: the terminal gets its echo back before this process ends.
+#[cfg(unix)]
+fn ask_terminal(prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+    use rustix::{
+        process::{Signal, getpid, kill_process},
+        termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr},
+    };
+    const INTERRUPT: u8 = 3;
+    let stdin = io::stdin();
+    let before = tcgetattr(&stdin)?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+    silent.local_modes.insert(LocalModes::ECHONL);
+    silent.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT;
+    tcsetattr(&stdin, OptionalActions::Flush, &silent)?;
+    let mut line = Zeroizing::new(vec![0; 4096]);
+    let prompted = io::Write::write_all(&mut io::stderr(), prompt.as_bytes());
+    let read = prompted.and_then(|()| Ok(rustix::io::read(&stdin, line.as_mut_slice())?));
+    tcsetattr(&stdin, OptionalActions::Now, &before)?;
+    line.truncate(read?);
+    if line.last() == Some(&INTERRUPT) {
+        kill_process(getpid(), Signal::INT)?;
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    Ok(line)
+}
+
+#[cfg(not(unix))]
+fn ask_terminal(prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+    rpassword::prompt_password(prompt).map(|line| Zeroizing::new(line.into_bytes()))
 }
 
 fn read(source: impl Read) -> Result<SecretString> {
     let mut text = Zeroizing::new(String::with_capacity(4200));
     let count = source.take(MAX_LEN + 1).read_to_string(&mut text);
-    let count = count.map_err(|error| Failure::io("cannot read the one-time token", &error))?;
+    let count = count.map_err(|error| unreadable(&error))?;
     if u64::try_from(count).unwrap_or(u64::MAX) > MAX_LEN {
         return Err(missing("the input is too long for a one-time token"));
     }
@@ -63,6 +93,13 @@ fn parse(text: &str) -> Result<SecretString> {
         return Err(missing("no one-time token was given"));
     }
     Ok(token)
+}
+
+fn unreadable(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::InvalidData => missing("the one-time token is not UTF-8"),
+        _ => Failure::io("cannot read the one-time token", error),
+    }
 }
 
 fn missing(problem: &'static str) -> Failure {

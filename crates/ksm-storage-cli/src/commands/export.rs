@@ -34,7 +34,13 @@ pub(crate) async fn run(args: Export, global: &Global, output: Output) -> Result
     let Some(path) = args.output else { return output::raw(&bytes) };
     let shown = path.to_string_lossy().into_owned();
     create(&path, &bytes).map_err(|error| {
-        Failure::io(&format!("cannot create {}", ksm_storage::shell_word(&shown)), &error)
+        let shown = ksm_storage::shell_word(&shown);
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Failure::refused(format!("{shown} exists already"), "name a new file: none is replaced")
+            }
+            _ => Failure::io(&format!("cannot create {shown}"), &error),
+        }
     })?;
     let json = json!({ "location": storage.location().to_string(), "output": shown });
     output.result(&json, &format!("exported {} to {}\n", storage.location(), ksm_storage::shell_word(&shown)))

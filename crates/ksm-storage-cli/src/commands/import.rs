@@ -66,9 +66,11 @@ async fn source(source: &Path) -> Result<ConfigDocument> {
     if let Some(url) = source.to_str().filter(|source| source.starts_with("env:")) {
         return Ok(storage::open_url(url, Access::Read).await?.snapshot().document().clone());
     }
-    let shown = ksm_storage::shell_word(&source.to_string_lossy());
+    let is_stdin = source == "-";
+    let shown =
+        if is_stdin { "standard input".into() } else { ksm_storage::shell_word(&source.to_string_lossy()) };
     let mut bytes = Zeroizing::new(Vec::with_capacity(65_536));
-    let read = if source == "-" {
+    let read = if is_stdin {
         io::stdin().lock().take(MAX_LEN + 1).read_to_end(&mut bytes)
     } else {
         fs::File::open(source).and_then(|file| file.take(MAX_LEN + 1).read_to_end(&mut bytes))

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ksm_storage_emulator::{Action, Fault, Value};
 use ksm_storage_testkit::canary::{canary, is_shown, shows};
 
-use crate::support::{Run, World, text, token};
+use crate::support::{Run, World, not_checked, text, token};
 
 /// A bound document in which every value is a canary, or the base64 of one.
 fn bound() -> String {
@@ -188,7 +188,7 @@ async fn configuration_is_moved_between_storages() {
     assert_eq!(mode(run.path("out.b64")), 0o600);
     let decoded = STANDARD.decode(fs::read_to_string(run.path("out.b64")).unwrap().trim()).unwrap();
     assert_eq!(String::from_utf8(decoded).unwrap(), exported.trim_end());
-    run.ends(&export, 1).await;
+    run.ends(&export, 8).await;
 
     run.ends(&["clear", "--storage", "file:c.json"], 2).await;
     run.ends(&["clear", "--storage", "file:c.json", "--yes"], 0).await;
@@ -239,4 +239,77 @@ async fn canary_is_never_shown_without_reveal() {
     // Control: the search finds a value where it is shown.
     let revealed = run.input(&["export", "--reveal", "--storage", "env:STORED"], "").await;
     assert!(is_shown(&text(&revealed)));
+}
+
+#[tokio::test]
+async fn export_replaces_nothing() {
+    let run = Run::new().with("STORED", bound());
+    run.file("file", "theirs");
+    std::os::unix::fs::symlink(run.path("nowhere"), run.path("link")).unwrap();
+    for output in ["file", "link", "."] {
+        let export = ["export", "--reveal", "--storage", "env:STORED", "--output", output];
+        let refused = run.ends(&export, 8).await;
+        assert!(refused.ends_with("exists already; name a new file: none is replaced\n"), "{refused}");
+    }
+    assert_eq!(fs::read_to_string(run.path("file")).unwrap(), "theirs");
+    assert!(!run.path("nowhere").exists());
+}
+
+#[tokio::test]
+async fn closed_pipe_ends_quietly() {
+    let run = Run::new().with("STORED", bound());
+    for args in [&["status"][..], &["doctor"], &["export", "--reveal"], &["completions", "bash"], &["--help"]]
+    {
+        let mut child = run.command(&[args, &["--storage", "env:STORED"]].concat()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().await.unwrap();
+        assert_eq!(text(&output), "", "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn unfit_input_names_its_source() {
+    let run = Run::new();
+    let import = ["import", "-", "--storage", "memory:"];
+    let empty = run.input(&import, "").await;
+    assert_eq!(empty.status.code(), Some(6));
+    assert!(
+        text(&empty).starts_with("ksm-storage: standard input: invalid configuration"),
+        "{}",
+        text(&empty)
+    );
+    fs::write(run.path("latin-1"), b"US:\xe9").unwrap();
+    for args in [&["import", "latin-1"][..], &["bind", "--token-file", "latin-1"]] {
+        let code = if args[0] == "bind" { 2 } else { 6 };
+        let refused = run.ends(&[args, &["--storage", "memory:"]].concat(), code).await;
+        assert!(refused.contains("not UTF-8"), "{refused}");
+    }
+}
+
+/// In a terminal of its own, which only Python can make without unsafe code here.
+const TERMINAL: &str = r#"
+import fcntl, os, pty, signal, subprocess, sys, termios, time
+def echo(): return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+def start():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+for keys, expected in ((b"\x03", -2), (b"US:to\x03", -2), (b"\x04", 2), (b"\n", 2), (b"US:short\n", 2)):
+    keyboard, terminal = pty.openpty()
+    program = subprocess.Popen(sys.argv[1:], stdin=terminal, stdout=terminal, stderr=terminal,
+                               start_new_session=True, preexec_fn=start)
+    while echo(): time.sleep(0.01)
+    os.write(keyboard, keys)
+    assert (program.wait(30), echo()) == (expected, True), (keys, program.returncode, echo())
+    shown = os.read(keyboard, 9999)
+    assert b"One-time token: " in shown and b"short" not in shown, shown
+"#;
+
+#[tokio::test]
+async fn prompt_gives_the_echo_back() {
+    let run = Run::new();
+    let program = env!("CARGO_BIN_EXE_ksm-storage");
+    match run.program("python3", &["-c", TERMINAL, program, "bind", "--storage", "memory:"]).output().await {
+        Ok(output) => assert!(output.status.success(), "{}", text(&output)),
+        Err(_) => not_checked("the prompt: there is no Python here"),
+    }
 }
