@@ -15,6 +15,8 @@ from ksm_storage import StorageError
 
 SETTINGS = str(Path(__file__).parents[1] / "pyproject.toml")
 WHEEL = Path(os.environ["KSM_WHEEL"])
+# Before a test has a home folder of its own.
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
 
 
 def test_package_is_installed_from_the_wheel():
@@ -89,8 +91,7 @@ def test_other_interpreters_use_the_wheel(emulator, tmp_path, version):
         for name in (f"python{version}",)
         if Path(folder, name).exists()
     ]
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    found += versions.glob(f"{version}.*/bin/python{version}")
+    found += PYENV.glob(f"{version}.*/bin/python{version}")
     python = next((path for path in found if runs(path)), None)
     if python is None:
         pytest.skip(f"no Python {version} here: not checked")
