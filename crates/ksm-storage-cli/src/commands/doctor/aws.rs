@@ -68,7 +68,7 @@ async fn network(report: &mut Report, connection: &Connection) -> Option<()> {
     let addresses: Vec<_> = match found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(addresses) => addresses.collect(),
         Err(error) => {
-            let problem = format!("{peer}: the host name {host} cannot be resolved ({})", error.kind());
+            let problem = format!("{peer}: the host name {host} cannot be resolved ({error})");
             let hint =
                 format!("check region, endpoint and DNS: getent hosts {}", ksm_storage::shell_word(host));
             report.failed("dns", unavailable(problem, &hint));

@@ -15,7 +15,7 @@ use self::{
     cases::{CASES, ROLE},
     scene::Scene,
 };
-use crate::support::{SECRET, URL, text, token};
+use crate::support::{SECRET, URL, not_checked, text, token};
 
 type Arrange = fn(&mut Scene);
 
@@ -50,6 +50,30 @@ async fn faults_are_found_at_their_step() {
         keeper.clear_faults();
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// In a network namespace without any interface, so that no query can leave this host.
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_name_service_is_found() {
+    let keeper = FakeKeeper::start(AppKeyPolicy::Once).unwrap();
+    let mut scene = Scene::new(&keeper, "{}").await;
+    scene.remove("AWS_ENDPOINT_URL");
+    let alone = ["--user", "--map-root-user", "--net"];
+    let probe = scene.program("unshare", &[&alone[..], &["true"]].concat()).output().await;
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        return not_checked("DNS: no user namespace without a network");
+    }
+    let doctor = [&alone[..], &[env!("CARGO_BIN_EXE_ksm-storage"), "doctor", "--json"]].concat();
+    let output = scene.program("unshare", &doctor).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", text(&output));
+    let report: Json = serde_json::from_slice(&output.stdout).unwrap();
+    let host = "secretsmanager.eu-central-1.amazonaws.com";
+    let failed = report["steps"].as_array().unwrap().iter().find(|step| step["verdict"] == "failed").unwrap();
+    assert_eq!(failed["step"], "dns", "{report}");
+    let cause = format!("the host name {host} cannot be resolved (failed to lookup address information");
+    assert!(failed["detail"].as_str().unwrap().contains(&cause), "{report}");
+    let remedy = format!("check region, endpoint and DNS: getent hosts {host}");
+    assert_eq!(report["start_here"], serde_json::json!({ "step": "dns", "hint": remedy }));
 }
 
 /// Asserts that no stored value, AWS key or Keeper secret is shown.
