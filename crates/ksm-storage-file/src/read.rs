@@ -156,6 +156,22 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn change_while_reading_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ksm.json");
+        for changed in ["older", "o", "odd", ""] {
+            fs::write(&path, "old").unwrap();
+            let (file, metadata) = open(&path, os::options().read(true)).unwrap();
+            fs::write(&path, changed).unwrap();
+            // The same length is noticed by the time.
+            let other = File::options().write(true).open(&path).unwrap();
+            other.set_modified(metadata.modified().unwrap() + PAUSE).unwrap();
+            let error = read(file, metadata).err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{changed:?}");
+        }
+    }
+
     /// Simulates a write in place within one tick of the file system's clock.
     #[test]
     fn other_content_has_another_version() {

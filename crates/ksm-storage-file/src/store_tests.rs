@@ -218,6 +218,7 @@ fn foreign_write_after_check_is_reported() {
         assert_ne!(displaced, stored);
         assert_eq!(content(&path).as_deref(), Some("new"));
         assert_eq!(shown(&command), "foreign", "{command}");
+        assert!(command.contains("it'\\''s ksm.json.displaced-"), "{command}");
         let preserved = &FilePaths::resolve(&path).unwrap().leftovers().unwrap()[0];
         let metadata = fs::symlink_metadata(preserved).unwrap();
         assert!(metadata.is_symlink() || metadata.mode() & 0o7777 == 0o600, "{command}");
