@@ -49,12 +49,14 @@ fn unopened(report: &mut Report, error: Error, is_aws: bool) {
     if error.kind() == ErrorKind::InvalidConfig {
         readable(report, is_aws, "there is one");
         report.not_checked(&["write"], "there is no configuration to write again");
-        let hint = match (error.hint(), is_aws) {
-            (Some(hint), _) => hint.to_owned(),
-            (None, true) => "find an earlier version with `ksm-storage history`, and go back to it with \
-                             `ksm-storage restore VERSION`"
-                .to_owned(),
-            (None, false) => "put a configuration, or `{}`, in its place".to_owned(),
+        let expected = error.hint().unwrap_or("put a configuration, or `{}`, in its place");
+        let hint = if is_aws {
+            format!(
+                "{expected}; or find an earlier version with `ksm-storage history`, and go back to it with \
+                 `ksm-storage restore VERSION`"
+            )
+        } else {
+            expected.to_owned()
         };
         report.failed("document", error.with_hint(hint));
         report.stopped(&["state"]);
