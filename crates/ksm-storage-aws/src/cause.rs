@@ -271,6 +271,8 @@ pub(crate) fn answer(error: &(dyn error::Error + 'static)) -> Option<(String, St
     chain(error).find_map(|error| {
         let text = error.to_string();
         let (code, message) = text.split_once(": ").unwrap_or((&text, ""));
+        // A type whose name Rust spells differently is followed by the service's own name for it.
+        let code = code.strip_suffix(']').and_then(|code| code.split_once(" [")).map_or(code, |(_, own)| own);
         let is_code = code.ends_with("Exception") && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
         is_code.then(|| (code.to_owned(), message.to_owned()))
     })
