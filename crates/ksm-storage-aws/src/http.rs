@@ -2,6 +2,8 @@
 
 mod guard;
 mod proxy;
+#[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
+mod secured;
 
 use std::{
     fmt,
@@ -104,36 +106,7 @@ impl fmt::Debug for ByScheme {
 }
 
 #[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
-fn build_secured(environment: Environment) -> Result<SharedHttpClient, InvalidSetting> {
-    use aws_smithy_http_client::{
-        Connector, ConnectorBuilder,
-        tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
-    };
-    use ksm_storage_tls::Roots;
-
-    use crate::setting::Setting;
-
-    // Features are additive, and `tls-ring` is on by default: a dependent that asks for post-quantum key exchange gets
-    // it.
-    #[cfg(feature = "tls-aws-lc")]
-    let crypto = CryptoMode::AwsLc;
-    #[cfg(not(feature = "tls-aws-lc"))]
-    let crypto = CryptoMode::Ring;
-    let proxy = proxy::config(environment)?;
-    let roots = Roots::load(environment.0, Some("AWS_CA_BUNDLE"))
-        .map_err(|invalid| InvalidSetting::new(&Setting::Variable(invalid.variable), invalid.problem))?;
-    let store = TrustStore::empty().with_pem_certificate(roots.pem().as_bytes());
-    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut builder: ConnectorBuilder = Connector::builder().proxy_config(proxy.clone());
-        builder.set_connector_settings(settings.cloned());
-        builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        let builder = builder.tls_provider(Provider::Rustls(crypto.clone()));
-        match TlsContext::builder().with_trust_store(store.clone()).build() {
-            Ok(context) => builder.tls_context(context).build(),
-            Err(_) => builder.build(),
-        }
-    }))
-}
+use secured::build as build_secured;
 
 #[cfg(not(any(feature = "tls-aws-lc", feature = "tls-ring")))]
 #[expect(clippy::unnecessary_wraps, reason = "with TLS, certificates and proxies may be invalid")]

@@ -21,12 +21,11 @@ use std::{
     ffi::{OsStr, OsString},
     fmt, fs,
     path::Path,
-    sync::{Arc, Mutex, OnceLock, TryLockError},
+    sync::{Arc, Mutex, TryLockError},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
-use rustls_pki_types::{CertificateDer, TrustAnchor};
+use rustls_pki_types::TrustAnchor;
 
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDERS: &str = "SSL_CERT_DIR";
@@ -43,8 +42,7 @@ static LAST: Mutex<[Loaded; 2]> = Mutex::new([None, None]);
 
 /// Trusted root certificates: at least one.
 pub struct Roots {
-    certificates: Vec<CertificateDer<'static>>,
-    pem: OnceLock<String>,
+    anchors: Vec<TrustAnchor<'static>>,
 }
 
 /// A variable that names no usable root certificate.
@@ -73,9 +71,9 @@ impl Roots {
             None => [None, given(FILE), given(FOLDERS)],
         };
         let fresh = || {
-            let mut certificates = read(&key, bundle.unwrap_or(FILE))?;
-            certificates.shrink_to_fit();
-            Ok(Arc::new(Self { certificates, pem: OnceLock::new() }))
+            let mut anchors = read(&key, bundle.unwrap_or(FILE))?;
+            anchors.shrink_to_fit();
+            Ok(Arc::new(Self { anchors }))
         };
         let mut last = match LAST.try_lock() {
             Ok(last) => last,
@@ -97,59 +95,45 @@ impl Roots {
 
     /// The certificates in the form that rustls expects.
     pub fn anchors(&self) -> Vec<TrustAnchor<'static>> {
-        let anchors = self.certificates.iter().filter_map(|der| webpki::anchor_from_trusted_cert(der).ok());
-        anchors.map(|anchor| anchor.to_owned()).collect()
-    }
-
-    /// The certificates in PEM, each of which can be parsed.
-    pub fn pem(&self) -> &str {
-        self.pem.get_or_init(|| {
-            let mut pem = String::new();
-            for certificate in &self.certificates {
-                pem.push_str("-----BEGIN CERTIFICATE-----\n");
-                BASE64_STANDARD.encode_string(certificate, &mut pem);
-                pem.push_str("\n-----END CERTIFICATE-----\n");
-            }
-            pem
-        })
+        self.anchors.clone()
     }
 }
 
 fn read(
     [bundle, file, folders]: &Key,
     bundle_name: &'static str,
-) -> Result<Vec<CertificateDer<'static>>, InvalidRoots> {
-    let (certificates, variable) = match (bundle, file, folders) {
+) -> Result<Vec<TrustAnchor<'static>>, InvalidRoots> {
+    let (anchors, variable) = match (bundle, file, folders) {
         (Some(bundle), ..) => (from_file(bundle_name, bundle)?, bundle_name),
         (None, None, None) => {
-            let certificates = usable(of_platform());
-            if certificates.is_empty() {
+            let anchors = usable(of_platform());
+            if anchors.is_empty() {
                 let problem = "the system has no root certificates: install them (such as the package \
                                ca-certificates), or name a file";
                 return Err(InvalidRoots::new(FILE, problem));
             }
-            (certificates, FILE)
+            (anchors, FILE)
         }
         (None, file, folders) => {
-            let mut certificates = match file {
+            let mut anchors = match file {
                 Some(file) => from_file(FILE, file)?,
                 None => Vec::new(),
             };
             let folders = folders.iter().flat_map(env::split_paths);
             for folder in folders.filter(|path| !path.as_os_str().is_empty()) {
-                certificates.extend(usable(load_certs_from_paths(None, Some(&folder))));
+                anchors.extend(usable(load_certs_from_paths(None, Some(&folder))));
             }
-            (certificates, if file.is_some() { FILE } else { FOLDERS })
+            (anchors, if file.is_some() { FILE } else { FOLDERS })
         }
     };
-    if certificates.is_empty() {
+    if anchors.is_empty() {
         let problem = "there is no root certificate in it that can be used (expected PEM)";
         return Err(InvalidRoots::new(variable, problem));
     }
-    Ok(certificates)
+    Ok(anchors)
 }
 
-fn from_file(variable: &'static str, path: &OsStr) -> Result<Vec<CertificateDer<'static>>, InvalidRoots> {
+fn from_file(variable: &'static str, path: &OsStr) -> Result<Vec<TrustAnchor<'static>>, InvalidRoots> {
     let metadata = fs::metadata(path).map_err(|error| {
         InvalidRoots::new(variable, format!("the file cannot be read ({})", error.kind()))
     })?;
@@ -180,15 +164,15 @@ fn of_platform() -> CertificateResult {
     load_native_certs()
 }
 
-/// Skips anything that is not a certificate: the AWS SDK panics on it.
-fn usable(mut found: CertificateResult) -> Vec<CertificateDer<'static>> {
-    found.certs.retain(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok());
-    found.certs
+/// Skips anything that is not a certificate.
+fn usable(found: CertificateResult) -> Vec<TrustAnchor<'static>> {
+    let anchors = found.certs.iter().filter_map(|der| webpki::anchor_from_trusted_cert(der).ok());
+    anchors.map(|anchor| anchor.to_owned()).collect()
 }
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Roots").field("count", &self.certificates.len()).finish_non_exhaustive()
+        f.debug_struct("Roots").field("count", &self.anchors.len()).finish_non_exhaustive()
     }
 }
 
@@ -230,7 +214,7 @@ mod tests {
         };
         let first = load(None, &ours, &theirs).unwrap();
         let bundle = load(Some("BUNDLE"), &ours, &theirs).unwrap();
-        assert!(bundle.pem() != first.pem() && first.anchors().len() == 1);
+        assert!(bundle.anchors() != first.anchors() && first.anchors().len() == 1);
         // Neither bundle replaces the other, and an empty one counts as unset.
         fs::remove_file(&ours).unwrap();
         fs::remove_file(&theirs).unwrap();

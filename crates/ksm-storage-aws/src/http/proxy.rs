@@ -1,7 +1,5 @@
 //! Proxy settings, read from the environment like `curl` and the AWS SDKs do.
 
-#[cfg(any(test, feature = "tls-aws-lc", feature = "tls-ring"))]
-use aws_smithy_http_client::proxy::ProxyConfig;
 use hyper_util::client::proxy::matcher::Matcher;
 use ksm_storage_core::Result;
 
@@ -29,18 +27,12 @@ pub(crate) fn check(environment: Environment) -> Result<()> {
     exceptions(environment).map(drop)
 }
 
-/// The proxy for HTTPS requests.
+/// The proxy for HTTPS requests, and its exceptions.
 #[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
-pub(super) fn config(environment: Environment) -> Result<ProxyConfig, InvalidSetting> {
-    let config = || -> Result<ProxyConfig> {
+pub(super) fn config(environment: Environment) -> Result<Option<Matcher>, InvalidSetting> {
+    let config = || {
         check(environment)?;
-        // A CGI server sets this variable, and would turn a request header `Proxy` into `HTTP_PROXY`.
-        if (environment.0)("REQUEST_METHOD").is_some() {
-            return Ok(ProxyConfig::disabled());
-        }
-        let Some(given) = first(environment, HTTPS)? else { return Ok(ProxyConfig::disabled()) };
-        let config = ProxyConfig::https(url(&given)?).map_err(|_| given.invalid("not a URL of a proxy"))?;
-        Ok(config.no_proxy(exceptions(environment)?))
+        matcher(environment)
     };
     config().map_err(|error| InvalidSetting::of(&error, "HTTPS_PROXY"))
 }
@@ -48,16 +40,24 @@ pub(super) fn config(environment: Environment) -> Result<ProxyConfig, InvalidSet
 /// The proxy that a request for `uri` goes through.
 pub(crate) fn of(environment: Environment, uri: &str) -> Option<Proxy> {
     let is_https = uri.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
-    if !is_https || (environment.0)("REQUEST_METHOD").is_some() {
+    if !is_https {
         return None;
     }
-    let given = first(environment, HTTPS).ok()??;
-    let matcher = Matcher::builder().https(url(&given).ok()?).no(exceptions(environment).ok()?).build();
-    let proxy = matcher.intercept(&uri.parse().ok()?)?;
+    let proxy = matcher(environment).ok()??.intercept(&uri.parse().ok()?)?;
     // The URI that the matcher returns contains neither user nor password.
     let address = format!("{}://{}", proxy.uri().scheme_str()?, proxy.uri().authority()?);
+    let given = first(environment, HTTPS).ok()??;
     let variable = HTTPS.into_iter().find(|name| given.setting == Setting::Variable(name))?;
     Some(Proxy { variable, address })
+}
+
+fn matcher(environment: Environment) -> Result<Option<Matcher>> {
+    // A CGI server sets this variable, and would turn a request header `Proxy` into `HTTP_PROXY`.
+    if (environment.0)("REQUEST_METHOD").is_some() {
+        return Ok(None);
+    }
+    let Some(given) = first(environment, HTTPS)? else { return Ok(None) };
+    Ok(Some(Matcher::builder().https(url(&given)?).no(exceptions(environment)?).build()))
 }
 
 fn first<const N: usize>(environment: Environment, names: [&'static str; N]) -> Result<Option<Given>> {
@@ -146,7 +146,8 @@ mod tests {
         ] {
             let url = url(&given(value)).unwrap();
             assert_eq!(url, expected);
-            assert!(ProxyConfig::https(url).is_ok());
+            let server = "https://secretsmanager.us-east-1.amazonaws.com".parse().unwrap();
+            assert!(Matcher::builder().https(url).build().intercept(&server).is_some());
         }
         for value in [
             "not a proxy",
