@@ -28,6 +28,10 @@ impl Endpoint {
         &self.url
     }
 
+    pub(crate) fn is_plain(&self) -> bool {
+        self.url.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
+    }
+
     pub(crate) fn is_loopback(&self) -> bool {
         let host = authority(&self.url).and_then(split).map_or("", |(host, _)| host);
         let host = host.trim_matches(['[', ']']);

@@ -22,6 +22,8 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 
+use tokio::{runtime::Handle, sync::OnceCell, task::JoinHandle};
+
 use crate::{endpoint::Purpose, environment::Environment, setting::InvalidSetting, trace::Trace};
 
 pub(crate) use guard::{InterimFlood, MAX_REPLY, NeverSent, ReplyTooLong, guarded};
@@ -32,26 +34,48 @@ pub(crate) use proxy::{check as check_proxies, of as proxy_of};
 /// Plain HTTP bypasses proxies: besides emulators, its only peers are the metadata services of the instance and the
 /// container. The endpoints are those that were configured, to be named in errors.
 pub(crate) fn client(purpose: Purpose, trace: impl Into<Trace>) -> SharedHttpClient {
-    let clients = Clients { plain: Builder::new().build_http(), secured: Mutex::new(None) };
-    guarded(SharedHttpClient::new(Client(Arc::new(clients))), purpose, trace)
+    guarded(SharedHttpClient::new(Client(Arc::new(Clients::new(None)))), purpose, trace)
+}
+
+/// The same for a client whose first request will be HTTPS: it reads the certificates while the caller goes on.
+pub(crate) fn secured_client(purpose: Purpose, trace: impl Into<Trace>) -> SharedHttpClient {
+    let begun = Handle::try_current().map(|runtime| runtime.spawn_blocking(build)).ok();
+    guarded(SharedHttpClient::new(Client(Arc::new(Clients::new(begun)))), purpose, trace)
 }
 
 struct Client(Arc<Clients>);
 
+type Built = Result<SharedHttpClient, InvalidSetting>;
+
 struct Clients {
     plain: SharedHttpClient,
-    /// `None` until first use, and while certificates or proxy settings are invalid.
-    secured: Mutex<Option<SharedHttpClient>>,
+    /// Empty until first use, and while certificates or proxy settings are invalid.
+    secured: OnceCell<SharedHttpClient>,
+    /// The first build, if it began ahead of its use.
+    begun: Mutex<Option<JoinHandle<Built>>>,
 }
 
 impl Clients {
-    fn secured(&self) -> Result<SharedHttpClient, InvalidSetting> {
-        let mut secured = self.secured.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = &*secured {
-            return Ok(client.clone());
-        }
-        Ok(secured.insert(build_secured(Environment::PROCESS)?).clone())
+    fn new(begun: Option<JoinHandle<Built>>) -> Self {
+        let plain = Builder::new().build_http();
+        Self { plain, secured: OnceCell::new(), begun: Mutex::new(begun) }
     }
+
+    async fn secured(&self) -> Built {
+        let begun = || self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let build = || async move {
+            match begun() {
+                // Its runtime may have ended before it.
+                Some(begun) => begun.await.unwrap_or_else(|_| build()),
+                None => build(),
+            }
+        };
+        self.secured.get_or_try_init(build).await.cloned()
+    }
+}
+
+fn build() -> Built {
+    build_secured(Environment::PROCESS)
 }
 
 impl HttpClient for Client {
@@ -87,15 +111,15 @@ struct ByScheme {
 
 impl HttpConnector for ByScheme {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = if request.uri().starts_with("http://") {
-            Ok(self.clients.plain.clone())
-        } else {
-            self.clients.secured()
-        };
-        match client {
-            Ok(client) => client.http_connector(&self.settings, &self.components).call(request),
-            Err(invalid) => HttpConnectorFuture::ready(Err(ConnectorError::user(invalid.into()))),
+        let Self { clients, settings, components } = self;
+        if request.uri().starts_with("http://") {
+            return clients.plain.http_connector(settings, components).call(request);
         }
+        let (clients, settings, components) = (Arc::clone(clients), settings.clone(), components.clone());
+        HttpConnectorFuture::new(async move {
+            let client = clients.secured().await.map_err(|invalid| ConnectorError::user(invalid.into()))?;
+            client.http_connector(&settings, &components).call(request).await
+        })
     }
 }
 

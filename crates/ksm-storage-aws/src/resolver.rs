@@ -219,7 +219,9 @@ impl<'a> Resolver<'a> {
     /// The configuration of Secrets Manager.
     pub(crate) async fn config(&self, credentials: Guarded, origins: Origins) -> Result<Resolved> {
         let endpoints: Vec<_> = self.endpoint.clone().into_iter().collect();
-        let http = http::client(Purpose::Services, endpoints);
+        let is_plain = self.endpoint.as_ref().is_some_and(Endpoint::is_plain);
+        let client = if is_plain { http::client } else { http::secured_client };
+        let http = client(Purpose::Services, endpoints);
         let env = self.environment.selection(&[], no_metadata())?;
         // Longer than the limit of a slow source, so that the source can report itself.
         let cache = IdentityCache::lazy().load_timeout(self.common.longest()).build();
