@@ -16,16 +16,18 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod pem;
+
 use std::{
     env, error,
     ffi::{OsStr, OsString},
     fmt, fs,
-    path::Path,
+    io::{self, Read},
     sync::{Arc, Mutex, TryLockError},
 };
 
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
-use rustls_pki_types::TrustAnchor;
+use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDERS: &str = "SSL_CERT_DIR";
@@ -106,7 +108,7 @@ fn read(
     let (anchors, variable) = match (bundle, file, folders) {
         (Some(bundle), ..) => (from_file(bundle_name, bundle)?, bundle_name),
         (None, None, None) => {
-            let anchors = usable(of_platform());
+            let anchors = usable(&of_platform().certs);
             if anchors.is_empty() {
                 let problem = "the system has no root certificates: install them (such as the package \
                                ca-certificates), or name a file";
@@ -121,7 +123,7 @@ fn read(
             };
             let folders = folders.iter().flat_map(env::split_paths);
             for folder in folders.filter(|path| !path.as_os_str().is_empty()) {
-                anchors.extend(usable(load_certs_from_paths(None, Some(&folder))));
+                anchors.extend(usable(&load_certs_from_paths(None, Some(&folder)).certs));
             }
             (anchors, if file.is_some() { FILE } else { FOLDERS })
         }
@@ -134,13 +136,16 @@ fn read(
 }
 
 fn from_file(variable: &'static str, path: &OsStr) -> Result<Vec<TrustAnchor<'static>>, InvalidRoots> {
-    let metadata = fs::metadata(path).map_err(|error| {
-        InvalidRoots::new(variable, format!("the file cannot be read ({})", error.kind()))
-    })?;
+    let unread =
+        |error: io::Error| InvalidRoots::new(variable, format!("the file cannot be read ({})", error.kind()));
+    let metadata = fs::metadata(path).map_err(unread)?;
     if !metadata.is_file() || metadata.len() > MAX_BUNDLE {
         return Err(InvalidRoots::new(variable, format!("expected a file of at most {MAX_BUNDLE} bytes")));
     }
-    Ok(usable(load_certs_from_paths(Some(Path::new(path)), None)))
+    let mut text = Vec::new();
+    let file = fs::File::open(path).map_err(unread)?;
+    file.take(MAX_BUNDLE).read_to_end(&mut text).map_err(unread)?;
+    Ok(usable(&pem::certificates(&text)))
 }
 
 fn trimmed(value: &OsStr) -> OsString {
@@ -165,8 +170,8 @@ fn of_platform() -> CertificateResult {
 }
 
 /// Skips anything that is not a certificate.
-fn usable(found: CertificateResult) -> Vec<TrustAnchor<'static>> {
-    let anchors = found.certs.iter().filter_map(|der| webpki::anchor_from_trusted_cert(der).ok());
+fn usable(certificates: &[CertificateDer<'_>]) -> Vec<TrustAnchor<'static>> {
+    let anchors = certificates.iter().filter_map(|der| webpki::anchor_from_trusted_cert(der).ok());
     anchors.map(|anchor| anchor.to_owned()).collect()
 }
 
@@ -192,6 +197,8 @@ impl error::Error for InvalidRoots {}
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
