@@ -8,6 +8,8 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
+#[cfg(target_os = "linux")]
+use ksm_storage_emulator::TlsFront;
 
 use crate::World;
 
@@ -176,6 +178,35 @@ async fn no_server_outlasts_a_deadline() {
     let checks = stream::iter(ANSWERS).map(|(name, answer)| check(&world, name, answer, usual.peak));
     let problems = checks.buffer_unordered(2).collect::<Vec<_>>().await.concat();
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// Over TLS, replies pass further buffers.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_replies_stay_within_memory() {
+    let world = World::new().await;
+    let open = async |server: &str| {
+        let front = TlsFront::start(server).await.unwrap();
+        let roots = world.file(&format!("{}.pem", front.url().replace('/', "-")), front.certificate());
+        let variables = [
+            ("AWS_ACCESS_KEY_ID", "AKIA".into()),
+            ("AWS_SECRET_ACCESS_KEY", "key".into()),
+            ("AWS_ENDPOINT_URL", front.url()),
+            ("SSL_CERT_FILE", roots.display().to_string()),
+            ("NO_PROXY", "127.0.0.1".into()),
+            ("CHILD_DEADLINE", DEADLINE.as_millis().to_string()),
+        ];
+        world.run("default", variables, None).await.remove(0)
+    };
+    let usual = open(&world.server.url()).await;
+    assert!(usual.is_ok(), "{usual:?}");
+    for (name, answer) in
+        ANSWERS.into_iter().filter(|(name, _)| name.contains("endless") || name.contains("huge"))
+    {
+        let found = open(&serve(answer, false)).await;
+        println!("{name}: {} KiB, beside {} KiB as usual", found.peak >> 10, usual.peak >> 10);
+        assert!(!found.is_ok() && found.peak < usual.peak + GROWTH, "{name}: {found:?}");
+    }
 }
 
 /// A hanging program is killed when its call ends, and so are its children.
