@@ -142,7 +142,7 @@ fn blocking_change_delays_only_its_handle() {
     let handles: Vec<_> = (0..6).map(|_| open_for(Duration::from_millis(300))).collect();
     let ways = [By::Update, By::Async].into_iter().cycle();
     let blocked: Vec<_> = ways.zip(&handles).map(|(by, storage)| block(by, storage)).collect();
-    let other = open_for(Duration::from_secs(60));
+    let other = open_for(Duration::from_mins(1));
     works(&other);
     for ((release, caller), storage) in blocked.into_iter().zip(handles) {
         let error = caller.join().unwrap().unwrap_err();
@@ -157,7 +157,7 @@ fn blocking_change_delays_only_its_handle() {
 
 #[test]
 fn a_blocked_change_leaves_other_deadlines() {
-    let (one, other) = (open_for(Duration::from_secs(60)), open_for(Duration::from_secs(1)));
+    let (one, other) = (open_for(Duration::from_mins(1)), open_for(Duration::from_secs(1)));
     let (release, caller) = block(By::Update, &one);
     let start = Instant::now();
     works(&other);

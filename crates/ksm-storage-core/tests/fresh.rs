@@ -8,7 +8,7 @@ use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{LoadFault, Probe};
 use tokio::time::{advance, sleep};
 
-const PERIOD: Duration = Duration::from_secs(300);
+const PERIOD: Duration = Duration::from_mins(5);
 
 fn world() -> (MemoryBackend, Probe) {
     let backend = MemoryBackend::from_config(r#"{"url":"first"}"#);

@@ -153,9 +153,9 @@ fn age_of_the_snapshot_is_told() {
     let before = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
     let values = measured(|probe, _| async move {
         let storage = ConfigStorage::open(probe.clone()).await.unwrap();
-        storage.keep_fresh(Duration::from_secs(60)).unwrap();
+        storage.keep_fresh(Duration::from_mins(1)).unwrap();
         probe.fail_loads([LoadFault::Fail(unavailable()), LoadFault::Fail(unavailable())]);
-        tokio::time::sleep(Duration::from_secs(120)).await;
+        tokio::time::sleep(Duration::from_mins(2)).await;
     });
     assert!(values[AGE] >= before, "{values:?}");
     assert_eq!(values["ksm_storage_failed_refreshes_total result=unavailable"], 2.0);

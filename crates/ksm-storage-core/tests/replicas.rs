@@ -191,7 +191,7 @@ async fn refresh_to_same_version_changes_nothing() {
     let (copy, mut changes) = (storage.snapshot(), storage.changes());
     let now = storage.refresh().await.unwrap();
     assert_eq!((now.version(), now.origin()), (copy.version(), Origin::Store));
-    let next = tokio::time::timeout(Duration::from_secs(60), changes.next()).await;
+    let next = tokio::time::timeout(Duration::from_mins(1), changes.next()).await;
     assert!(next.is_err(), "{next:?}");
     storage.save(&now, now.document().clone()).await.unwrap();
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Time limit of a case. A longer case counts as hung.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// The level whose guarantee a case checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -22,8 +22,8 @@ use tokio::sync::watch;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let clock = TestClock::new();
-/// clock.sleep(Duration::from_secs(3600)).await;
-/// assert_eq!(clock.now(), Duration::from_secs(3600));
+/// clock.sleep(Duration::from_hours(1)).await;
+/// assert_eq!(clock.now(), Duration::from_hours(1));
 /// # }
 /// ```
 #[derive(Clone, Debug)]

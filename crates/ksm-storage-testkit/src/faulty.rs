@@ -102,7 +102,7 @@ enum Fault {
 /// Shorter than any deadline, and longer than any pause.
 const DELAY: Duration = Duration::from_millis(200);
 /// Longer than any usual deadline.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_mins(1);
 
 impl FaultyBackend {
     /// Wraps `inner`. Delays and hangs advance `clock`, which should be the storage's.

@@ -171,7 +171,7 @@ impl Time {
     pub(super) fn run_out(&self) {
         let waiting = {
             let mut hands = self.0.lock().unwrap();
-            hands.now += Duration::from_secs(60);
+            hands.now += Duration::from_mins(1);
             std::mem::take(&mut hands.waiting)
         };
         waiting.into_iter().for_each(Waker::wake);

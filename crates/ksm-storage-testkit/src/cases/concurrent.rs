@@ -39,7 +39,7 @@ pub(super) async fn c06_increments_through_eight_handles_all_count(sut: SystemUn
     store.write(Some("{}".into())).await;
     let mut tasks = Vec::new();
     for _ in 0..HANDLES {
-        let settings = Settings { clock: None, deadline: Duration::from_secs(60), ..Settings::default() };
+        let settings = Settings { clock: None, deadline: Duration::from_mins(1), ..Settings::default() };
         let handle = sut.core.open(store.open().await, settings).await?;
         for _ in 0..TASKS {
             let handle = handle.another();

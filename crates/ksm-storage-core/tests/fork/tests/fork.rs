@@ -123,7 +123,7 @@ fn all_refused(storage: &blocking::ConfigStorage) -> bool {
         refused(|| storage.save(&snapshot, snapshot.document().clone())),
         refused(|| storage.replace(snapshot.document().clone())),
         refused(|| storage.refresh()),
-        refused(|| storage.keep_fresh(Duration::from_secs(300))),
+        refused(|| storage.keep_fresh(Duration::from_mins(5))),
         refused(|| storage.run_async(|_| async {})),
     ]
     .iter()
