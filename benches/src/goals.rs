@@ -68,21 +68,3 @@ pub(crate) fn all(measured: &Measured) -> Vec<Goal> {
     }
     goals
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn missing_figures_meet_nothing() {
-        let met = |bound, figure: &[f64]| {
-            let figure = (!figure.is_empty()).then(|| Samples(figure.to_vec()));
-            Goal { subject: String::new(), bound, figure }.is_met()
-        };
-        assert_eq!(met(Bound::AtMost(1.0), &[1.0]), Some(true));
-        assert_eq!(met(Bound::AtMost(1.0), &[1.1]), Some(false));
-        assert_eq!(met(Bound::AtLeast(1.0), &[f64::NAN]), Some(false));
-        assert_eq!(met(Bound::Within20Percent, &[0.7]), Some(false));
-        assert_eq!(met(Bound::AtLeast(1.0), &[]), None);
-    }
-}

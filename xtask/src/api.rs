@@ -12,16 +12,14 @@ use crate::{
 
 const FOLDER: &str = "docs/api";
 
-#[derive(Args, Default)]
+#[derive(Args)]
 pub(crate) struct Options {
     /// Only compare, and fail if there are differences
     #[arg(long)]
-    pub(crate) check: bool,
+    check: bool,
 }
 
 pub(crate) fn api(options: &Options) -> Result<()> {
-    // Checked first, because it may have to be installed.
-    tools::PUBLIC_API.command("")?;
     // Stable rustdoc writes JSON only with RUSTC_BOOTSTRAP, which affects dependencies too, so it has its own folder.
     let folder = target()?.join("api-doc");
     let mut doc = cargo("doc --workspace --no-deps --lib --all-features --quiet --target-dir");

@@ -1,15 +1,14 @@
 //! The checks that a change or a release must pass.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::{Args, builder::PossibleValuesParser};
 
 use crate::{
-    api, check_backend, dependencies, fuzz, mutants, package, python,
+    check_backend, dependencies, python,
     run::{cargo, output, run, say},
-    tests,
-    tools::{self, installing},
+    tests, tools,
 };
 
 #[derive(Args)]
@@ -23,16 +22,20 @@ pub(crate) struct Options {
 }
 
 pub(crate) struct Step {
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// True for checks that only a release must pass.
     slow: bool,
-    /// Runs the check, and returns what it skipped, if anything.
     check: Box<dyn FnOnce() -> Result<Option<String>>>,
 }
 
 /// A check that skips nothing.
 pub(crate) fn step(name: &'static str, check: impl FnOnce() -> Result<()> + 'static) -> Step {
-    Step { name, slow: false, check: Box::new(move || check().map(|()| None)) }
+    partial(name, move || check().map(|()| None))
+}
+
+/// A check that returns what it skipped, if anything.
+pub(crate) fn partial(name: &'static str, check: impl FnOnce() -> Result<Option<String>> + 'static) -> Step {
+    Step { name, slow: false, check: Box::new(check) }
 }
 
 /// A check that consists of one cargo command.
@@ -44,38 +47,42 @@ pub(crate) fn line(name: &'static str, words: impl Into<String>) -> Step {
 fn steps() -> Vec<Step> {
     let deny = "--all-features check --hide-inclusion-graph licenses bans sources";
     let mut steps = vec![
+        step("tools", || tools::install(&[tools::DENY, tools::HACK, tools::MACHETE])),
         step("lock files", lock_files),
         step("fmt", fmt),
-        Step { name: "deploy", slow: false, check: Box::new(python::deploy) },
+        partial("deploy", python::deploy),
         step("dependency trees", dependencies::trees),
         step("rust versions", dependencies::rust_versions),
         step("unused dependencies", || run(&mut tools::MACHETE.command("--skip-target-dir")?)),
         step("licences, bans, sources", move || run(&mut tools::DENY.command(deny)?)),
-        step("package", || package::package(&package::Options::default())),
+        line("package", "xtask package"),
         line("clippy", "clippy --workspace --all-targets --all-features -- -D warnings"),
         step("features", || run(&mut tools::HACK.command(FEATURES)?)),
         line("rustdoc", "doc --workspace --no-deps --all-features"),
-        step("conformance: broken", || tests::conformance_again("BROKEN", "1")),
-        step("conformance: histories", || tests::conformance_again("HISTORIES", "2000")),
-        step("schedules", || tests::schedules(&[])),
-        step("python", || python::python(&[])),
+        line("conformance: broken", "xtask conformance --broken"),
+        line("conformance: histories", "xtask conformance --histories 2000"),
+        line("schedules", "xtask schedules"),
+        line("python", "xtask python"),
         // Last, so that the output of a failed test is at the end.
         step("test", tests::test_all),
     ];
     let slow = vec![
+        step("tools: more", || {
+            tools::install(&[tools::BOOK, tools::FUZZ, tools::MUTANTS, tools::PUBLIC_API])
+        }),
         step("features of all crates", || run(&mut tools::HACK.command(MORE_FEATURES)?)),
         step("schedules: clippy", tests::schedules_clippy),
         step("site", || run(&mut tools::BOOK.command("build docs")?)),
-        step("public API", || api::api(&api::Options { check: true })),
-        step("package: compile", || package::package(&package::Options { verify: true })),
+        line("public API", "xtask api --check"),
+        line("package: compile", "xtask package --verify"),
         line("aws-lc: example", format!("build --example aws {AWS_LC}")),
         line("aws-lc: test", format!("test --test network {AWS_LC}")),
         step("new backend", check_backend::check_new_backend),
-        step("conformance: more histories", || tests::conformance_again("HISTORIES", "100000")),
-        step("python: release", || python::python(&["--full".to_owned()])),
-        Step { name: "instructions", slow: true, check: Box::new(tests::instructions) },
-        step("fuzz", || fuzz::fuzz(&fuzz::Options::default())),
-        step("mutants", mutants::last_change),
+        line("conformance: more histories", "xtask conformance --histories 100000"),
+        line("python: release", "xtask python --full"),
+        partial("instructions", tests::instructions),
+        line("fuzz", "xtask fuzz"),
+        line("mutants", "xtask mutants --in-diff"),
     ];
     steps.extend(slow.into_iter().map(|step| Step { slow: true, ..step }));
     steps
@@ -110,15 +117,11 @@ pub(crate) fn ci(options: &Options) -> Result<()> {
 /// Runs all steps, even after a failure, and prints how long each took. Fails with a list of the failed steps.
 pub(crate) fn run_steps(steps: Vec<Step>) -> Result<()> {
     let (mut table, mut failed) = (Vec::new(), Vec::new());
-    let (mut checks, mut installations) = (Duration::ZERO, Duration::ZERO);
+    let start = Instant::now();
     for Step { name, check, .. } in steps {
         say(&format!("\n=== {name}"));
-        installing();
         let start = Instant::now();
         let result = check();
-        let installation = installing();
-        let time = start.elapsed().saturating_sub(installation);
-        (checks, installations) = (checks + time, installations + installation);
         let verdict = match &result {
             Ok(None) => format!("passed   {name}"),
             Ok(Some(left_out)) => format!("in part  {name}: {left_out}"),
@@ -128,15 +131,13 @@ pub(crate) fn run_steps(steps: Vec<Step>) -> Result<()> {
                 format!("FAILED   {name}")
             }
         };
-        table.push(format!("{:>7.1} s  {verdict}", time.as_secs_f64()));
+        table.push(format!("{:>7.1} s  {verdict}", start.elapsed().as_secs_f64()));
     }
     say("\nsummary");
+    let in_part = table.iter().any(|row| row.contains("in part"));
+    let whole = if in_part { "in part" } else { "" };
+    table.push(format!("{:>7.1} s  {whole:<8} in total", start.elapsed().as_secs_f64()));
     say(&table.join("\n"));
-    say(&format!(
-        "{:>7.1} s  in total, and {:.1} s to install tools",
-        checks.as_secs_f64(),
-        installations.as_secs_f64()
-    ));
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
 }
@@ -154,28 +155,4 @@ fn lock_files() -> Result<()> {
 fn fmt() -> Result<()> {
     let fmt = |folder| format!("fmt --all --manifest-path {folder}/Cargo.toml -- --check");
     PACKAGES.iter().try_for_each(|folder| run(&mut cargo(&fmt(folder))))
-}
-
-#[cfg(test)]
-mod unit {
-    use std::{cell::Cell, rc::Rc};
-
-    use anyhow::bail;
-
-    use super::*;
-
-    #[test]
-    fn steps_run_after_a_failure() {
-        let ran = Rc::new(Cell::new(false));
-        let mark = Rc::clone(&ran);
-        let steps = vec![
-            step("one", || bail!("no")),
-            step("two", move || {
-                mark.set(true);
-                Ok(())
-            }),
-        ];
-        assert_eq!(run_steps(steps).unwrap_err().to_string(), "failed: one");
-        assert!(ran.get());
-    }
 }

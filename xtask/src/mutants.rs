@@ -10,10 +10,10 @@ use crate::{
     tools,
 };
 
-#[derive(Args, Default)]
+#[derive(Args)]
 pub(crate) struct Options {
-    /// Crates to mutate, without the prefix `ksm-storage-` [default: all]
-    #[arg(value_name = "CRATE", value_parser = PossibleValuesParser::new(CRATES))]
+    /// Crates to mutate, without the prefix `ksm-storage-`
+    #[arg(value_name = "CRATE", value_parser = PossibleValuesParser::new(CRATES), default_values = CRATES)]
     crates: Vec<String>,
     /// Mutate only lines that differ from a revision
     #[arg(long, value_name = "REVISION", num_args = 0..=1, require_equals = true, default_missing_value = "HEAD~1")]
@@ -38,8 +38,7 @@ pub(crate) fn mutants(options: &Options) -> Result<()> {
         arguments.extend(["--in-diff".to_owned(), file.display().to_string()]);
     }
     let mut failed = Vec::new();
-    let chosen = |name: &&str| options.crates.is_empty() || options.crates.iter().any(|one| one == name);
-    for name in CRATES.into_iter().filter(chosen) {
+    for name in &options.crates {
         // The memory backend's conformance tests also test core.
         let tests = if name == "core" { "core,ksm-storage-memory" } else { name };
         let package = format!("--package ksm-storage-{name} --test-package ksm-storage-{tests}");
@@ -48,14 +47,9 @@ pub(crate) fn mutants(options: &Options) -> Result<()> {
         // A few random inputs are enough to catch a mutant.
         mutants.args(&arguments).args(&options.arguments).env("PROPTEST_CASES", "16");
         if run(&mut mutants).is_err() {
-            failed.push(name);
+            failed.push(&**name);
         }
     }
     ensure!(failed.is_empty(), "mutants survived, or could not be tried, in {}", failed.join(", "));
     Ok(())
-}
-
-/// Tests the mutants of the last commit.
-pub(crate) fn last_change() -> Result<()> {
-    mutants(&Options { in_diff: Some("HEAD~1".to_owned()), ..Options::default() })
 }

@@ -9,14 +9,12 @@ use crate::run::{cargo, output, published, run, say};
 /// Manifest fields shown by a registry or docs.rs.
 const FIELDS: [&str; 6] = ["description", "documentation", "keywords", "categories", "license", "readme"];
 const FILES: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
-/// Each package must contain one of these.
-const ROOTS: [&str; 2] = ["src/lib.rs", "src/main.rs"];
 
-#[derive(Args, Default)]
+#[derive(Args)]
 pub(crate) struct Options {
     /// Also compile each package as its users would; this takes minutes
     #[arg(long)]
-    pub(crate) verify: bool,
+    verify: bool,
 }
 
 pub(crate) fn package(options: &Options) -> Result<()> {
@@ -29,9 +27,6 @@ pub(crate) fn package(options: &Options) -> Result<()> {
         let files = output(&mut cargo(&format!("package --locked --allow-dirty --list --package {name}")))?;
         let missing = FILES.iter().filter(|file| !files.lines().any(|found| found == **file));
         problems.extend(missing.map(|file| format!("{name}: {file} is missing")));
-        if !files.lines().any(|file| ROOTS.contains(&file)) {
-            problems.push(format!("{name}: it has neither a library nor a program"));
-        }
         if files.lines().any(|file| file.starts_with("tests/")) {
             problems.push(format!("{name}: it includes tests, which do not compile in a package"));
         }

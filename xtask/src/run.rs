@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
-    io::{IsTerminal, stderr},
+    fs,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
 };
@@ -48,27 +48,31 @@ pub(crate) fn cargo(words: &str) -> Command {
     command(&format!("cargo {words}"))
 }
 
+/// A clone of the last commit, in the target folder.
+pub(crate) fn clone(name: &str) -> Result<PathBuf> {
+    let clone = target()?.join(name);
+    let _ = fs::remove_dir_all(&clone);
+    run(command("git clone --quiet .").arg(&clone))?;
+    Ok(clone)
+}
+
 /// Prints and runs the command, which inherits standard output and error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     say(&format!("$ {}", line(command)));
-    let status = command.status().with_context(|| cannot_start(command))?;
+    let status = command.status().with_context(|| line(command))?;
     succeeded(command, status)
 }
 
 /// Runs the command silently, and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| cannot_start(command))?;
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| line(command))?;
     succeeded(command, output.status)?;
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Prints a line, in bold on a terminal.
+/// Prints a line.
 pub(crate) fn say(text: &str) {
-    if stderr().is_terminal() {
-        eprintln!("\u{1b}[1m{text}\u{1b}[0m");
-    } else {
-        eprintln!("{text}");
-    }
+    eprintln!("{text}");
 }
 
 /// The published packages of this workspace.
@@ -90,10 +94,6 @@ pub(crate) fn packages(which: &str) -> Result<Vec<Value>> {
 
 fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
     if status.success() { Ok(()) } else { bail!("`{}` failed: {status}", line(command)) }
-}
-
-fn cannot_start(command: &Command) -> String {
-    format!("cannot start `{}`", line(command))
 }
 
 fn line(command: &Command) -> String {

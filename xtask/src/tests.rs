@@ -1,10 +1,9 @@
 //! Tests, conformance, schedules and the demo.
 
-use std::{path::Path, process::Command, thread};
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
-use serde_json::Value;
 
 use crate::run::{cargo, output, root, run, say, target};
 
@@ -19,25 +18,24 @@ pub(crate) fn test() -> Result<()> {
 /// Like [`test()`], but fails if a backend cannot be tested, and goes on after a failure. Meanwhile, chaos runs for two
 /// minutes, most of which it waits.
 pub(crate) fn test_all() -> Result<()> {
-    let mut chaos = built("chaos")?;
-    chaos.args(["--exact", CHAOS, "--nocapture"]).env("KSM_CHAOS_SECONDS", "120");
+    // Afterwards, neither waits for the other to compile.
+    run(&mut cargo(&format!("{TEST} --no-run")))?;
+    let mut chaos = cargo(&format!("{TEST} --test chaos -- --exact {CHAOS} --nocapture"));
+    chaos.env("KSM_CHAOS_SECONDS", "120");
     let mut tests = cargo(&format!("{TEST} --no-fail-fast"));
     tests.env("KSM_CONFORMANCE_REQUIRE_ALL", "1");
-    thread::scope(|scope| {
-        let chaos = scope.spawn(move || chaos.output());
-        let tests = run(&mut tests);
-        let chaos = chaos.join().map_err(|_| anyhow!("chaos panicked"))??;
-        say(&String::from_utf8_lossy(&chaos.stdout));
-        tests?;
-        ensure!(chaos.status.success(), "two minutes of chaos failed: {}", chaos.status);
-        Ok(())
-    })
+    let chaos = chaos.stdout(Stdio::piped()).spawn()?;
+    let tests = run(&mut tests);
+    let chaos = chaos.wait_with_output()?;
+    say(&String::from_utf8_lossy(&chaos.stdout));
+    ensure!(chaos.status.success(), "two minutes of chaos failed: {}", chaos.status);
+    tests
 }
 
-#[derive(Args, Default)]
+#[derive(Args)]
 pub(crate) struct Conformance {
-    /// Run only the cases whose names contain this text, such as `aws-moto::`
-    filter: Option<String>,
+    /// Run only the cases whose names contain this text, such as `aws-moto::`; or, after `--`, an option such as `--list`
+    arguments: Vec<String>,
     /// Build and test only the backends of this crate
     #[arg(long, value_name = "NAME", value_parser = parse_crate)]
     backend: Option<String>,
@@ -47,12 +45,6 @@ pub(crate) struct Conformance {
     /// Check about this many random concurrent programs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     histories: Option<u32>,
-    /// List the cases instead of running them
-    #[arg(long)]
-    list: bool,
-    /// Fail if a backend cannot be tested here, such as an emulator that needs Python
-    #[arg(long)]
-    require_all: bool,
 }
 
 /// Parses the name of a backend's crate.
@@ -62,43 +54,19 @@ pub(crate) fn parse_crate(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-impl Conformance {
-    pub(crate) fn of(backend: String) -> Self {
-        Self { backend: Some(backend), ..Self::default() }
-    }
-}
-
 pub(crate) fn conformance(options: &Conformance) -> Result<()> {
-    let features = match options.backend.as_deref() {
-        Some("aws") => "aws,testing",
-        Some(feature) => feature,
-        None => "aws,file,memory,testing",
+    let mut command = match options.backend.as_deref() {
+        None => cargo(&format!("{TEST} --test matrix")),
+        Some(name) => {
+            let feature = if name == "aws" { "aws,testing" } else { name };
+            cargo(&format!(
+                "test --package ksm-storage --no-default-features --features {feature} --test matrix"
+            ))
+        }
     };
-    let mut command = cargo("test --quiet --package ksm-storage --no-default-features --test conformance");
     command.envs(options.broken.then_some(("KSM_CONFORMANCE_BROKEN", "1")));
-    command.envs(options.require_all.then_some(("KSM_CONFORMANCE_REQUIRE_ALL", "1")));
     command.envs(options.histories.map(|count| ("KSM_CONFORMANCE_HISTORIES", count.to_string())));
-    command.args(["--features", features, "--"]).args(&options.filter);
-    run(command.args(options.list.then_some("--list")))
-}
-
-/// Runs another mode of the conformance suite.
-pub(crate) fn conformance_again(variable: &str, value: &str) -> Result<()> {
-    run(built("conformance")?.env(format!("KSM_CONFORMANCE_{variable}"), value))
-}
-
-/// A test program of the facade as [`test()`] builds it: other features would rebuild all.
-fn built(test: &str) -> Result<Command> {
-    let built = output(&mut cargo(&format!("{TEST} --test {test} --no-run --message-format json")))?;
-    let facade = root().join("crates/ksm-storage");
-    let program = built.lines().find_map(|line| {
-        let built: Value = serde_json::from_str(line).ok()?;
-        let own = Path::new(built["manifest_path"].as_str()?).parent() == Some(&facade);
-        built["executable"].as_str().filter(|_| own).map(str::to_owned)
-    });
-    let mut command = Command::new(program.with_context(|| format!("ksm-storage has no test {test}"))?);
-    command.current_dir(&facade).env("CARGO_MANIFEST_DIR", &facade);
-    Ok(command)
+    run(command.arg("--").args(&options.arguments))
 }
 
 #[derive(Args)]
