@@ -13,6 +13,7 @@ mod mutants;
 mod new_backend;
 mod package;
 mod python;
+mod release;
 mod run;
 mod tests;
 mod tools;
@@ -85,6 +86,8 @@ enum Task {
     },
     /// Run the checks that a change must pass, and summarize them
     Ci(ci::Options),
+    /// Check a release and produce its files in `target/release-files`, without publishing anything
+    Release(release::Options),
 }
 
 fn main() -> ExitCode {
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         Task::Package(options) => package::package(&options),
         Task::Python { args } => python::python(&args),
         Task::Ci(options) => ci::ci(&options),
+        Task::Release(options) => release::release(&options),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");

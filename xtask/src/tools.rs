@@ -9,7 +9,9 @@ use crate::run::{cargo, run, say, target};
 /// The package and program name, `cargo-NAME` or that of a standalone program, and the version.
 pub(crate) struct Tool(&'static str, &'static str);
 
+pub(crate) const AUDITABLE: Tool = Tool("cargo-auditable", "0.7.7");
 pub(crate) const BOOK: Tool = Tool("mdbook", "0.5.4");
+pub(crate) const CYCLONEDX: Tool = Tool("cargo-cyclonedx", "0.5.9");
 pub(crate) const DENY: Tool = Tool("cargo-deny", "0.20.2");
 pub(crate) const FUZZ: Tool = Tool("cargo-fuzz", "0.13.2");
 pub(crate) const HACK: Tool = Tool("cargo-hack", "0.6.46");
@@ -17,6 +19,7 @@ pub(crate) const MACHETE: Tool = Tool("cargo-machete", "0.9.2");
 pub(crate) const MUTANTS: Tool = Tool("cargo-mutants", "27.1.0");
 /// The newest version that reads the JSON of Rust 1.95's rustdoc (format 57).
 pub(crate) const PUBLIC_API: Tool = Tool("cargo-public-api", "0.52.0");
+pub(crate) const SEMVER_CHECKS: Tool = Tool("cargo-semver-checks", "0.51.0");
 
 /// Installs the tools before they are used, where the time that it takes is seen.
 pub(crate) fn install(tools: &[Tool]) -> Result<()> {
