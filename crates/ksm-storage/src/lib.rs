@@ -4,26 +4,32 @@
 #![cfg_attr(
     all(feature = "aws", feature = "file", feature = "memory", feature = "keeper"),
     doc = include_str!("links.md"),
-    doc = include_str!("../README.md"),
-    doc = include_str!("map.md")
+    doc = include_str!("map.md"),
+    doc = include_str!("../README.md")
 )]
 #![cfg_attr(
     not(all(feature = "aws", feature = "file", feature = "memory", feature = "keeper")),
     doc = "Keeper Secrets Manager configurations in pluggable storage; with all features this documentation has the README."
 )]
 
+// Inlined, so that the search finds all items here.
+#[doc(inline)]
 pub use ksm_storage_core::*;
 
 pub mod blocking;
 mod url;
 
 #[cfg(feature = "aws-minimal")]
+#[doc(inline)]
 pub use ksm_storage_aws as aws;
 #[cfg(feature = "file")]
+#[doc(inline)]
 pub use ksm_storage_file as file;
 #[cfg(feature = "keeper")]
+#[doc(inline)]
 pub use ksm_storage_keeper as keeper;
 #[cfg(feature = "memory")]
+#[doc(inline)]
 pub use ksm_storage_memory as memory;
 pub use url::{EnvBackend, Parameters, Schemes, StorageUrl, open, open_from_env};
 
