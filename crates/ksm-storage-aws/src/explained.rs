@@ -12,7 +12,7 @@ use crate::{
     environment::Environment,
     http::{InterimFlood, ReplyTooLong},
     process::ProcessFailed,
-    sdk::{find, refused, why},
+    sdk::{find, invalid_setting, why},
     setting::InvalidSetting,
     trace::Trace,
 };
@@ -270,7 +270,7 @@ impl error::Error for SourceFailed {}
 /// The error for credentials that could not be obtained; `what` names the source if it does not name itself.
 pub(crate) fn unobtained(what: &str, error: &CredentialsError) -> Error {
     let Some(failed) = find::<SourceFailed>(error) else {
-        return refused(error).unwrap_or_else(|| {
+        return invalid_setting(error).unwrap_or_else(|| {
             Error::not_applied(ErrorKind::Credentials, format!("{what}: {}", why(error)))
                 .with_hint("check whether other programs find any: aws sts get-caller-identity")
         });

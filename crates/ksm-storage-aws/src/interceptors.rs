@@ -38,7 +38,7 @@ use crate::{
     sdk::{UNBUILT, chain},
 };
 
-/// Counts the requests of one call that were sent and not refused: the SDK retries failures, and reports only the last
+/// Counts the requests of one call that were sent and not rejected: the SDK retries failures, and reports only the last
 /// one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Requests(Arc<Counts>);
@@ -48,13 +48,13 @@ struct Counts {
     /// Requests that the SDK handed over.
     built: AtomicUsize,
     sent: AtomicUsize,
-    refused: AtomicUsize,
+    rejected: AtomicUsize,
 }
 
 impl Requests {
-    /// Records in the error if a request was sent, and if any request was sent and not refused.
+    /// Records in the error if a request was sent, and if any request was sent and not rejected.
     pub(crate) fn tell(&self, error: CallError) -> CallError {
-        let (sent, refused) = (self.0.sent.load(Ordering::Relaxed), self.0.refused.load(Ordering::Relaxed));
+        let (sent, rejected) = (self.0.sent.load(Ordering::Relaxed), self.0.rejected.load(Ordering::Relaxed));
         // The SDK reports a request that it cannot build as a broken connection.
         let is_broken = error.failure == Failure::Disconnected
             && error.message.as_deref().is_none_or(|message| message == Cause::Broken.words());
@@ -63,7 +63,7 @@ impl Requests {
         } else {
             error
         };
-        CallError { sent: sent > 0, unanswered: sent > refused, ..error }
+        CallError { sent: sent > 0, unanswered: sent > rejected, ..error }
     }
 }
 
@@ -91,7 +91,7 @@ impl Intercept for Requests {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if (400..500).contains(&context.response().status().as_u16()) {
-            self.0.refused.fetch_add(1, Ordering::Relaxed);
+            self.0.rejected.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use ksm_storage_core::{Outcome, Payload, Version};
 use crate::{
     client::{CURRENT, CallError, PREVIOUS, SecretVersion},
     error::classify,
-    protocol::{Answer, Author, Labels, Seen},
+    protocol::{Answer, Author, FoundVersion, Labels},
     slot,
 };
 
@@ -22,8 +22,8 @@ impl CallError {
     }
 }
 
-pub(crate) fn seen(found: &SecretVersion, author: Author) -> Seen<Version> {
-    Seen { id: Version::new(found.id.as_str()), labels: labels(&found.labels), author }
+pub(crate) fn seen(found: &SecretVersion, author: Author) -> FoundVersion<Version> {
+    FoundVersion { id: Version::new(found.id.as_str()), labels: labels(&found.labels), author }
 }
 
 pub(crate) fn author(value: &Payload) -> Author {

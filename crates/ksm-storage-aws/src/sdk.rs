@@ -284,7 +284,7 @@ fn refusal(error: &(dyn error::Error + 'static)) -> Option<String> {
 }
 
 /// The error for credentials that could not be obtained because of an invalid setting.
-pub(crate) fn refused(error: &CredentialsError) -> Option<Error> {
+pub(crate) fn invalid_setting(error: &CredentialsError) -> Option<Error> {
     match find::<InvalidSetting>(error).filter(|invalid| invalid.is_input()) {
         Some(invalid) => Some(invalid.clone().into()),
         None => refusal(error).map(|refusal| Error::not_applied(ErrorKind::InvalidArgument, refusal)),

@@ -16,15 +16,15 @@ use ksm_storage_testkit::Probe;
 use proptest::prelude::*;
 use tokio::runtime;
 
-/// One step of a change.
+/// One edit of a change.
 #[derive(Clone, Debug)]
-enum Step {
+enum Edit {
     Set(ConfigKey, String),
     Remove(ConfigKey),
     Clear,
     /// Replaces the whole document.
     Become(String),
-    /// Undoes the steps before it.
+    /// Undoes the edits before it.
     Restore,
     /// Makes the document too large for the store.
     Fill(ConfigKey),
@@ -37,20 +37,20 @@ enum End {
     Panic,
 }
 
-type Change = (Vec<Step>, End);
+type Change = (Vec<Edit>, End);
 
 /// The maximum size of the store, in bytes.
 const LIMIT: usize = 400;
 
-fn step() -> impl Strategy<Value = Step> {
+fn edit() -> impl Strategy<Value = Edit> {
     let key = prop::sample::select(vec![Hostname, Url, ConfigKey::ServerPublicKeyId]);
     prop_oneof![
-        4 => (key.clone(), "[a\"\n\u{fc}]{0,3}").prop_map(|(key, value)| Step::Set(key, value)),
-        2 => key.clone().prop_map(Step::Remove),
-        1 => Just(Step::Clear),
-        1 => json().prop_map(Step::Become),
-        1 => Just(Step::Restore),
-        1 => key.prop_map(Step::Fill),
+        4 => (key.clone(), "[a\"\n\u{fc}]{0,3}").prop_map(|(key, value)| Edit::Set(key, value)),
+        2 => key.clone().prop_map(Edit::Remove),
+        1 => Just(Edit::Clear),
+        1 => json().prop_map(Edit::Become),
+        1 => Just(Edit::Restore),
+        1 => key.prop_map(Edit::Fill),
     ]
 }
 
@@ -71,19 +71,19 @@ fn json() -> impl Strategy<Value = String> {
 
 fn change() -> impl Strategy<Value = Change> {
     let end = prop_oneof![6 => Just(End::Keep), 1 => Just(End::Refuse), 1 => Just(End::Panic)];
-    (prop::collection::vec(step(), 0..4), end)
+    (prop::collection::vec(edit(), 0..4), end)
 }
 
-fn run(steps: &[Step], document: &mut ConfigDocument) {
+fn run(edits: &[Edit], document: &mut ConfigDocument) {
     let before = document.clone();
-    for step in steps {
-        match step {
-            Step::Set(key, value) => document.set(*key, value.clone()),
-            Step::Remove(key) => drop(document.remove(*key)),
-            Step::Clear => document.clear(),
-            Step::Become(json) => *document = parse(json.as_bytes()),
-            Step::Restore => document.clone_from(&before),
-            Step::Fill(key) => document.set(*key, "\n".repeat(LIMIT / 2)),
+    for edit in edits {
+        match edit {
+            Edit::Set(key, value) => document.set(*key, value.clone()),
+            Edit::Remove(key) => drop(document.remove(*key)),
+            Edit::Clear => document.clear(),
+            Edit::Become(json) => *document = parse(json.as_bytes()),
+            Edit::Restore => document.clone_from(&before),
+            Edit::Fill(key) => document.set(*key, "\n".repeat(LIMIT / 2)),
         }
     }
 }
@@ -105,9 +105,9 @@ fn naive(json: &str, changes: &[Change]) -> Ends {
     let before = parse(json.as_bytes()).to_payload();
     let mut document = before.clone();
     let mut calls = Vec::new();
-    for (steps, end) in changes {
+    for (edits, end) in changes {
         let mut scratch = parse(document.as_bytes());
-        run(steps, &mut scratch);
+        run(edits, &mut scratch);
         let written = scratch.to_payload();
         calls.push(match end {
             End::Refuse => Err(Some(ErrorKind::Refused)),
@@ -130,10 +130,10 @@ async fn actual(json: &str, changes: Vec<Change>) -> Ends {
     // The calls are queued before the committer runs, so that they form one batch.
     let calls: Vec<_> = changes
         .into_iter()
-        .map(|(steps, end)| {
+        .map(|(edits, end)| {
             let storage = storage.clone();
             let change = move |document: &mut ConfigDocument| {
-                run(&steps, document);
+                run(&edits, document);
                 assert_eq!(document.encoded_len(), document.to_payload().len());
                 match end {
                     End::Keep => Ok(()),

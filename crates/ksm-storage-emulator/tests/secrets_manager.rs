@@ -41,7 +41,7 @@ impl World {
     }
 }
 
-async fn refused(put: PutSecretValueFluentBuilder) -> String {
+async fn rejected(put: PutSecretValueFluentBuilder) -> String {
     put.send().await.unwrap_err().code().unwrap().to_owned()
 }
 
@@ -59,9 +59,9 @@ async fn a_token_takes_one_content() {
     let repeated = world.put(&token(1), "second").send().await.unwrap();
     assert_eq!(repeated.version_stages(), ["AWSPREVIOUS"]);
     assert_eq!(world.get("AWSCURRENT").await.unwrap(), "third");
-    assert_eq!(refused(world.put(&token(1), "other")).await, "ResourceExistsException");
+    assert_eq!(rejected(world.put(&token(1), "other")).await, "ResourceExistsException");
     for bad in ["x".repeat(31), "x".repeat(65)] {
-        assert_eq!(refused(world.put(&bad, "v")).await, "ValidationException");
+        assert_eq!(rejected(world.put(&bad, "v")).await, "ValidationException");
     }
 }
 
@@ -88,7 +88,7 @@ async fn labels_move_up_to_twenty() {
         put.send().await.unwrap();
     }
     assert_eq!(
-        refused(world.put(&token(200), "v").version_stages("label-17")).await,
+        rejected(world.put(&token(200), "v").version_stages("label-17")).await,
         "LimitExceededException"
     );
 }
@@ -99,7 +99,7 @@ async fn old_versions_make_room() {
     for number in 1..100 {
         world.put(&token(number), &number.to_string()).send().await.unwrap();
     }
-    assert_eq!(refused(world.put(&token(100), "v")).await, "LimitExceededException");
+    assert_eq!(rejected(world.put(&token(100), "v")).await, "LimitExceededException");
     world.server.emulator().advance(Duration::from_hours(24));
     world.put(&token(100), "v").send().await.unwrap();
     assert_eq!(world.server.emulator().secret(NAME).versions().len(), 100);
@@ -111,13 +111,13 @@ async fn old_versions_make_room() {
 #[tokio::test]
 async fn values_are_text_or_bytes() {
     let world = World::new().await;
-    assert_eq!(refused(world.put(&token(1), &"x".repeat(65_537))).await, "ValidationException");
+    assert_eq!(rejected(world.put(&token(1), &"x".repeat(65_537))).await, "ValidationException");
     world.put(&token(1), &"x".repeat(65_536)).send().await.unwrap();
-    assert_eq!(refused(world.put(&token(2), "")).await, "ValidationException");
+    assert_eq!(rejected(world.put(&token(2), "")).await, "ValidationException");
     let both = world.put(&token(2), "text").secret_binary(b"bytes".to_vec().into());
-    assert_eq!(refused(both).await, "InvalidParameterException");
+    assert_eq!(rejected(both).await, "InvalidParameterException");
     let neither = world.client.put_secret_value().secret_id(NAME).client_request_token(token(2));
-    assert_eq!(refused(neither).await, "InvalidRequestException");
+    assert_eq!(rejected(neither).await, "InvalidRequestException");
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn secret_is_deleted_and_recreated() {
     }
     world.client.delete_secret().secret_id(NAME).send().await.unwrap();
     assert_eq!(world.get("AWSCURRENT").await, Err("InvalidRequestException".to_owned()));
-    assert_eq!(refused(world.put(&token(1), "v")).await, "InvalidRequestException");
+    assert_eq!(rejected(world.put(&token(1), "v")).await, "InvalidRequestException");
     world.client.restore_secret().secret_id(NAME).send().await.unwrap();
     assert_eq!(world.get("AWSCURRENT").await.unwrap(), "first");
     world.client.delete_secret().secret_id(NAME).force_delete_without_recovery(true).send().await.unwrap();
@@ -175,7 +175,7 @@ async fn calls_in_process_are_validated() {
 async fn denials_concern_one_action() {
     let world = World::new().await;
     world.server.emulator().deny(Action::PutSecretValue, "AccessDeniedException");
-    assert_eq!(refused(world.put(&token(1), "v")).await, "AccessDeniedException");
+    assert_eq!(rejected(world.put(&token(1), "v")).await, "AccessDeniedException");
     assert_eq!(world.get("AWSCURRENT").await.unwrap(), "first");
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct Opened {
 }
 
 /// Next step towards a bound configuration.
-enum Step {
+enum BindStep {
     /// It is bound.
     Start,
     /// Its key pair may have been sent already: ask for the application key with that pair.
@@ -68,14 +68,14 @@ pub(crate) async fn open(
     for _ in 0..ROUNDS {
         let found = storage.snapshot().document().clone();
         let session = match next(&found, token.as_ref(), existing, settings, &location)? {
-            Step::Start => {
+            BindStep::Start => {
                 let session = Session::start(found, Arc::clone(settings), Purpose::Work, &location).await?;
                 return Ok(Opened { session, stored: Ok(()) });
             }
-            Step::Resume(seed) => {
+            BindStep::Resume(seed) => {
                 Session::start(seed, Arc::clone(settings), Purpose::Bind(None), &location).await?
             }
-            Step::Begin(seed, token) => {
+            BindStep::Begin(seed, token) => {
                 let purpose = Purpose::Bind(Some(token));
                 let session = Session::start(seed, Arc::clone(settings), purpose, &location).await?;
                 let stored = group::store_key_pair(storage, found, session.saved.clone()).await;
@@ -108,7 +108,7 @@ fn next(
     existing: Existing,
     settings: &Settings,
     location: &Location,
-) -> Result<Step> {
+) -> Result<BindStep> {
     let error = |kind| Err(Error::new(kind, location.clone()));
     if group::is_foreign(found) {
         return Err(Error::foreign(found, location.clone()));
@@ -141,12 +141,12 @@ fn next(
             return Err(Error::invalid_key(key, why, location.clone()));
         }
         if is_bound {
-            return Ok(Step::Start);
+            return Ok(BindStep::Start);
         }
     }
     match (token, text(&seed, ConfigKey::ClientKey)) {
         (None, None) => error(ErrorKind::Unbound),
-        (_, Some(_)) if has_key_pair => Ok(Step::Resume(seed)),
+        (_, Some(_)) if has_key_pair => Ok(BindStep::Resume(seed)),
         _ if group::count_foreign(found) > 0 => Err(Error::foreign(found, location.clone())),
         (Some(token), _) => begin(seed, token.clone(), location),
         // An unbound configuration stored by another SDK, or by a person.
@@ -157,11 +157,11 @@ fn next(
     }
 }
 
-fn begin(seed: ConfigDocument, token: Token, location: &Location) -> Result<Step> {
+fn begin(seed: ConfigDocument, token: Token, location: &Location) -> Result<BindStep> {
     let seed = group::without_credentials(seed);
     match keys::first_invalid(&seed) {
         // The given token replaces the stored one.
-        None | Some((ConfigKey::ClientKey, _)) => Ok(Step::Begin(seed, token)),
+        None | Some((ConfigKey::ClientKey, _)) => Ok(BindStep::Begin(seed, token)),
         Some((key, why)) => Err(Error::invalid_key(key, why, location.clone())),
     }
 }

@@ -100,7 +100,7 @@ mod tests {
         (error.kind(), error.to_string())
     }
 
-    fn refused(status: u16, code: &str) -> Reply {
+    fn rejected(status: u16, code: &str) -> Reply {
         Reply::Refused(Refusal { status, code: code.to_owned(), ip_locked: false })
     }
 
@@ -108,9 +108,9 @@ mod tests {
     fn sdk_errors_are_shown_by_name() {
         let sdk = KSMRError::CustomError("s3cret".to_owned());
         let text = "memory://1: the SDK reports CustomError; Keeper answered 400 bad_request";
-        assert_eq!(described(&sdk, Some(refused(400, "bad_request"))), (ErrorKind::Sdk, text.to_owned()));
+        assert_eq!(described(&sdk, Some(rejected(400, "bad_request"))), (ErrorKind::Sdk, text.to_owned()));
         for (status, words) in [(301, "redirect"), (407, "login"), (503, "later"), (404, "another server")] {
-            let (kind, text) = described(&sdk, Some(refused(status, "without a code")));
+            let (kind, text) = described(&sdk, Some(rejected(status, "without a code")));
             assert!(kind == ErrorKind::Sdk && text.contains(words), "{text}");
         }
         let none = Reply::None { host: "keeper.example".to_owned(), cause: NoReply::Dns };

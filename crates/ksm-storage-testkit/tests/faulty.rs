@@ -11,7 +11,7 @@ const CALLS: usize = 400;
 
 /// The results of loads and stores on a faulty backend.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Seen {
+struct Summary {
     good: usize,
     refused: usize,
     lost: usize,
@@ -23,11 +23,11 @@ struct Seen {
 }
 
 /// Stores repeatedly with `rates`, and determines the real results behind the faults.
-async fn stores(rates: FaultRates, seed: u64) -> Seen {
+async fn stores(rates: FaultRates, seed: u64) -> Summary {
     let inner = MemoryBackend::from_config("{}");
     let clock = TestClock::new();
     let backend = FaultyBackend::new(Arc::new(inner.clone()), Arc::new(clock), rates, seed);
-    let mut found = Seen::default();
+    let mut found = Summary::default();
     for number in 0..CALLS {
         let before = inner.load().await.unwrap();
         let payload = Payload::from(format!("{{\"url\":\"{number}\"}}"));
@@ -79,7 +79,7 @@ async fn ended<T>(future: impl Future<Output = T>) -> Option<T> {
 #[tokio::test]
 async fn without_rates_there_is_no_fault() {
     let seen = stores(FaultRates::NONE, 1).await;
-    assert_eq!(seen, Seen { good: CALLS, ..Seen::default() });
+    assert_eq!(seen, Summary { good: CALLS, ..Summary::default() });
 }
 
 #[tokio::test]

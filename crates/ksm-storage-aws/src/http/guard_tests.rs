@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::{http::http_client_fn, result::ConnectorErro
 use aws_types::{os_shim_internal::Env, region::Region};
 
 use super::*;
-use crate::{environment::files_with, sdk::refused};
+use crate::{environment::files_with, sdk::invalid_setting};
 
 /// A client that counts the requests it would send.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ async fn requests(profile: &str, endpoint: &str, purpose: Purpose) -> (usize, Op
         .credentials_provider()
         .unwrap();
     let error = provider.provide_credentials().await.unwrap_err();
-    (counting.0.load(Ordering::Relaxed), refused(&error).map(|error| error.to_string()))
+    (counting.0.load(Ordering::Relaxed), invalid_setting(&error).map(|error| error.to_string()))
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ pub(crate) enum Answer<I> {
     /// The reply, if any, does not show whether the request was carried out.
     Unanswered,
     /// A read found this version.
-    Found(Seen<I>),
+    Found(FoundVersion<I>),
     /// A read found no such version.
     Missing,
 }
@@ -113,7 +113,7 @@ pub(crate) enum Labels {
 
 /// A version as returned by a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen<I> {
+pub(crate) struct FoundVersion<I> {
     pub(crate) id: I,
     pub(crate) labels: Labels,
     pub(crate) author: Author,

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Author, Labels, Placement, Progress, Reason, Verdict, VersionId,
-    store::{Proceed, Step, Store, not_applied, unknown},
+    store::{Proceed, Store, StoreStep, not_applied, unknown},
 };
 
 /// The answer to an unacknowledged put.
@@ -30,10 +30,10 @@ impl<I: VersionId> Store<I> {
         match answer {
             Answer::Done(labels) => self.placed(*labels),
             Answer::NotSent => not_applied(Reason::Put),
-            Answer::Conflict => self.to(Step::FindPut(PutFailure::Exists)),
-            Answer::Refused => self.to(Step::FindPut(PutFailure::Refused)),
+            Answer::Conflict => self.to(StoreStep::FindPut(PutFailure::Exists)),
+            Answer::Refused => self.to(StoreStep::FindPut(PutFailure::Refused)),
             Answer::Unanswered | Answer::Found(_) | Answer::Missing => {
-                self.to(Step::FindPut(PutFailure::Unanswered))
+                self.to(StoreStep::FindPut(PutFailure::Unanswered))
             }
         }
     }
@@ -76,10 +76,10 @@ impl<I: VersionId> Store<I> {
         match answer {
             Answer::Done(_) => self.committed(),
             Answer::NotSent => not_applied(Reason::Move),
-            Answer::Conflict => self.to(Step::FindMoved(MoveFailure::NotCurrent)),
-            Answer::Refused => self.to(Step::FindMoved(MoveFailure::Refused)),
+            Answer::Conflict => self.to(StoreStep::FindMoved(MoveFailure::NotCurrent)),
+            Answer::Refused => self.to(StoreStep::FindMoved(MoveFailure::Refused)),
             Answer::Unanswered | Answer::Found(_) | Answer::Missing => {
-                self.to(Step::FindMoved(MoveFailure::Unanswered))
+                self.to(StoreStep::FindMoved(MoveFailure::Unanswered))
             }
         }
     }
@@ -88,7 +88,7 @@ impl<I: VersionId> Store<I> {
     pub(super) fn find_moved(self, failure: MoveFailure, answer: &Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Found(found) if found.labels != Labels::Neither => self.committed(),
-            Answer::Found(_) | Answer::Missing => self.to(Step::FindSuccessor(failure)),
+            Answer::Found(_) | Answer::Missing => self.to(StoreStep::FindSuccessor(failure)),
             _ => Self::move_undecided(failure),
         }
     }
@@ -97,7 +97,7 @@ impl<I: VersionId> Store<I> {
     pub(super) fn find_successor(self, failure: MoveFailure, answer: &Answer<I>) -> Proceed<I> {
         match (answer, failure) {
             (Answer::Found(_), _) => self.committed(),
-            (Answer::Missing, MoveFailure::NotCurrent) => self.to(Step::FindBase),
+            (Answer::Missing, MoveFailure::NotCurrent) => self.to(StoreStep::FindBase),
             _ => Self::move_undecided(failure),
         }
     }
@@ -118,7 +118,7 @@ impl<I: VersionId> Store<I> {
                 self.moved_elsewhere(Some(sibling.id.clone()))
             }
             Answer::Found(sibling) if sibling.labels == Labels::Previous => self.moved_elsewhere(None),
-            Answer::Found(_) => self.to(Step::FindSiblingSuccessor(number)),
+            Answer::Found(_) => self.to(StoreStep::FindSiblingSuccessor(number)),
             _ => unknown(Reason::MoveRefused),
         }
     }
@@ -133,7 +133,7 @@ impl<I: VersionId> Store<I> {
 
     fn next_sibling(self, first: u8) -> Proceed<I> {
         match (first..=I::SLOTS).find(|&number| number != self.slot) {
-            Some(number) => self.to(Step::FindSibling(number)),
+            Some(number) => self.to(StoreStep::FindSibling(number)),
             None => unknown(Reason::MoveRefused),
         }
     }

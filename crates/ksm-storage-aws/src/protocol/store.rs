@@ -18,12 +18,12 @@ pub(crate) struct Store<I> {
     /// The slot of `base` being tried.
     pub(crate) slot: u8,
     pub(crate) placement: Placement,
-    pub(crate) step: Step<I>,
+    pub(crate) step: StoreStep<I>,
 }
 
 /// The next call, with the knowledge gathered so far.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Step<I> {
+pub(crate) enum StoreStep<I> {
     Put,
     /// Ownership of a put: reads the token.
     FindPut(PutFailure),
@@ -53,7 +53,7 @@ impl<I: VersionId> Store<I> {
             Mode::Optimistic | Mode::PutOnly => Placement::Plain,
             Mode::Strict => Placement::Staged,
         };
-        Self { base, mode, slot: 1, placement, step: Step::Put }
+        Self { base, mode, slot: 1, placement, step: StoreStep::Put }
     }
 
     /// The ID of the version that this store writes.
@@ -64,33 +64,33 @@ impl<I: VersionId> Store<I> {
     /// The next call.
     pub(crate) fn request(&self) -> Request<I> {
         match &self.step {
-            Step::Put => Request::Put { token: self.token(), placement: self.placement },
-            Step::Move => Request::Move { from: self.base.clone(), to: self.token() },
-            Step::FindPut(_) | Step::FindMoved(_) => Request::Get(self.token()),
-            Step::FindFirstSuccessor | Step::FindSuccessor(_) => Request::Get(self.token().slot(1)),
-            Step::FindBase | Step::ReadBase(_) => Request::Get(self.base.clone()),
-            Step::FindSibling(number) => Request::Get(self.base.slot(*number)),
-            Step::FindSiblingSuccessor(number) => Request::Get(self.base.slot(*number).slot(1)),
-            Step::Walk(tail) => Request::Get(tail.id.slot(1)),
-            Step::Seek(id) => Request::Get(id.slot(1)),
+            StoreStep::Put => Request::Put { token: self.token(), placement: self.placement },
+            StoreStep::Move => Request::Move { from: self.base.clone(), to: self.token() },
+            StoreStep::FindPut(_) | StoreStep::FindMoved(_) => Request::Get(self.token()),
+            StoreStep::FindFirstSuccessor | StoreStep::FindSuccessor(_) => Request::Get(self.token().slot(1)),
+            StoreStep::FindBase | StoreStep::ReadBase(_) => Request::Get(self.base.clone()),
+            StoreStep::FindSibling(number) => Request::Get(self.base.slot(*number)),
+            StoreStep::FindSiblingSuccessor(number) => Request::Get(self.base.slot(*number).slot(1)),
+            StoreStep::Walk(tail) => Request::Get(tail.id.slot(1)),
+            StoreStep::Seek(id) => Request::Get(id.slot(1)),
         }
     }
 
     /// Processes the answer to that call.
     pub(crate) fn answer(self, answer: Answer<I>) -> Proceed<I> {
         match self.step.clone() {
-            Step::Put => self.put_answered(&answer),
-            Step::FindPut(failure) => self.find_put(failure, answer),
-            Step::FindFirstSuccessor => self.find_first_successor(&answer),
-            Step::Move => self.move_answered(&answer),
-            Step::FindMoved(failure) => self.find_moved(failure, &answer),
-            Step::FindSuccessor(failure) => self.find_successor(failure, &answer),
-            Step::FindBase => self.find_base(&answer),
-            Step::FindSibling(number) => self.find_sibling(number, &answer),
-            Step::FindSiblingSuccessor(number) => self.find_sibling_successor(number, &answer),
-            Step::Walk(tail) => self.walk(&tail, answer),
-            Step::ReadBase(recovery) => self.read_base(recovery, &answer),
-            Step::Seek(_) => self.seek(answer),
+            StoreStep::Put => self.put_answered(&answer),
+            StoreStep::FindPut(failure) => self.find_put(failure, answer),
+            StoreStep::FindFirstSuccessor => self.find_first_successor(&answer),
+            StoreStep::Move => self.move_answered(&answer),
+            StoreStep::FindMoved(failure) => self.find_moved(failure, &answer),
+            StoreStep::FindSuccessor(failure) => self.find_successor(failure, &answer),
+            StoreStep::FindBase => self.find_base(&answer),
+            StoreStep::FindSibling(number) => self.find_sibling(number, &answer),
+            StoreStep::FindSiblingSuccessor(number) => self.find_sibling_successor(number, &answer),
+            StoreStep::Walk(tail) => self.walk(&tail, answer),
+            StoreStep::ReadBase(recovery) => self.read_base(recovery, &answer),
+            StoreStep::Seek(_) => self.seek(answer),
         }
     }
 
@@ -101,9 +101,9 @@ impl<I: VersionId> Store<I> {
             // A first value becomes current at once, whatever its label.
             Placement::Staged if self.base.is_no_value() => match labels {
                 Labels::Current | Labels::Previous => self.committed(),
-                Labels::Neither => self.to(Step::FindFirstSuccessor),
+                Labels::Neither => self.to(StoreStep::FindFirstSuccessor),
             },
-            Placement::Staged => self.to(Step::Move),
+            Placement::Staged => self.to(StoreStep::Move),
         }
     }
 
@@ -111,10 +111,10 @@ impl<I: VersionId> Store<I> {
         if self.slot >= I::SLOTS {
             return not_applied(Reason::NoSlotLeft);
         }
-        Progress::Next(Self { slot: self.slot + 1, placement, step: Step::Put, ..self })
+        Progress::Next(Self { slot: self.slot + 1, placement, step: StoreStep::Put, ..self })
     }
 
-    pub(super) fn to(self, step: Step<I>) -> Proceed<I> {
+    pub(super) fn to(self, step: StoreStep<I>) -> Proceed<I> {
         Progress::Next(Self { step, ..self })
     }
 

@@ -1,8 +1,8 @@
 //! Token in use: the slot holds another writer's version.
 
 use super::{
-    Answer, Author, Labels, Mode, Placement, Reason, Seen, VersionId,
-    store::{Proceed, Step, Store, conflict, not_applied},
+    Answer, Author, FoundVersion, Labels, Mode, Placement, Reason, VersionId,
+    store::{Proceed, Store, StoreStep, conflict, not_applied},
 };
 
 /// The last known version of the chain behind the slot.
@@ -32,7 +32,7 @@ pub(crate) enum Recovery {
 
 impl<I: VersionId> Tail<I> {
     /// `AWSPREVIOUS` or a plain put proves that the version was current.
-    fn new(seen: Seen<I>) -> Self {
+    fn new(seen: FoundVersion<I>) -> Self {
         let plain = seen.author == Author::Project(Placement::Plain);
         let state =
             if plain || seen.labels == Labels::Previous { TailState::Left } else { TailState::Pending };
@@ -42,7 +42,7 @@ impl<I: VersionId> Tail<I> {
 
 impl<I: VersionId> Store<I> {
     /// Step 1. A version with `AWSCURRENT` resolves all doubt: the read of the base was stale.
-    pub(super) fn token_in_use(self, found: Seen<I>) -> Proceed<I> {
+    pub(super) fn token_in_use(self, found: FoundVersion<I>) -> Proceed<I> {
         if found.labels == Labels::Current {
             return conflict(Some(found.id));
         }
@@ -51,8 +51,8 @@ impl<I: VersionId> Store<I> {
         }
         match self.placement {
             // A move is refused unless the base is current, so no further knowledge is needed.
-            Placement::Staged => self.to(Step::ReadBase(Recovery::NextSlot(Placement::Staged))),
-            Placement::Plain => self.to(Step::Walk(Tail::new(found))),
+            Placement::Staged => self.to(StoreStep::ReadBase(Recovery::NextSlot(Placement::Staged))),
+            Placement::Plain => self.to(StoreStep::Walk(Tail::new(found))),
         }
     }
 
@@ -60,7 +60,7 @@ impl<I: VersionId> Store<I> {
     pub(super) fn walk(self, tail: &Tail<I>, answer: Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Found(found) if found.labels == Labels::Current => conflict(Some(found.id)),
-            Answer::Found(found) => self.to(Step::Walk(Tail::new(found))),
+            Answer::Found(found) => self.to(StoreStep::Walk(Tail::new(found))),
             Answer::Missing => {
                 let recovery = match (tail.state, self.mode) {
                     (TailState::Left, _) => Recovery::NextSlot(Placement::Plain),
@@ -69,7 +69,7 @@ impl<I: VersionId> Store<I> {
                         Recovery::NextSlot(Placement::Staged)
                     }
                 };
-                self.to(Step::ReadBase(recovery))
+                self.to(StoreStep::ReadBase(recovery))
             }
             _ => not_applied(Reason::Read),
         }
@@ -89,7 +89,7 @@ impl<I: VersionId> Store<I> {
             (false, _, Placement::Plain) => conflict(None),
             (false, _, Placement::Staged) => {
                 let token = self.token();
-                self.to(Step::Seek(token))
+                self.to(StoreStep::Seek(token))
             }
         }
     }
@@ -99,7 +99,7 @@ impl<I: VersionId> Store<I> {
     pub(super) fn seek(self, answer: Answer<I>) -> Proceed<I> {
         match answer {
             Answer::Found(found) if found.labels == Labels::Current => conflict(Some(found.id)),
-            Answer::Found(found) => self.to(Step::Seek(found.id)),
+            Answer::Found(found) => self.to(StoreStep::Seek(found.id)),
             _ => conflict(None),
         }
     }

@@ -2,10 +2,10 @@
 
 use crate::{
     protocol::{
-        Answer, Author, Displacement, Finding, Labels, Mode, Placement, Progress, Reason, Seen, Store,
-        Verdict,
+        Answer, Author, Displacement, Finding, FoundVersion, Labels, Mode, Placement, Progress, Reason,
+        Store, Verdict,
         displacement::CheckStep,
-        store::Step,
+        store::StoreStep,
         token_in_use::{Recovery, Tail, TailState},
     },
     service::Id,
@@ -65,68 +65,68 @@ impl Fault {
         let missing = |answer: &Answer<Id>| matches!(answer, Answer::Missing);
         let to = |step| Progress::Next(Store { step, ..store.clone() });
         match (self, &store.step, &answer) {
-            (Self::RefusedMoveIsConflict, Step::Move, Answer::Conflict) => conflict,
-            (Self::ExistsIsAnothers, Step::FindPut(_), Answer::Found(seen)) => {
+            (Self::RefusedMoveIsConflict, StoreStep::Move, Answer::Conflict) => conflict,
+            (Self::ExistsIsAnothers, StoreStep::FindPut(_), Answer::Found(seen)) => {
                 let author = match seen.author {
                     Author::ThisStore => Author::Project(store.placement),
                     author => author,
                 };
-                store.answer(Answer::Found(Seen { author, ..seen.clone() }))
+                store.answer(Answer::Found(FoundVersion { author, ..seen.clone() }))
             }
-            (Self::MissingPutIsRefused, Step::FindPut(_), answer) if missing(answer) => {
+            (Self::MissingPutIsRefused, StoreStep::FindPut(_), answer) if missing(answer) => {
                 Progress::Done(Verdict::NotApplied(Reason::Put))
             }
-            (Self::NoLookAtToken, Step::FindMoved(_), _)
-            | (Self::NoLookAtSuccessor, Step::FindSuccessor(_), _) => store.answer(Answer::Missing),
-            (Self::UnansweredMoveIsRefused, Step::FindSuccessor(_), answer) if missing(answer) => {
+            (Self::NoLookAtToken, StoreStep::FindMoved(_), _)
+            | (Self::NoLookAtSuccessor, StoreStep::FindSuccessor(_), _) => store.answer(Answer::Missing),
+            (Self::UnansweredMoveIsRefused, StoreStep::FindSuccessor(_), answer) if missing(answer) => {
                 Progress::Done(Verdict::NotApplied(Reason::Move))
             }
-            (Self::NoLookAtBase, Step::FindBase, Answer::Found(seen)) => {
-                store.answer(Answer::Found(Seen { labels: Labels::Previous, ..seen.clone() }))
+            (Self::NoLookAtBase, StoreStep::FindBase, Answer::Found(seen)) => {
+                store.answer(Answer::Found(FoundVersion { labels: Labels::Previous, ..seen.clone() }))
             }
-            (Self::PendingIsLeft, Step::ReadBase(_), Answer::Found(seen))
+            (Self::PendingIsLeft, StoreStep::ReadBase(_), Answer::Found(seen))
                 if store.mode == Mode::Optimistic && seen.labels == Labels::Current =>
             {
-                Progress::Next(Store { slot: store.slot + 1, step: Step::Put, ..store })
+                Progress::Next(Store { slot: store.slot + 1, step: StoreStep::Put, ..store })
             }
             // The walk finds nothing, and the base is read by label.
-            (Self::BaseByLabel | Self::NoWalk, Step::FindPut(_), Answer::Found(seen))
+            (Self::BaseByLabel | Self::NoWalk, StoreStep::FindPut(_), Answer::Found(seen))
                 if store.placement == Placement::Plain
                     && seen.author != Author::ThisStore
                     && seen.labels != Labels::Current
                     && store.base != Id::NO_VALUE =>
             {
-                to(Step::ReadBase(Recovery::NextSlot(Placement::Plain)))
+                to(StoreStep::ReadBase(Recovery::NextSlot(Placement::Plain)))
             }
-            (Self::BaseBeforeWalk, Step::FindPut(_), Answer::Found(seen))
+            (Self::BaseBeforeWalk, StoreStep::FindPut(_), Answer::Found(seen))
                 if store.placement == Placement::Plain
                     && seen.author != Author::ThisStore
                     && seen.labels != Labels::Current
                     && store.base != Id::NO_VALUE =>
             {
-                to(Step::ReadBase(Recovery::Blocked))
+                to(StoreStep::ReadBase(Recovery::Blocked))
             }
-            (Self::BaseBeforeWalk, Step::ReadBase(Recovery::Blocked), Answer::Found(seen))
+            (Self::BaseBeforeWalk, StoreStep::ReadBase(Recovery::Blocked), Answer::Found(seen))
                 if seen.labels == Labels::Current =>
             {
                 let state = TailState::Left;
-                to(Step::Walk(Tail { id: store.token(), state }))
+                to(StoreStep::Walk(Tail { id: store.token(), state }))
             }
-            (Self::BaseBeforeWalk, Step::Walk(_), answer) if missing(answer) => {
+            (Self::BaseBeforeWalk, StoreStep::Walk(_), answer) if missing(answer) => {
                 match store.answer(Answer::Missing) {
-                    Progress::Next(store) if matches!(store.step, Step::ReadBase(_)) => {
+                    Progress::Next(store) if matches!(store.step, StoreStep::ReadBase(_)) => {
                         let labels = Labels::Current;
                         let author = Author::Foreign;
-                        let base = Seen { id: store.base, labels, author };
+                        let base = FoundVersion { id: store.base, labels, author };
                         store.answer(Answer::Found(base))
                     }
                     progress => progress,
                 }
             }
-            (Self::BaseNotRead, Step::ReadBase(_), Answer::Found(seen)) => {
-                store.answer(Answer::Found(Seen { labels: Labels::Current, ..seen.clone() }))
+            (Self::BaseNotRead, StoreStep::ReadBase(_), Answer::Found(seen)) => {
+                store.answer(Answer::Found(FoundVersion { labels: Labels::Current, ..seen.clone() }))
             }
-            (Self::UnlabelledFirstValueIsRefused, Step::FindFirstSuccessor, _) => {
+            (Self::UnlabelledFirstValueIsRefused, StoreStep::FindFirstSuccessor, _) => {
                 Progress::Done(Verdict::NotApplied(Reason::FirstValue))
             }
             _ => store.answer(answer),

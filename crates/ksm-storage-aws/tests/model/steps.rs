@@ -3,8 +3,8 @@
 use crate::{
     fault::Fault,
     protocol::{
-        Answer, Author, Displacement, Finding, Labels, Mode, Placement, Progress, Request, Seen, Store,
-        Verdict, store::Step,
+        Answer, Author, Displacement, Finding, FoundVersion, Labels, Mode, Placement, Progress, Request,
+        Store, Verdict, store::StoreStep,
     },
     service::{Content, Id, Service, WRITES},
     world::{Budget, Flight, Kind, Outcome, Phase, World, Writer},
@@ -86,7 +86,7 @@ impl Protocol {
     fn by_label(&self, writer: &Writer) -> bool {
         match &writer.phase {
             Phase::Store(store) => {
-                self.fault == Fault::BaseByLabel && matches!(store.step, Step::ReadBase(_))
+                self.fault == Fault::BaseByLabel && matches!(store.step, StoreStep::ReadBase(_))
             }
             Phase::Check { check, .. } => {
                 self.fault == Fault::PreviousByLabel && !matches!(check.request(), Request::GetPrevious)
@@ -168,12 +168,12 @@ impl Protocol {
             };
             let own = self.stored(writer.content(placement)).is(&content, self.fault != Fault::NoNonce);
             let author = if own { Author::ThisStore } else { content.author() };
-            Answer::Found(Seen { id, labels: seen.labels_of(id), author })
+            Answer::Found(FoundVersion { id, labels: seen.labels_of(id), author })
         });
         match writer.phase.clone() {
             Phase::Store(store) => {
                 // A foreign write before this read of the base must not go unnoticed.
-                if matches!(store.step, Step::ReadBase(_)) {
+                if matches!(store.step, StoreStep::ReadBase(_)) {
                     let view = &mut world.writers[number].view;
                     *view = moment.max(*view);
                 }
@@ -188,8 +188,8 @@ impl Protocol {
     /// Hides the one answer that is only reliable with fresh labels.
     fn undecided(&self, store: &Store<Id>, answer: Answer<Id>) -> Answer<Id> {
         match answer {
-            Answer::Found(seen) if self.by_id == ById::Stale && store.step == Step::FindBase => {
-                Answer::Found(Seen { labels: Labels::Neither, ..seen })
+            Answer::Found(seen) if self.by_id == ById::Stale && store.step == StoreStep::FindBase => {
+                Answer::Found(FoundVersion { labels: Labels::Neither, ..seen })
             }
             answer => answer,
         }

@@ -8,7 +8,7 @@ use ksm_storage_core::{
 };
 use ksm_storage_emulator::{Action, Value};
 
-use crate::support::{BOTH, Network, Region, Step, committed, elsewhere_first, foreign, store};
+use crate::support::{BOTH, Interference, Network, Region, committed, elsewhere_first, foreign, store};
 
 fn parse(json: &str) -> ConfigDocument {
     ConfigDocument::parse(json.as_bytes()).unwrap()
@@ -95,7 +95,7 @@ async fn pending_version_is_passed_by_move() {
         let stager = region.backend(Concurrency::Strict);
         let version = stager.load().await.unwrap().version().clone();
         let late = region.hold(&stager, &version, r#"{"url":"u"}"#).await;
-        let first: Step = Box::new(|| {});
+        let first: Interference = Box::new(|| {});
         let optimistic = region.interposed(Concurrency::Optimistic, [("put", first), (before, late)]);
         let optimistic = ConfigStorage::open(optimistic).await.unwrap();
         optimistic.set(Hostname, "h").await.unwrap();

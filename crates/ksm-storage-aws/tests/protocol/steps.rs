@@ -8,7 +8,7 @@ use ksm_storage_core::{
 };
 use ksm_storage_emulator::{Action, Fault, ResponseFault, Value};
 
-use crate::support::{BOTH, Region, Step, committed, elsewhere_first, foreign, store};
+use crate::support::{BOTH, Interference, Region, committed, elsewhere_first, foreign, store};
 
 #[tokio::test(start_paused = true)]
 async fn equal_contents_have_one_winner() {
@@ -44,7 +44,7 @@ async fn superseded_write_with_lost_reply_succeeds() {
     for concurrency in BOTH {
         let region = Region::new(Some("{}"));
         let elsewhere = region.backend(Concurrency::Optimistic);
-        let step: Step = {
+        let step: Interference = {
             let elsewhere = elsewhere.clone();
             // Between the lost put and the read of its slot, another writer builds on it.
             elsewhere_first(async move {

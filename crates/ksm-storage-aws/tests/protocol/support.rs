@@ -18,12 +18,12 @@ use tokio::runtime::Runtime;
 
 pub(crate) const BOTH: [Concurrency; 2] = [Concurrency::Optimistic, Concurrency::Strict];
 
-pub(crate) type Step = Box<dyn FnOnce() + Send>;
+pub(crate) type Interference = Box<dyn FnOnce() + Send>;
 
 /// The emulator, with steps that run just before certain calls.
 struct Interposed {
     emulator: Emulator,
-    before: Mutex<VecDeque<(&'static str, Step)>>,
+    before: Mutex<VecDeque<(&'static str, Interference)>>,
     /// The call that is never answered.
     hangs: Option<&'static str>,
     network: Network,
@@ -177,7 +177,7 @@ impl Region {
     pub(crate) fn interposed(
         &self,
         concurrency: Concurrency,
-        before: impl IntoIterator<Item = (&'static str, Step)>,
+        before: impl IntoIterator<Item = (&'static str, Interference)>,
     ) -> AwsSecretBackend {
         let before = before.into_iter().collect();
         Self::over(concurrency, Interposed { before: Mutex::new(before), ..self.client() })
@@ -212,7 +212,7 @@ impl Region {
     }
 
     /// Stages a version as a strict writer does. Returns its move, which is still in flight.
-    pub(crate) async fn hold(&self, stager: &AwsSecretBackend, base: &Version, json: &str) -> Step {
+    pub(crate) async fn hold(&self, stager: &AwsSecretBackend, base: &Version, json: &str) -> Interference {
         self.emulator.fail(Action::UpdateSecretVersionStage, [Fault::Before(ResponseFault::Hang)]);
         store(stager, base, json).await.unwrap_err();
         let newest = self.secret.versions().pop().unwrap().0;
@@ -247,13 +247,13 @@ pub(crate) fn committed(outcome: StoreOutcome) -> (Version, Displaced) {
     }
 }
 
-pub(crate) fn foreign(region: &Region) -> Step {
+pub(crate) fn foreign(region: &Region) -> Interference {
     let secret = region.secret.clone();
     Box::new(move || drop(secret.overwrite(Value::Text(r#"{"foreign":1}"#.into()))))
 }
 
 /// Returns a step that carries out `work` while the caller's clock is paused.
-pub(crate) fn elsewhere_first(work: impl Future<Output = ()> + Send + 'static) -> Step {
+pub(crate) fn elsewhere_first(work: impl Future<Output = ()> + Send + 'static) -> Interference {
     Box::new(move || {
         std::thread::spawn(move || Runtime::new().unwrap().block_on(work)).join().unwrap();
     })

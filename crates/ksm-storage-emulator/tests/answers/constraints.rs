@@ -11,7 +11,7 @@ async fn invalid_names_are_refused() {
     let token = token(0);
     for name in ["a b", " a", "a*", "a?", "a\\", "ä", "arn:aws:secretsmanager:us-east-1:1:secret:a b"] {
         let create = json!({ "Name": name, "SecretString": "v", "ClientRequestToken": token });
-        world.refused("CreateSecret", create, "ValidationException", MESSAGE).await;
+        world.rejected("CreateSecret", create, "ValidationException", MESSAGE).await;
         for (action, mut request) in [
             ("DeleteSecret", json!({ "ForceDeleteWithoutRecovery": true })),
             ("DescribeSecret", json!({})),
@@ -24,7 +24,7 @@ async fn invalid_names_are_refused() {
             ("ValidateResourcePolicy", json!({ "ResourcePolicy": "{}" })),
         ] {
             request["SecretId"] = name.into();
-            world.refused(action, request, "ValidationException", MESSAGE).await;
+            world.rejected(action, request, "ValidationException", MESSAGE).await;
         }
     }
     world.answer("CreateSecret", json!({ "Name": "aZ09-/_+=.@!" }), 0).await;
@@ -52,7 +52,7 @@ async fn violated_constraints_are_named() {
         ("ListSecrets", json!({ "SortOrder": "up" }), "1 validation error detected: Value 'up' at 'sortOrder' failed to satisfy constraint: Member must satisfy enum value set: [asc, desc]".to_owned()),
         ("ReplicateSecretToRegions", json!({ "AddReplicaRegions": [{ "Region": "Mars" }] }), r"1 validation error detected: Value 'Mars' at 'addReplicaRegions.1.member.region' failed to satisfy constraint: Member must satisfy regular expression pattern: ^([a-z]+-)+\d+$".to_owned()),
     ] {
-        world.refused(action, request, "ValidationException", &violations).await;
+        world.rejected(action, request, "ValidationException", &violations).await;
     }
     for (action, request, message) in [
         ("GetSecretValue", json!({ "SecretId": 1 }), "NUMBER_VALUE can not be converted to a String"),
@@ -69,7 +69,7 @@ async fn violated_constraints_are_named() {
             "NUMBER_VALUE can not be converted to a Boolean",
         ),
     ] {
-        world.refused(action, request, "SerializationException", message).await;
+        world.rejected(action, request, "SerializationException", message).await;
     }
 }
 
@@ -94,7 +94,7 @@ async fn tokens_are_required_for_values() {
     for action in ["CreateSecret", "PutSecretValue", "UpdateSecret"] {
         let name = if action == "CreateSecret" { "Name" } else { "SecretId" };
         world
-            .refused(action, json!({ name: "s", "SecretString": "v" }), "InvalidRequestException", message)
+            .rejected(action, json!({ name: "s", "SecretString": "v" }), "InvalidRequestException", message)
             .await;
     }
 }

@@ -19,9 +19,9 @@ async fn create_token_takes_one_value() {
         token(0),
         arn.as_str().unwrap()
     );
-    world.refused("CreateSecret", create("1", 0), "ResourceExistsException", &message).await;
+    world.rejected("CreateSecret", create("1", 0), "ResourceExistsException", &message).await;
     let message = "The operation failed because the secret s already exists.";
-    world.refused("CreateSecret", create("0", 1), "ResourceExistsException", message).await;
+    world.rejected("CreateSecret", create("0", 1), "ResourceExistsException", message).await;
 }
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn forced_deletion_of_nothing_succeeds() {
     let again = json!({ "SecretId": arn, "ForceDeleteWithoutRecovery": true });
     assert_eq!(world.ok("DeleteSecret", again).await["ARN"], arn);
     let message = "Secrets Manager can't find the specified secret.";
-    world.refused("DeleteSecret", json!({}), "ResourceNotFoundException", message).await;
+    world.rejected("DeleteSecret", json!({}), "ResourceNotFoundException", message).await;
 }
 
 #[tokio::test]
@@ -43,11 +43,11 @@ async fn recovery_window_is_limited() {
     let message = "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).";
     for days in [0, 3, 6, 31, -7] {
         let request = json!({ "RecoveryWindowInDays": days });
-        world.refused("DeleteSecret", request, "InvalidParameterException", message).await;
+        world.rejected("DeleteSecret", request, "InvalidParameterException", message).await;
     }
     let request = json!({ "RecoveryWindowInDays": 7, "ForceDeleteWithoutRecovery": true });
     let message = "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.";
-    world.refused("DeleteSecret", request, "InvalidParameterException", message).await;
+    world.rejected("DeleteSecret", request, "InvalidParameterException", message).await;
     for (request, days) in [(json!({}), 30), (json!({ "RecoveryWindowInDays": 7 }), 7)] {
         let deleted = world.ok("DeleteSecret", request).await;
         assert_eq!(deleted["DeletionDate"], date(NOW + days * DAY));
@@ -67,7 +67,7 @@ async fn name_is_taken_until_deletion() {
     let create = json!({ "Name": "s", "SecretString": "0", "ClientRequestToken": token(0) });
     let message =
         "You can't create this secret because a secret with this name is already scheduled for deletion.";
-    world.refused("CreateSecret", create.clone(), "InvalidRequestException", message).await;
+    world.rejected("CreateSecret", create.clone(), "InvalidRequestException", message).await;
     let message = "You can't perform this operation on the secret because it was marked for deletion.";
     for (action, request) in [
         ("DeleteSecret", json!({})),
@@ -77,14 +77,14 @@ async fn name_is_taken_until_deletion() {
         ("UntagResource", json!({ "TagKeys": [] })),
         ("UpdateSecret", json!({})),
     ] {
-        world.refused(action, request, "InvalidRequestException", message).await;
+        world.rejected(action, request, "InvalidRequestException", message).await;
     }
     assert_eq!(world.ok("DescribeSecret", json!({})).await["DeletedDate"], date(NOW + 7 * DAY));
     assert_eq!(names(&world.ok("ListSecrets", json!({})).await), [""; 0]);
     assert_eq!(names(&world.ok("ListSecrets", json!({ "IncludePlannedDeletion": true })).await), ["s"]);
     world.0.emulator().advance(Duration::from_secs(7 * DAY - 1));
     world
-        .refused(
+        .rejected(
             "CreateSecret",
             create.clone(),
             "InvalidRequestException",
@@ -117,7 +117,7 @@ async fn update_changes_what_it_names() {
     let request = json!({
         "SecretString": "2", "ClientRequestToken": token(1), "Description": "e", "KmsKeyId": "l",
     });
-    world.refused("UpdateSecret", request, "ResourceExistsException", &message).await;
+    world.rejected("UpdateSecret", request, "ResourceExistsException", &message).await;
     assert_eq!(world.ok("DescribeSecret", json!({})).await, described);
     assert_eq!(world.ok("GetSecretValue", json!({})).await["SecretString"], "1");
 }

@@ -76,7 +76,7 @@ impl World {
     }
 
     /// Asserts the code and message of an error response.
-    async fn refused(&self, action: &str, request: Json, code: &str, message: &str) {
+    async fn rejected(&self, action: &str, request: Json, code: &str, message: &str) {
         let shown = format!("{action} {request}").chars().take(200).collect::<String>();
         let refusal = self.ask(action, request).await.unwrap_err();
         assert_eq!(refusal, (code.to_owned(), message.to_owned()), "{shown}");

@@ -133,7 +133,7 @@ async fn policies_are_stored_and_checked() {
     ] {
         let request = json!({ "ResourcePolicy": wrong });
         world
-            .refused("PutResourcePolicy", request.clone(), "MalformedPolicyDocumentException", message)
+            .rejected("PutResourcePolicy", request.clone(), "MalformedPolicyDocumentException", message)
             .await;
         assert_eq!(
             world.ok("ValidateResourcePolicy", request).await["PolicyValidationPassed"],
@@ -165,7 +165,7 @@ async fn replicas_are_recorded() {
     let create =
         |regions| json!({ "Name": "s", "AddReplicaRegions": regions, "ClientRequestToken": token(0) });
     world
-        .refused(
+        .rejected(
             "CreateSecret",
             create(json!([{ "Region": "us-east-1" }])),
             invalid,
@@ -192,7 +192,7 @@ async fn replicas_are_recorded() {
 
     let request = json!({ "ForceDeleteWithoutRecovery": true });
     let message = "You can't delete secret s that still has replica regions [eu-west-1,eu-west-2]";
-    world.refused("DeleteSecret", request.clone(), invalid, message).await;
+    world.rejected("DeleteSecret", request.clone(), invalid, message).await;
     let regions = json!({ "RemoveReplicaRegions": ["eu-west-1", "eu-west-2"] });
     assert_eq!(world.ok("RemoveRegionsFromReplication", regions).await["ReplicationStatus"], json!(null));
     world.ok("DeleteSecret", request).await;
@@ -214,7 +214,7 @@ async fn replicas_are_changed_by_their_primary() {
         ("TagResource", json!({ "Tags": [] })),
         ("ReplicateSecretToRegions", json!({ "AddReplicaRegions": [{ "Region": "eu-west-2" }] })),
     ] {
-        world.refused(action, request, "InvalidParameterException", message).await;
+        world.rejected(action, request, "InvalidParameterException", message).await;
     }
 }
 
@@ -244,7 +244,7 @@ async fn replicas_follow_lag_and_are_promoted() {
     let put = json!({ "SecretString": "2", "ClientRequestToken": token(2) });
     let message =
         "Operation not permitted on a replica secret. Call must be made in primary secret's region.";
-    west.refused("PutSecretValue", put.clone(), "InvalidParameterException", message).await;
+    west.rejected("PutSecretValue", put.clone(), "InvalidParameterException", message).await;
     west.ok("StopReplicationToReplica", json!({})).await;
     west.ok("PutSecretValue", put).await;
     assert_eq!(value(west.ok("GetSecretValue", json!({})).await).as_deref(), Some("2"));
@@ -260,5 +260,5 @@ async fn removed_replica_is_gone() {
     west.ok("GetSecretValue", json!({})).await;
     world.ok("RemoveRegionsFromReplication", json!({ "RemoveReplicaRegions": ["us-west-2"] })).await;
     let message = "Secrets Manager can't find the specified secret.";
-    west.refused("GetSecretValue", json!({}), "ResourceNotFoundException", message).await;
+    west.rejected("GetSecretValue", json!({}), "ResourceNotFoundException", message).await;
 }

@@ -14,12 +14,12 @@ async fn missing_versions_are_named() {
         (json!({ "VersionId": token(7) }), &id),
     ] {
         let message = format!("Secrets Manager can't find the specified secret value {wanted}");
-        world.refused("GetSecretValue", request, "ResourceNotFoundException", &message).await;
+        world.rejected("GetSecretValue", request, "ResourceNotFoundException", &message).await;
     }
     world.answer("CreateSecret", json!({ "Name": "empty" }), 1).await;
     let message = "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT";
     world
-        .refused("GetSecretValue", json!({ "SecretId": "empty" }), "ResourceNotFoundException", message)
+        .rejected("GetSecretValue", json!({ "SecretId": "empty" }), "ResourceNotFoundException", message)
         .await;
 }
 
@@ -47,9 +47,9 @@ async fn move_must_name_the_holder() {
     let message = format!(
         "The parameter RemoveFromVersionId can't be empty. Staging label AWSCURRENT is currently attached to version {second}, so you must explicitly reference that version in RemoveFromVersionId."
     );
-    world.refused("UpdateSecretVersionStage", request.clone(), "InvalidParameterException", &message).await;
+    world.rejected("UpdateSecretVersionStage", request.clone(), "InvalidParameterException", &message).await;
     let mut wrong = request;
     wrong["RemoveFromVersionId"] = first.into();
     let message = "When you move staging label AWSCURRENT, if you specify RemoveFromVersionId, it must be set to the version that currently has the staging label AWSCURRENT.";
-    world.refused("UpdateSecretVersionStage", wrong, "InvalidParameterException", message).await;
+    world.rejected("UpdateSecretVersionStage", wrong, "InvalidParameterException", message).await;
 }

@@ -9,7 +9,7 @@ pub(crate) const KEYS: [&str; 3] = ["hostname", "serverPublicKeyId", "url"];
 
 /// A step of a program.
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
+pub(crate) enum ClientStep {
     /// A call that is awaited.
     Make(Call),
     /// Takes a snapshot, and saves it with this key set in a later step of the same client.
@@ -23,7 +23,7 @@ pub(crate) enum Step {
 /// The clients' concurrent calls, the seed of their faults, and the stores of a foreign writer.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
-    pub(crate) clients: Vec<Vec<Step>>,
+    pub(crate) clients: Vec<Vec<ClientStep>>,
     /// True if the second client starts with a clone of the first one's handle.
     pub(crate) shared: bool,
     pub(crate) foreign: Vec<State>,
@@ -63,12 +63,12 @@ fn call() -> impl Strategy<Value = Call> {
     prop_oneof![5 => write(), 2 => Just(Call::Refresh), 2 => Just(Call::Get)]
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ClientStep> {
     prop_oneof![
-        14 => call().prop_map(Step::Make),
-        1 => (key(), value()).prop_map(|(key, value)| Step::Save(key, value)),
-        1 => Just(Step::Reopen),
-        1 => (write(), 1..12_u8).prop_map(|(call, polls)| Step::Drop(call, polls)),
+        14 => call().prop_map(ClientStep::Make),
+        1 => (key(), value()).prop_map(|(key, value)| ClientStep::Save(key, value)),
+        1 => Just(ClientStep::Reopen),
+        1 => (write(), 1..12_u8).prop_map(|(call, polls)| ClientStep::Drop(call, polls)),
     ]
 }
 

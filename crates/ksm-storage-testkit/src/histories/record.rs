@@ -14,7 +14,7 @@ use tokio::sync::Barrier;
 
 use super::{
     Mode,
-    program::{KEYS, Program, Step},
+    program::{ClientStep, KEYS, Program},
     witness::{Ledger, Witness},
 };
 use crate::{
@@ -112,7 +112,7 @@ async fn client(
     run: Arc<Run>,
     client: usize,
     mut open: Open,
-    steps: Vec<Step>,
+    steps: Vec<ClientStep>,
 ) -> Result<Vec<Event>, Failure> {
     run.start.wait().await;
     // Faults begin once there is a handle.
@@ -122,11 +122,11 @@ async fn client(
         let mut handle = open.number;
         let invoked = run.now();
         let (call, returned) = match step {
-            Step::Make(call) => {
+            ClientStep::Make(call) => {
                 let returned = make(&run, &*open.handle, &call).await;
                 (call, returned)
             }
-            Step::Save(key, value) => {
+            ClientStep::Save(key, value) => {
                 let base = open.handle.snapshot();
                 let mut document = base.document().clone();
                 document.set(key.parse::<ConfigKey>()?, value);
@@ -142,7 +142,7 @@ async fn client(
                 };
                 (call, returned)
             }
-            Step::Reopen => match run.open(client, number + 1).await {
+            ClientStep::Reopen => match run.open(client, number + 1).await {
                 Ok(opened) => {
                     open = opened;
                     open.backend.set_rates(run.mode.rates());
@@ -152,16 +152,16 @@ async fn client(
                 }
                 Err(error) => (Call::Open, Err(error.into())),
             },
-            Step::Drop(call, polls) => {
+            ClientStep::Drop(call, polls) => {
                 let handle = open.handle.another();
                 let returned = dropped(make(&run, &*handle, &call), polls).await;
-                (call, returned.unwrap_or(Err(Ended::Dropped)))
+                (call, returned.unwrap_or(Err(CallFailure::Dropped)))
             }
         };
         let returned = match returned {
             Ok(answer) => Some((run.now(), answer)),
-            Err(Ended::Dropped) => None,
-            Err(Ended::Error(error)) => match error.outcome() {
+            Err(CallFailure::Dropped) => None,
+            Err(CallFailure::Error(error)) => match error.outcome() {
                 Outcome::Applied if run.mode == Mode::Foreign => Some((run.now(), Answer::Applied)),
                 Outcome::Unknown if run.mode == Mode::Faults => None,
                 // A foreign write may hide whether a conditional write was made before it.
@@ -169,7 +169,7 @@ async fn client(
                 Outcome::NotApplied if run.mode.allows(&error) => continue,
                 _ => return Err(error.into()),
             },
-            Err(Ended::Wrong(failure)) => return Err(failure),
+            Err(CallFailure::Wrong(failure)) => return Err(failure),
         };
         events.push(Event { client, handle, call, invoked, returned });
     }
@@ -177,13 +177,13 @@ async fn client(
 }
 
 /// The end of a call without an answer.
-enum Ended {
+enum CallFailure {
     Error(Error),
     Wrong(Failure),
     Dropped,
 }
 
-impl From<Error> for Ended {
+impl From<Error> for CallFailure {
     fn from(error: Error) -> Self {
         Self::Error(error)
     }
@@ -224,10 +224,10 @@ async fn dropped<T>(future: impl Future<Output = T>, polls: u8) -> Option<T> {
 }
 
 /// Makes the call on a handle.
-async fn make(run: &Run, handle: &dyn Handle, call: &Call) -> Result<Answer, Ended> {
+async fn make(run: &Run, handle: &dyn Handle, call: &Call) -> Result<Answer, CallFailure> {
     if matches!(call, Call::Get | Call::Refresh) {
         let snapshot = if *call == Call::Get { handle.snapshot() } else { handle.refresh().await? };
-        run.ledger.check(&snapshot).map_err(Ended::Wrong)?;
+        run.ledger.check(&snapshot).map_err(CallFailure::Wrong)?;
         return Ok(Answer::Document(contents(snapshot.document())));
     }
     Ok(answer(handle, call).await?)

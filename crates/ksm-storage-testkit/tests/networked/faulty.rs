@@ -29,12 +29,12 @@ use crate::{
 pub(crate) struct Faulty {
     inner: Networked,
     mistake: Mistake,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<LastAnswer>>,
 }
 
 /// The last response.
 #[derive(Default, Debug)]
-struct Seen {
+struct LastAnswer {
     bytes: Vec<u8>,
     stored: Option<Stored>,
 }

@@ -13,10 +13,10 @@ pub(crate) const MARK: &str = "found:";
 /// The copies left behind by one scenario, step by step.
 pub(crate) struct Report {
     scenario: String,
-    steps: Vec<Step>,
+    steps: Vec<StepReport>,
 }
 
-struct Step {
+struct StepReport {
     name: String,
     count: usize,
     on_stack: usize,
@@ -38,7 +38,7 @@ impl Report {
     }
 
     #[track_caller]
-    fn step(&self, name: &str) -> &Step {
+    fn step(&self, name: &str) -> &StepReport {
         self.steps.iter().find(|step| step.name == name).unwrap()
     }
 }
@@ -46,7 +46,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.scenario)?;
-        for Step { name, count, what, .. } in &self.steps {
+        for StepReport { name, count, what, .. } in &self.steps {
             writeln!(f, "  {name:<16} {count:>3}  {what}")?;
         }
         Ok(())
@@ -71,7 +71,7 @@ pub(crate) fn run(scenario: &str, secret: &str, variables: &[(&str, &str)]) -> R
         let mut parts = line.splitn(4, '\t').map(str::to_owned);
         let (name, count, on_stack) = (parts.next()?, parts.next()?, parts.next()?);
         let [count, on_stack] = [count, on_stack].map(|count| count.parse().unwrap());
-        Some(Step { name, count, on_stack, what: parts.next()? })
+        Some(StepReport { name, count, on_stack, what: parts.next()? })
     });
     Report { scenario: scenario.to_owned(), steps: steps.collect() }
 }

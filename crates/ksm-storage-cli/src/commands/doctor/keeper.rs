@@ -35,11 +35,11 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
         ErrorKind::AccessDenied if error.is_ip_locked() => {
             report.ok(reachable, "it answers");
             report.not_checked(&[client], "the client is locked to an address other than that of this host");
-            report.failed(lock, refused(error, "create a token without the IP lock, or bind from where the program runs: `ksm-storage bind --rebind`"));
+            report.failed(lock, with_remedy(error, "create a token without the IP lock, or bind from where the program runs: `ksm-storage bind --rebind`"));
         }
         ErrorKind::AccessDenied => {
             report.ok(reachable, "it answers");
-            report.failed(client, refused(error, "look for the client in its application in the vault; bind again with `ksm-storage bind --rebind`"));
+            report.failed(client, with_remedy(error, "look for the client in its application in the vault; bind again with `ksm-storage bind --rebind`"));
             report.stopped(&[lock]);
         }
         // Nothing was sent.
@@ -47,19 +47,22 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
             report.not_checked(&[reachable], "the client cannot be started");
             report.failed(
                 client,
-                refused(error, "restore an earlier version, or bind anew with `ksm-storage bind --rebind`"),
+                with_remedy(
+                    error,
+                    "restore an earlier version, or bind anew with `ksm-storage bind --rebind`",
+                ),
             );
             report.stopped(&[lock]);
         }
         ErrorKind::InvalidArgument => {
-            report.failed(reachable, refused(error, "correct the setting"));
+            report.failed(reachable, with_remedy(error, "correct the setting"));
             report.stopped(&[client, lock]);
         }
         _ if is_answer => {
             report.ok(reachable, "it answers");
             report.failed(
                 client,
-                refused(
+                with_remedy(
                     error,
                     "try again later; if it fails again, bind again with `ksm-storage bind --rebind`",
                 ),
@@ -69,7 +72,7 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
         _ => {
             report.failed(
                 reachable,
-                refused(error, "check network, proxy, and the host name in the configuration"),
+                with_remedy(error, "check network, proxy, and the host name in the configuration"),
             );
             report.stopped(&[client, lock]);
         }
@@ -77,7 +80,7 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
 }
 
 /// The failure, with a remedy in terms of this program.
-fn refused(error: keeper::Error, remedy: &str) -> Failure {
+fn with_remedy(error: keeper::Error, remedy: &str) -> Failure {
     let failure = Failure::from(error);
     let cause = without_hint(&failure.message, failure.hint.as_deref());
     // The library's hint, meant for a program, follows the cause.

@@ -18,7 +18,7 @@ enum Verdict {
 }
 
 #[derive(Debug)]
-struct Step {
+struct StepResult {
     name: &'static str,
     verdict: Verdict,
     /// The finding or the cause, in one line.
@@ -27,7 +27,7 @@ struct Step {
 
 /// The steps so far.
 #[derive(Debug, Default)]
-pub(crate) struct Report(Vec<Step>);
+pub(crate) struct Report(Vec<StepResult>);
 
 impl Report {
     pub(crate) fn ok(&mut self, name: &'static str, detail: impl Into<String>) {
@@ -58,7 +58,7 @@ impl Report {
     }
 
     fn push(&mut self, name: &'static str, verdict: Verdict, detail: impl Into<String>) {
-        self.0.push(Step { name, verdict, detail: detail.into() });
+        self.0.push(StepResult { name, verdict, detail: detail.into() });
     }
 
     /// The exit code of the first step that failed.
@@ -80,7 +80,7 @@ impl Report {
     pub(crate) fn to_text(&self, output: Output) -> String {
         let mut text = String::new();
         // Steps not checked for the same reason share one entry.
-        for steps in self.0.chunk_by(Step::is_left_out_with) {
+        for steps in self.0.chunk_by(StepResult::is_left_out_with) {
             let verdict = output.bold(&format!("{:<12}", steps[0].verdict.words()));
             let names: Vec<_> = steps.iter().map(|step| step.name).collect();
             let names = names.join(", ") + if names.len() > 1 { ":" } else { "" };
@@ -93,13 +93,13 @@ impl Report {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let steps: Vec<_> = self.0.iter().map(Step::to_json).collect();
+        let steps: Vec<_> = self.0.iter().map(StepResult::to_json).collect();
         let start = self.start().map(|(step, remedy)| json!({ "step": step, "hint": remedy }));
         json!({ "steps": steps, "start_here": start, "exit_code": self.exit().code() })
     }
 }
 
-impl Step {
+impl StepResult {
     fn is_left_out_with(&self, next: &Self) -> bool {
         let left_out = |step: &Self| matches!(step.verdict, Verdict::NotChecked);
         left_out(self) && left_out(next) && self.detail == next.detail

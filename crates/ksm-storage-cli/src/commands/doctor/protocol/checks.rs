@@ -40,7 +40,7 @@ pub(super) async fn run(scratch: &mut Scratch, findings: &mut Findings) {
     deletion(scratch, findings).await;
 }
 
-fn refused(answer: &Answer, code: &str) -> bool {
+fn rejected(answer: &Answer, code: &str) -> bool {
     answer.as_ref().is_err_and(|error| error.is(code))
 }
 
@@ -58,7 +58,7 @@ async fn first_value(scratch: &Scratch, findings: &mut Findings) {
     let again = "CreateSecret with the token and value of a version succeeds again";
     if scratch.fresh {
         let answer = scratch.labelled(CURRENT).await;
-        findings.add(empty, refused(&answer, MISSING), words(&answer));
+        findings.add(empty, rejected(&answer, MISSING), words(&answer));
         let token = scratch.token();
         let answer = scratch.put(&token, "{}", Some(STAGED)).await;
         findings.add(label, accepted(&answer, |version| version.has(CURRENT)), words(&answer));
@@ -70,7 +70,7 @@ async fn first_value(scratch: &Scratch, findings: &mut Findings) {
         }
     }
     let answer = done(scratch.create(&scratch.token(), "{\"other\":1}").await);
-    findings.add("CreateSecret with another token is refused", refused(&answer, EXISTS), words(&answer));
+    findings.add("CreateSecret with another token is refused", rejected(&answer, EXISTS), words(&answer));
 }
 
 async fn tokens(scratch: &Scratch, findings: &mut Findings) {
@@ -85,7 +85,7 @@ async fn tokens(scratch: &Scratch, findings: &mut Findings) {
     findings.add("the same token with the same value does nothing, and succeeds", same, words(&answer));
 
     let answer = scratch.put(&one, "{\"a\":2}", None).await;
-    findings.add("the same token with another value is refused", refused(&answer, EXISTS), words(&answer));
+    findings.add("the same token with another value is refused", rejected(&answer, EXISTS), words(&answer));
 
     let _ = scratch.put(&two, "{\"b\":1}", None).await;
     let answer = scratch.put(&one, "{\"a\":1}", None).await;
@@ -139,13 +139,13 @@ async fn moves(scratch: &Scratch, findings: &mut Findings) {
     let answer = done(scratch.move_current(&staged, Some(&other)).await);
     findings.add(
         "AWSCURRENT is not moved from a version that does not have it",
-        refused(&answer, INVALID),
+        rejected(&answer, INVALID),
         words(&answer),
     );
     let answer = done(scratch.move_current(&staged, None).await);
     findings.add(
         "AWSCURRENT is not moved without naming the version that has it",
-        refused(&answer, INVALID),
+        rejected(&answer, INVALID),
         words(&answer),
     );
     let answer = done(scratch.move_current(&staged, Some(&base)).await);
@@ -162,14 +162,14 @@ async fn moves(scratch: &Scratch, findings: &mut Findings) {
     let answer = scratch.put(&staged, "{\"d\":4}", None).await;
     findings.add(
         "after a rollback, the displaced version keeps its ID: another value is refused",
-        refused(&answer, EXISTS),
+        rejected(&answer, EXISTS),
         words(&answer),
     );
 }
 
 async fn errors(scratch: &Scratch, findings: &mut Findings) {
     let answer = scratch.missing().await;
-    let same = refused(&answer, MISSING) || refused(&answer, "AccessDeniedException");
+    let same = rejected(&answer, MISSING) || rejected(&answer, "AccessDeniedException");
     findings.add(
         "reading a missing secret fails with ResourceNotFoundException, or AccessDeniedException if no policy covers its name",
         same,
@@ -178,20 +178,20 @@ async fn errors(scratch: &Scratch, findings: &mut Findings) {
     let answer = scratch.by_id(&scratch.token()).await;
     findings.add(
         "reading an unknown version fails with ResourceNotFoundException",
-        refused(&answer, MISSING),
+        rejected(&answer, MISSING),
         words(&answer),
     );
     let answer = scratch.labelled("KSM_UNKNOWN").await;
     findings.add(
         "reading an unknown label fails with ResourceNotFoundException",
-        refused(&answer, MISSING),
+        rejected(&answer, MISSING),
         words(&answer),
     );
 }
 
 async fn limits(scratch: &Scratch, findings: &mut Findings) {
     let is_invalid =
-        |answer: &Answer| ["ValidationException", INVALID, MARKED].iter().any(|code| refused(answer, code));
+        |answer: &Answer| ["ValidationException", INVALID, MARKED].iter().any(|code| rejected(answer, code));
     let answer = scratch.put(&scratch.token(), &"x".repeat(MAX_VALUE), None).await;
     findings.add("a value of 65,536 bytes is accepted", answer.is_ok(), words(&answer));
     let answer = scratch.put(&scratch.token(), &"x".repeat(MAX_VALUE + 1), None).await;
@@ -208,7 +208,7 @@ async fn limits(scratch: &Scratch, findings: &mut Findings) {
     let answer = scratch.put_labelled(&scratch.token(), "{}", Some(labels)).await;
     findings.add(
         "more than 20 labels over all versions are refused",
-        refused(&answer, "LimitExceededException") || is_invalid(&answer),
+        rejected(&answer, "LimitExceededException") || is_invalid(&answer),
         words(&answer),
     );
 }
@@ -219,7 +219,7 @@ async fn race(scratch: &Scratch, findings: &mut Findings) {
     let values: Vec<_> = (0..WRITERS).map(|number| format!("{{\"writer\":{number}}}")).collect();
     let answers = join_all(values.iter().map(|value| scratch.put(&token, value, None))).await;
     let winners = answers.iter().filter(|answer| answer.is_ok()).count();
-    let losers = answers.iter().filter(|answer| refused(answer, EXISTS)).count();
+    let losers = answers.iter().filter(|answer| rejected(answer, EXISTS)).count();
     findings.add(
         "of concurrent writers of one token, one wins and the others are refused",
         winners == 1 && losers == WRITERS - 1,
@@ -286,7 +286,7 @@ async fn deletion(scratch: &Scratch, findings: &mut Findings) {
     let restored = done(scratch.restore().await);
     findings.add(
         assumption,
-        refused(&read, MARKED) && refused(&written, MARKED),
+        rejected(&read, MARKED) && rejected(&written, MARKED),
         format!("read: {}; written: {}", words(&read), words(&written)),
     );
     findings.add("RestoreSecret cancels the deletion", restored.is_ok(), words(&restored));
