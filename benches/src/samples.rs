@@ -82,4 +82,12 @@ mod tests {
         assert_eq!(percentiles.to_vec(), [1.0, 1.0, 2.0, 3.0, 4.0]);
         assert!(Samples::default().median().is_nan());
     }
+
+    #[test]
+    fn wide_spreads_are_unreliable() {
+        // Some runs wait for a delayed acknowledgement.
+        let two_modes = [[5.0; 10], [45.0; 10]].concat();
+        assert!(!Samples(two_modes).is_reliable() && !Samples::default().is_reliable());
+        assert!(Samples((0..20).map(|step| 5.0 + float(step) / 20.0).collect()).is_reliable());
+    }
 }
