@@ -30,8 +30,8 @@ const HALF: u32 = 5_000;
 fn main() {
     let arguments: Vec<_> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["bound"] => bound(),
-        ["unbound"] => unbound(),
+        ["bound"] => starts(false),
+        ["unbound"] => starts(true),
         ["policies", file] => fs::write(file, policies()).expect("the file can be written"),
         ["calibrate"] => calibrate::run(),
         ["start", url] => calibrate::start(url),
@@ -39,22 +39,13 @@ fn main() {
     }
 }
 
-fn bound() {
+fn starts(unbound: bool) {
     println!("{HEAD}");
     for starts in [100, 1_000, 10_000, 100_000] {
         for gets in [PUBLISHED, HALF] {
             for outage in [false, true] {
-                row(&Fleet { starts, gets, outage, ..Fleet::default() });
+                row(&Fleet { starts, gets, outage, unbound, ..Fleet::default() });
             }
-        }
-    }
-}
-
-fn unbound() {
-    println!("{HEAD}");
-    for starts in [100, 1_000, 10_000, 100_000] {
-        for gets in [PUBLISHED, HALF] {
-            row(&Fleet { starts, gets, unbound: true, ..Fleet::default() });
         }
     }
 }
