@@ -119,7 +119,7 @@ DIFFERENCES = {
         {**STORED, "url": "u"},
         STORED,
     ),
-    "the variable is read in every mode": (
+    "the variable `KSM_AWS_SECRET` replaces an empty key in every mode": (
         lambda emulator, cls: (s := cls(ARN)).from_default_config("") or s.read_storage(),
         "ValueError",
         STORED,
@@ -149,7 +149,7 @@ DIFFERENCES = {
         "Exception",
         "AwsSecretStorage",
     ),
-    "private attributes are not those of Keeper": (
+    "private attributes of Keeper's class do not exist": (
         lambda emulator, cls: hasattr(cls(ARN), "last_saved_config_hash"),
         True,
         False,
