@@ -137,7 +137,7 @@ takes {imports['SDK'].time:.0f} ms, {imports['SDK'].cpu:.0f} ms of them CPU and 
     page += times("start, two records with the unmodified SDK, exit", records)
     page += row("peak memory of the latter", "MiB", {name: one.peak for name, one in records.items()})
     page += row("installed beside the SDK", "MB", sizes, 1)
-    if os.getloadavg()[2] > (os.cpu_count() or 1):
+    if os.getloadavg()[0] > (os.cpu_count() or 1):
         page += "\nThe machine was busy with other work meanwhile, so CPU time is the more reliable figure.\n"
     page += f"""
 A bind from an empty secret, with its own server key, makes {binds["Keeper's"][0]} `GetSecretValue` and {binds["Keeper's"][1]} `PutSecretValue` calls with
