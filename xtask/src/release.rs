@@ -46,6 +46,9 @@ pub(crate) fn release(options: &Options) -> Result<()> {
         line("wheel and sdist", "xtask python --full"),
         step("files", files),
     ];
+    for name in &options.only {
+        ensure!(steps.iter().any(|step| step.name == name), "there is no step `{name}`");
+    }
     steps.retain(|step| options.only.is_empty() || options.only.iter().any(|name| name == step.name));
     run_steps(steps)?;
     say(&PUBLISH.replace("VERSION", VERSION));

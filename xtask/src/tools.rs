@@ -32,24 +32,18 @@ impl Tool {
         let Self(package, version) = self;
         let folder = target()?.join("tools");
         let program = folder.join("bin").join(format!("{package}{EXE_SUFFIX}"));
-        // Runs the program directly, as cargo would. Cargo itself would first search for other installations.
-        let start = |words: &str| {
-            let mut tool = crate::run::program(&program);
-            tool.args(package.strip_prefix("cargo-")).args(words.split_whitespace());
-            tool
-        };
-        let shown = start("--version").output().map(|output| output.stdout).unwrap_or_default();
-        // cargo-auditable passes that on to cargo, but `cargo install` keeps a list.
+        // The list that `cargo install` keeps. A program may have been deleted since.
         let list = fs::read_to_string(folder.join(".crates.toml")).unwrap_or_default();
-        let installed = String::from_utf8_lossy(&shown).contains(version)
-            || list.contains(&format!("\"{package} {version} "));
-        if !installed {
+        if !program.exists() || !list.contains(&format!("\"{package} {version} ")) {
             say(&format!("installing {package} {version} below target/tools, which takes some minutes"));
             // Unoptimized tools compile in half the time, and are fast enough.
             let mut command =
-                cargo(&format!("install --locked --debug --version {version} {package} --root"));
+                cargo(&format!("install --force --locked --debug --version {version} {package} --root"));
             run(command.arg(&folder).env_remove("CARGO_TARGET_DIR"))?;
         }
-        Ok(start(words))
+        // Runs the program directly, as cargo would. Cargo itself would first search for other installations.
+        let mut tool = crate::run::program(&program);
+        tool.args(package.strip_prefix("cargo-")).args(words.split_whitespace());
+        Ok(tool)
     }
 }
