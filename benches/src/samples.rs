@@ -18,7 +18,7 @@ impl Samples {
         self.percentile(50.0)
     }
 
-    /// The smallest figure that is at least as large as this percentage of all; NaN if there is none.
+    /// The smallest figure that is at least as large as this percentage of all, or NaN without figures.
     pub(crate) fn percentile(&self, percent: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);

@@ -6,7 +6,7 @@ use ksm_storage::{ConfigKey, ConfigStorage, Error, file::FileBackend};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let path = std::env::temp_dir().join(format!("ksm-storage-example-{}.json", std::process::id()));
-    // Creates the file, with mode 0600, if there is none. `open` would not.
+    // Creates a missing file with mode 0600, which `open` does not.
     let storage = ConfigStorage::open_or_create(FileBackend::new(&path)).await?;
     storage.set(ConfigKey::Hostname, "keepersecurity.com").await?;
     println!("{storage:?}");

@@ -34,9 +34,9 @@ pub(crate) enum Broken {
     /// An acknowledged change never took effect, or one of our versions was displaced by a write not based on it.
     Lost,
     Twice,
-    /// A change took effect although its caller was told that it had not been applied.
+    /// A change took effect although it was reported as not applied.
     RefusedApplied,
-    /// A version was displaced, and nobody was told.
+    /// A version was displaced without a report.
     Silent,
     /// The version reported as displaced was not displaced by this write.
     FalseReport,
