@@ -14,12 +14,11 @@ use warnings::Warnings;
 
 /// Opens a document, and returns the handle, its state, and the warnings logged.
 fn open(json: &str) -> (ConfigStorage, BindState, String) {
-    let warnings = Warnings::default();
+    let warnings = Warnings::of("");
     let opening = || ConfigStorage::open(MemoryBackend::from_config(json)).unwrap();
     let storage = with_default(warnings.clone(), opening);
     let state = storage.bind_state();
-    let text = warnings.0.lock().unwrap().clone();
-    (storage, state, text)
+    (storage, state, warnings.text())
 }
 
 #[test]
@@ -43,7 +42,7 @@ fn invalid_key_is_reported_once() {
     assert_eq!(state, BindState::Invalid(AppKey));
     assert!(text.starts_with("message=invalid key: ") && text.contains(" key=appKey "), "{text}");
     assert!(!text.contains("c2hvcnQ") && text.lines().count() == 1, "{text}");
-    let warnings = Warnings::default();
+    let warnings = Warnings::of("");
     with_default(warnings.clone(), || storage.set(Url, "u").unwrap());
-    assert_eq!(*warnings.0.lock().unwrap(), "");
+    assert_eq!(warnings.text(), "");
 }

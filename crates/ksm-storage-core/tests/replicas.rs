@@ -198,9 +198,9 @@ async fn refresh_to_same_version_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn one_warning_is_logged() {
-    let warnings = Warnings::default();
+    let warnings = Warnings::of("");
     let world = world([fail(ErrorKind::Unavailable)]);
     ConfigStorage::open(world).with_subscriber(warnings.clone()).await.unwrap();
-    let text = warnings.0.lock().unwrap().clone();
+    let text = warnings.text();
     assert!(text.starts_with("message=replica: ") && text.lines().count() == 1, "{text}");
 }

@@ -5,11 +5,9 @@
 use std::{
     fs,
     future::Future,
-    io,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     pin::pin,
-    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -18,6 +16,11 @@ use ksm_storage_core::{
 };
 use ksm_storage_file::FileBackend;
 use tempfile::TempDir;
+
+#[path = "../../ksm-storage-core/tests/warnings/mod.rs"]
+mod warnings;
+
+use self::warnings::Warnings;
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -140,11 +143,9 @@ fn opening_reports_leftovers() {
     let others =
         ["ksm.json.temporary-1", "ksm.json.displaced-0123456789abcdeg", "x.temporary-0000000000000001"];
     names.iter().chain(&others).for_each(|name| put(&folder.path().join(name), "s3cret", 0o644));
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let warnings = Warnings::of("ksm_storage");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let found = tracing::subscriber::with_default(subscriber, || {
+    let found = tracing::subscriber::with_default(warnings.clone(), || {
         runtime.block_on(async {
             for _ in 0..2 {
                 let storage = ConfigStorage::open(FileBackend::new(&path)).await.unwrap();
@@ -156,25 +157,12 @@ fn opening_reports_leftovers() {
     });
     let expected = names.map(|name| folder.path().join(name));
     assert_eq!(found, expected);
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = warnings.text();
     for path in &expected {
         assert_eq!(log.matches(&path.display().to_string()).count(), 2, "{log}");
         assert_eq!((fs::read_to_string(path).unwrap().as_str(), mode(path)), ("s3cret", 0o600));
     }
-    assert!(log.matches(" WARN ").count() == 4 && !log.contains("s3cret"), "{log}");
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    assert!(log.lines().count() == 4 && !log.contains("s3cret"), "{log}");
 }
 
 #[test]

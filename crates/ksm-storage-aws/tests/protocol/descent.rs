@@ -1,15 +1,14 @@
 //! Ancestry of versions.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use ksm_storage_aws::{AwsSecretBackend, Concurrency, Descent};
 use ksm_storage_core::{StorageBackend, Version};
 use ksm_storage_emulator::{Action, Value};
 use tracing::subscriber::DefaultGuard;
 
+#[path = "../../../ksm-storage-core/tests/warnings/mod.rs"]
+mod warnings;
+
+use self::warnings::Warnings;
 use crate::support::{Region, committed, store};
 
 /// Writes `count` times, each time on the previous version, and returns all versions.
@@ -76,72 +75,53 @@ async fn unreadable_chain_is_an_error() {
     backend.descends(&version, &Version::new("other")).await.unwrap_err();
 }
 
-/// Everything that this thread logs.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Collects the warnings of this thread until the guard is dropped.
+fn watch() -> (Warnings, DefaultGuard) {
+    let warnings = Warnings::of("ksm_storage");
+    (warnings.clone(), tracing::subscriber::set_default(warnings))
 }
 
-impl Log {
-    /// Logs until the guard is dropped.
-    fn start() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-        (log, tracing::subscriber::set_default(subscriber.finish()))
-    }
-
-    fn warnings(&self) -> usize {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).matches("unrelated:").count()
-    }
+fn unrelated(warnings: &Warnings) -> usize {
+    warnings.text().matches("unrelated:").count()
 }
 
 #[tokio::test(start_paused = true)]
 async fn load_of_unrelated_version_warns_once() {
-    let (log, _guard) = Log::start();
+    let (warnings, _guard) = watch();
     let (region, backend, version) = region().await;
     chain(&backend, &version, 2).await;
     region.secret.overwrite(Value::Text(r#"{"foreign":1}"#.into()));
     backend.load().await.unwrap();
-    assert_eq!(log.warnings(), 1);
+    assert_eq!(unrelated(&warnings), 1);
     let before = region.emulator.calls(Action::GetSecretValue);
     backend.load().await.unwrap();
-    assert_eq!((log.warnings(), region.emulator.calls(Action::GetSecretValue) - before), (1, 1));
+    assert_eq!((unrelated(&warnings), region.emulator.calls(Action::GetSecretValue) - before), (1, 1));
     // A rollback is unrelated, too.
     let commit = chain(&backend, backend.load().await.unwrap().version(), 1).await;
     assert!(region.secret.roll_back(version.as_str()));
     backend.load().await.unwrap();
-    assert_eq!(log.warnings(), 2, "{commit:?}");
+    assert_eq!(unrelated(&warnings), 2, "{commit:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn descendant_load_is_one_call() {
-    let (log, _guard) = Log::start();
+    let (warnings, _guard) = watch();
     let (region, backend, version) = region().await;
     let own = chain(&backend, &version, 1).await;
     let other = region.backend(Concurrency::Strict);
     chain(&other, &own[1], 7).await;
     let before = region.emulator.calls(Action::GetSecretValue);
     backend.load().await.unwrap();
-    assert_eq!((log.warnings(), region.emulator.calls(Action::GetSecretValue) - before), (0, 1));
+    assert_eq!((unrelated(&warnings), region.emulator.calls(Action::GetSecretValue) - before), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn stale_load_is_not_unrelated() {
-    let (log, _guard) = Log::start();
+    let (warnings, _guard) = watch();
     let (region, backend, version) = region().await;
     let versions = chain(&backend, &version, 1).await;
     region.emulator.read_stale(1);
     assert_eq!(*backend.load().await.unwrap().version(), version);
     assert_eq!(*backend.load().await.unwrap().version(), versions[1]);
-    assert_eq!(log.warnings(), 0);
+    assert_eq!(unrelated(&warnings), 0);
 }

@@ -2,18 +2,33 @@
 
 use std::{
     fmt::{Debug, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use tracing::{
-    Event, Level, Metadata, Subscriber,
+    Dispatch, Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span,
+    subscriber::NoSubscriber,
 };
 
 /// The warnings of targets with this prefix, one per line.
-#[derive(Clone, Default)]
-pub(crate) struct Warnings(pub(crate) Arc<Mutex<String>>, pub(crate) &'static str);
+#[derive(Clone)]
+pub(crate) struct Warnings(Arc<Mutex<String>>, &'static str);
+
+impl Warnings {
+    pub(crate) fn of(prefix: &'static str) -> Self {
+        /// While only one subscriber is registered, `tracing` asks the thread that meets an event first, which may be
+        /// another test's, and switches the event off for all. With two, it asks both.
+        static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+        LazyLock::force(&SECOND);
+        Self(Arc::default(), prefix)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 impl Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {

@@ -125,13 +125,13 @@ async fn unusable_replacement_is_reported_once() {
         let (world, client) = bound().await;
         world.store(json);
         client.storage().refresh().await.unwrap();
-        let warnings = Warnings(Arc::default(), "ksm_storage_keeper");
+        let warnings = Warnings::of("ksm_storage_keeper");
         let calls = async {
             assert_eq!(titles(&client).await, TITLES);
             assert!(is_marked(&client).await);
         };
         calls.with_subscriber(warnings.clone()).await;
-        let text = warnings.0.lock().unwrap().clone();
+        let text = warnings.text();
         assert!(text.starts_with("message=the document that replaced the client's configuration"), "{text}");
         assert!(text.contains(words) && text.lines().count() == 1, "{text}");
         assert!(!text.contains("eyJh") && !text.contains("c2hvcnQ"), "{text}");
