@@ -72,7 +72,6 @@ impl Service {
             .env_clear()
             .envs([("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "key")])
             .envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")])
-            .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", self.server.url())
             .env("AWS_ENDPOINT_URL", aws)
             // Read by Rust and Python.
@@ -92,9 +91,13 @@ impl Service {
         self.keeper.issue_token()
     }
 
-    /// Copies the secret to the file of Keeper's bare SDK.
+    /// Copies the secret to the file of Keeper's bare SDK. Fails if it is not bound: Keeper's Python class ignores failed
+    /// writes, and a bind without them is not what is measured.
     pub(crate) fn save_file(&self) -> Result<()> {
         let bound = self.server.emulator().secret(NAME).value("AWSCURRENT").ok_or("there is no secret")?;
+        if !String::from_utf8_lossy(bound.as_bytes()).contains("appKey") {
+            return Err("the last program stored no binding".into());
+        }
         Ok(fs::write(self.folder.path().join("ksm.json"), bound.as_bytes())?)
     }
 }

@@ -45,7 +45,9 @@ pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
             command.args(python.map(|_| root().join("benches/startup/peer.py"))).args([&*arn, argument]);
             let measure = move || {
                 prepare(&mut command);
-                run(&mut command)
+                let time = run(&mut command)?;
+                service.save_file()?;
+                Ok(time)
             };
             (format!("{name}/{via}"), Box::new(measure))
         };
@@ -57,8 +59,6 @@ pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
     let binding = times(&[JOB, PYTHON], &ways[1..2], "--records", &|command| {
         command.env("KSM_TOKEN", service.unbind());
     })?;
-    // The secret is now bound.
-    service.save_file()?;
     let records = times(&[BARE_SDK, JOB, PYTHON], &ways[1..], "--records", &|_| ())?;
 
     let left_out = [service.nginx.as_ref().err().cloned(), python.err()].into_iter().flatten().collect();
