@@ -3,10 +3,7 @@
 #[path = "../../../ksm-storage-core/tests/warnings/mod.rs"]
 mod warnings;
 
-use std::{
-    sync::{Arc, mpsc},
-    time::Duration,
-};
+use std::{sync::mpsc, time::Duration};
 
 use ksm_storage_core::{BindState, ConfigKey, ExposeSecret};
 use ksm_storage_emulator::keeper::{AppKeyPolicy, Fault};
