@@ -21,7 +21,7 @@ mod faulty;
 mod histories;
 mod table;
 
-use std::{env, process::ExitCode, sync::Arc};
+use std::{env, num::NonZero, process::ExitCode, sync::Arc, thread::available_parallelism};
 
 use backends::Backend;
 use ksm_storage_testkit::{self as kit, Case, Delayed, Level, SystemUnderTest, cases};
@@ -29,7 +29,10 @@ use libtest_mimic::{Arguments, Completion, Trial};
 use table::{Table, Verdict};
 
 fn main() -> ExitCode {
-    let args = Arguments::from_args();
+    let mut args = Arguments::from_args();
+    // Most of the time, a case waits.
+    let processors = available_parallelism().map_or(2, NonZero::get);
+    args.test_threads.get_or_insert(2 * processors);
     let backends = backends::all();
     if env::var_os("KSM_CONFORMANCE_BROKEN").is_some() {
         return faulty::run(&args, &backends);
