@@ -1,15 +1,21 @@
 //! Explains why a source provided no credentials, and the remedy.
 
-use std::{error, fmt, fs::File, path::Path, time::Duration};
+use std::{
+    error, fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use aws_credential_types::provider::{
     self, ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future,
 };
 use ksm_storage_core::{Error, ErrorKind, Panicked, shell_word};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     cause::{Cause, answer, denial, is_skewed},
     environment::Environment,
+    file::{self, Unreadable},
     http::{InterimFlood, ReplyTooLong},
     process::ProcessFailed,
     sdk::{find, invalid_setting, why},
@@ -21,8 +27,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
     Process { profile: String },
-    SignIn { profile: String },
-    Login { profile: String },
+    SignIn { profile: String, cache: Option<PathBuf> },
+    Login { profile: String, cache: Option<PathBuf> },
     Role { arn: String, mfa: Option<String>, profile: String },
     WebIdentity { arn: String, token: String, setting: String },
     Container { token: Option<String> },
@@ -32,13 +38,34 @@ pub(crate) enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Process { profile } | Self::SignIn { profile } | Self::Login { profile } => {
+            Self::Process { profile } | Self::SignIn { profile, .. } | Self::Login { profile, .. } => {
                 write!(f, "profile {profile:?}")
             }
             Self::Role { arn, profile, .. } => write!(f, "profile {profile:?}, role {arn}"),
             Self::WebIdentity { arn, .. } => write!(f, "web identity, role {arn}"),
             Self::Container { .. } => f.write_str("container credentials"),
             Self::Instance => f.write_str("instance role"),
+        }
+    }
+}
+
+impl Origin {
+    /// The file that the SDK reads, on the thread of the call.
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::SignIn { cache, .. } | Self::Login { cache, .. } => cache.as_deref(),
+            Self::WebIdentity { token, .. } => Some(Path::new(token)),
+            Self::Container { token } => token.as_deref().map(Path::new),
+            Self::Process { .. } | Self::Role { .. } | Self::Instance => None,
+        }
+    }
+
+    /// The remedy for a session that has ended.
+    fn sign_in(&self) -> Option<String> {
+        match self {
+            Self::SignIn { profile, .. } => Some(sign_in(profile)),
+            Self::Login { profile, .. } => Some(login(profile)),
+            _ => None,
         }
     }
 }
@@ -54,7 +81,12 @@ pub(crate) struct Explained {
 
 impl Explained {
     async fn obtain(&self) -> provider::Result {
-        let error = match tokio::time::timeout(self.limit, self.provider.provide_credentials()).await {
+        let end = Instant::now() + self.limit;
+        if let Some(file) = self.origin.file() {
+            let checked = timeout_at(end, file::check(file)).await;
+            self.readable(file, checked.ok()).map_err(CredentialsError::provider_error)?;
+        }
+        let error = match timeout_at(end, self.provider.provide_credentials()).await {
             Ok(Ok(credentials)) => return Ok(credentials),
             Ok(Err(error)) => error,
             Err(_) => CredentialsError::provider_timed_out(self.limit),
@@ -75,6 +107,28 @@ impl Explained {
         })
     }
 
+    /// Fails if the file cannot be read, or could not be checked in time.
+    fn readable(&self, file: &Path, checked: Option<Result<(), Unreadable>>) -> Result<(), SourceFailed> {
+        let (cause, reason) = match checked {
+            Some(Ok(())) => return Ok(()),
+            // Nobody has signed in yet, which the SDK reports.
+            Some(Err(reason)) if reason.is_missing() && self.origin.sign_in().is_some() => return Ok(()),
+            Some(Err(reason)) => (Cause::TokenFile, reason.to_string()),
+            None => (Cause::Slow, format!("it was not read to its end within {:?}", self.limit)),
+        };
+        let name = file.display().to_string();
+        let look = format!("ls -l {}", shell_word(&name));
+        let hint = match (&self.origin, self.origin.sign_in()) {
+            (_, Some(command)) => format!("look at the file ({look}), remove it, and {command}"),
+            (Origin::WebIdentity { setting, .. }, _) => {
+                format!("check the file that {setting} names: {look}")
+            }
+            _ => format!("check the file that AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names: {look}"),
+        };
+        let message = format!("{}: {name:?} ({reason})", cause.words());
+        Err(SourceFailed { cause, origin: Some(self.origin.clone()), message, hint: Some(hint) })
+    }
+
     fn explain(&self, error: &CredentialsError) -> SourceFailed {
         let origin = &self.origin;
         let source_failed = |cause: Cause, hint: String| SourceFailed {
@@ -87,23 +141,6 @@ impl Explained {
             return SourceFailed {
                 message: failed.to_string(),
                 ..source_failed(failed.cause, process_hint(failed))
-            };
-        }
-        let (file, setting) = match origin {
-            Origin::WebIdentity { token, setting, .. } => (Some(token), &**setting),
-            Origin::Container { token } => (token.as_ref(), "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
-            _ => (None, ""),
-        };
-        if let Some(file) = file
-            && let Err(error) = File::open(Path::new(file))
-        {
-            let failed = source_failed(
-                Cause::TokenFile,
-                format!("check the file that {setting} names: ls -l {}", shell_word(file)),
-            );
-            return SourceFailed {
-                message: format!("{}: {file:?} ({})", failed.message, error.kind()),
-                ..failed
             };
         }
         if matches!((origin, error), (Origin::Process { .. }, CredentialsError::ProviderTimedOut(_))) {
@@ -132,8 +169,8 @@ impl Explained {
             _ if matches!(error, CredentialsError::InvalidConfiguration(_)) => {
                 source_failed(Cause::Failed, "check the profile in the AWS configuration files".to_owned())
             }
-            Origin::SignIn { profile } => source_failed(Cause::SignInEnded, sign_in(profile)),
-            Origin::Login { profile } => source_failed(Cause::LoginEnded, login(profile)),
+            Origin::SignIn { profile, .. } => source_failed(Cause::SignInEnded, sign_in(profile)),
+            Origin::Login { profile, .. } => source_failed(Cause::LoginEnded, login(profile)),
             _ => source_failed(
                 Cause::Failed,
                 "check whether it provides credentials to other programs: aws sts get-caller-identity"
@@ -164,10 +201,10 @@ impl Explained {
                 Cause::NotAssigned,
                 "correct sso_account_id and sso_role_name, or have the permission set assigned: aws sso list-accounts".to_owned(),
             ),
-            Origin::SignIn { profile } if code == "UnauthorizedException" || code.starts_with("Invalid") || code.starts_with("Expired") => {
+            Origin::SignIn { profile, .. } if code == "UnauthorizedException" || code.starts_with("Invalid") || code.starts_with("Expired") => {
                 source_failed(Cause::SignInEnded, sign_in(profile))
             }
-            Origin::Login { profile } => source_failed(Cause::LoginEnded, login(profile)),
+            Origin::Login { profile, .. } => source_failed(Cause::LoginEnded, login(profile)),
             Origin::Role { mfa: Some(device), .. } if is_denied => source_failed(
                 Cause::MfaNeeded,
                 format!(
@@ -317,8 +354,8 @@ mod tests {
         fn hostile_replies_stay_out(code in "(?s).{0,80}", message in "(?s).{0,200}", name in "(?s).{0,20}", which in 0..6) {
             let arn = "arn:aws:iam::123456789012:role/reader".to_owned();
             let origin = match which {
-                0 => Origin::SignIn { profile: name },
-                1 => Origin::Login { profile: name },
+                0 => Origin::SignIn { profile: name.clone(), cache: Some(name.into()) },
+                1 => Origin::Login { profile: name.clone(), cache: Some(name.into()) },
                 2 => Origin::Role { arn, mfa: Some(name.clone()), profile: name },
                 3 => Origin::WebIdentity { arn, token: "/no/such".to_owned(), setting: name },
                 4 => Origin::Container { token: Some(name) },
@@ -326,7 +363,10 @@ mod tests {
             };
             let metadata = ErrorMetadata::builder().code(&code).message(format!("s3cret {message}")).build();
             let explained = explained(origin);
+            let file = explained.origin.file().unwrap_or(Path::new("/no/such"));
             for error in [
+                explained.readable(file, Some(Err(Unreadable::TooLong))).unwrap_err(),
+                explained.readable(file, None).unwrap_err(),
                 explained.explain(&CredentialsError::provider_error(metadata)),
                 explained.answered(&code, &format!("User: arn:{message} s3cret is not authorized to perform: {code}")),
             ] {

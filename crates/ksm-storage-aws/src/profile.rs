@@ -37,13 +37,13 @@ impl Profiles {
 
     pub(crate) async fn load(environment: Environment) -> Result<Self> {
         Self::check(environment)?;
-        let read = |kind, variable, default: &str| {
+        let read = async |kind, variable, default: &str| {
             let path = environment.text(variable)?.unwrap_or_else(|| default.to_owned());
-            ProfileFile::read(kind, ProfileFile::expand(&path, environment.home()?.as_deref()))
+            ProfileFile::read(kind, ProfileFile::expand(&path, environment.home()?.as_deref())).await
         };
         let files = [
-            read(Config, "AWS_CONFIG_FILE", "~/.aws/config")?,
-            read(Credentials, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")?,
+            read(Config, "AWS_CONFIG_FILE", "~/.aws/config").await?,
+            read(Credentials, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials").await?,
         ];
         let mut texts = EnvConfigFiles::builder();
         for file in &files {

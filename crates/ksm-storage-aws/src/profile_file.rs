@@ -2,18 +2,13 @@
 
 use std::{
     fmt::Write,
-    fs::{self, File},
-    io::{ErrorKind as IoErrorKind, Read},
     path::{Path, PathBuf},
 };
 
 use aws_runtime::env_config::file::EnvConfigFileKind;
 use ksm_storage_core::{Error, ErrorKind, Result};
 
-use crate::setting::endless;
-
-/// The largest file that is read, in bytes.
-const MAX_LEN: u64 = 1 << 20;
+use crate::file;
 
 /// A configuration file as found on disk.
 pub(crate) struct ProfileFile {
@@ -26,16 +21,9 @@ pub(crate) struct ProfileFile {
 }
 
 impl ProfileFile {
-    pub(crate) fn read(kind: EnvConfigFileKind, path: PathBuf) -> Result<Self> {
+    pub(crate) async fn read(kind: EnvConfigFileKind, path: PathBuf) -> Result<Self> {
         let mut file = Self { kind, path, text: None, unquoted: Vec::new() };
-        let kind = fs::metadata(&file.path).ok().and_then(|metadata| endless(&file.path, &metadata));
-        if let Some(kind) = kind.filter(|_| file.path != Path::new("/dev/null")) {
-            return Err(file.unreadable(None, &format!("it is {kind}")));
-        }
-        match file.bytes() {
-            Ok(bytes) if bytes.len() as u64 > MAX_LEN => {
-                return Err(file.unreadable(None, &format!("it has more than {MAX_LEN} bytes")));
-            }
+        match file::read(&file.path).await {
             Ok(bytes) => {
                 let text = std::str::from_utf8(&bytes).map_err(|error| {
                     let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
@@ -44,16 +32,10 @@ impl ProfileFile {
                 let text = file.normalize(text.trim_start_matches('\u{feff}'))?;
                 file.text = Some(text);
             }
-            Err(error) if matches!(error.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => {}
-            Err(error) => return Err(file.unreadable(None, &error.kind().to_string())),
+            Err(reason) if reason.is_missing() => {}
+            Err(reason) => return Err(file.unreadable(None, &reason.to_string())),
         }
         Ok(file)
-    }
-
-    fn bytes(&self) -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(&self.path)?.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
     }
 
     fn unreadable(&self, line: Option<usize>, problem: &str) -> Error {

@@ -3,10 +3,12 @@
 //! White space around a value is dropped, and an empty value means unset. A malformed value is an error that names the
 //! setting: the SDK would ignore it, or panic.
 
-use std::{error, fmt, fs, path::Path};
+use std::{error, fmt, path::Path};
 
 use aws_types::region::Region;
 use ksm_storage_core::{Error, ErrorKind, Result};
+
+use crate::file::check_type;
 
 /// The longest value that is accepted, in bytes.
 const MAX_LEN: usize = 32 << 10;
@@ -181,20 +183,12 @@ impl Given {
         self.visible()?.at_most(2048)
     }
 
-    /// The path of a file that can be read to its end. The file may be missing, or a pipe from another command.
+    /// The path of a file that is missing or can be read, judging by its type.
     pub(crate) fn file(self) -> Result<Self> {
-        const MAX: u64 = 1 << 20;
         let given = self.at_most(4096)?;
-        let Ok(metadata) = fs::metadata(&given.value) else { return Ok(given) };
-        if metadata.is_dir() {
-            return Err(given.invalid("it is a directory"));
-        }
-        if metadata.len() > MAX {
-            return Err(given.invalid(format!("the file has {} bytes, more than {MAX}", metadata.len())));
-        }
-        match endless(Path::new(&given.value), &metadata) {
-            Some(kind) if given.value != "/dev/null" => Err(given.invalid(format!("it is {kind}"))),
-            _ => Ok(given),
+        match check_type(Path::new(&given.value)) {
+            Ok(()) => Ok(given),
+            Err(reason) => Err(given.invalid(reason.to_string())),
         }
     }
 
@@ -210,23 +204,6 @@ impl Given {
             None => self.at_most(4096),
         }
     }
-}
-
-/// The type of a file that might never be read to its end. A pipe with a name is opened only once somebody writes to it;
-/// one from a shell's `<(command)` has no name.
-#[cfg(unix)]
-pub(crate) fn endless(path: &Path, metadata: &fs::Metadata) -> Option<&'static str> {
-    use std::os::unix::fs::FileTypeExt;
-    let kind = metadata.file_type();
-    if kind.is_char_device() || kind.is_block_device() {
-        return Some("a device");
-    }
-    (kind.is_fifo() && path.canonicalize().is_ok()).then_some("a named pipe")
-}
-
-#[cfg(not(unix))]
-pub(crate) fn endless(_: &Path, _: &fs::Metadata) -> Option<&'static str> {
-    None
 }
 
 impl fmt::Debug for Given {
@@ -274,22 +251,5 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains("invalid X: ") && !text.contains("s3cret"), "{text}");
         }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn only_unnamed_pipes_are_read() {
-        use std::os::fd::AsRawFd;
-
-        let (reader, _writer) = std::io::pipe().unwrap();
-        let unnamed = format!("/proc/self/fd/{}", reader.as_raw_fd());
-        assert!(given(&unnamed).file().is_ok());
-        let folder = tempfile::tempdir().unwrap();
-        let named = folder.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&named).status().unwrap().success());
-        let error = given(named.to_str().unwrap()).file().unwrap_err();
-        assert!(error.to_string().contains("invalid X: it is a named pipe"), "{error}");
-        assert!(given("/dev/zero").file().unwrap_err().to_string().contains("it is a device"));
-        assert!(given("/dev/null").file().is_ok());
     }
 }

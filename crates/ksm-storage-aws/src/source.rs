@@ -10,8 +10,8 @@ use crate::{
     environment::Environment,
     explained::Origin,
     profile::Section,
-    profile_file::encode,
     setting::{Given, InvalidSetting, Setting},
+    sign_in::sign_in,
 };
 
 /// The most roles that profiles may chain by their `source_profile`. Each costs a request to STS.
@@ -214,7 +214,7 @@ fn follow(environment: Environment, profile: &Section<'_>, seen: &mut Vec<String
         let role = role.ok_or_else(missing)?;
         return Ok(Some(web_identity(&role, token.file()?, text("role_session_name")?.as_ref())));
     }
-    let Some(role) = role else { return base(profile) };
+    let Some(role) = role else { return base(environment, profile) };
     let source = match (profile.given("source_profile")?, text("credential_source")?) {
         (Some(_), Some(_)) => {
             return Err(profile.invalid("source_profile", "the profile has credential_source too"));
@@ -229,9 +229,8 @@ fn follow(environment: Environment, profile: &Section<'_>, seen: &mut Vec<String
             _ => return Err(source.invalid("expected Environment, EcsContainer or Ec2InstanceMetadata")),
         }
         .ok_or_else(|| source.invalid("the environment has no such credentials"))?,
-        (Some(name), None) if name.as_str() == profile.name => {
-            base(profile)?.ok_or_else(|| name.invalid("the profile has no credentials of its own"))?
-        }
+        (Some(name), None) if name.as_str() == profile.name => base(environment, profile)?
+            .ok_or_else(|| name.invalid("the profile has no credentials of its own"))?,
         (Some(name), None) => {
             if seen.iter().any(|other| other == name.as_str()) {
                 return Err(name.invalid("the profiles refer to each other in a cycle"));
@@ -254,8 +253,8 @@ fn follow(environment: Environment, profile: &Section<'_>, seen: &mut Vec<String
 }
 
 /// The credentials of the profile itself.
-fn base(profile: &Section<'_>) -> Result<Option<Source>> {
-    if let Some(source) = sign_in(profile)? {
+fn base(environment: Environment, profile: &Section<'_>) -> Result<Option<Source>> {
+    if let Some(source) = sign_in(environment, profile)? {
         return Ok(Some(source));
     }
     match profile.given("credential_process")? {
@@ -277,63 +276,6 @@ fn own_keys(profile: &Section<'_>) -> Result<Option<Source>> {
         (None, Some(secret)) => Err(secret.invalid("the profile has no aws_access_key_id")),
         (None, None) => Ok(None),
     }
-}
-
-fn sign_in(profile: &Section<'_>) -> Result<Option<Source>> {
-    const KEYS: [&str; 5] = ["sso_session", "sso_account_id", "sso_role_name", "sso_region", "sso_start_url"];
-    let mut text = String::from("[default]\n");
-    let empty = text.len();
-    let mut is_login = false;
-    for key in KEYS.into_iter().chain(["login_session"]) {
-        if let Some(given) = profile.given(key)? {
-            if key == "sso_region" {
-                given.region()?;
-            }
-            is_login = key == "login_session" && text.len() == empty;
-            let _ = writeln!(text, "{key} = {}", given.identifier()?.as_str());
-        }
-    }
-    if is_login && !cfg!(feature = "credentials-login") {
-        let problem = "this program was built without support for profiles made by `aws login`";
-        return Err(profile.invalid("login_session", problem));
-    }
-    if !is_login && text.len() > empty && !cfg!(feature = "sso") {
-        let problem = "this program was built without support for IAM Identity Center";
-        return Err(profile.invalid("sso_account_id", problem));
-    }
-    if text.len() == empty {
-        return Ok(None);
-    }
-    let session = profile.given("sso_session")?;
-    for &key in &KEYS[1..] {
-        let of_session = match &session {
-            Some(session) => profile.of_session(session.as_str(), key)?,
-            None => None,
-        };
-        if !is_login && profile.given(key)?.or(of_session).is_none() {
-            return Err(
-                profile.invalid(key, "the profile signs in through IAM Identity Center, and needs it")
-            );
-        }
-    }
-    if let Some(given) = profile.given("sso_session")? {
-        let session = given.as_str();
-        if encode(session) != session {
-            return Err(given.invalid("the name of a session has ASCII letters, digits and _-/.@:+ only"));
-        }
-        let _ = writeln!(text, "[sso-session {session}]");
-        for key in &KEYS[3..] {
-            if let Some(given) = profile.of_session(session, key)? {
-                if *key == "sso_region" {
-                    given.region()?;
-                }
-                let _ = writeln!(text, "{key} = {}", given.identifier()?.as_str());
-            }
-        }
-    }
-    let profile = profile.name.clone();
-    let origin = if is_login { Origin::Login { profile } } else { Origin::SignIn { profile } };
-    Ok(Some(Source::SignIn { files: text, origin }))
 }
 
 /// Checks credentials from any source: a header must be able to hold them.

@@ -1,5 +1,8 @@
 //! Credential sources that provide none.
 
+#[cfg(target_os = "linux")]
+use std::{fs, os::unix::fs::symlink, os::unix::net::UnixListener, path::Path};
+
 use ksm_storage_emulator::{Action, Fault};
 
 use crate::{
@@ -156,8 +159,88 @@ async fn login_profiles_work_or_name_command() {
     world.works(row()).await;
 }
 
+/// SHA-1 of the start URL, and of the session name.
+const START_URL: &str = "b343494cf15ba6b81449840ea93161cf3b27e5e3";
+const SESSION: &str = "fcbdc4c271c889825d8338d2d8f10b6e5e95c171";
 /// SHA-256 of the session name.
 const LOGIN: &str = "286187707741fc2ccb93cf9e56dbd0ee0a16208feed5fbc8ae1baa86d44c283f";
+
+/// Files that the SDK itself reads: opening or reading one of these might never end.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn special_token_files_are_rejected() {
+    let world = World::new().await;
+    let profile = |profile: String| {
+        Row::new("special file", "default", "credentials")
+            .config(format!("[profile work]\nregion = us-east-1\n{profile}"))
+            .set("AWS_PROFILE", "work")
+            .set("AWS_ENDPOINT_URL", world.server.url())
+    };
+    let sign_in = "sso_account_id = 123456789012\nsso_role_name = reader\n";
+    let portal = "sso_region = us-east-1\nsso_start_url = https://example.com/start\n";
+    let caches = [
+        (
+            format!(".aws/sso/cache/{START_URL}.json"),
+            format!("{sign_in}{portal}"),
+            "aws sso login --profile work",
+        ),
+        (
+            format!(".aws/sso/cache/{SESSION}.json"),
+            format!("{sign_in}sso_session = session\n[sso-session session]\n{portal}"),
+            "aws sso login --profile work",
+        ),
+        (
+            format!(".aws/login/cache/{LOGIN}.json"),
+            "login_session = arn:aws:iam::123456789012:user/me\n".to_owned(),
+            "aws login --profile work",
+        ),
+    ];
+    for (file, config, command) in caches {
+        let path = world.file(&file, "");
+        for (problem, replace) in SPECIAL {
+            fs::remove_file(&path).unwrap();
+            replace(&path);
+            let words = ["the token file cannot be read", &file, problem, command];
+            world.check(profile(config.clone()).says(&words)).await;
+        }
+    }
+    // Its type is checked before, with the variable.
+    let [.., (problem, replace), _] = SPECIAL;
+    let path = world.file("token", "");
+    fs::remove_file(&path).unwrap();
+    replace(&path);
+    let token = path.to_str().unwrap();
+    let web = Row::new("web identity", "default", "credentials")
+        .set("AWS_ENDPOINT_URL", world.server.url())
+        .set("AWS_WEB_IDENTITY_TOKEN_FILE", token)
+        .set("AWS_ROLE_ARN", ROLE);
+    let words = ["the token file cannot be read", token, problem];
+    world.check(web.says(&words).says(&["AWS_WEB_IDENTITY_TOKEN_FILE"])).await;
+    let container = Row::new("container", "default", "credentials")
+        .set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/creds")
+        .set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token);
+    world.check(container.says(&words).says(&["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])).await;
+    let files = Row::new("profile file", "default", "invalid_argument")
+        .set("AWS_EC2_METADATA_DISABLED", "true")
+        .set("AWS_SHARED_CREDENTIALS_FILE", token);
+    world.check(files.says(&[token, problem])).await;
+}
+
+/// Replaces a file by a special one; the message says why it is not read.
+#[cfg(target_os = "linux")]
+const SPECIAL: [(&str, fn(&Path)); 6] = [
+    ("it is a named pipe", |path| {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    }),
+    ("it is a device", |path| symlink("/dev/zero", path).unwrap()),
+    ("it has more than 1048576 bytes", |path| {
+        fs::File::create(path).unwrap().set_len(1 << 40).unwrap();
+    }),
+    // Its size is reported as 0, and it has gigabytes.
+    ("", |path| symlink("/proc/self/pagemap", path).unwrap()),
+    ("uncategorized error", |path| symlink("/proc/self/mem", path).unwrap()),
+    ("it is a socket", |path| drop(UnixListener::bind(path).unwrap())),
+];
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]

@@ -152,6 +152,7 @@ impl World {
         assert_eq!(found.kind.as_deref(), Some(row.kind), "{name}: {found:?}");
         assert_eq!(found.retryable, row.retryable, "{name}: {found:?}");
         assert_eq!(found.fate, "not_applied", "{name}: {found:?}");
+        assert!(found.longest < LONGEST, "{name}: {found:?}");
         for word in &row.words {
             assert!(found.text.contains(word), "{name}: no {word:?} in {}", found.text);
         }
@@ -162,5 +163,7 @@ impl World {
     }
 }
 
+/// The longest deadline of a row, and a second more.
+const LONGEST: Duration = Duration::from_secs(16);
 /// A loopback port that refuses connections.
 pub(crate) const CLOSED: &str = "http://127.0.0.1:9";

@@ -1,0 +1,190 @@
+//! Files named by settings, which may be special, huge, or on a file system that no longer answers.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read},
+    path::Path,
+    thread,
+};
+
+use tokio::sync::oneshot;
+
+/// The largest file that is read, in bytes.
+const MAX_LEN: u64 = 1 << 20;
+
+/// The reason why a file is not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// A file of another type than a regular one.
+    Special(&'static str),
+    TooLong,
+    Failed(io::ErrorKind),
+}
+
+impl Unreadable {
+    pub(crate) const fn is_missing(&self) -> bool {
+        matches!(self, Self::Failed(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Special(kind) => write!(f, "it is {kind}"),
+            Self::TooLong => write!(f, "it has more than {MAX_LEN} bytes"),
+            Self::Failed(kind) => kind.fmt(f),
+        }
+    }
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.kind())
+    }
+}
+
+/// Checks type and size without opening the file. The file may be missing, or a pipe from another command.
+pub(crate) fn check_type(path: &Path) -> Result<(), Unreadable> {
+    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
+    if metadata.is_dir() {
+        return Err(Unreadable::Special("a directory"));
+    }
+    if metadata.len() > MAX_LEN {
+        return Err(Unreadable::TooLong);
+    }
+    match special(path, &metadata) {
+        Some(kind) if path != Path::new("/dev/null") => Err(Unreadable::Special(kind)),
+        _ => Ok(()),
+    }
+}
+
+/// The type of a file that might never be read to its end. A pipe with a name is opened only once somebody writes to it;
+/// one from a shell's `<(command)` has no name.
+#[cfg(unix)]
+fn special(path: &Path, metadata: &fs::Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = metadata.file_type();
+    if kind.is_char_device() || kind.is_block_device() {
+        return Some("a device");
+    }
+    if kind.is_socket() {
+        return Some("a socket");
+    }
+    (kind.is_fifo() && path.canonicalize().is_ok()).then_some("a named pipe")
+}
+
+#[cfg(not(unix))]
+fn special(_: &Path, _: &fs::Metadata) -> Option<&'static str> {
+    None
+}
+
+/// The contents of a file.
+pub(crate) async fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    let read = |file: File| {
+        let mut bytes = Vec::new();
+        file.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = in_thread(path, read).await?;
+    if bytes.len() as u64 > MAX_LEN { Err(Unreadable::TooLong) } else { Ok(bytes) }
+}
+
+/// Checks that a file can be read to its end, for the SDK, which then reads it on the thread of the call. A pipe is
+/// not read, because its contents can be read only once.
+pub(crate) async fn check(path: &Path) -> Result<(), Unreadable> {
+    let read = |file: File| {
+        if await_writers(&file)? {
+            return Ok(0);
+        }
+        io::copy(&mut file.take(MAX_LEN + 1), &mut io::sink())
+    };
+    let len = in_thread(path, read).await?;
+    if len > MAX_LEN { Err(Unreadable::TooLong) } else { Ok(()) }
+}
+
+/// Returns true for a pipe, once nobody has it open for writing.
+#[cfg(unix)]
+fn await_writers(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::FileTypeExt;
+
+    use rustix::event::{PollFd, PollFlags, poll};
+    let is_pipe = file.metadata()?.file_type().is_fifo();
+    if is_pipe {
+        // The end of the last writer is always reported.
+        poll(&mut [PollFd::new(file, PollFlags::empty())], None)?;
+    }
+    Ok(is_pipe)
+}
+
+#[cfg(not(unix))]
+fn await_writers(_: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Opens and reads a file in a thread of its own, which may never end. Once this future is dropped, neither a runtime nor
+/// the end of the process waits for that thread.
+async fn in_thread<T: Send + 'static>(
+    path: &Path,
+    read: impl FnOnce(File) -> io::Result<T> + Send + 'static,
+) -> Result<T, Unreadable> {
+    let path = path.to_owned();
+    let (sender, result) = oneshot::channel();
+    let work = move || {
+        let result = check_type(&path).and_then(|()| Ok(read(File::open(&path)?)?));
+        // The call that waits for it may have ended.
+        let _ = sender.send(result);
+    };
+    thread::Builder::new().name("ksm-storage-file".to_owned()).spawn(work)?;
+    result.await.unwrap_or(Err(Unreadable::Failed(io::ErrorKind::Other)))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::{io::Write, os::fd::AsRawFd, process::Command, time::Duration};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_unnamed_pipes_are_read() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let unnamed = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        let unnamed = Path::new(&unnamed);
+        assert_eq!(check_type(unnamed), Ok(()));
+        writer.write_all(b"text").unwrap();
+        // The writer may have more to say.
+        assert!(tokio::time::timeout(Duration::from_millis(50), check(unnamed)).await.is_err());
+        drop(writer);
+        assert_eq!(check(unnamed).await, Ok(()));
+        assert_eq!(read(unnamed).await.unwrap(), b"text");
+        let folder = tempfile::tempdir().unwrap();
+        let named = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&named).status().unwrap().success());
+        for (path, kind) in
+            [(&*named, "a named pipe"), (Path::new("/dev/zero"), "a device"), (folder.path(), "a directory")]
+        {
+            assert_eq!(check_type(path), Err(Unreadable::Special(kind)));
+            assert_eq!(check(path).await, Err(Unreadable::Special(kind)));
+            assert_eq!(read(path).await, Err(Unreadable::Special(kind)));
+        }
+        assert_eq!(read(Path::new("/dev/null")).await.unwrap(), b"");
+    }
+
+    #[tokio::test]
+    async fn sizes_are_bounded() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let endless = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        // Fails once the reader is closed.
+        thread::spawn(move || while writer.write_all(&[b'a'; 1 << 12]).is_ok() {});
+        assert_eq!(read(Path::new(&endless)).await, Err(Unreadable::TooLong));
+        let huge = tempfile::NamedTempFile::new().unwrap();
+        huge.as_file().set_len(MAX_LEN).unwrap();
+        assert_eq!(check(huge.path()).await, Ok(()));
+        huge.as_file().set_len(MAX_LEN + 1).unwrap();
+        assert_eq!(check(huge.path()).await, Err(Unreadable::TooLong));
+        // Their sizes are reported as 0.
+        assert!(check(Path::new("/proc/self/pagemap")).await.is_err());
+        assert!(check(Path::new("/proc/self/mem")).await.is_err());
+        assert!(check(Path::new("/no/such/file")).await.unwrap_err().is_missing());
+    }
+}
