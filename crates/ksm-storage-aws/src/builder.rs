@@ -267,7 +267,11 @@ impl AwsStorageBuilder {
             return Err(Error::not_applied(ErrorKind::InvalidArgument, message)
                 .with_hint("name regions of its replicas"));
         }
-        let client = Arc::new(SdkClient::traced(connection.sdk_config().into(), connection.trace()));
+        let client = Arc::new(SdkClient::traced(
+            connection.sdk_config().into(),
+            connection.trace(),
+            connection.source.clone(),
+        ));
         // The service chooses the ARN of a secret: one that is known by its ARN cannot be created.
         let creation = if options.create && !id.is_arn() {
             Creation::IfMissing { kms_key_id: kms_key_id.map(Given::into_string) }

@@ -49,7 +49,7 @@ pub struct Connection {
     endpoint: Option<Endpoint>,
     pub(crate) identity_endpoint: Result<Option<Endpoint>>,
     origins: Origins,
-    source: Option<Arc<Guarded>>,
+    pub(crate) source: Option<Arc<Guarded>>,
 }
 
 impl From<Resolved> for Connection {

@@ -32,6 +32,17 @@ pub(crate) fn of_source(failed: &SourceFailed) -> CallError {
     }
 }
 
+/// A call that was not made because a source of credentials that has no name took too long.
+pub(crate) fn slow_source() -> CallError {
+    CallError {
+        message: Some(Cause::Slow.words().into()),
+        hint: Some(
+            "check whether it provides credentials to other programs: aws sts get-caller-identity".into(),
+        ),
+        ..CallError::new(Failure::TimedOut)
+    }
+}
+
 /// A call that got no reply.
 pub(crate) fn of_connection(
     error: &(dyn error::Error + 'static),

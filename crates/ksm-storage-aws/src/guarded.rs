@@ -2,8 +2,8 @@
 
 use std::{
     error, fmt,
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use aws_credential_types::{
@@ -17,33 +17,63 @@ use aws_smithy_runtime_api::client::{
     },
     runtime_components::RuntimeComponents,
 };
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::{config_bag::ConfigBag, timeout::TimeoutConfig};
 use ksm_storage_core::catch_panic;
+use tokio::time::timeout;
 
 use crate::{sdk::chain, silence::without_tracing, source::check};
 
+/// Credentials are renewed this long before they expire: earlier than the SDK would.
+const MARGIN: Duration = Duration::from_secs(15);
+
+/// Timers overflow on huge values.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// A source of credentials that neither panics nor returns values that a header cannot hold.
 pub(crate) struct Guarded {
-    /// Credentials obtained while opening.
-    first: Mutex<Option<Credentials>>,
+    /// Credentials for the next request.
+    next: Mutex<Option<Credentials>>,
+    /// The expiry of the most recent credentials. Locked while they are being renewed.
+    expiry: tokio::sync::Mutex<Option<SystemTime>>,
     source: SharedCredentialsProvider,
 }
 
 impl Guarded {
     pub(crate) fn new(source: SharedCredentialsProvider) -> Self {
-        Self { first: Mutex::new(None), source }
+        Self { next: Mutex::default(), expiry: tokio::sync::Mutex::default(), source }
     }
 
-    /// Obtains the first credentials, which the first request will use.
+    /// Obtains credentials, which the next request will use.
     pub(crate) async fn prime(&self) -> Result<(), CredentialsError> {
+        self.prepare(&mut *self.expiry.lock().await).await
+    }
+
+    /// Renews credentials that are about to expire. During a request, the time limit of one attempt would end a slow
+    /// source before it can report itself.
+    pub(crate) async fn renew(&self) -> Result<(), CredentialsError> {
+        let mut expiry = self.expiry.lock().await;
+        match *expiry {
+            Some(end) if end < SystemTime::now() + MARGIN && self.next().is_none() => {
+                self.prepare(&mut expiry).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn prepare(&self, expiry: &mut Option<SystemTime>) -> Result<(), CredentialsError> {
         let credentials = self.obtain().await?;
-        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials);
+        *expiry = credentials.expiry();
+        *self.next() = Some(credentials);
         Ok(())
     }
 
+    fn next(&self) -> MutexGuard<'_, Option<Credentials>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn obtain(&self) -> Result<Credentials, CredentialsError> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(credentials) = first {
+        let next = self.next().take();
+        if let Some(credentials) = next {
             return Ok(credentials);
         }
         // The call itself may panic too.
@@ -83,8 +113,12 @@ impl ResolveCachedIdentity for CheckedCache {
         config: &'a ConfigBag,
     ) -> IdentityFuture<'a> {
         let checked = SharedIdentityResolver::new(Checked(resolver));
+        // The time limit of an attempt would end a slow source as if the service had not replied.
+        let attempt = config.load::<TimeoutConfig>().and_then(|limits| limits.operation_attempt_timeout());
+        let limit = attempt.map_or(LONGEST, |attempt| attempt / 10 * 9).min(LONGEST);
         IdentityFuture::new(async move {
-            let identity = self.0.resolve_cached_identity(checked, components, config).await;
+            let resolved = timeout(limit, self.0.resolve_cached_identity(checked, components, config)).await;
+            let identity = resolved.map_err(|_| CredentialsError::provider_timed_out(limit))?;
             // The cache itself fails for a single reason, and without a type for it.
             identity.map_err(|error| {
                 let is_known = chain(&*error).any(<dyn error::Error>::is::<CredentialsError>);

@@ -63,7 +63,7 @@ impl Connection {
         let call = |requests| async {
             Client::from_conf(config).get_caller_identity().customize().interceptor(requests).send().await
         };
-        let reply = counted(&trace, call).await.map_err(failed)?;
+        let reply = counted(&trace, self.source.as_deref(), call).await.map_err(failed)?;
         Identity::parse(reply.account(), reply.arn())
             .ok_or_else(|| Error::not_applied(ErrorKind::Unexpected, "the reply from STS names no identity"))
     }

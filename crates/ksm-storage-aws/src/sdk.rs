@@ -1,6 +1,6 @@
 //! [`SecretsClient`] over the AWS SDK.
 
-use std::{borrow::Cow, error, future::Future, io, time::SystemTime};
+use std::{borrow::Cow, error, future::Future, io, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use aws_config::identity::IdentityCache;
@@ -21,10 +21,10 @@ use crate::{
         CURRENT, CallError, Create, Failure, ListedVersion, MoveCurrent, PREVIOUS, Put, PutReply,
         SecretVersion, SecretsClient, Select, VersionList,
     },
-    describe::{key_hint, of_connection, of_source, said, skew},
+    describe::{key_hint, of_connection, of_source, said, skew, slow_source},
     endpoint::Purpose,
     explained::{CLOCK, SourceFailed},
-    guarded::CheckedCache,
+    guarded::{CheckedCache, Guarded},
     http::{self, InterimFlood, ReplyTooLong},
     interceptors::{NoQuickRetry, Requests, Unbuilt},
     setting::InvalidSetting,
@@ -43,6 +43,8 @@ const MAX_PAGES: usize = 32;
 pub struct SdkClient {
     client: Client,
     trace: Trace,
+    /// The source of the client's credentials, unless only the SDK knows it.
+    source: Option<Arc<Guarded>>,
 }
 
 impl SdkClient {
@@ -56,11 +58,15 @@ impl SdkClient {
     /// Panics like the SDK's own client if the configuration has no behavior version, or no sleep implementation for
     /// its retries and timeouts.
     pub fn new(config: impl Into<aws_sdk_secretsmanager::config::Builder>) -> Self {
-        Self::traced(config.into(), Trace::default())
+        Self::traced(config.into(), Trace::default(), None)
     }
 
     /// A client whose errors name the setting of its endpoint.
-    pub(crate) fn traced(config: aws_sdk_secretsmanager::config::Builder, trace: Trace) -> Self {
+    pub(crate) fn traced(
+        config: aws_sdk_secretsmanager::config::Builder,
+        trace: Trace,
+        source: Option<Arc<Guarded>>,
+    ) -> Self {
         let config: Config = config.retry_classifier(NoQuickRetry).build();
         let http = match config.http_client() {
             Some(client) => http::guarded(client, Purpose::Services, trace.clone()),
@@ -72,7 +78,15 @@ impl SdkClient {
         let cache = config.identity_cache().unwrap_or_else(|| IdentityCache::lazy().build());
         let config = config.to_builder().http_client(http).identity_cache(CheckedCache(cache));
         let config = config.retry_partition(partition).build();
-        Self { client: Client::from_conf(config), trace }
+        Self { client: Client::from_conf(config), trace, source }
+    }
+
+    async fn call<T, E, F>(&self, call: impl FnOnce(Requests) -> F) -> Result<T, CallError>
+    where
+        E: error::Error + ProvideErrorMetadata + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        counted(&self.trace, self.source.as_deref(), call).await
     }
 }
 
@@ -87,7 +101,7 @@ impl SecretsClient for SdkClient {
             Select::Label(label) => request.version_stage(label),
             Select::Id(id) => request.version_id(id),
         };
-        let reply = counted(&self.trace, |requests| request.customize().interceptor(requests).send()).await?;
+        let reply = self.call(|requests| request.customize().interceptor(requests).send()).await?;
         let value = match (reply.secret_string, reply.secret_binary) {
             (Some(text), _) => Payload::from(text),
             (None, Some(blob)) => Payload::from(blob.into_inner()),
@@ -109,7 +123,7 @@ impl SecretsClient for SdkClient {
             .client_request_token(&put.token)
             .set_version_stages(put.label.map(|label| vec![label.to_owned()]))
             .secret_string(text(&put.value)?);
-        let reply = counted(&self.trace, |requests| request.customize().interceptor(requests).send()).await?;
+        let reply = self.call(|requests| request.customize().interceptor(requests).send()).await?;
         let id = reply.version_id.ok_or_else(|| CallError::new(Failure::Unreadable))?;
         Ok(PutReply { id, labels: reply.version_stages.unwrap_or_default() })
     }
@@ -122,7 +136,7 @@ impl SecretsClient for SdkClient {
             .client_request_token(&create.token)
             .secret_string(text(&create.value)?)
             .set_kms_key_id(create.kms_key_id.clone());
-        counted(&self.trace, |requests| request.customize().interceptor(requests).send()).await.map(drop)
+        self.call(|requests| request.customize().interceptor(requests).send()).await.map(drop)
     }
 
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
@@ -135,12 +149,12 @@ impl SecretsClient for SdkClient {
             .move_to_version_id(&request.to)
             .remove_from_version_id(&request.from);
         let send = |requests| request.customize().config_override(once).interceptor(requests).send();
-        counted(&self.trace, send).await.map(drop)
+        self.call(send).await.map(drop)
     }
 
     async fn primary_region(&self, secret: &str) -> Result<Option<String>, CallError> {
         let request = self.client.describe_secret().secret_id(secret);
-        let reply = counted(&self.trace, |requests| request.customize().interceptor(requests).send()).await?;
+        let reply = self.call(|requests| request.customize().interceptor(requests).send()).await?;
         Ok(reply.primary_region)
     }
 
@@ -149,8 +163,7 @@ impl SecretsClient for SdkClient {
         for _ in 0..MAX_PAGES {
             let request = self.client.list_secret_version_ids().secret_id(secret).include_deprecated(true);
             let request = request.set_next_token(token);
-            let reply =
-                counted(&self.trace, |requests| request.customize().interceptor(requests).send()).await?;
+            let reply = self.call(|requests| request.customize().interceptor(requests).send()).await?;
             for listed in reply.versions.unwrap_or_default() {
                 versions.push(ListedVersion {
                     id: listed.version_id.ok_or_else(|| CallError::new(Failure::Unreadable))?,
@@ -173,8 +186,12 @@ fn text(value: &Payload) -> Result<&str, CallError> {
         .map_err(|_| CallError::new(Failure::NotBuilt("the value is not UTF-8".into())))
 }
 
-/// Makes a call and counts its requests.
-pub(crate) async fn counted<T, E, F>(trace: &Trace, call: impl FnOnce(Requests) -> F) -> Result<T, CallError>
+/// Makes a call with valid credentials, and counts its requests.
+pub(crate) async fn counted<T, E, F>(
+    trace: &Trace,
+    source: Option<&Guarded>,
+    call: impl FnOnce(Requests) -> F,
+) -> Result<T, CallError>
 where
     E: error::Error + ProvideErrorMetadata + 'static,
     F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
@@ -182,7 +199,12 @@ where
     let requests = Requests::default();
     let sent = requests.clone();
     // The call itself may panic too.
-    let call = async { call(sent).await };
+    let call = async {
+        if let Some(source) = source {
+            source.renew().await.map_err(SdkError::construction_failure)?;
+        }
+        call(sent).await
+    };
     let error = match catch_panic("a call of the AWS SDK", without_tracing(call)).await {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => describe(&error, trace),
@@ -198,6 +220,9 @@ where
 {
     if let Some(failed) = find::<SourceFailed>(error) {
         return of_source(failed);
+    }
+    if let Some(CredentialsError::ProviderTimedOut(_)) = find(error) {
+        return slow_source();
     }
     let failure = match error {
         SdkError::ServiceError(_) => Failure::Answered,
@@ -249,10 +274,7 @@ fn known(error: &(dyn error::Error + 'static)) -> Option<Failure> {
         return Some(Failure::NotBuilt(refusal.into()));
     }
     if let Some(error) = find::<CredentialsError>(error) {
-        return Some(match error {
-            CredentialsError::ProviderTimedOut(_) => Failure::TimedOut,
-            _ => Failure::NoCredentials(why(error)),
-        });
+        return Some(Failure::NoCredentials(why(error)));
     }
     if find::<InterimFlood>(error).is_some() {
         return Some(Failure::Unreadable);

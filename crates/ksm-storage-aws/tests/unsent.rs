@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Builder, Credentials, Region, retry::RetryConfig};
+use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_sdk_secretsmanager::config::{
+    BehaviorVersion, Builder, Credentials, Region, retry::RetryConfig, timeout::TimeoutConfig,
+};
 use ksm_storage_aws::{
     AwsSecretBackend, CallError, Concurrency, Create, Failure, MoveCurrent, Put, SdkClient, SecretsClient,
     Select,
@@ -133,4 +136,29 @@ async fn sent_requests_stay_unanswered() {
     let error = client.put(&put).await.unwrap_err();
     // The last attempt found no server; the first may have been carried out.
     assert!(error.sent && error.unanswered, "{error:?}");
+}
+
+/// A source that never ends, of the caller's own configuration.
+#[derive(Debug)]
+struct Stuck;
+
+impl ProvideCredentials for Stuck {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn slow_credentials_are_named() {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(500)).build();
+    let config = config(&closed()).credentials_provider(Stuck).timeout_config(timeouts);
+    for error in calls(&SdkClient::new(config)).await {
+        assert_eq!(error.failure, Failure::TimedOut);
+        assert!(!error.sent && !error.unanswered, "{error:?}");
+        assert_eq!(error.to_string(), "no credentials were obtained in time");
+        assert!(error.hint.unwrap().contains("aws sts get-caller-identity"));
+    }
 }

@@ -270,6 +270,36 @@ async fn programs_that_fail_are_named() {
         .await;
 }
 
+/// Once the first credentials have expired, a source has as much time as it had to open.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_refresh_names_its_source() {
+    let world = World::new().await;
+    let row = |name, pause: &str| {
+        let program = format!(
+            "if mkdir {name}; then end=$(date -u -d '+2 seconds' +%FT%TZ); else sleep {pause}; end=2999-01-01T00:00:00Z; fi; \
+             echo '{{\"Version\":1,\"AccessKeyId\":\"AKIA\",\"SecretAccessKey\":\"key\",\"Expiration\":\"'$end'\"}}'"
+        );
+        let mut row = Row::new("slow refresh", "profile", "timeout")
+            .config(format!(
+                "[profile work]\nregion = us-east-1\nendpoint_url = {}\ncredential_process = {program}\n",
+                world.server.url()
+            ))
+            .set("CHILD_DEADLINE", "9000");
+        row.retryable = true;
+        row
+    };
+    let words = [
+        "set on aws-sm://us-east-1/ksm-config: ",
+        "profile \"work\": no credentials were obtained in time",
+        "credential_process ran for more than 6s",
+        "run the command by hand",
+    ];
+    world.check(row("stuck", "100").says(&words)).await;
+    // Longer than the time limit of an attempt.
+    world.works(row("slow", "4.5")).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn instances_without_roles_are_told() {
     let world = World::new().await;
