@@ -23,6 +23,7 @@ use std::{
     ffi::{OsStr, OsString},
     fmt, fs,
     io::{self, Read},
+    path::Path,
     sync::{Arc, Mutex, TryLockError},
 };
 
@@ -33,6 +34,9 @@ const FILE: &str = "SSL_CERT_FILE";
 const FOLDERS: &str = "SSL_CERT_DIR";
 /// The largest bundle that is read, in bytes. Mozilla's takes a quarter of a mebibyte.
 const MAX_BUNDLE: u64 = 16 << 20;
+
+#[cfg(unix)]
+const NO_WAITING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// The variables that name certificates: the caller's bundle, a file, folders.
 type Key = [Option<OsString>; 3];
@@ -123,7 +127,7 @@ fn read(
             };
             let folders = folders.iter().flat_map(env::split_paths);
             for folder in folders.filter(|path| !path.as_os_str().is_empty()) {
-                anchors.extend(usable(&load_certs_from_paths(None, Some(&folder)).certs));
+                anchors.extend(usable(&from_folder(&folder)));
             }
             (anchors, if file.is_some() { FILE } else { FOLDERS })
         }
@@ -138,14 +142,35 @@ fn read(
 fn from_file(variable: &'static str, path: &OsStr) -> Result<Vec<TrustAnchor<'static>>, InvalidRoots> {
     let unread =
         |error: io::Error| InvalidRoots::new(variable, format!("the file cannot be read ({})", error.kind()));
-    let metadata = fs::metadata(path).map_err(unread)?;
-    if !metadata.is_file() || metadata.len() > MAX_BUNDLE {
-        return Err(InvalidRoots::new(variable, format!("expected a file of at most {MAX_BUNDLE} bytes")));
+    match content(Path::new(path)).map_err(unread)? {
+        Some(text) => Ok(usable(&pem::certificates(&text))),
+        None => Err(InvalidRoots::new(variable, format!("expected a file of at most {MAX_BUNDLE} bytes"))),
     }
+}
+
+/// The certificates of all files in a folder, each once: usually, links name each file again. Anything that cannot be
+/// read is skipped.
+fn from_folder(path: &Path) -> Vec<CertificateDer<'static>> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let texts = entries.filter_map(|entry| content(&entry.path()).ok().flatten());
+    let mut certificates: Vec<_> = texts.flat_map(|text| pem::certificates(&text)).collect();
+    certificates.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
+    certificates.dedup();
+    certificates
+}
+
+/// The content of a regular file that is not too long. Files of `/proc` may wait for data, or have no end.
+fn content(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let is_bundle = |metadata: fs::Metadata| metadata.is_file() && metadata.len() <= MAX_BUNDLE;
+    if !is_bundle(fs::metadata(path)?) {
+        return Ok(None);
+    }
+    let mut options = fs::File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, NO_WAITING);
     let mut text = Vec::new();
-    let file = fs::File::open(path).map_err(unread)?;
-    file.take(MAX_BUNDLE).read_to_end(&mut text).map_err(unread)?;
-    Ok(usable(&pem::certificates(&text)))
+    options.read(true).open(path)?.take(MAX_BUNDLE + 1).read_to_end(&mut text)?;
+    Ok(Some(text).filter(|text| text.len() as u64 <= MAX_BUNDLE))
 }
 
 fn trimmed(value: &OsStr) -> OsString {
@@ -197,9 +222,36 @@ impl error::Error for InvalidRoots {}
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
+
+    /// A folder may contain links to anything.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn special_files_are_skipped() {
+        use std::os::unix::fs::symlink;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let certificate = rcgen::generate_simple_self_signed(["ours".to_owned()]).unwrap().cert;
+        fs::write(path("ours.pem"), certificate.pem()).unwrap();
+        symlink("ours.pem", path("01234567.0")).unwrap();
+        for (name, target) in ["zero", "endless", "memory", "log", "missing"].into_iter().zip([
+            "/dev/zero",
+            "/proc/self/pagemap",
+            "/proc/self/mem",
+            "/proc/kmsg",
+            "/no/such",
+        ]) {
+            symlink(target, path(name)).unwrap();
+        }
+        fs::File::create(path("huge")).unwrap().set_len(1 << 40).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+        assert_eq!(from_folder(folder.path()).len(), 1);
+        for name in ["zero", "endless", "memory", "log", "missing", "huge", "pipe"] {
+            let found = from_file(FILE, path(name).as_os_str());
+            assert!(found.is_err() || found.unwrap().is_empty(), "{name}");
+        }
+    }
 
     #[test]
     fn unchanged_variables_are_read_once() {
