@@ -56,7 +56,7 @@ async fn refused(path: &Path, kind: ErrorKind, words: &str) {
 
 #[tokio::test]
 async fn unusable_paths_are_named() {
-    use ErrorKind::{InvalidArgument, InvalidConfig, NotFound};
+    use ErrorKind::{InvalidArgument, InvalidConfig, NotFound, Unexpected};
     let (folder, path) = folder();
     let at = |name: &str| folder.path().join(name);
     put(&path, b"{}");
@@ -84,6 +84,7 @@ async fn unusable_paths_are_named() {
         ("/nowhere/..".into(), NotFound, "mkdir"),
         ("/dev/null".into(), InvalidArgument, "set the path of a file"),
         ("/proc/self/environ".into(), InvalidConfig, "environ"),
+        ("/proc/self/mem".into(), Unexpected, "regular file"),
         ("/proc/ksm.json".into(), NotFound, "accepts files"),
     ] {
         refused(&path, kind, words).await;

@@ -53,9 +53,13 @@ pub(crate) fn identity(metadata: &Metadata) -> impl Hash + PartialEq {
 pub(crate) fn classify(error: &io::Error) -> Option<(ErrorKind, &'static str)> {
     match Errno::from_io_error(error)? {
         Errno::LOOP => Some((ErrorKind::InvalidArgument, "remove the symbolic link")),
-        Errno::NXIO => Some((ErrorKind::InvalidArgument, "set the path of a regular file")),
+        // EIO and EAGAIN come from files of /proc, too, and no retry helps with a broken disk.
+        Errno::NXIO | Errno::AGAIN => Some((ErrorKind::InvalidArgument, "set the path of a regular file")),
         Errno::MFILE | Errno::NFILE => {
             Some((ErrorKind::Unavailable, "raise the limit of open files (ulimit -n)"))
+        }
+        Errno::IO => {
+            Some((ErrorKind::Unexpected, "set the path of a regular file, and check the file system (dmesg)"))
         }
         Errno::NOLCK => Some((ErrorKind::Unsupported, "move the file to a file system with locks")),
         _ => None,
