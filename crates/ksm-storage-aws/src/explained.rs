@@ -83,8 +83,8 @@ impl Explained {
     async fn obtain(&self) -> provider::Result {
         let end = Instant::now() + self.limit;
         if let Some(file) = self.origin.file() {
-            let checked = timeout_at(end, file::check(file)).await;
-            self.readable(file, checked.ok()).map_err(CredentialsError::provider_error)?;
+            let checked = file::check(file, self.limit).await;
+            self.readable(file, checked).map_err(CredentialsError::provider_error)?;
         }
         let error = match timeout_at(end, self.provider.provide_credentials()).await {
             Ok(Ok(credentials)) => return Ok(credentials),
@@ -107,14 +107,13 @@ impl Explained {
         })
     }
 
-    /// Fails if the file cannot be read, or could not be checked in time.
-    fn readable(&self, file: &Path, checked: Option<Result<(), Unreadable>>) -> Result<(), SourceFailed> {
+    fn readable(&self, file: &Path, checked: Result<(), Unreadable>) -> Result<(), SourceFailed> {
         let (cause, reason) = match checked {
-            Some(Ok(())) => return Ok(()),
+            Ok(()) => return Ok(()),
             // Nobody has signed in yet, which the SDK reports.
-            Some(Err(reason)) if reason.is_missing() && self.origin.sign_in().is_some() => return Ok(()),
-            Some(Err(reason)) => (Cause::TokenFile, reason.to_string()),
-            None => (Cause::Slow, format!("it was not read to its end within {:?}", self.limit)),
+            Err(reason) if reason.is_missing() && self.origin.sign_in().is_some() => return Ok(()),
+            Err(reason @ Unreadable::Slow(_)) => (Cause::Slow, reason),
+            Err(reason) => (Cause::TokenFile, reason),
         };
         let name = file.display().to_string();
         let look = format!("ls -l {}", shell_word(&name));
@@ -166,6 +165,13 @@ impl Explained {
             return self.answered(&code, &message);
         }
         match origin {
+            // The SDK puts it into a header.
+            Origin::Container { token: Some(_) }
+                if matches!(error, CredentialsError::InvalidConfiguration(_)) =>
+            {
+                let hint = "check the content of the file that AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names";
+                source_failed(Cause::Failed, hint.to_owned())
+            }
             _ if matches!(error, CredentialsError::InvalidConfiguration(_)) => {
                 source_failed(Cause::Failed, "check the profile in the AWS configuration files".to_owned())
             }
@@ -365,8 +371,8 @@ mod tests {
             let explained = explained(origin);
             let file = explained.origin.file().unwrap_or(Path::new("/no/such"));
             for error in [
-                explained.readable(file, Some(Err(Unreadable::TooLong))).unwrap_err(),
-                explained.readable(file, None).unwrap_err(),
+                explained.readable(file, Err(Unreadable::TooLong)).unwrap_err(),
+                explained.readable(file, Err(Unreadable::Slow(Duration::MAX))).unwrap_err(),
                 explained.explain(&CredentialsError::provider_error(metadata)),
                 explained.answered(&code, &format!("User: arn:{message} s3cret is not authorized to perform: {code}")),
             ] {

@@ -6,12 +6,15 @@ use std::{
     io::{self, Read},
     path::Path,
     thread,
+    time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 /// The largest file that is read, in bytes.
 const MAX_LEN: u64 = 1 << 20;
+/// Time limit of reading a configuration file, within most deadlines.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// The reason why a file is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(crate) enum Unreadable {
     /// A file of another type than a regular one.
     Special(&'static str),
     TooLong,
+    /// It was not read to its end within this time.
+    Slow(Duration),
     Failed(io::ErrorKind),
 }
 
@@ -33,6 +38,7 @@ impl fmt::Display for Unreadable {
         match self {
             Self::Special(kind) => write!(f, "it is {kind}"),
             Self::TooLong => write!(f, "it has more than {MAX_LEN} bytes"),
+            Self::Slow(limit) => write!(f, "it was not read to its end within {limit:?}"),
             Self::Failed(kind) => kind.fmt(f),
         }
     }
@@ -79,27 +85,27 @@ fn special(_: &Path, _: &fs::Metadata) -> Option<&'static str> {
     None
 }
 
-/// The contents of a file.
+/// The contents of a file, if it ends in time.
 pub(crate) async fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
     let read = |file: File| {
         let mut bytes = Vec::new();
         file.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let bytes = in_thread(path, read).await?;
+    let bytes = in_thread(path, LIMIT, read).await?;
     if bytes.len() as u64 > MAX_LEN { Err(Unreadable::TooLong) } else { Ok(bytes) }
 }
 
 /// Checks that a file can be read to its end, for the SDK, which then reads it on the thread of the call. A pipe is
 /// not read, because its contents can be read only once.
-pub(crate) async fn check(path: &Path) -> Result<(), Unreadable> {
+pub(crate) async fn check(path: &Path, limit: Duration) -> Result<(), Unreadable> {
     let read = |file: File| {
         if await_writers(&file)? {
             return Ok(0);
         }
         io::copy(&mut file.take(MAX_LEN + 1), &mut io::sink())
     };
-    let len = in_thread(path, read).await?;
+    let len = in_thread(path, limit, read).await?;
     if len > MAX_LEN { Err(Unreadable::TooLong) } else { Ok(()) }
 }
 
@@ -122,10 +128,11 @@ fn await_writers(_: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Opens and reads a file in a thread of its own, which may never end. Once this future is dropped, neither a runtime nor
+/// Opens and reads a file in a thread of its own, which may never end. After the limit, neither a runtime nor
 /// the end of the process waits for that thread.
 async fn in_thread<T: Send + 'static>(
     path: &Path,
+    limit: Duration,
     read: impl FnOnce(File) -> io::Result<T> + Send + 'static,
 ) -> Result<T, Unreadable> {
     let path = path.to_owned();
@@ -136,12 +143,15 @@ async fn in_thread<T: Send + 'static>(
         let _ = sender.send(result);
     };
     thread::Builder::new().name("ksm-storage-file".to_owned()).spawn(work)?;
-    result.await.unwrap_or(Err(Unreadable::Failed(io::ErrorKind::Other)))
+    match timeout(limit, result).await {
+        Ok(result) => result.unwrap_or(Err(Unreadable::Failed(io::ErrorKind::Other))),
+        Err(_) => Err(Unreadable::Slow(limit)),
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::{io::Write, os::fd::AsRawFd, process::Command, time::Duration};
+    use std::{io::Write, os::fd::AsRawFd, process::Command};
 
     use super::*;
 
@@ -153,9 +163,10 @@ mod tests {
         assert_eq!(check_type(unnamed), Ok(()));
         writer.write_all(b"text").unwrap();
         // The writer may have more to say.
-        assert!(tokio::time::timeout(Duration::from_millis(50), check(unnamed)).await.is_err());
+        let short = Duration::from_millis(50);
+        assert_eq!(check(unnamed, short).await, Err(Unreadable::Slow(short)));
         drop(writer);
-        assert_eq!(check(unnamed).await, Ok(()));
+        assert_eq!(check(unnamed, LIMIT).await, Ok(()));
         assert_eq!(read(unnamed).await.unwrap(), b"text");
         let folder = tempfile::tempdir().unwrap();
         let named = folder.path().join("pipe");
@@ -164,7 +175,7 @@ mod tests {
             [(&*named, "a named pipe"), (Path::new("/dev/zero"), "a device"), (folder.path(), "a directory")]
         {
             assert_eq!(check_type(path), Err(Unreadable::Special(kind)));
-            assert_eq!(check(path).await, Err(Unreadable::Special(kind)));
+            assert_eq!(check(path, LIMIT).await, Err(Unreadable::Special(kind)));
             assert_eq!(read(path).await, Err(Unreadable::Special(kind)));
         }
         assert_eq!(read(Path::new("/dev/null")).await.unwrap(), b"");
@@ -179,12 +190,12 @@ mod tests {
         assert_eq!(read(Path::new(&endless)).await, Err(Unreadable::TooLong));
         let huge = tempfile::NamedTempFile::new().unwrap();
         huge.as_file().set_len(MAX_LEN).unwrap();
-        assert_eq!(check(huge.path()).await, Ok(()));
+        assert_eq!(check(huge.path(), LIMIT).await, Ok(()));
         huge.as_file().set_len(MAX_LEN + 1).unwrap();
-        assert_eq!(check(huge.path()).await, Err(Unreadable::TooLong));
+        assert_eq!(check(huge.path(), LIMIT).await, Err(Unreadable::TooLong));
         // Their sizes are reported as 0.
-        assert!(check(Path::new("/proc/self/pagemap")).await.is_err());
-        assert!(check(Path::new("/proc/self/mem")).await.is_err());
-        assert!(check(Path::new("/no/such/file")).await.unwrap_err().is_missing());
+        assert!(check(Path::new("/proc/self/pagemap"), LIMIT).await.is_err());
+        assert!(check(Path::new("/proc/self/mem"), LIMIT).await.is_err());
+        assert!(check(Path::new("/no/such/file"), LIMIT).await.unwrap_err().is_missing());
     }
 }

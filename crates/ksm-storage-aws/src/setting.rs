@@ -69,7 +69,7 @@ impl InvalidSetting {
         match &self.setting {
             Setting::Variable(name) => format!("correct the environment variable {name}, or unset it"),
             Setting::Key { .. } => "correct it in the AWS configuration files".to_owned(),
-            Setting::Method(_) => "correct it in the program".to_owned(),
+            Setting::Method(_) => "correct it in the program or the storage URL".to_owned(),
             Setting::Reply(_) => "check the service or program that it comes from".to_owned(),
         }
     }

@@ -90,6 +90,13 @@ async fn token_files_are_named() {
     let words =
         ["the token file cannot be read: \"/no/such/token\"", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
     world.check(container.says(&words)).await;
+    let binary = world.file("binary", b"\x00\xff").to_str().unwrap().to_owned();
+    let unusable = Row::new("container token", "default", "credentials")
+        .set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/creds")
+        .set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", binary);
+    world
+        .check(unusable.says(&["check the content of the file", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]))
+        .await;
     let refused = Row::new("container refused", "default", "unavailable")
         .set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/creds");
     world
