@@ -19,15 +19,15 @@
 mod pem;
 
 use std::{
+    collections::BTreeMap,
     env, error,
     ffi::{OsStr, OsString},
     fmt, fs,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, TryLockError},
 };
 
-use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 const FILE: &str = "SSL_CERT_FILE";
@@ -112,7 +112,7 @@ fn read(
     let (anchors, variable) = match (bundle, file, folders) {
         (Some(bundle), ..) => (from_file(bundle_name, bundle)?, bundle_name),
         (None, None, None) => {
-            let anchors = usable(&of_platform().certs);
+            let anchors = usable(&of_platform());
             if anchors.is_empty() {
                 let problem = "the system has no root certificates: install them (such as the package \
                                ca-certificates), or name a file";
@@ -125,10 +125,9 @@ fn read(
                 Some(file) => from_file(FILE, file)?,
                 None => Vec::new(),
             };
-            let folders = folders.iter().flat_map(env::split_paths);
-            for folder in folders.filter(|path| !path.as_os_str().is_empty()) {
-                anchors.extend(usable(&from_folder(&folder)));
-            }
+            let folders =
+                folders.iter().flat_map(env::split_paths).filter(|path| !path.as_os_str().is_empty());
+            anchors.extend(usable(&from_places(None, &folders.collect::<Vec<_>>())));
             (anchors, if file.is_some() { FILE } else { FOLDERS })
         }
     };
@@ -148,15 +147,29 @@ fn from_file(variable: &'static str, path: &OsStr) -> Result<Vec<TrustAnchor<'st
     }
 }
 
-/// The certificates of all files in a folder, each once: usually, links name each file again. Anything that cannot be
-/// read is skipped.
-fn from_folder(path: &Path) -> Vec<CertificateDer<'static>> {
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    let texts = entries.filter_map(|entry| content(&entry.path()).ok().flatten());
+/// The certificates of all files in these places, each once. Anything that cannot be read is skipped.
+fn from_places(file: Option<PathBuf>, folders: &[PathBuf]) -> Vec<CertificateDer<'static>> {
+    let entries = folders.iter().flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path());
+    // Usually, a bundle is in the folder too, and links name each file again.
+    let files: BTreeMap<_, _> = file.into_iter().chain(entries).map(|path| (identity(&path), path)).collect();
+    let texts = files.values().filter_map(|path| content(path).ok().flatten());
     let mut certificates: Vec<_> = texts.flat_map(|text| pem::certificates(&text)).collect();
     certificates.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
     certificates.dedup();
     certificates
+}
+
+/// Equal for links to one file. `None` if there is no such file.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> PathBuf {
+    path.to_owned()
 }
 
 /// The content of a regular file that is not too long. Files of `/proc` may wait for data, or have no end.
@@ -178,20 +191,14 @@ fn trimmed(value: &OsStr) -> OsString {
 }
 
 /// The system's certificates. The variables are unset or empty.
-fn of_platform() -> CertificateResult {
+fn of_platform() -> Vec<CertificateDer<'static>> {
     #[cfg(all(unix, not(target_os = "macos")))]
-    if [FILE, FOLDERS].iter().any(|name| env::var_os(name).is_some()) {
+    {
         let places = openssl_probe::probe();
-        let mut found =
-            places.cert_file.map(|file| load_certs_from_paths(Some(&file), None)).unwrap_or_default();
-        if found.certs.is_empty() {
-            for folder in places.cert_dir {
-                found.certs.extend(load_certs_from_paths(None, Some(&folder)).certs);
-            }
-        }
-        return found;
+        from_places(places.cert_file, &places.cert_dir)
     }
-    load_native_certs()
+    #[cfg(not(all(unix, not(target_os = "macos"))))]
+    rustls_native_certs::load_native_certs().certs
 }
 
 /// Skips anything that is not a certificate.
@@ -222,6 +229,9 @@ impl error::Error for InvalidRoots {}
 
 #[cfg(test)]
 mod tests {
+    #[cfg(all(unix, not(target_os = "macos")))]
+    use rustls_native_certs::load_certs_from_paths;
+
     use super::*;
 
     /// A folder may contain links to anything.
@@ -246,11 +256,27 @@ mod tests {
         }
         fs::File::create(path("huge")).unwrap().set_len(1 << 40).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
-        assert_eq!(from_folder(folder.path()).len(), 1);
+        assert_eq!(from_places(Some(path("ours.pem")), &[folder.path().to_owned()]).len(), 1);
         for name in ["zero", "endless", "memory", "log", "missing", "huge", "pipe"] {
             let found = from_file(FILE, path(name).as_os_str());
             assert!(found.is_err() || found.unwrap().is_empty(), "{name}");
         }
+    }
+
+    /// Those that the AWS SDK would trust.
+    #[cfg(all(unix, not(target_os = "macos")))]
+    #[test]
+    fn system_certificates_are_complete() {
+        let places = openssl_probe::probe();
+        let expected = |folders: &[PathBuf]| {
+            let found =
+                folders.iter().map(|folder| load_certs_from_paths(places.cert_file.as_deref(), Some(folder)));
+            let mut found: Vec<_> = found.flat_map(|found| found.certs).collect();
+            found.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
+            found.dedup();
+            found
+        };
+        assert_eq!(from_places(places.cert_file.clone(), &places.cert_dir), expected(&places.cert_dir));
     }
 
     #[test]
