@@ -84,7 +84,9 @@ impl Explained {
         let end = Instant::now() + self.limit;
         if let Some(file) = self.origin.file() {
             let checked = file::check(file, self.limit).await;
-            self.readable(file, checked).map_err(CredentialsError::provider_error)?;
+            if let Some(failed) = checked.err().and_then(|reason| self.unreadable(file, &reason)) {
+                return Err(CredentialsError::provider_error(failed));
+            }
         }
         let error = match timeout_at(end, self.provider.provide_credentials()).await {
             Ok(Ok(credentials)) => return Ok(credentials),
@@ -107,14 +109,12 @@ impl Explained {
         })
     }
 
-    fn readable(&self, file: &Path, checked: Result<(), Unreadable>) -> Result<(), SourceFailed> {
-        let (cause, reason) = match checked {
-            Ok(()) => return Ok(()),
-            // Nobody has signed in yet, which the SDK reports.
-            Err(reason) if reason.is_missing() && self.origin.sign_in().is_some() => return Ok(()),
-            Err(reason @ Unreadable::Slow(_)) => (Cause::Slow, reason),
-            Err(reason) => (Cause::TokenFile, reason),
-        };
+    /// The reason why the file fails the source. That nobody has signed in yet is reported by the SDK.
+    fn unreadable(&self, file: &Path, reason: &Unreadable) -> Option<SourceFailed> {
+        if reason.is_missing() && self.origin.sign_in().is_some() {
+            return None;
+        }
+        let cause = if matches!(reason, Unreadable::Slow(_)) { Cause::Slow } else { Cause::TokenFile };
         let name = file.display().to_string();
         let look = format!("ls -l {}", shell_word(&name));
         let hint = match (&self.origin, self.origin.sign_in()) {
@@ -125,7 +125,7 @@ impl Explained {
             _ => format!("check the file that AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names: {look}"),
         };
         let message = format!("{}: {name:?} ({reason})", cause.words());
-        Err(SourceFailed { cause, origin: Some(self.origin.clone()), message, hint: Some(hint) })
+        Some(SourceFailed { cause, origin: Some(self.origin.clone()), message, hint: Some(hint) })
     }
 
     fn explain(&self, error: &CredentialsError) -> SourceFailed {
@@ -371,8 +371,8 @@ mod tests {
             let explained = explained(origin);
             let file = explained.origin.file().unwrap_or(Path::new("/no/such"));
             for error in [
-                explained.readable(file, Err(Unreadable::TooLong)).unwrap_err(),
-                explained.readable(file, Err(Unreadable::Slow(Duration::MAX))).unwrap_err(),
+                explained.unreadable(file, &Unreadable::TooLong).unwrap(),
+                explained.unreadable(file, &Unreadable::Slow(Duration::MAX)).unwrap(),
                 explained.explain(&CredentialsError::provider_error(metadata)),
                 explained.answered(&code, &format!("User: arn:{message} s3cret is not authorized to perform: {code}")),
             ] {

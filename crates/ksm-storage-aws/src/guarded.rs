@@ -114,11 +114,11 @@ impl ResolveCachedIdentity for CheckedCache {
     ) -> IdentityFuture<'a> {
         let checked = SharedIdentityResolver::new(Checked(resolver));
         // The time limit of an attempt would end a slow source as if the service had not replied.
-        let attempt = config.load::<TimeoutConfig>().and_then(|limits| limits.operation_attempt_timeout());
+        let attempt = config.load::<TimeoutConfig>().and_then(TimeoutConfig::operation_attempt_timeout);
         let limit = attempt.map_or(LONGEST, |attempt| attempt / 10 * 9).min(LONGEST);
         IdentityFuture::new(async move {
-            let resolved = timeout(limit, self.0.resolve_cached_identity(checked, components, config)).await;
-            let identity = resolved.map_err(|_| CredentialsError::provider_timed_out(limit))?;
+            let outcome = timeout(limit, self.0.resolve_cached_identity(checked, components, config)).await;
+            let identity = outcome.map_err(|_| CredentialsError::provider_timed_out(limit))?;
             // The cache itself fails for a single reason, and without a type for it.
             identity.map_err(|error| {
                 let is_known = chain(&*error).any(<dyn error::Error>::is::<CredentialsError>);
