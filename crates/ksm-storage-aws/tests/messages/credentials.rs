@@ -204,18 +204,18 @@ async fn special_token_files_are_rejected() {
     ];
     for (file, config, command) in caches {
         let path = world.file(&file, "");
-        for (problem, replace) in SPECIAL {
+        for (problem, create) in SPECIAL {
             fs::remove_file(&path).unwrap();
-            replace(&path);
+            create(&path);
             let words = ["the token file cannot be read", &file, problem, command];
             world.check(profile(config.clone()).says(&words)).await;
         }
     }
     // Its type is checked before, with the variable.
-    let [.., (problem, replace), _] = SPECIAL;
+    let [.., (problem, create), _] = SPECIAL;
     let path = world.file("token", "");
     fs::remove_file(&path).unwrap();
-    replace(&path);
+    create(&path);
     let token = path.to_str().unwrap();
     let web = Row::new("web identity", "default", "credentials")
         .set("AWS_ENDPOINT_URL", world.server.url())
@@ -233,9 +233,13 @@ async fn special_token_files_are_rejected() {
     world.check(files.says(&[token, problem])).await;
 }
 
-/// Replaces a file by a special one; the message says why it is not read.
+/// Creates a special file.
 #[cfg(target_os = "linux")]
-const SPECIAL: [(&str, fn(&Path)); 6] = [
+type Create = fn(&Path);
+
+/// Special files, and the part of the message that says why each is not read.
+#[cfg(target_os = "linux")]
+const SPECIAL: [(&str, Create); 6] = [
     ("it is a named pipe", |path| {
         assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
     }),
