@@ -167,8 +167,13 @@ pub(crate) fn location(id: &SecretId, region: &str) -> Location {
 
 /// The part of a deadline in which a throttled load is retried. The rest is for reporting the failure, or for a
 /// subsequent write.
-fn patience(deadline: Duration) -> Duration {
+pub(crate) fn patience(deadline: Duration) -> Duration {
     deadline / 5 * 4
+}
+
+/// The part of that time in which a throttled put is retried.
+pub(crate) fn put_patience(patience: Duration) -> Duration {
+    patience / 2
 }
 
 impl Inner {

@@ -16,6 +16,11 @@ use crate::{
     setting::{Given, Setting},
 };
 
+/// Default of [`AwsStorageBuilder::max_attempts`].
+pub(crate) const MAX_ATTEMPTS: u32 = 3;
+/// Default of [`AwsStorageBuilder::attempt_timeout`].
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// Settings for opening a storage. They are checked when it is opened.
 ///
 /// [`open`](Self::open) is shorthand for [`ConfigStorage::builder`] with the [`OpenOptions`] set here. If you use that
@@ -62,8 +67,8 @@ impl AwsStorageBuilder {
             fallback_regions: Vec::new(),
             replica_region: None,
             endpoint_url: None,
-            max_attempts: 3,
-            attempt_timeout: Duration::from_secs(4),
+            max_attempts: MAX_ATTEMPTS,
+            attempt_timeout: ATTEMPT_TIMEOUT,
             fallback: true,
             session_token: None,
             concurrency: Concurrency::default(),

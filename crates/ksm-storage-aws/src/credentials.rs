@@ -7,13 +7,13 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::region::Region;
 use futures_util::{FutureExt, future::try_join};
 use ksm_storage_core::{Error, ErrorKind, ExposeSecret, Result, SecretString};
-use tracing::{debug, warn};
 
 use crate::{
     SecretId,
     cause::Cause,
     endpoint::Endpoint,
     environment::Environment,
+    events::Event,
     explained::unobtained,
     given::as_given,
     guarded::Guarded,
@@ -153,7 +153,7 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
         }
         Mode::Sdk(config) => as_given(&config, common, region, id)?,
     };
-    debug!(region = resolved.config.region().map(AsRef::as_ref), "configuration resolved");
+    Event::Resolved { region: resolved.config.region().map(AsRef::as_ref) }.log();
     Ok(resolved)
 }
 
@@ -183,8 +183,7 @@ async fn of_instance(
     let (guarded, source) = match first {
         Ok(()) => (role, Source::Instance.to_string()),
         Err(error) if common.fallback => {
-            let reason = &*why(&error);
-            warn!(reason, "fallback: the instance has no credentials, trying the default chain");
+            Event::Fallback { reason: &why(&error) }.log();
             let what = "neither the instance role nor the default chain provides any";
             check_profile(profiles.as_ref().ok(), profile.as_ref(), &name)?;
             let Some(source) = Source::of_environment(environment, profile.as_ref())? else {

@@ -8,20 +8,20 @@ use std::{
 
 use futures_util::future::{Either, select};
 use ksm_storage_core::{Result, Version};
-use tracing::warn;
 
 use crate::{
     backend::{AwsSecretBackend, Inner},
     client::Select,
     error::Call,
+    events::Event,
     protocol::VersionId,
 };
 
 /// The maximum number of generations to follow.
-const MAX_HOPS: usize = 8;
+pub(crate) const MAX_HOPS: usize = 8;
 
 /// Time limit for checking a loaded version, which is part of the load.
-const FOLLOW_LIMIT: Duration = Duration::from_millis(500);
+pub(crate) const FOLLOW_LIMIT: Duration = Duration::from_millis(500);
 
 /// Result of [`AwsSecretBackend::descends`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,10 +104,7 @@ impl Inner {
             return Ok(false);
         }
         if descent == Descent::No {
-            warn!(
-                location = %self.location, version = %loaded, %known,
-                "unrelated: the current version does not descend from the last one known here"
-            );
+            Event::Unrelated { location: &self.location, version: loaded, known }.log();
         }
         Ok(true)
     }

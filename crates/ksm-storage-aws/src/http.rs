@@ -1,6 +1,6 @@
 //! The HTTP client for all calls of this crate, and the rules that every request must meet.
 
-mod guard;
+pub(crate) mod guard;
 mod proxy;
 #[cfg(any(feature = "tls-aws-lc", feature = "tls-ring"))]
 mod secured;

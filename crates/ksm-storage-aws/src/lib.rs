@@ -54,9 +54,12 @@ mod connection;
 mod credentials;
 mod descent;
 mod describe;
+#[cfg(test)]
+mod documents;
 mod endpoint;
 mod environment;
 mod error;
+mod events;
 mod explained;
 mod file;
 mod given;

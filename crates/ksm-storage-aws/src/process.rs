@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The maximum length of a program's output, in bytes.
-const MAX_OUTPUT: u64 = 64 << 10;
+pub(crate) const MAX_OUTPUT: u64 = 64 << 10;
 const OUTPUT: Setting = Setting::Reply("output of credential_process");
 
 /// A profile's program. It is killed together with its descendants when the call that waits for it ends.

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Maximum pages of a list. The service keeps about 100 versions plus those of the last day, at 100 per page.
-const MAX_PAGES: usize = 32;
+pub(crate) const MAX_PAGES: usize = 32;
 
 /// [`SecretsClient`] over the AWS SDK.
 ///
@@ -140,7 +140,7 @@ impl SecretsClient for SdkClient {
     }
 
     async fn move_current(&self, request: &MoveCurrent) -> Result<(), CallError> {
-        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let once = Config::builder().retry_config(move_retries());
         let request = self
             .client
             .update_secret_version_stage()
@@ -179,6 +179,11 @@ impl SecretsClient for SdkClient {
         }
         Err(CallError::new(Failure::Unreadable))
     }
+}
+
+/// Retries of the request that moves a label: none.
+pub(crate) fn move_retries() -> RetryConfig {
+    RetryConfig::disabled()
 }
 
 fn text(value: &Payload) -> Result<&str, CallError> {

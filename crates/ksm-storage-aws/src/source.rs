@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The most roles that profiles may chain by their `source_profile`. Each costs a request to STS.
-const MAX_ROLES: usize = 10;
+pub(crate) const MAX_ROLES: usize = 10;
 /// The variables for container credentials.
 pub(crate) const CONTAINER: [&str; 4] = [
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",

@@ -8,13 +8,12 @@ use ksm_storage_core::{
     shell_word, strip_nonce,
 };
 
-use tracing::info;
-
 use crate::{
     Concurrency,
-    backend::{Creation, Inner},
+    backend::{Creation, Inner, put_patience},
     client::{CallError, Create, MAX_VALUE, MoveCurrent, Put, SecretVersion, Select},
     error::{Call, classify},
+    events::Event,
     protocol::{
         Answer, Author, Displacement, Finding, Labels, Mode, Placement, Progress, Reason, Request, Store,
         Verdict, VersionId,
@@ -27,11 +26,11 @@ use crate::{
 /// The label of staged versions. It is a single fixed label, because all versions together may have at most 20.
 const STAGED: &str = "KSM_STAGED";
 /// Maximum reads per store. A longer chain of versions is not walked to its end.
-const MAX_READS: u32 = 256;
+pub(crate) const MAX_READS: u32 = 256;
 /// Time limit of the check after a write. A longer check could exceed the caller's deadline, and core would report a
 /// valid write as unknown.
-const CHECK_LIMIT: Duration = Duration::from_secs(2);
-const CHECK_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const CHECK_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const CHECK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The calls of one store.
 struct Session<'a> {
@@ -86,7 +85,7 @@ impl Inner {
         };
         let error = match self.client.create(&create).await {
             Ok(()) => {
-                info!(location = %self.location, "created");
+                Event::Created { location: &self.location }.log();
                 return Ok(Some(token));
             }
             Err(error) if error.is("ResourceExistsException") => return Ok(None),
@@ -200,7 +199,7 @@ impl<'a> Session<'a> {
             read_error: None,
             reads: 0,
             // Half of a load's limit, so that a load and a store fit in one deadline.
-            throttle: Throttle::new(&*inner.clock, &inner.location, inner.patience / 2),
+            throttle: Throttle::new(&*inner.clock, &inner.location, put_patience(inner.patience)),
             found: None,
         })
     }

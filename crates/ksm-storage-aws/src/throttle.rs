@@ -6,15 +6,14 @@
 use std::time::Duration;
 
 use ksm_storage_core::{Clock, ErrorKind, Location, Outcome};
-use tracing::debug;
 
-use crate::{client::CallError, error::classify};
+use crate::{client::CallError, error::classify, events::Event};
 
 /// The maximum first pause, which doubles with each attempt.
-const FIRST: Duration = Duration::from_secs(4);
-const LONGEST: Duration = Duration::from_secs(8);
+pub(crate) const FIRST: Duration = Duration::from_secs(4);
+pub(crate) const LONGEST: Duration = Duration::from_secs(8);
 /// A call with less time left is not retried: if many clients retried within a short time, few would succeed.
-const SHORTEST: Duration = Duration::from_secs(2);
+pub(crate) const SHORTEST: Duration = Duration::from_secs(2);
 
 /// The pauses of one call.
 pub(crate) struct Throttle<'a> {
@@ -44,7 +43,7 @@ impl<'a> Throttle<'a> {
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX).max(1);
         let wait = Duration::from_nanos(self.clock.random() % nanos);
         self.attempt += 1;
-        debug!(location = %self.location, attempt = self.attempt, ?wait, "throttled");
+        Event::Throttled { location: self.location, attempt: self.attempt, wait }.log();
         #[cfg(feature = "metrics")]
         metrics::counter!("ksm_storage_throttled_total", "location" => self.location.to_string())
             .increment(1);

@@ -60,6 +60,7 @@ mod document;
 #[cfg(test)]
 mod documents;
 mod error;
+mod events;
 mod key;
 mod location;
 mod measure;

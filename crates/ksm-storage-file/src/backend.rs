@@ -12,12 +12,12 @@ use ksm_storage_core::{
     Writes,
 };
 use tokio::{runtime::Handle, task::JoinError};
-use tracing::warn;
 
 // A backend returns its builder, which builds the backend: hence a cycle of modules.
 use crate::{
     Durability, FileBuilder,
     error::quoted,
+    events::Event,
     leftover,
     paths::FilePaths,
     read::{self, MAX_PAYLOAD},
@@ -141,10 +141,7 @@ impl StorageBackend for FileBackend {
             let leftovers = self.leftovers().await.unwrap_or_default();
             self.is_reported.store(true, Ordering::Relaxed);
             for path in leftovers {
-                warn!(
-                    location = %self.location(), path = %quoted(&path),
-                    "leftover: a write was killed, or displaced a version of another program"
-                );
+                Event::Leftover { location: &self.location(), path: &quoted(&path) }.log();
             }
         }
         Ok(stored)

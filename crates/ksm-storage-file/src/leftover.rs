@@ -5,7 +5,7 @@ use ksm_storage_core::Result;
 use crate::{error::failed, lock::Lock, paths::FilePaths, read};
 
 /// The age after which a temporary file beside a held lock is considered a leftover.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The files left by killed writes, and those that writes displaced.
 pub(crate) fn find(paths: &FilePaths, is_awaited: &dyn Fn() -> bool) -> Result<Vec<PathBuf>> {

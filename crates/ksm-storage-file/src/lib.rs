@@ -57,7 +57,10 @@
 
 mod backend;
 mod builder;
+#[cfg(test)]
+mod documents;
 mod error;
+mod events;
 mod failpoint;
 mod leftover;
 mod lock;

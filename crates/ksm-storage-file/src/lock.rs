@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The time that a writer waits. Others hold the lock for the duration of two syncs.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The lock, held until it is dropped or the process ends.

@@ -11,7 +11,7 @@ use crate::error::{failed, quoted, refused};
 const TEMPORARY: &str = ".temporary-";
 const DISPLACED: &str = ".displaced-";
 /// The maximum number of leftovers that are listed.
-const MAX_LEFTOVERS: usize = 64;
+pub(crate) const MAX_LEFTOVERS: usize = 64;
 
 /// The path of the file, with all links followed, and of the files that may be beside it.
 #[derive(Debug, PartialEq, Eq)]

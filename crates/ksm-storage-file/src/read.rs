@@ -24,7 +24,7 @@ use crate::{
 pub(crate) const MAX_PAYLOAD: usize = ConfigDocument::MAX_LEN;
 const MAX_FILE: usize = MAX_PAYLOAD + NONCE_LEN;
 /// Maximum reads of a file that changes meanwhile, and the pause in between: a write in place takes a short time.
-const ATTEMPTS: u32 = 10;
+pub(crate) const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Versions are logged. Keyed per process, their hash reveals nothing about the content, however guessable that is.

@@ -10,11 +10,11 @@ use std::{sync::Arc, time::Duration};
 use ksm_storage_core::{
     BindState, ConfigDocument, ConfigKey, ConfigStorage, Error as StorageError, Location,
 };
-use tracing::debug;
 
 use crate::{
     Error, ErrorKind, Result,
     config::text,
+    events::Event,
     group, keys,
     panics::Panic,
     post::{BindCheckpoint, Reply},
@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// Number of times that another client may intervene before this is considered a bug.
-const ROUNDS: usize = 8;
+pub(crate) const ROUNDS: usize = 8;
 /// Delays while waiting for another client with the same token, after Keeper has refused this one.
-const WAITS: [Duration; 5] = [
+pub(crate) const WAITS: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(250),
     Duration::from_millis(500),
@@ -80,7 +80,7 @@ pub(crate) async fn open(
                 let session = Session::start(seed, Arc::clone(settings), purpose, &location).await?;
                 let stored = group::store_key_pair(storage, found, session.saved.clone()).await;
                 if !stored.map_err(|error| Error::storage(error, location.clone()))? {
-                    debug!(%location, "another client stored a key pair first");
+                    Event::OtherKeyPair.log(&location);
                     continue;
                 }
                 session

@@ -6,11 +6,11 @@ use ksm_storage_core::{
     Snapshot, Version,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tracing::warn;
 
 use crate::{
     Error, ErrorKind, Result,
     config::differing,
+    events::Event,
     group, keys,
     panics::{Panic, Payload},
     session::{CallOutcome, Purpose, Session, blocking, run_detached},
@@ -221,8 +221,7 @@ impl KeeperClient {
             return;
         }
         if let Err(error) = self.restart(state, &snapshot).await {
-            let version = snapshot.version();
-            warn!(location = %self.location(), %version, %error, "the document that replaced the client's configuration is ignored");
+            Event::Ignored { version: snapshot.version(), error: &error }.log(&self.location());
         }
     }
 
@@ -286,8 +285,7 @@ impl KeeperClient {
     /// Adds the outcome of the change to an error that takes precedence.
     fn note(&self, error: Error, stored: Result<(), StorageError>) -> Error {
         let Err(unsaved) = stored else { return error };
-        let location = self.location();
-        warn!(%location, error = %unsaved, "a change of the client's configuration is not stored yet; the next call tries again");
+        Event::Unsaved { error: &unsaved }.log(&self.location());
         error.with_unsaved(unsaved, self.clone())
     }
 

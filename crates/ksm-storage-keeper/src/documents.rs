@@ -1,9 +1,15 @@
-//! The runbook has an entry for each kind of error, and `main` prints the line of each.
+//! The runbook has an entry for each kind of error, and the reference a row for each event and default.
+
+use std::time::Duration;
 
 use keeper_secrets_manager_core::KSMRError;
-use ksm_storage_core::Location;
+use ksm_storage_core::{Error as StorageError, ErrorKind as StorageErrorKind, Location, Version};
 
-use crate::{Error, ErrorKind};
+#[path = "../../ksm-storage-core/tests/reference/mod.rs"]
+mod reference;
+
+use self::reference::{assert_defaults, assert_events, time};
+use crate::{Error, ErrorKind, bind, events::Event, http, post, settings};
 
 /// All kinds. Omitting one is a compile error.
 macro_rules! kinds {
@@ -42,4 +48,49 @@ fn runbook_explains_every_kind() {
     let (_, table) = page.split_once("<!-- begin keeper kinds -->").unwrap();
     let table = table.split_once("<!-- end keeper kinds -->").unwrap().0;
     assert_eq!(table.matches("\n| `").count(), kinds.len(), "a row is about no kind");
+}
+
+/// One event of each variant. Omitting one is a compile error.
+macro_rules! events {
+    ($($variant:ident { $($fields:tt)* })*) => {{
+        fn _complete(event: &Event<'_>) {
+            match event { $(Event::$variant { .. })|* => {} }
+        }
+        [$(Event::$variant { $($fields)* }),*]
+    }};
+}
+
+#[test]
+fn reference_lists_events() {
+    let location = &Location::new("memory", "1");
+    let error = &StorageError::new(StorageErrorKind::Unavailable, "message");
+    let (version, ignored) = (&Version::new("1"), &Error::new(ErrorKind::Unbound, location.clone()));
+    let events = events! {
+        Tolerated { error }
+        Unsaved { error }
+        Ignored { version, error: ignored }
+        OtherKeyPair {}
+    };
+    assert_events(|| {
+        for event in events {
+            event.log(location);
+        }
+    });
+}
+
+#[test]
+fn reference_states_defaults() {
+    let waits = bind::WAITS;
+    let (longest, total) = (time(waits[4]), waits.iter().sum::<Duration>().as_secs_f64());
+    let defaults = [
+        ("Keeper: the longest wait", format!("{longest} per attempt, {total} s in total")),
+        ("Keeper: restarts of a bind", bind::ROUNDS.to_string()),
+        ("Keeper: one request", time(settings::REQUEST_TIMEOUT)),
+        ("Keeper: the size of an accepted reply", format!("{} MiB", http::MAX_REPLY >> 20)),
+        ("Keeper: the size of a rejection", format!("{} KiB", http::MAX_REJECTION >> 10)),
+        ("Keeper: the longest pause", format!("{} s", post::MAX_PAUSE)),
+        // The next refusal ends the call.
+        ("Keeper: requests to a server that refuses", (post::KEY_REFUSALS + 1).to_string()),
+    ];
+    assert_defaults(|limit| limit.starts_with("Keeper: "), defaults);
 }

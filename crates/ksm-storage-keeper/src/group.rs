@@ -7,10 +7,10 @@ use ksm_storage_core::{
     BindState, ConfigDocument, ConfigKey, ConfigStorage, Error as StorageError,
     ErrorKind as StorageErrorKind, Outcome,
 };
-use tracing::warn;
 
 use crate::{
     config::{copy, differing, text},
+    events::Event,
     token::Token,
 };
 
@@ -146,6 +146,6 @@ fn tolerate(
     if !tolerable(&error) {
         return Err(error);
     }
-    warn!(location = %storage.location(), %error, "storing a change of the client's configuration ended in an error");
+    Event::Tolerated { error: &error }.log(&storage.location());
     Ok(())
 }

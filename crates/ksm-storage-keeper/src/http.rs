@@ -24,9 +24,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use crate::settings::Settings;
 
 /// The maximum size of an accepted reply, which contains all records that an application may read, without files.
-const MAX_REPLY: u64 = 32 << 20;
+pub(crate) const MAX_REPLY: u64 = 32 << 20;
 /// The maximum size of a rejection.
-const MAX_REJECTION: u64 = 64 << 10;
+pub(crate) const MAX_REJECTION: u64 = 64 << 10;
 
 #[derive(Clone, Debug)]
 pub(crate) struct HttpClient {

@@ -84,6 +84,7 @@ mod config;
 #[cfg(test)]
 mod documents;
 mod error;
+mod events;
 mod group;
 mod host;
 mod http;

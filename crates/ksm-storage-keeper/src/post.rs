@@ -15,10 +15,10 @@ use crate::{
 
 /// Maximum consecutive requests of a server for another public key. The SDK itself would loop forever if the
 /// configuration contains a key of its own (17.3.0).
-const KEY_REFUSALS: u32 = 3;
+pub(crate) const KEY_REFUSALS: u32 = 3;
 /// The longest pause that a throttled call makes at Keeper's request. The SDK's own pauses are no longer; but it would
 /// sleep for as long as a reply says, and panic if that is not a valid duration (17.3.0).
-const MAX_PAUSE: f64 = 180.0;
+pub(crate) const MAX_PAUSE: f64 = 180.0;
 
 /// Keeper's last reply, without its free text.
 #[derive(Clone, Debug, PartialEq, Eq)]

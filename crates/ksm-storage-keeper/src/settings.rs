@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Default time limit of a single request to Keeper.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer limits count as none; this one overflows no clock.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 

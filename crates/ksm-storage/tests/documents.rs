@@ -41,19 +41,6 @@ fn files(folder: &str, extension: &str) -> Vec<String> {
     found
 }
 
-fn sources() -> String {
-    files(".", "rs").iter().map(read).collect()
-}
-
-/// The table rows between the markers of a page's part, split into cells.
-fn rows(page: &str, part: &str) -> Vec<Vec<String>> {
-    let text = read(page);
-    let (_, rest) = text.split_once(&format!("<!-- begin {part} -->")).unwrap();
-    let table = rest.split_once(&format!("<!-- end {part} -->")).unwrap().0;
-    let lines = table.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|')).skip(2);
-    lines.map(|line| line.split('|').map(|cell| cell.trim().replace('`', "")).collect()).collect()
-}
-
 /// Text between backticks.
 fn codes(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
@@ -136,44 +123,34 @@ fn anchor(line: &str) -> String {
     title.chars().filter(|char| char.is_alphanumeric() || "-_".contains(*char)).collect()
 }
 
+/// The crates compare the other columns with their constants.
+#[cfg(all(feature = "aws", feature = "keeper"))]
 #[test]
-fn defaults_match_the_sources() {
-    let sources = sources();
-    for row in rows("docs/reference.md", "defaults") {
-        let [_, _, setters, set] = &row[..] else { panic!("{row:?} has other cells") };
-        let (file, code) = set.split_once(' ').unwrap();
-        assert!(read(file).contains(code), "{file} does not contain {code}");
-        for setter in setters.split(", ").filter_map(|setter| Some(setter.split_once("::")?.1)) {
-            assert!(sources.contains(&format!("pub fn {setter}(")), "there is no setter {setter}");
-        }
-    }
-}
+fn reference_lists_setters() {
+    use std::any::type_name_of_val;
 
-/// Each crate, level and kind has as many table rows as macro uses, and each message is in a row.
-#[test]
-fn events_match_the_sources() {
-    let rows = rows("docs/reference.md", "events");
-    for name in ["core", "file", "memory", "aws", "keeper"] {
-        let shipped = |file: &String| !file.contains("/emulator/") && !file.contains("/fake/");
-        let files = files(&format!("crates/ksm-storage-{name}/src"), "rs").into_iter().filter(shipped);
-        let source: String =
-            files.map(read).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ");
-        for (level, sort) in
-            ["warn", "info", "debug"].into_iter().flat_map(|level| [(level, "event"), (level, "span")])
-        {
-            let macros = format!("{level}{}!(", if sort == "span" { "_span" } else { "" });
-            let own: Vec<_> = rows
-                .iter()
-                .filter(|row| row[0] == format!("ksm_storage_{name}") && row[1] == level && row[2] == sort)
-                .collect();
-            assert_eq!(own.len(), source.matches(&macros).count(), "rows and uses of `{macros}` in {name}");
-            for row in own {
-                let fields = row[4].split(", ").filter(|field| !field.is_empty());
-                assert!(source.contains(&format!("\"{}\"", row[3])), "{name} has no {sort} {}", row[3]);
-                fields.for_each(|field| assert!(source.contains(field), "{name} has no field {field}"));
-            }
-        }
+    use ksm_storage::{
+        ConfigStorageBuilder, aws::AwsStorageBuilder, blocking::Driver, keeper::KeeperClientBuilder,
+    };
+    let setters = [
+        type_name_of_val(&ConfigStorageBuilder::deadline),
+        type_name_of_val(&ConfigStorageBuilder::write_attempts),
+        type_name_of_val(&AwsStorageBuilder::attempt_timeout),
+        type_name_of_val(&AwsStorageBuilder::deadline),
+        type_name_of_val(&AwsStorageBuilder::max_attempts),
+        type_name_of_val(&AwsStorageBuilder::write_attempts),
+        type_name_of_val(&Driver::runtime),
+        type_name_of_val(&KeeperClientBuilder::request_timeout),
+    ];
+    let page = read("docs/reference.md");
+    let (_, table) = page.split_once("<!-- begin defaults -->").unwrap();
+    let (table, _) = table.split_once("<!-- end defaults -->").unwrap();
+    let shown: BTreeSet<_> =
+        codes(table).filter(|code| code.contains("::") && !code.starts_with("blocking")).collect();
+    for name in &shown {
+        assert!(setters.iter().any(|setter| setter.ends_with(name)), "docs/reference.md: there is no {name}");
     }
+    assert_eq!(shown.len(), setters.len(), "docs/reference.md lacks a setter");
 }
 
 #[test]

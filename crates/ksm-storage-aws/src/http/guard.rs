@@ -37,7 +37,7 @@ use crate::{endpoint::Purpose, interceptors::Unbuilt, sdk::chain, trace::Trace};
 pub(crate) const MAX_REPLY: usize = 1 << 20;
 
 /// Maximum number of interim replies, such as `103 Early Hints`, to one request. AWS sends none.
-const MAX_INTERIM: usize = 100;
+pub(crate) const MAX_INTERIM: usize = 100;
 
 /// A client that sends no secrets over plain HTTP, limits the length of replies, and does not panic.
 pub(crate) fn guarded(

@@ -22,7 +22,10 @@ use super::ConfigStorage;
 use crate::{Error, ErrorKind, Operation, Outcome, Result, storage::withdrawn_outcome};
 
 /// The longest time between two checks of the interrupt.
-const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Threads of the shared runtime: one drives timers and I/O while the other works.
+pub(crate) const WORKERS: usize = 2;
 
 /// Settings for blocking calls: the runtime they use, and a condition that interrupts them.
 ///
@@ -200,10 +203,8 @@ struct Shared {
 
 static SHARED: ArcSwapOption<Shared> = ArcSwapOption::const_empty();
 
-/// Two threads, so that one drives timers and I/O while the other works. Takes no lock, because a fork could leave it
-/// locked.
+/// Takes no lock, because a fork could leave it locked.
 fn shared() -> Result<Handle> {
-    const WORKERS: usize = 2;
     let process = process::id();
     loop {
         let current = SHARED.load();

@@ -10,7 +10,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-mod driver;
+pub(crate) mod driver;
 
 use std::{fmt, future::Future, time::Duration};
 
@@ -301,4 +301,4 @@ impl fmt::Debug for ConfigStorage {
 
 /// The extra time that a call is waited for after its deadline. The runtime enforces the deadline, unless something
 /// blocks its threads.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::{Clock, clock::within};
 
-const FIRST: Duration = Duration::from_millis(20);
-const LONGEST: Duration = Duration::from_secs(1);
+pub(crate) const FIRST: Duration = Duration::from_millis(20);
+pub(crate) const LONGEST: Duration = Duration::from_secs(1);
 
 /// The delay after the failed `attempt` (from 1): exponential, capped, with jitter over its upper half.
 pub(super) fn pause(clock: &dyn Clock, attempt: u32) -> Duration {

@@ -1,6 +1,6 @@
 use std::{num::NonZeroU32, time::Duration};
 
-use tracing::{Instrument, Span, debug_span, field};
+use tracing::{Instrument, Span, field};
 
 use super::{
     ConfigStorage, Shared,
@@ -14,7 +14,7 @@ use super::{
 use crate::ErrorKind;
 use crate::{
     Clock, Connect, Location, OpenOptions, Operation, Outcome, Result, StorageBackend, Stored, SystemClock,
-    sync::Arc,
+    events::Step, sync::Arc,
 };
 
 /// Settings for opening a storage.
@@ -105,13 +105,13 @@ impl ConfigStorageBuilder {
         self,
         refuse: impl FnOnce(&Arc<dyn StorageBackend>) -> Result<()>,
     ) -> Result<ConfigStorage> {
-        let (operation, span) = if self.options.create {
-            (Operation::OpenOrCreate, debug_span!("open_or_create", location = field::Empty))
+        let (operation, step) = if self.options.create {
+            (Operation::OpenOrCreate, Step::OpenOrCreate)
         } else {
-            (Operation::Open, debug_span!("open", location = field::Empty))
+            (Operation::Open, Step::Open)
         };
         let mut location = None;
-        let opened = self.connect_and_load(refuse, &mut location).instrument(span).await;
+        let opened = self.connect_and_load(refuse, &mut location).instrument(step.span()).await;
         opened.map_err(|error| error.decorate(operation, location))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{mem, time::Duration};
 
-use tracing::{Instrument, debug, debug_span, warn};
+use tracing::Instrument;
 
 use super::{
     Shared,
@@ -12,9 +12,10 @@ use super::{
     reader::{self, timeout},
 };
 use crate::{
-    ConfigDocument, Displaced, Error, ErrorKind, Location, Outcome, Result, Snapshot, StoreOutcome, Stored,
+    ConfigDocument, Displaced, Error, ErrorKind, Outcome, Result, Snapshot, StoreOutcome, Stored,
     Verification, Version,
     clock::within,
+    events::{Event, Step},
     measure,
     sync::{Arc, lock, yield_now},
 };
@@ -118,7 +119,7 @@ impl Committer {
         hook::storing(&shared, loaded.version(), &after);
         let payload = after.to_payload();
         let started = shared.clock.now();
-        let span = debug_span!("store", location = %shared.location(), attempt);
+        let span = Step::Store { location: &|| shared.location(), attempt }.span();
         let store = shared.backend.store(loaded.version(), &payload).instrument(span);
         let outcome = within(&*shared.clock, deadline, store).await.unwrap_or_else(|| {
             Err(timeout("the store did not answer before the deadline").with_outcome(Outcome::Unknown))
@@ -131,13 +132,13 @@ impl Committer {
                 Err(error)
             }
             Ok(StoreOutcome::Committed { version, displaced }) => {
-                debug!(location = %shared.location(), attempt, %version, ?elapsed, "store");
-                report(&shared.location(), &version, &displaced);
+                Event::Store { attempt, version: &version, elapsed }.log(|| shared.location());
+                report(&shared, &version, &displaced);
                 let snapshot = shared.install_checked(&version, after, verification(&displaced));
                 Ok(Attempt::Installed { snapshot, displaced })
             }
             Ok(StoreOutcome::Conflict { current, applied_if }) => {
-                debug!(location = %shared.location(), attempt, version = %loaded.version(), ?elapsed, "conflict");
+                Event::Conflict { attempt, version: loaded.version(), elapsed }.log(|| shared.location());
                 for entry in self.batch.iter_mut().filter(|entry| entry.altered) {
                     entry.applied_if.extend_from_slice(&applied_if);
                 }
@@ -154,7 +155,7 @@ impl Committer {
         if !self.batch.iter().any(|entry| entry.applied_if.contains(version)) {
             return Ok(None);
         }
-        report(&self.shared.location(), version, &Displaced::Unverified);
+        report(&self.shared, version, &Displaced::Unverified);
         let document = reader::parse(loaded)?;
         let snapshot = self.shared.install_checked(version, document, Verification::Inconclusive);
         let batch = mem::take(&mut self.batch).into_iter();
@@ -246,7 +247,7 @@ impl Committer {
     async fn back_off(&mut self, attempt: u32, deadline: Duration) -> Result<()> {
         let clock = &*self.shared.clock;
         let wait = pause(clock, attempt);
-        debug!(location = %self.shared.location(), attempt, ?wait, "retry");
+        Event::Retry { attempt, wait }.log(|| self.shared.location());
         measure::retry(|| self.shared.location());
         within_deadline(clock, deadline, clock.sleep(wait))
             .await
@@ -290,22 +291,16 @@ fn end_store(entries: &[Entry]) {
 }
 
 /// Logs what a store displaced.
-fn report(location: &Location, version: &Version, displaced: &Displaced) {
-    match displaced {
-        Displaced::Nothing => {}
-        Displaced::Unverified => {
-            warn!(%location, %version, "unverified: whether a version was displaced is not known");
+fn report(shared: &Shared, version: &Version, displaced: &Displaced) {
+    let event = match displaced {
+        Displaced::Nothing => return,
+        Displaced::Unverified => Event::Unverified { version },
+        Displaced::Cooperative { version: displaced, .. } => {
+            Event::DisplacedCooperative { version, displaced }
         }
-        Displaced::Cooperative { version: other, .. } => {
-            warn!(
-                %location, %version, displaced = %other,
-                "displaced: a version of another writer of this project is no longer current"
-            );
-        }
-        Displaced::Foreign { version: foreign, .. } => {
-            warn!(%location, %version, displaced = %foreign, "displaced: a foreign version is no longer current");
-        }
-    }
+        Displaced::Foreign { version: displaced, .. } => Event::DisplacedForeign { version, displaced },
+    };
+    event.log(|| shared.location());
 }
 
 fn verification(displaced: &Displaced) -> Verification {

@@ -7,10 +7,10 @@ use std::{
 };
 
 use tokio::{runtime::Handle, sync::watch, task::AbortHandle};
-use tracing::{instrument::WithSubscriber, warn};
+use tracing::instrument::WithSubscriber;
 
 use super::{ConfigStorage, call::no_runtime, change::Execution, shared::Shared};
-use crate::{Clock, Error, ErrorKind, Operation, Result, Version, sync::lock};
+use crate::{Clock, Error, ErrorKind, Operation, Result, Version, events::Event, sync::lock};
 
 /// The task that keeps a storage fresh. It is aborted on drop.
 pub(super) struct Refresher(AbortHandle);
@@ -136,8 +136,7 @@ async fn refresh_regularly(shared: Weak<Shared>, clock: Arc<dyn Clock>, every: D
         let Some(shared) = shared.upgrade() else { return };
         let storage = ConfigStorage { shared, execution: Execution::Inline };
         if let Err(error) = storage.refresh().await {
-            let location = storage.location();
-            warn!(%location, %error, "stale: a scheduled refresh has failed; the snapshot stays");
+            Event::Stale { error: &error }.log(|| storage.location());
         }
         drop(storage);
         next = following(next, every, clock.now());

@@ -3,7 +3,7 @@
 //! Writes of a handle and its clones share a queue ([`change`]). One task at a time empties it ([`committer`]): it
 //! loads ([`reader`]), runs the changes, stores once, and answers.
 
-mod backoff;
+pub(crate) mod backoff;
 mod builder;
 mod call;
 mod change;
@@ -11,14 +11,13 @@ mod committer;
 mod fresh;
 mod hook;
 mod queue;
-mod reader;
-mod replica;
+pub(crate) mod reader;
+pub(crate) mod replica;
 mod shared;
 
 use std::{fmt, time::Duration};
 
 use secrecy::SecretString;
-use tracing::debug;
 
 pub use builder::ConfigStorageBuilder;
 pub(crate) use call::{withdrawn_outcome, within_change};
@@ -32,7 +31,7 @@ use self::{
 };
 use crate::{
     BindState, Capabilities, ConfigDocument, ConfigKey, Connect, Error, ErrorKind, Location, Operation,
-    Origin, Result, SecretRef, Snapshot, StorageBackend, document::Value, measure, sync::Arc,
+    Origin, Result, SecretRef, Snapshot, StorageBackend, document::Value, events::Event, measure, sync::Arc,
 };
 
 /// A configuration in a backend, read from memory and protected against concurrent writers.
@@ -319,7 +318,7 @@ impl ConfigStorage {
         let refreshed = self.call(Operation::Refresh, Execution::Inline, |_, _| Ok::<(), Error>(())).await;
         let (_, snapshot) =
             refreshed.inspect_err(|error| measure::failed_refresh(|| self.location(), error))?;
-        debug!(location = %self.location(), version = %snapshot.version(), "refresh");
+        Event::Refresh { version: snapshot.version() }.log(|| self.location());
         Ok(snapshot)
     }
 
@@ -328,7 +327,7 @@ impl ConfigStorage {
         let (_, snapshot) = self
             .submit(Operation::OpenOrCreate, Execution::Inline, deadline, |_, _| Ok::<(), Error>(()))
             .await?;
-        debug!(location = %self.location(), version = %snapshot.version(), "created");
+        Event::Created { version: snapshot.version() }.log(|| self.location());
         Ok(())
     }
 

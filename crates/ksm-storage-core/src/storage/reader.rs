@@ -2,14 +2,17 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use tracing::{Instrument, debug, debug_span, warn};
+use tracing::Instrument;
 
 use super::backoff::{pause, within_deadline};
 use crate::{
-    Clock, ConfigDocument, Error, ErrorKind, Outcome, Result, StorageBackend, Stored, Version, measure,
+    Clock, ConfigDocument, Error, ErrorKind, Outcome, Result, StorageBackend, Stored, Version,
+    events::{Event, Step},
+    measure,
 };
 
-const REMEMBERED: usize = 16;
+/// Versions that a handle family remembers.
+pub(crate) const REMEMBERED: usize = 16;
 
 /// The latest versions that a handle family has seen, with the current one last.
 #[derive(Debug, Default)]
@@ -48,19 +51,19 @@ pub(super) async fn load(
     loop {
         attempt += 1;
         let started = clock.now();
-        let span = debug_span!("load", location = %backend.location(), attempt);
+        let span = Step::Load { location: &|| backend.location(), attempt }.span();
         let stored = read(clock, deadline, backend.load().instrument(span)).await;
         let elapsed = clock.now().saturating_sub(started);
         measure::load(|| backend.location(), elapsed, &stored);
         let stored = stored?;
         let version = stored.version();
-        debug!(location = %backend.location(), attempt, %version, ?elapsed, "load");
+        Event::Load { attempt, version, elapsed }.log(|| backend.location());
         let earlier = crate::sync::lock(history).is_earlier(version);
         if !earlier {
             return Ok(stored);
         }
         if read(clock, deadline, backend.confirm(version)).await? {
-            warn!(location = %backend.location(), %version, "rollback: an earlier version is current again");
+            Event::Rollback { version }.log(|| backend.location());
             return Ok(stored);
         }
         let wait = clock.sleep(pause(clock, attempt));

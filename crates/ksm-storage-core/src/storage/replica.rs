@@ -7,8 +7,6 @@ use std::{
     time::Duration,
 };
 
-use tracing::warn;
-
 use super::{
     backoff::within_deadline,
     reader::{self, parse, timeout},
@@ -16,11 +14,12 @@ use super::{
 use crate::{
     Clock, ConfigDocument, Connect, Error, ErrorKind, Location, OpenOptions, Result, StorageBackend, Stored,
     Version,
+    events::Event,
     sync::{Arc, Mutex},
 };
 
 /// Time after which replicas are queried, in case the store fails.
-const HEDGE_DELAY: Duration = Duration::from_secs(1);
+pub(crate) const HEDGE_DELAY: Duration = Duration::from_secs(1);
 
 /// Result of the load for an opening.
 pub(super) enum Loaded {
@@ -50,7 +49,7 @@ impl Opening<'_> {
             return Ok(Loaded::Store(stored));
         }
         let now = self.clock.now();
-        let limit = now.saturating_add(self.deadline.saturating_sub(now) / 3 * 2);
+        let limit = now.saturating_add(patience(self.deadline.saturating_sub(now)));
         let mut store = pin!(reader::load(self.backend, self.clock, &history, limit));
         let mut delay = pin!(self.clock.alarm(now.saturating_add(HEDGE_DELAY)));
         let mut replica = pin!(self.load_first(replicas));
@@ -81,8 +80,7 @@ impl Opening<'_> {
         };
         let error = error.unwrap_or_else(|| timeout("the store did not answer"));
         let Some((replica, version, document)) = copy else { return Err(error) };
-        let location = self.backend.location();
-        warn!(%location, %replica, %error, "replica: the store cannot be reached; opened on a copy, which may be out of date");
+        Event::Replica { replica: &replica, error: &error }.log(|| self.backend.location());
         Ok(Loaded::Replica { version, document })
     }
 
@@ -104,6 +102,11 @@ impl Opening<'_> {
         }
         None
     }
+}
+
+/// The part of an opening's time in which the store must reply. The rest is for a replica.
+pub(crate) fn patience(left: Duration) -> Duration {
+    left / 3 * 2
 }
 
 /// Returns true if the store could not be reached, as opposed to refusing or reporting absence.

@@ -1,12 +1,13 @@
 use std::{mem, process};
 
 use tokio::sync::watch;
-use tracing::warn;
 
 use super::{fresh::Refresher, queue::Queue, reader::History};
 use crate::{
     BindState, Clock, ConfigDocument, Connect, Error, ErrorKind, Location, OpenOptions, Result, Snapshot,
-    StorageBackend, Verification, Version, Writes, measure,
+    StorageBackend, Verification, Version, Writes,
+    events::Event,
+    measure,
     snapshot::{Content, Origin},
     sync::{Arc, ArcSwap, Mutex, lock},
 };
@@ -140,16 +141,12 @@ impl Shared {
 
     /// Warns about a document that is not empty, but from which no client can start.
     fn warn_of(&self, state: BindState) {
-        let location = self.location();
-        match state {
-            BindState::Unrecognized => {
-                warn!(%location, "unrecognized: the document has keys, but none of a Keeper configuration");
-            }
-            BindState::Invalid(key) => {
-                warn!(%location, %key, "invalid key: a credential is truncated or malformed");
-            }
-            BindState::Empty | BindState::Unbound | BindState::Bound => {}
-        }
+        let event = match state {
+            BindState::Unrecognized => Event::Unrecognized,
+            BindState::Invalid(key) => Event::InvalidKey { key },
+            BindState::Empty | BindState::Unbound | BindState::Bound => return,
+        };
+        event.log(|| self.location());
     }
 }
 
