@@ -19,13 +19,13 @@ use ksm_storage_core::{Error, ErrorKind, Result, catch_panic};
 use crate::{
     client::{CallError, Failure},
     credentials::{Origins, Resolved},
+    describe::describe,
     endpoint::{Endpoint, Purpose},
     environment::Environment,
     error::{classify, general_hint},
     explained::unobtained,
     guarded::Guarded,
     http,
-    sdk::describe,
     silence::without_tracing,
     trace::{Peer, Trace},
 };

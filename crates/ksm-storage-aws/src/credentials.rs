@@ -11,6 +11,7 @@ use ksm_storage_core::{Error, ErrorKind, ExposeSecret, Result, SecretString};
 use crate::{
     SecretId,
     cause::Cause,
+    describe::why,
     endpoint::Endpoint,
     environment::Environment,
     events::Event,
@@ -21,7 +22,6 @@ use crate::{
     profile::{Profiles, Section, unusable},
     region::{self, Known, RegionUnknown},
     resolver::{Resolver, instance_role},
-    sdk::why,
     setting::{Given, InvalidSetting, Setting},
     source::{Source, keys},
 };

@@ -13,12 +13,13 @@ use ksm_storage_core::{Error, ErrorKind, Panicked, shell_word};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    cause::{Cause, answer, denial, is_skewed},
+    cause::{Cause, find},
+    describe::{invalid_setting, why},
     environment::Environment,
     file::{self, Unreadable},
     http::{InterimFlood, ReplyTooLong},
     process::ProcessFailed,
-    sdk::{find, invalid_setting, why},
+    refusal::{answer, denial, is_skewed},
     setting::InvalidSetting,
     trace::Trace,
 };

@@ -21,7 +21,7 @@ use aws_smithy_types::{config_bag::ConfigBag, timeout::TimeoutConfig};
 use ksm_storage_core::catch_panic;
 use tokio::time::timeout;
 
-use crate::{sdk::chain, silence::without_tracing, source::check};
+use crate::{cause::chain, silence::without_tracing, source::check};
 
 /// Credentials are renewed this long before they expire: earlier than the SDK would.
 const MARGIN: Duration = Duration::from_secs(15);

@@ -31,11 +31,11 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::config_bag::ConfigBag;
 
 use crate::{
-    cause::Cause,
+    cause::{Cause, chain},
     client::{CallError, Failure},
+    describe::UNBUILT,
     error::is_throttling,
     http::NeverSent,
-    sdk::{UNBUILT, chain},
 };
 
 /// Counts the requests of one call that were sent and not rejected: the SDK retries failures, and reports only the last

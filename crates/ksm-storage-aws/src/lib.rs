@@ -75,6 +75,7 @@ mod process;
 mod profile;
 mod profile_file;
 mod protocol;
+mod refusal;
 mod region;
 mod replies;
 mod resolver;

@@ -31,7 +31,7 @@ use hyper_util::client::legacy::Error as ClientError;
 use ksm_storage_core::catch_panic;
 use tokio::{sync::Notify, task::coop::consume_budget};
 
-use crate::{endpoint::Purpose, interceptors::Unbuilt, sdk::chain, trace::Trace};
+use crate::{cause::chain, endpoint::Purpose, interceptors::Unbuilt, trace::Trace};
 
 /// The longest reply that is read, in bytes. A value of 64 KiB takes 88 KiB in base64; no other reply is longer.
 pub(crate) const MAX_REPLY: usize = 1 << 20;

@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::{http::http_client_fn, result::ConnectorErro
 use aws_types::{os_shim_internal::Env, region::Region};
 
 use super::*;
-use crate::{environment::files_with, sdk::invalid_setting};
+use crate::{describe::invalid_setting, environment::files_with};
 
 /// A client that counts the requests it would send.
 #[derive(Clone, Debug, Default)]

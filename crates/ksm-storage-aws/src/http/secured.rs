@@ -44,8 +44,8 @@ use tower_service::Service;
 
 use super::proxy;
 use crate::{
+    cause::find,
     environment::Environment,
-    sdk::find,
     setting::{InvalidSetting, Setting},
 };
 
