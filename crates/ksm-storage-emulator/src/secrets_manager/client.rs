@@ -11,8 +11,8 @@ use ksm_storage_core::Payload;
 use serde_json::{Value as Json, json};
 
 use super::{
-    model,
     secret::{CURRENT, PREVIOUS, Value, Version},
+    validate::validate,
 };
 use crate::{Action, ApiError, Emulator, Fault, ResponseFault};
 
@@ -25,7 +25,7 @@ impl Emulator {
         carry_out: impl FnOnce() -> Result<T, ApiError>,
     ) -> Result<T, CallError> {
         let carry_out = || {
-            model::validate(action, request)?;
+            validate(action, request)?;
             carry_out()
         };
         // A real call yields at least once.

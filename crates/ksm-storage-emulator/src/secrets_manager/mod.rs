@@ -12,6 +12,7 @@ mod replicas;
 mod request;
 mod secret;
 mod tags;
+mod validate;
 mod values;
 
 pub use admin::Secret;

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ksm_storage_core::Payload;
 use serde_json::Value as Json;
 
-use super::{model, secret::Value};
+use super::{secret::Value, validate::validate};
 use crate::{Action, ApiError};
 
 /// A request that satisfies the model.
@@ -15,7 +15,7 @@ pub(super) struct Request<'a>(&'a Json);
 
 impl<'a> Request<'a> {
     pub(super) fn new(action: Action, request: &'a Json) -> Result<Self, ApiError> {
-        model::validate(action, request)?;
+        validate(action, request)?;
         Ok(Self(request))
     }
 
