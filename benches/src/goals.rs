@@ -1,21 +1,15 @@
 //! The performance goals, and whether they are met.
 
+use std::ops::RangeInclusive;
+
 use crate::{
     Measured,
     samples::{Samples, ratio},
-    start::{BARE, BARE_SDK, JOB, OURS, PYTHON},
 };
-
-pub(crate) enum Bound {
-    AtMost(f64),
-    AtLeast(f64),
-    /// Between 80 % and 120 %.
-    Within20Percent,
-}
 
 pub(crate) struct Goal {
     pub(crate) subject: String,
-    pub(crate) bound: Bound,
+    pub(crate) range: RangeInclusive<f64>,
     /// `None` if it was not measured.
     pub(crate) figure: Option<Samples>,
 }
@@ -23,48 +17,65 @@ pub(crate) struct Goal {
 impl Goal {
     /// `None` if it was not measured.
     pub(crate) fn is_met(&self) -> Option<bool> {
-        let figure = self.figure.as_ref()?.median();
-        Some(match self.bound {
-            Bound::AtMost(most) => figure <= most,
-            Bound::AtLeast(least) => figure >= least,
-            Bound::Within20Percent => (0.8..=1.2).contains(&figure),
-        })
+        self.figure.as_ref().map(|figure| self.range.contains(&figure.median()))
     }
 }
 
-pub(crate) fn all(measured: &Measured) -> Vec<Goal> {
-    use Bound::{AtLeast, AtMost, Within20Percent};
+const EQUAL: RangeInclusive<f64> = 0.8..=1.2;
 
-    let Measured { starts, reads, .. } = measured;
-    let mut goals = Vec::new();
-    let mut add = |subject: String, bound, figure| goals.push(Goal { subject, bound, figure });
-    let (opening, records) = (&starts.opening, &starts.records);
-    for (job, table, name, other, via, bound) in [
-        ("start", opening, OURS, BARE, "https", AtMost(0.5)),
-        ("start", opening, OURS, BARE, "http", AtMost(1.05)),
-        ("start", opening, PYTHON, OURS, "http", AtLeast(35.0)),
-        ("main job", records, JOB, BARE_SDK, "https", AtMost(0.25)),
-        ("main job", records, JOB, PYTHON, "https", AtMost(0.02)),
-    ] {
-        let figure = ratio(table, &format!("{name}/{via}"), &format!("{other}/{via}"));
-        add(format!("{job} of `{name}` over {}, relative to `{other}`", via.to_uppercase()), bound, figure);
-    }
-    for (table, names) in [(opening, &[BARE, OURS]), (records, &[BARE_SDK, JOB])] {
-        for name in names {
-            let figure = ratio(table, &format!("{name}/https"), &format!("{name}/nginx"));
-            add(format!("`{name}` over HTTPS, relative to the same behind nginx"), Within20Percent, figure);
+const fn at_most(most: f64) -> RangeInclusive<f64> {
+    0.0..=most
+}
+
+const fn at_least(least: f64) -> RangeInclusive<f64> {
+    least..=f64::INFINITY
+}
+
+pub(crate) fn all(measured: &Measured) -> Vec<Goal> {
+    let reads = &measured.reads;
+    let slowdown = |name: &str| ratio(reads, &format!("{name}/2"), &format!("{name}/1"));
+    let slowdowns = ["get", "control"].map(|name| Some((name.to_owned(), slowdown(name)?)));
+    let slowdowns = slowdowns.into_iter().flatten().collect();
+
+    let goals = |what, table| {
+        move |name, other, range| {
+            let subject = format!("{what}: `{name}`, relative to `{other}`");
+            Goal { subject, range, figure: ratio(table, name, other) }
+        }
+    };
+    let start = goals("start", &measured.starts.opening);
+    let job = goals("main job", &measured.starts.records);
+    let read = goals("read", reads);
+    let slowdown = goals("slowdown by a second thread", &slowdowns);
+    vec![
+        start("ours/https", "bare-default/https", at_most(0.5)),
+        start("ours/http", "bare-default/http", at_most(1.05)),
+        start("python/http", "ours/http", at_least(35.0)),
+        start("bare-default/https", "bare-default/nginx", EQUAL),
+        start("ours/https", "ours/nginx", EQUAL),
+        job("main-job/https", "bare-sdk/https", at_most(0.25)),
+        job("main-job/https", "python/https", at_most(0.02)),
+        job("bare-sdk/https", "bare-sdk/nginx", EQUAL),
+        job("main-job/https", "main-job/nginx", EQUAL),
+        read("get/1", "arc_swap_load_index/1", at_most(1.3)),
+        slowdown("get", "control", at_most(1.2)),
+        read("aws_secretsmanager_caching/1", "get/1", at_least(8.0)),
+        read("aws_secretsmanager_caching/2", "get/2", at_least(15.0)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_figures_meet_nothing() {
+        let (subject, range) = (String::new(), at_least(1.0));
+        let mut goal = Goal { subject, range, figure: None };
+        assert_eq!(goal.is_met(), None);
+        for (figure, is_met) in [(1.0, true), (0.9, false), (f64::NAN, false)] {
+            goal.figure = Some(Samples(vec![figure]));
+            assert_eq!(goal.is_met(), Some(is_met));
         }
     }
-    let bare = "`get` on one thread, relative to `ArcSwap::load` and an index".to_owned();
-    add(bare, AtMost(1.3), ratio(reads, "get/1", "arc_swap_load_index/1"));
-    // The slowdown caused by a second thread, relative to that of code that shares nothing.
-    let slowdown = |name: &str| ratio(reads, &format!("{name}/2"), &format!("{name}/1"));
-    let contention = slowdown("get").zip(slowdown("control")).map(|(get, control)| get.by(&control));
-    add("`get` on two threads, relative to one and to the control".to_owned(), AtMost(1.2), contention);
-    for (threads, least) in [(1, 8.0), (2, 15.0)] {
-        let peer = format!("aws_secretsmanager_caching/{threads}");
-        let cached = format!("cached read of `{peer}`, relative to `get/{threads}`");
-        add(cached, AtLeast(least), ratio(reads, &peer, &format!("get/{threads}")));
-    }
-    goals
 }

@@ -17,7 +17,6 @@ use std::{
     thread,
 };
 
-use clap::Parser;
 use samples::{Samples, Table};
 use service::Service;
 
@@ -31,16 +30,9 @@ struct Measured {
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Measure, and write docs/performance.md.
-#[derive(Parser)]
-struct Cli {
-    /// Take few samples, and print the report instead of writing it.
-    #[arg(long)]
-    quick: bool,
-}
-
 fn main() -> ExitCode {
-    let Err(error) = measure(Cli::parse().quick) else { return ExitCode::SUCCESS };
+    let quick = env::args().any(|argument| argument == "--quick");
+    let Err(error) = measure(quick) else { return ExitCode::SUCCESS };
     eprintln!("error: {error}");
     ExitCode::FAILURE
 }

@@ -2,9 +2,9 @@
 
 use crate::{
     Measured,
-    goals::{self, Bound, Goal},
+    goals::{self, Goal},
     queue::WRITERS,
-    samples::{Samples, Table, ratio},
+    samples::{Samples, Table, index, ratio},
     start::{BARE, BARE_SDK, JOB, OURS, PYTHON},
 };
 
@@ -20,8 +20,8 @@ pub(crate) fn markdown(measured: &Measured, rounds: usize, machine: &str) -> Str
         let (records, binding) = (&starts.records, &starts.binding);
         let [https, nginx] = ["https", "nginx"].map(|via| milliseconds(records, name, via));
         let [bare, python] = [BARE_SDK, PYTHON].map(|other| relative(records, name, other));
-        let (bind, bind_python) = (milliseconds(binding, name, "https"), relative(binding, name, PYTHON));
-        [format!("`{name}`"), https, nginx, bare, python, bind, bind_python]
+        let bind = milliseconds(binding, name, "https");
+        [format!("`{name}`"), https, nginx, bare, python, bind, relative(binding, name, PYTHON)]
     });
     let read = reads.iter().filter_map(|(name, samples)| {
         let (subject, threads) = name.split_once('/')?;
@@ -50,17 +50,24 @@ pub(crate) fn markdown(measured: &Measured, rounds: usize, machine: &str) -> Str
         ("python package", include_str!("../python.md").to_owned()),
         ("machine", machine.to_owned()),
     ];
-    let fill = |text: String, (name, part): (&str, String)| text.replace(&format!("{{{name}}}"), &part);
-    parts.into_iter().fold(include_str!("../report.md").to_owned(), fill).trim_end().to_owned() + "\n"
+    let mut text = include_str!("../report.md").to_owned();
+    for (name, part) in parts {
+        text = text.replace(&format!("{{{name}}}"), &part);
+    }
+    text.trim_end().to_owned() + "\n"
 }
 
 fn goal(goal: &Goal) -> [String; 4] {
-    let bound = match goal.bound {
-        Bound::AtMost(most) => format!("at most {most}"),
-        Bound::AtLeast(least) => format!("at least {least}"),
-        Bound::Within20Percent => "0.8 to 1.2".to_owned(),
+    let bound = match goal.range.clone().into_inner() {
+        (least, f64::INFINITY) => format!("at least {least}"),
+        (0.0, most) => format!("at most {most}"),
+        (least, most) => format!("{least} to {most}"),
     };
-    let met = goal.is_met().map_or("not measured", |met| if met { "met" } else { "**missed**" });
+    let met = match goal.is_met() {
+        None => "not measured",
+        Some(true) => "met",
+        Some(false) => "**missed**",
+    };
     let is_reliable = goal.figure.as_ref().is_none_or(Samples::is_reliable);
     let doubt = if is_reliable { "" } else { ", *unreliable*" };
     let figure = goal.figure.as_ref().map_or_else(String::new, |figure| number(figure.median()));
@@ -70,23 +77,12 @@ fn goal(goal: &Goal) -> [String; 4] {
 /// A plot of the times over HTTPS, on a logarithmic axis.
 fn plot(times: &Table, names: &[&str]) -> String {
     const DECADE: f64 = 25.0;
-    let column = |milliseconds: f64| (milliseconds.max(1.0).log10() * DECADE).round();
+    let column = |milliseconds: f64| index(milliseconds.max(1.0).log10() * DECADE);
     let mut lines = format!("{:13}1 ms{:21}10 ms{:20}100 ms{:19}1 s\n", "", "", "", "");
-    for (name, samples) in names.iter().filter_map(|name| Some((name, times.get(&format!("{name}/https"))?)))
-    {
+    for name in names {
+        let Some(samples) = times.get(&format!("{name}/https")) else { continue };
         let [from, at, to] = [10.0, 50.0, 90.0].map(|percent| column(samples.percentile(percent)));
-        let marks =
-            std::iter::successors(Some(0.0), |place| Some(place + 1.0)).take_while(|place| *place <= to);
-        let mark = |place| {
-            if (at..at + 1.0).contains(&place) {
-                '●'
-            } else if place < from {
-                ' '
-            } else {
-                '─'
-            }
-        };
-        lines += &format!("{name:<13}{}\n", marks.map(mark).collect::<String>());
+        lines += &format!("{name:<13}{:from$}{}●{}\n", "", "─".repeat(at - from), "─".repeat(to - at));
     }
     lines
 }

@@ -22,10 +22,8 @@ impl Samples {
     pub(crate) fn percentile(&self, percent: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
-        let rank = (percent / 100.0 * float(sorted.len())).ceil();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank is small")]
-        let index = (rank as usize).saturating_sub(1);
-        sorted.get(index).copied().unwrap_or(f64::NAN)
+        let rank = index((percent / 100.0 * float(sorted.len())).ceil());
+        sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
     }
 
     /// Divides each figure by the figure of `other` from the same round.
@@ -42,6 +40,12 @@ impl Samples {
 #[expect(clippy::cast_precision_loss, reason = "nothing here is counted up to 2^53")]
 pub(crate) fn float(count: usize) -> f64 {
     count as f64
+}
+
+/// Rounds a figure.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "nothing here is negative")]
+pub(crate) fn index(figure: f64) -> usize {
+    figure.round() as usize
 }
 
 /// Figures by subject.
@@ -81,6 +85,11 @@ mod tests {
         let percentiles = [0.0, 25.0, 50.0, 51.0, 100.0].map(|percent| samples.percentile(percent));
         assert_eq!(percentiles.to_vec(), [1.0, 1.0, 2.0, 3.0, 4.0]);
         assert!(Samples::default().median().is_nan());
+    }
+
+    #[test]
+    fn ratios_are_of_neighbours() {
+        assert_eq!(Samples(vec![2.0, 9.0]).by(&Samples(vec![1.0, 3.0])).0, [2.0, 3.0]);
     }
 
     #[test]

@@ -12,14 +12,15 @@ use crate::{
 pub(crate) fn check_backend(name: &str) -> Result<()> {
     let package = format!("ksm-storage-{name}");
     let facade = format!("--package ksm-storage --no-default-features --features {name}");
-    run_steps(vec![
+    let steps = vec![
         line("fmt", format!("fmt --package {package} -- --check")),
         line("clippy", format!("clippy --package {package} --all-targets --all-features -- -D warnings")),
         line("rustdoc", format!("doc --package {package} --no-deps --all-features")),
         line("test", format!("test --package {package} --all-features")),
         line("conformance", format!("xtask conformance --backend {name}")),
         line("documents", format!("test {facade} --test documents")),
-    ])
+    ];
+    run_steps(steps, &[])
 }
 
 /// Creates and checks a backend in a clone of the last commit.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use clap::{Args, builder::PossibleValuesParser};
+use clap::Args;
 
 use crate::{
     check_backend, dependencies, python,
@@ -16,15 +16,13 @@ pub(crate) struct Options {
     /// Also run the slow checks that a release must pass
     #[arg(long)]
     full: bool,
-    /// Run only these checks
-    #[arg(value_name = "CHECK", value_parser = PossibleValuesParser::new(names()))]
+    /// Run only these checks, such as `fmt`; an unknown one is an error that names all
+    #[arg(value_name = "CHECK")]
     only: Vec<String>,
 }
 
 pub(crate) struct Step {
-    pub(crate) name: &'static str,
-    /// True for checks that only a release must pass.
-    slow: bool,
+    name: &'static str,
     check: Box<dyn FnOnce() -> Result<Option<String>>>,
 }
 
@@ -35,7 +33,7 @@ pub(crate) fn step(name: &'static str, check: impl FnOnce() -> Result<()> + 'sta
 
 /// A check that returns what it skipped, if anything.
 pub(crate) fn partial(name: &'static str, check: impl FnOnce() -> Result<Option<String>> + 'static) -> Step {
-    Step { name, slow: false, check: Box::new(check) }
+    Step { name, check: Box::new(check) }
 }
 
 /// A check that consists of one cargo command.
@@ -44,9 +42,10 @@ pub(crate) fn line(name: &'static str, words: impl Into<String>) -> Step {
     step(name, move || run(cargo(&words).env("RUSTDOCFLAGS", "-D warnings")))
 }
 
+/// The checks that a change must pass.
 fn steps() -> Vec<Step> {
     let deny = "--all-features check --hide-inclusion-graph licenses bans sources";
-    let mut steps = vec![
+    vec![
         step("tools", || tools::install(&[tools::DENY, tools::HACK, tools::MACHETE])),
         step("lock files", lock_files),
         step("fmt", fmt),
@@ -65,8 +64,12 @@ fn steps() -> Vec<Step> {
         line("python", "xtask python"),
         // Last, so that the output of a failed test is at the end.
         step("test", tests::test_all),
-    ];
-    let slow = vec![
+    ]
+}
+
+/// The checks that only a release must pass.
+fn slow_steps() -> Vec<Step> {
+    vec![
         step("tools: more", || {
             tools::install(&[tools::BOOK, tools::FUZZ, tools::MUTANTS, tools::PUBLIC_API])
         }),
@@ -83,9 +86,7 @@ fn steps() -> Vec<Step> {
         partial("instructions", tests::instructions),
         line("fuzz", "xtask fuzz"),
         line("mutants", "xtask mutants --in-diff"),
-    ];
-    steps.extend(slow.into_iter().map(|step| Step { slow: true, ..step }));
-    steps
+    ]
 }
 
 /// Each feature alone, and none. The clippy step checks all of them together.
@@ -97,28 +98,30 @@ const MORE_FEATURES: &str = "clippy --package ksm-storage-aws --package ksm-stor
 /// A separate folder, because the example has the same name as the one built with ring.
 const AWS_LC: &str = "--package ksm-storage --no-default-features --features aws-minimal,tls-aws-lc,testing --target-dir target/aws-lc";
 
-fn names() -> Vec<&'static str> {
-    steps().iter().map(|step| step.name).collect()
-}
-
 pub(crate) fn ci(options: &Options) -> Result<()> {
-    let (chosen, left_out): (Vec<_>, Vec<_>) = steps().into_iter().partition(|step| match &*options.only {
-        [] => options.full || !step.slow,
-        only => only.iter().any(|name| name == step.name),
-    });
-    let result = run_steps(chosen);
-    if options.only.is_empty() && !options.full {
-        let left_out: Vec<_> = left_out.iter().map(|step| step.name).collect();
-        say(&format!("in part: only `cargo xtask ci --full` runs {}", left_out.join(", ")));
+    let (mut steps, slow) = (steps(), slow_steps());
+    if options.full || !options.only.is_empty() {
+        steps.extend(slow);
+        return run_steps(steps, &options.only);
     }
+    let result = run_steps(steps, &[]);
+    let left_out: Vec<_> = slow.iter().map(|step| step.name).collect();
+    say(&format!("in part: only `cargo xtask ci --full` runs {left_out:?}"));
     result
 }
 
-/// Runs all steps, even after a failure, and prints how long each took. Fails with a list of the failed steps.
-pub(crate) fn run_steps(steps: Vec<Step>) -> Result<()> {
+/// Runs the steps that `only` names, or all, even after a failure, and prints how long each took. Fails with a list of
+/// the failed steps.
+pub(crate) fn run_steps(mut steps: Vec<Step>, only: &[String]) -> Result<()> {
+    let names: Vec<_> = steps.iter().map(|step| step.name).collect();
+    for name in only {
+        ensure!(names.contains(&&**name), "there is no step `{name}`; choose from {names:?}");
+    }
+    steps.retain(|step| only.is_empty() || only.iter().any(|name| name == step.name));
+    let row = |start: Instant, text: &str| format!("{:>7.1} s  {text}", start.elapsed().as_secs_f64());
     let (mut table, mut failed) = (Vec::new(), Vec::new());
     let start = Instant::now();
-    for Step { name, check, .. } in steps {
+    for Step { name, check } in steps {
         say(&format!("\n=== {name}"));
         let start = Instant::now();
         let result = check();
@@ -131,12 +134,12 @@ pub(crate) fn run_steps(steps: Vec<Step>) -> Result<()> {
                 format!("FAILED   {name}")
             }
         };
-        table.push(format!("{:>7.1} s  {verdict}", start.elapsed().as_secs_f64()));
+        table.push(row(start, &verdict));
     }
     say("\nsummary");
     let in_part = table.iter().any(|row| row.contains("in part"));
     let whole = if in_part { "in part" } else { "" };
-    table.push(format!("{:>7.1} s  {whole:<8} in total", start.elapsed().as_secs_f64()));
+    table.push(row(start, &format!("{whole:<8} in total")));
     say(&table.join("\n"));
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
@@ -155,4 +158,20 @@ fn lock_files() -> Result<()> {
 fn fmt() -> Result<()> {
     let fmt = |folder| format!("fmt --all --manifest-path {folder}/Cargo.toml -- --check");
     PACKAGES.iter().try_for_each(|folder| run(&mut cargo(&fmt(folder))))
+}
+
+#[cfg(test)]
+mod unit {
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn steps_run_after_a_failure() {
+        let steps = || ["one", "two"].map(|name| step(name, || bail!("no"))).into();
+        let failure = |only: &[String]| run_steps(steps(), only).unwrap_err().to_string();
+        assert_eq!(failure(&[]), "failed: one, two");
+        assert_eq!(failure(&["two".to_owned()]), "failed: two");
+        assert!(failure(&["three".to_owned()]).ends_with("[\"one\", \"two\"]"));
+    }
 }

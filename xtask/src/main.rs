@@ -62,6 +62,7 @@ enum Task {
     /// The crate compiles and passes the conformance suite from the start. CONTRIBUTING.md lists the next steps.
     NewBackend {
         /// The part after `ksm-storage-` in the crate's name, in lower case, such as `redis` or `gcp-secret`
+        #[arg(value_parser = new_backend::parse_name)]
         name: String,
     },
     /// Run all checks of one backend

@@ -2,18 +2,19 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
-use clap::{Args, builder::PossibleValuesParser};
+use anyhow::Result;
+use clap::Args;
 
 use crate::{
+    ci::{run_steps, step},
     run::{command, output, root, run, target},
     tools,
 };
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Crates to mutate, without the prefix `ksm-storage-`
-    #[arg(value_name = "CRATE", value_parser = PossibleValuesParser::new(CRATES), default_values = CRATES)]
+    /// Crates to mutate, without the prefix `ksm-storage-` [default: all that consist of more than test tooling]
+    #[arg(value_name = "CRATE")]
     crates: Vec<String>,
     /// Mutate only lines that differ from a revision
     #[arg(long, value_name = "REVISION", num_args = 0..=1, require_equals = true, default_missing_value = "HEAD~1")]
@@ -27,7 +28,7 @@ pub(crate) struct Options {
 const CRATES: [&str; 5] = ["memory", "core", "file", "aws", "keeper"];
 
 pub(crate) fn mutants(options: &Options) -> Result<()> {
-    let mut arguments: Vec<String> = Vec::new();
+    let mut arguments = options.arguments.clone();
     if let Some(revision) = &options.in_diff {
         // The point where this branch diverged from the revision.
         let base = output(command("git merge-base HEAD").arg(revision))?;
@@ -37,19 +38,20 @@ pub(crate) fn mutants(options: &Options) -> Result<()> {
         fs::write(&file, diff)?;
         arguments.extend(["--in-diff".to_owned(), file.display().to_string()]);
     }
-    let mut failed = Vec::new();
-    for name in &options.crates {
-        // The memory backend's conformance tests also test core.
-        let tests = if name == "core" { "core,ksm-storage-memory" } else { name };
-        let package = format!("--package ksm-storage-{name} --test-package ksm-storage-{tests}");
-        fs::create_dir_all(root().join("target/mutants").join(name))?;
-        let mut mutants = tools::MUTANTS.command(&format!("{package} --output target/mutants/{name}"))?;
-        // A few random inputs are enough to catch a mutant.
-        mutants.args(&arguments).args(&options.arguments).env("PROPTEST_CASES", "16");
-        if run(&mut mutants).is_err() {
-            failed.push(&**name);
-        }
-    }
-    ensure!(failed.is_empty(), "mutants survived, or could not be tried, in {}", failed.join(", "));
-    Ok(())
+    let steps = CRATES.map(|name| {
+        let arguments = arguments.clone();
+        step(name, move || mutate(name, &arguments))
+    });
+    run_steps(steps.into(), &options.crates)
+}
+
+fn mutate(name: &str, arguments: &[String]) -> Result<()> {
+    // The memory backend's conformance tests also test core.
+    let tests = if name == "core" { "core,ksm-storage-memory" } else { name };
+    let package = format!("--package ksm-storage-{name} --test-package ksm-storage-{tests}");
+    let output = format!("target/mutants/{name}");
+    fs::create_dir_all(root().join(&output))?;
+    let mut mutants = tools::MUTANTS.command(&format!("{package} --output {output}"))?;
+    // A few random inputs are enough to catch a mutant.
+    run(mutants.args(arguments).env("PROPTEST_CASES", "16"))
 }

@@ -52,6 +52,15 @@ pub(crate) fn new_backend(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Parses the part after `ksm-storage-` in a crate's name: lower-case words separated by hyphens.
+pub(crate) fn parse_name(name: &str) -> Result<String> {
+    let is_word = |word: &str| word.starts_with(|first: char| first.is_ascii_lowercase());
+    let is_valid = |char| matches!(char, 'a'..='z' | '0'..='9' | '-');
+    let is_valid = name.split('-').all(is_word) && name.chars().all(is_valid);
+    ensure!(is_valid, "expected a name such as `redis` or `gcp-secret`");
+    Ok(name.to_owned())
+}
+
 /// The files that [`LINES`] names, with the lines of the new backend.
 fn registered(name: &str) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
@@ -93,5 +102,12 @@ mod unit {
     #[test]
     fn every_line_is_found() {
         registered("gcp-secret").unwrap();
+    }
+
+    #[test]
+    fn names_are_lower_case_words() {
+        let valid = |names: &[&str]| names.iter().filter(|name| parse_name(name).is_ok()).count();
+        assert_eq!(valid(&["file", "s3", "gcp-secret"]), 3);
+        assert_eq!(valid(&["", "File", "3s", "a-", "a_b", "../a"]), 0);
     }
 }

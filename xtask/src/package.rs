@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use crate::run::{cargo, output, published, run, say};
+use crate::run::{cargo, output, published, run};
 
 /// Manifest fields shown by a registry or docs.rs.
 const FIELDS: [&str; 6] = ["description", "documentation", "keywords", "categories", "license", "readme"];
@@ -38,10 +38,8 @@ pub(crate) fn package(options: &Options) -> Result<()> {
         }
         packages.extend(["--package", name]);
     }
-    for problem in &problems {
-        say(problem);
-    }
-    ensure!(problems.is_empty() && !packages.is_empty(), "{} problems in {packages:?}", problems.len());
+    ensure!(problems.is_empty(), "problems of packages:\n{}", problems.join("\n"));
+    ensure!(!packages.is_empty(), "no package is published");
     // All at once, because the packages depend on each other and are not published yet.
     let verify = (!options.verify).then_some("--no-verify");
     run(cargo("package --locked --allow-dirty").args(packages).args(verify))

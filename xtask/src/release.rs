@@ -32,7 +32,7 @@ pub(crate) fn release(options: &Options) -> Result<()> {
         options.dry_run,
         "no task publishes; `--dry-run` names what the owner must supply, and how to publish"
     );
-    let mut steps = vec![
+    let steps = vec![
         step("versions", versions),
         partial("owner", owner),
         line("public API", "xtask api --check"),
@@ -46,11 +46,7 @@ pub(crate) fn release(options: &Options) -> Result<()> {
         line("wheel and sdist", "xtask python --full"),
         step("files", files),
     ];
-    for name in &options.only {
-        ensure!(steps.iter().any(|step| step.name == name), "there is no step `{name}`");
-    }
-    steps.retain(|step| options.only.is_empty() || options.only.iter().any(|name| name == step.name));
-    run_steps(steps)?;
+    run_steps(steps, &options.only)?;
     say(&PUBLISH.replace("VERSION", VERSION));
     Ok(())
 }
@@ -62,8 +58,8 @@ fn versions() -> Result<()> {
     for package in packages("--no-deps")? {
         ensure!(package["version"] == VERSION, "{} has version {}", package["name"], package["version"]);
     }
-    let (manifest, required) =
-        (read_to_string(root().join("Cargo.toml"))?, format!("version = \"{VERSION}\""));
+    let manifest = read_to_string(root().join("Cargo.toml"))?;
+    let required = format!("version = \"{VERSION}\"");
     let mut own = manifest.lines().filter(|line| line.contains("path = \"crates/"));
     let other = own.find(|line| !line.contains(&required)).unwrap_or_default();
     ensure!(other.is_empty(), "a dependency on another version than {VERSION}: {other}");

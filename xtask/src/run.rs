@@ -86,10 +86,7 @@ pub(crate) fn published() -> Result<Vec<Value>> {
 pub(crate) fn packages(which: &str) -> Result<Vec<Value>> {
     let metadata = output(&mut cargo(&format!("metadata --format-version 1 --locked {which}")))?;
     let mut metadata: Value = serde_json::from_str(&metadata)?;
-    match metadata["packages"].take() {
-        Value::Array(packages) => Ok(packages),
-        _ => bail!("cargo lists no packages"),
-    }
+    Ok(serde_json::from_value(metadata["packages"].take())?)
 }
 
 fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
