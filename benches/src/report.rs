@@ -48,6 +48,7 @@ pub(crate) fn markdown(measured: &Measured, rounds: usize, machine: &str) -> Str
         ("speed up", format!("{:.1}", queue.speed_up)),
         ("write", rows(write)),
         ("python package", include_str!("../python.md").to_owned()),
+        ("fleet", include_str!("../fleet.txt").to_owned()),
         ("machine", machine.to_owned()),
     ];
     let mut text = include_str!("../report.md").to_owned();
@@ -103,5 +104,6 @@ fn relative(table: &Table, name: &str, other: &str) -> String {
 
 /// Formats a figure; small ratios have three digits.
 fn number(figure: f64) -> String {
-    if figure < 0.1 { format!("{figure:.3}") } else { format!("{figure:.2}") }
+    let digits = if figure < 0.1 { 3 } else { 2 };
+    format!("{figure:.digits$}")
 }

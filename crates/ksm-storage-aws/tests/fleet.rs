@@ -41,10 +41,27 @@ fn throttling_reduces_calls() {
 
 #[test]
 fn one_token_binds_one_start() {
-    let report = Fleet { starts: 4_000, unbound: true, ..Fleet::default() }.run();
-    assert_eq!(report.stored, 2, "the key pair and the application key: {report:?}");
-    let others: Vec<_> = report.failures.keys().filter(|kind| *kind != "TokenSpent").collect();
-    assert!(others.is_empty() && !report.times.is_empty(), "{:?}", report.failures);
+    let report = Fleet { gets: 5_000, unbound: true, ..Fleet::default() }.run();
+    assert_eq!((report.bindings, report.stored), (1, 2), "{:?}", report.failures);
+    assert!(report.failures.keys().all(|kind| kind == "TokenSpent"), "{:?}", report.failures);
+    assert!(report.opened() > 0.99, "{:?}", report.failures);
+}
+
+#[test]
+fn overload_binds_no_second_start() {
+    // As many starts for the quotas as 100,000 at 5,000 Gets a second.
+    let report = Fleet { starts: 5_000, gets: 250, puts: 3, unbound: true, ..Fleet::default() }.run();
+    assert_eq!((report.bindings, report.stored), (1, 2), "{:?}", report.failures);
+    assert!(report.failures.contains_key("throttled"), "{:?}", report.failures);
+}
+
+#[test]
+fn outage_during_bind_is_survived() {
+    let fleet = Fleet { starts: 1_000, gets: 500, puts: 5, outage: true, unbound: true, ..Fleet::default() };
+    let report = fleet.run();
+    assert_eq!(report.failures.get(bind::NOT_SAVED), Some(&1), "{:?}", report.failures);
+    assert_eq!((report.bindings, report.stored), (1, 2), "{:?}", report.failures);
+    assert!(report.last.is_some(), "a start never opens");
 }
 
 #[test]

@@ -14,24 +14,43 @@ use ksm_storage_core::{
 /// The bridge's waits for another client with the same token.
 const WAITS: [u64; 5] = [0, 250, 500, 1_000, 2_000];
 
+/// The error of a start that has bound, but could not store the application key.
+pub(crate) const NOT_SAVED: &str = "NotSaved";
+
 /// A model of Keeper's service for one token: it binds the first key pair that it sees, and returns the application key
 /// to that pair once.
 #[derive(Clone, Default)]
-pub(crate) struct FakeService(Arc<Mutex<Option<String>>>);
+pub(crate) struct FakeService(Arc<Mutex<Option<Binding>>>);
+
+/// The key pair that is bound, and the start that was given the application key.
+struct Binding {
+    pair: String,
+    holder: u32,
+}
 
 impl FakeService {
-    /// Returns true if this key pair is given the application key.
-    async fn ask(&self, pair: &str) -> bool {
+    /// Returns true if this start is given the application key.
+    async fn ask(&self, pair: &str, number: u32) -> bool {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut bound = self.0.lock().expect("no start panics");
         let is_first = bound.is_none();
-        bound.get_or_insert_with(|| pair.to_owned());
+        bound.get_or_insert_with(|| Binding { pair: pair.to_owned(), holder: number });
         is_first
+    }
+
+    /// The key pair, if this start was given the application key for it.
+    fn held_by(&self, number: u32) -> Option<String> {
+        let bound = self.0.lock().expect("no start panics");
+        bound.as_ref().filter(|binding| binding.holder == number).map(|binding| binding.pair.clone())
     }
 }
 
-/// Binds, or adopts the binding of another program.
+/// Binds, or adopts the binding of another program. A start that has bound without storing the application key saves it
+/// when it is repeated, as the runbook asks for.
 pub(crate) async fn bind(storage: &ConfigStorage, number: u32, keeper: &FakeService) -> Result<(), String> {
+    if let Some(pair) = keeper.held_by(number) {
+        return store_key(storage, pair).await;
+    }
     for _ in 0..8 {
         let found = storage.snapshot();
         if found.contains(AppKey) {
@@ -46,8 +65,8 @@ pub(crate) async fn bind(storage: &ConfigStorage, number: u32, keeper: &FakeServ
             }
             pair
         };
-        if keeper.ask(&pair).await {
-            return store_key(storage, pair).await.map_err(kind_name);
+        if keeper.ask(&pair, number).await {
+            return store_key(storage, pair).await;
         }
         if !wait_for_another(storage).await.map_err(kind_name)? {
             return Err("TokenSpent".to_owned());
@@ -70,7 +89,7 @@ async fn store_pair(storage: &ConfigStorage, pair: String) -> Result<bool, Error
     stored.await
 }
 
-async fn store_key(storage: &ConfigStorage, pair: String) -> Result<(), Error> {
+async fn store_key(storage: &ConfigStorage, pair: String) -> Result<(), String> {
     let stored = storage.update(move |document| {
         if document.get(PrivateKey).is_none_or(|stored| stored.expose_secret() != pair) {
             return Err(Error::refused("the configuration was bound to another client meanwhile"));
@@ -78,7 +97,7 @@ async fn store_key(storage: &ConfigStorage, pair: String) -> Result<(), Error> {
         document.set(AppKey, "key");
         Ok(())
     });
-    stored.await
+    stored.await.map_err(|_| NOT_SAVED.to_owned())
 }
 
 async fn wait_for_another(storage: &ConfigStorage) -> Result<bool, Error> {

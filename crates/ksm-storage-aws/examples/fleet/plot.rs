@@ -2,24 +2,36 @@
 
 use std::fmt::Write;
 
-use crate::simulation::Report;
+use crate::{
+    simulation::{Fleet, Report, Retries},
+    table::percent,
+};
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 150.0;
 const SECONDS: usize = 16;
 
 /// One chart per report, with the calls and successful starts in each second.
-pub(crate) fn svg(reports: &[(String, Report)]) -> String {
+pub(crate) fn svg(reports: &[(&Fleet, &Report)]) -> String {
     let height = reports.len() as f64 * (HEIGHT + 50.0);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" font-family=\"sans-serif\" font-size=\"12\">\n",
         WIDTH + 80.0,
         height
     );
-    for (index, (title, report)) in reports.iter().enumerate() {
-        chart(&mut svg, index as f64 * (HEIGHT + 50.0), title, report);
+    for (index, (fleet, report)) in reports.iter().enumerate() {
+        chart(&mut svg, index as f64 * (HEIGHT + 50.0), &title(fleet), report);
     }
     svg + "</svg>\n"
+}
+
+fn title(fleet: &Fleet) -> String {
+    let token = if fleet.unbound { " with one token" } else { "" };
+    let retries = match fleet.retries {
+        Retries::Own => String::new(),
+        Retries::Sdk(first) => format!(", retries of the SDK from {first} ms"),
+    };
+    format!("{} starts{token}, {} Gets per second{retries}", fleet.starts, fleet.gets)
 }
 
 fn chart(svg: &mut String, top: f64, title: &str, report: &Report) {
@@ -31,9 +43,9 @@ fn chart(svg: &mut String, top: f64, title: &str, report: &Report) {
         let _ = writeln!(svg, "{line}");
     };
     put(format!(
-        "<text x=\"70\" y=\"{}\">{title}: {:.1} % opened, {:.2} Gets per start</text>",
+        "<text x=\"70\" y=\"{}\">{title}: {} opened, {:.2} Gets per start</text>",
         top + 16.0,
-        100.0 * report.opened(),
+        percent(report.opened()),
         report.gets_per_start()
     ));
     put(format!("<text x=\"64\" y=\"{}\" text-anchor=\"end\">{highest}</text>", top + 35.0));

@@ -4,7 +4,7 @@
 //! with the quotas that AWS publishes and a simulated network delay.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -15,14 +15,14 @@ use ksm_storage_aws::{
     AwsSecretBackend, CallError, Concurrency, Create, MoveCurrent, Put, PutReply, SecretVersion,
     SecretsClient, Select, VersionList,
 };
-use ksm_storage_core::{Clock, ConfigStorage, Error};
+use ksm_storage_core::{Clock, ConfigKey, ConfigStorage, Error, ExposeSecret};
 use ksm_storage_emulator::{Action, Emulator, Value};
 use tokio::{task::JoinSet, time::Instant};
 
-use crate::bind::{FakeService, bind};
+use crate::bind::{FakeService, NOT_SAVED, bind};
 
 /// The starts of a fleet, and the service that they call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fleet {
     pub(crate) starts: u32,
     /// The moments at which they start; if empty, random moments within one second.
@@ -32,7 +32,7 @@ pub(crate) struct Fleet {
     /// The quota of `PutSecretValue` calls per second.
     pub(crate) puts: u32,
     /// Answer with 503 for 30 s, from the middle of the second in which all programs start. A failed start is repeated
-    /// after 5 to 15 s.
+    /// after 5 to 15 s, for five minutes at most.
     pub(crate) outage: bool,
     /// Start with an unbound secret, and give every program the same one-time token.
     pub(crate) unbound: bool,
@@ -59,12 +59,14 @@ pub(crate) struct Report {
     pub(crate) puts: usize,
     /// The number of versions stored by the programs.
     pub(crate) stored: usize,
+    /// The number of key pairs with which unbound starts opened.
+    pub(crate) bindings: usize,
     /// The durations of successful first starts in milliseconds, sorted.
     pub(crate) times: Vec<u32>,
     /// The numbers of calls and successful starts in each second.
     pub(crate) seconds: Vec<[u32; 2]>,
-    /// The time of the last successful start.
-    pub(crate) last: Duration,
+    /// The time of the last successful start, if every start succeeded in the end.
+    pub(crate) last: Option<Duration>,
 }
 
 impl Report {
@@ -85,6 +87,8 @@ impl Report {
 
 /// The deadline of opening a storage, after which a start fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
+/// The time after which failed starts are no longer repeated.
+const END: Duration = Duration::from_mins(5);
 const OUTAGE: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(30_500)];
 
 impl Default for Fleet {
@@ -123,7 +127,8 @@ impl Fleet {
                 let first = world.start_one(&clock, number, &keeper).await;
                 let time = began.elapsed();
                 let mut ended = first.is_ok();
-                while world.fleet.outage && !ended {
+                let is_repeated = world.fleet.outage || first.as_ref().is_err_and(|kind| kind == NOT_SAVED);
+                while is_repeated && !ended && world.start.elapsed() < END {
                     let wait = Duration::from_secs(5) + share(Duration::from_secs(10), clock.random());
                     clock.sleep(wait).await;
                     ended = world.start_one(&clock, number, &keeper).await.is_ok();
@@ -134,10 +139,10 @@ impl Fleet {
                 (first, time, ended.then(|| world.start.elapsed()))
             });
         }
-        let mut report = Report { starts: self.starts, ..Report::default() };
+        let mut report = Report { starts: self.starts, last: Some(Duration::ZERO), ..Report::default() };
         while let Some(ended) = tasks.join_next().await {
             let (first, time, last) = ended.expect("a start does not panic");
-            report.last = report.last.max(last.unwrap_or_default());
+            report.last = report.last.zip(last).map(|(latest, last)| latest.max(last));
             match first {
                 Ok(()) => report.times.push(u32::try_from(time.as_millis()).unwrap_or(u32::MAX)),
                 Err(kind) => *report.failures.entry(kind).or_default() += 1,
@@ -146,6 +151,7 @@ impl Fleet {
         report.times.sort_unstable();
         let counts = std::mem::take(&mut *world.lock());
         (report.gets, report.puts, report.seconds) = (counts.gets, counts.puts, counts.seconds);
+        report.bindings = counts.pairs.len();
         report.stored = world.emulator.secret("ksm-config").versions().len() - 1;
         report
     }
@@ -164,6 +170,8 @@ struct Counts {
     gets: usize,
     puts: usize,
     seconds: Vec<[u32; 2]>,
+    /// The key pairs with which unbound starts opened.
+    pairs: BTreeSet<String>,
 }
 
 impl World {
@@ -178,7 +186,13 @@ impl World {
         let opened =
             ConfigStorage::builder(backend).deadline(DEADLINE).clock(SharedClock(clock)).open().await;
         let storage = opened.map_err(kind_name)?;
-        if self.fleet.unbound { bind(&storage, number, keeper).await } else { Ok(()) }
+        if self.fleet.unbound {
+            bind(&storage, number, keeper).await?;
+            let pair =
+                storage.snapshot().get(ConfigKey::PrivateKey).map(|pair| pair.expose_secret().to_owned());
+            self.lock().pairs.insert(pair.unwrap_or_default());
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
