@@ -145,8 +145,9 @@ pub trait StorageBackend: fmt::Debug + Send + Sync + 'static {
     /// Returns true if `version`, which a load returned, is current. Must not rely on the kind of read that
     /// [`load`](Self::load) uses.
     ///
-    /// Core calls this when a load returns an older version than one it has already seen. A confirmed version means a
-    /// rollback, any other a stale read. A backend with fresh reads may return `true` without reading.
+    /// Core calls this when a load returns an older version than one it has already seen, and before it answers a write
+    /// that changes nothing, because no store shows then that the load was fresh. A backend with fresh reads may return
+    /// `true` without reading.
     ///
     /// # Errors
     /// The same as for [`load`](Self::load). A version that no longer exists is not an error: it is not current.

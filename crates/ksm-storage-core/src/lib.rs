@@ -5,7 +5,7 @@
 //!
 //! - A program uses a [`ConfigStorage`] (or its blocking counterpart, [`blocking::ConfigStorage`]). Opening it takes
 //!   one load, reads are served from memory without I/O or locking, and each change is one conditional store.
-//! - A store of the document implements [`StorageBackend`]: a load and a conditional store.
+//! - A store of the document implements [`StorageBackend`]: a load, a confirmation and a conditional store.
 //!
 //! This crate contains no backend, and its dependency tree no network or TLS crate. Programs depend on `ksm-storage`,
 //! which re-exports this crate and adds the backends; a crate that implements a backend depends on this one.

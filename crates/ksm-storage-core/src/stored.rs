@@ -236,7 +236,7 @@ pub enum StoreOutcome {
         /// The version that this store displaced, if the backend found one.
         displaced: Displaced,
     },
-    /// The current version is not the expected one. Nothing was changed.
+    /// The current version is not the expected one. This store has changed nothing so far.
     Conflict {
         /// The current value, if the backend has read it, so that the caller need not read it again.
         current: Option<Stored>,

@@ -11,7 +11,7 @@ use ksm_storage_core::{
     Capabilities,
     ConfigKey::{Hostname, Url},
     ConfigStorage, Displaced, Error, ExposeSecret, Location, Payload, Result, StorageBackend, StoreOutcome,
-    Stored, Verification, Version,
+    Stored, Verification, Version, Writes,
 };
 use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{Probe, StoreFault};
@@ -85,6 +85,53 @@ async fn only_that_attempt_is_applied() {
     let snapshot = storage.snapshot();
     assert_eq!(snapshot.get(Url).unwrap().expose_secret(), "stored");
     assert_eq!(snapshot.get(Hostname).unwrap().expose_secret(), "h");
+}
+
+/// A backend on which another writer wins twice. Then the first of our stores, which was late, takes effect.
+#[derive(Debug)]
+struct LateFirst {
+    loads: AtomicUsize,
+    stores: AtomicUsize,
+}
+
+#[async_trait]
+impl StorageBackend for LateFirst {
+    fn location(&self) -> Location {
+        Location::new("late", "1")
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Writes::Exact)
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        let name = ["opened", "opened", "other", "ours-1"][self.loads.fetch_add(1, Ordering::SeqCst)];
+        Ok(Stored::present(Version::new(name), r#"{"url":"u"}"#))
+    }
+
+    async fn confirm(&self, _: &Version) -> Result<bool> {
+        Ok(true)
+    }
+
+    async fn store(&self, _: &Version, _: &Payload) -> Result<StoreOutcome> {
+        let number = self.stores.fetch_add(1, Ordering::SeqCst) + 1;
+        let applied_if = vec![Version::new(format!("ours-{number}"))];
+        Ok(StoreOutcome::Conflict { current: None, applied_if })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn result_belongs_to_the_applied_attempt() {
+    let storage = ConfigStorage::open(LateFirst { loads: AtomicUsize::new(0), stores: AtomicUsize::new(0) });
+    let storage = storage.await.unwrap();
+    let mut attempts = 0;
+    let result = storage.update(move |document| {
+        attempts += 1;
+        document.set(Url, attempts.to_string());
+        Ok::<_, Error>(attempts)
+    });
+    assert_eq!(result.await.unwrap(), 1);
+    assert_eq!(*storage.snapshot().version(), Version::new("ours-1"));
 }
 
 #[tokio::test]

@@ -23,6 +23,22 @@ async fn increment(storage: &ConfigStorage) {
     storage.update(change).await.unwrap();
 }
 
+/// A stale read may show the value that is to be set, although another writer has replaced it since.
+#[tokio::test(start_paused = true)]
+async fn stale_read_ends_no_write() {
+    for mode in BOTH {
+        let region = Region::new(Some(r#"{"url":"a","hostname":"h"}"#));
+        let (ours, theirs) = (region.storage(mode).await, region.storage(mode).await);
+        theirs.update(|document| Ok::<_, Error>(document.set(Url, "b"))).await.unwrap();
+        region.emulator.read_stale(2);
+        ours.set(Url, "a").await.unwrap();
+        assert_eq!(parse(&region.current()), parse(r#"{"url":"a","hostname":"h"}"#));
+        let before = region.emulator.calls(Action::GetSecretValue);
+        ours.set(Url, "a").await.unwrap();
+        assert_eq!(region.emulator.calls(Action::GetSecretValue) - before, 2, "load and confirmation");
+    }
+}
+
 /// P1. The labels stay stale indefinitely, so no time limit can help.
 #[tokio::test(start_paused = true)]
 async fn stale_labels_lose_nothing() {

@@ -319,7 +319,7 @@ async fn calls_are_counted() {
         storage.set(Url, "x").await.unwrap();
         assert_eq!(since(), write, "set");
         storage.set(Url, "x").await.unwrap();
-        assert_eq!(since(), [1, 0, 0], "set of what is there");
+        assert_eq!(since(), [2, 0, 0], "set of what is there: a load and its confirmation");
         let refreshes: Vec<_> = (0..1000)
             .map(|_| {
                 tokio::spawn({

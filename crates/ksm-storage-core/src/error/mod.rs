@@ -15,7 +15,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The effect of a failed write on the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The store does not contain the change, and never will.
+    /// The store does not contain the change, and never will. On AWS, one case is excepted: someone moves the label back to
+    /// an earlier version while a refused request of this write is still in flight.
     NotApplied,
     /// The change may be in the store, or may arrive later; if so, once and in full.
     Unknown,

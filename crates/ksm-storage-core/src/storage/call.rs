@@ -77,7 +77,6 @@ impl ConfigStorage {
                 execution,
                 creates,
                 altered: false,
-                applied_if: Vec::new(),
             });
             !std::mem::replace(&mut queue.running, true)
         };

@@ -99,8 +99,6 @@ pub(super) struct Entry {
     pub(super) creates: bool,
     /// True if this change altered the document in the batch's latest attempt.
     pub(super) altered: bool,
-    /// Versions that contain this change, if they become current: earlier stores of it that met a conflict.
-    pub(super) applied_if: Vec<Version>,
 }
 
 /// The thread that runs a change.
@@ -136,6 +134,11 @@ impl Entry {
         document
     }
 
+    /// Returns true if `version` contains this change, from an earlier store that met a conflict.
+    pub(super) fn is_in(&self, version: &Version) -> bool {
+        self.change.as_ref().is_some_and(|change| change.is_in(version))
+    }
+
     /// Fails the change that produced a document of `len` bytes.
     pub(super) fn discard(&mut self, len: usize, limit: usize) {
         let message = format!("the document would be {len} bytes long; the store accepts at most {limit}");
@@ -160,6 +163,12 @@ pub(super) trait Change: Send {
     /// Discards the document that the change produced, because it is too large.
     fn discard(&mut self, error: Error);
 
+    /// Keeps the result of this attempt, in case one of these versions, which contain the change, becomes current.
+    fn keep_result(&mut self, versions: &[Version]);
+
+    /// Returns true if a result was kept for `version`.
+    fn is_in(&self, version: &Version) -> bool;
+
     /// Answers the call with the snapshot that contains its change, or with the batch's failure.
     fn answer(self: Box<Self>, result: Result<Snapshot, Error>);
 }
@@ -167,12 +176,14 @@ pub(super) trait Change: Send {
 pub(super) struct Pending<F, T, E> {
     change: F,
     change_result: Option<ChangeResult<T, E>>,
+    /// Results of attempts that met a conflict, with the versions that contain them.
+    kept: Vec<(Vec<Version>, ChangeResult<T, E>)>,
     reply: oneshot::Sender<Answer<T, E>>,
 }
 
 impl<F, T, E> Pending<F, T, E> {
     pub(super) fn new(change: F, reply: oneshot::Sender<Answer<T, E>>) -> Self {
-        Self { change, change_result: None, reply }
+        Self { change, change_result: None, kept: Vec::new(), reply }
     }
 }
 
@@ -199,7 +210,22 @@ where
         self.change_result = Some(ChangeResult::TooLarge(error));
     }
 
-    fn answer(self: Box<Self>, result: Result<Snapshot, Error>) {
+    fn keep_result(&mut self, versions: &[Version]) {
+        if !versions.is_empty() {
+            self.kept.extend(self.change_result.take().map(|result| (versions.to_vec(), result)));
+        }
+    }
+
+    fn is_in(&self, version: &Version) -> bool {
+        self.kept.iter().any(|(versions, _)| versions.contains(version))
+    }
+
+    fn answer(mut self: Box<Self>, result: Result<Snapshot, Error>) {
+        if let Ok(snapshot) = &result
+            && let Some(at) = self.kept.iter().position(|(versions, _)| versions.contains(snapshot.version()))
+        {
+            self.change_result = Some(self.kept.swap_remove(at).1);
+        }
         let answer = match (result, self.change_result) {
             (Ok(snapshot), Some(change_result)) => Ok((change_result, snapshot)),
             (Ok(_), None) => Err(ended_early(Outcome::NotApplied)),

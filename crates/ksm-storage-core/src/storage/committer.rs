@@ -39,6 +39,8 @@ enum Attempt {
     Installed { snapshot: Snapshot, displaced: Displaced },
     /// Another writer won; holds the value that it wrote, if known.
     Conflict(Option<Stored>),
+    /// The load returned an earlier version, and nothing was stored.
+    Stale,
 }
 
 impl Committer {
@@ -77,7 +79,7 @@ impl Committer {
                 // the first, shows real contention.
                 Attempt::Conflict(current) if current.is_some() && loads => carried = current,
                 Attempt::Conflict(_) if attempt < attempts => self.back_off(attempt, deadline).await?,
-                Attempt::Conflict(_) => {}
+                Attempt::Conflict(_) | Attempt::Stale => {}
             }
         }
         Err(Error::not_applied(ErrorKind::Conflict, "other writers were faster on every attempt"))
@@ -106,6 +108,11 @@ impl Committer {
             // The call that allowed creating the document may have been dropped meanwhile.
             self.base(&loaded, before)?;
             if before == Some(&after) {
+                // No store shows that the load was fresh.
+                if !reader::confirm(&*shared.backend, &*shared.clock, loaded.version(), deadline).await? {
+                    lock(&shared.history).outdate(loaded.version());
+                    return Ok(Attempt::Stale);
+                }
                 let snapshot = shared.install(loaded.version(), after);
                 return Ok(Attempt::Installed { snapshot, displaced: Displaced::Nothing });
             }
@@ -139,8 +146,9 @@ impl Committer {
             }
             Ok(StoreOutcome::Conflict { current, applied_if }) => {
                 Event::Conflict { attempt, version: loaded.version(), elapsed }.log(|| shared.location());
-                for entry in self.batch.iter_mut().filter(|entry| entry.altered) {
-                    entry.applied_if.extend_from_slice(&applied_if);
+                let altered = self.batch.iter_mut().filter(|entry| entry.altered);
+                for change in altered.filter_map(|entry| entry.change.as_mut()) {
+                    change.keep_result(&applied_if);
                 }
                 end_store(&self.batch);
                 Ok(Attempt::Conflict(current))
@@ -152,14 +160,14 @@ impl Committer {
     /// the snapshot if no call is left.
     fn answer_applied(&mut self, loaded: &Stored) -> Result<Option<Snapshot>> {
         let version = loaded.version();
-        if !self.batch.iter().any(|entry| entry.applied_if.contains(version)) {
+        if !self.batch.iter().any(|entry| entry.is_in(version)) {
             return Ok(None);
         }
         report(&self.shared, version, &Displaced::Unverified);
         let document = reader::parse(loaded)?;
         let snapshot = self.shared.install_checked(version, document, Verification::Inconclusive);
         let batch = mem::take(&mut self.batch).into_iter();
-        let (applied, rest): (Vec<_>, _) = batch.partition(|entry| entry.applied_if.contains(version));
+        let (applied, rest): (Vec<_>, _) = batch.partition(|entry| entry.is_in(version));
         self.batch = rest;
         for entry in applied {
             entry.answer(Ok(snapshot.clone()));

@@ -41,8 +41,8 @@ use crate::{
 /// change runs again on the document that the other writer stored. Clones are handles on the same storage: they share
 /// the snapshot and one queue of writes, and queued writes are stored together.
 ///
-/// Reads work anywhere. Writes and [`refresh`](Self::refresh) need a Tokio runtime with its timer enabled, otherwise
-/// they panic in Tokio; programs without a runtime use [`blocking::ConfigStorage`](crate::blocking::ConfigStorage). A
+/// Reads work anywhere. Writes and [`refresh`](Self::refresh) fail without a Tokio runtime, and panic in Tokio if it has
+/// no timer; programs without a runtime use [`blocking::ConfigStorage`](crate::blocking::ConfigStorage). A
 /// task on the runtime of the first caller does the work, so if that runtime is neither driven nor dropped, the other
 /// callers wait until their deadlines.
 ///
@@ -224,8 +224,8 @@ impl ConfigStorage {
     /// `change` may run more than once, each time on the document stored at that time, so it should have no side
     /// effects. It runs on a thread of the runtime and should not block; a change of a
     /// [`blocking::ConfigStorage`](crate::blocking::ConfigStorage) may. If it returns `Err` or panics, nothing is
-    /// stored, and the caller gets that error or panic once the document that the change saw is known to have been
-    /// stored. It must not write through the handle that it changes: such calls are refused. A document left unchanged
+    /// stored, and the caller gets that error or panic, but only once the changes that ran before it in the same batch
+    /// are stored. It must not write through the handle that it changes: such calls are refused. A document left unchanged
     /// is not stored.
     ///
     /// # Errors

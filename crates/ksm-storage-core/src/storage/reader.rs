@@ -18,11 +18,20 @@ pub(crate) const REMEMBERED: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct History {
     versions: VecDeque<Version>,
+    /// True if a newer version than the last one exists, but has not been loaded yet.
+    is_outdated: bool,
 }
 
 impl History {
+    /// Records that `version` is no longer current.
+    pub(super) fn outdate(&mut self, version: &Version) {
+        self.note(version);
+        self.is_outdated = true;
+    }
+
     /// Records `version` as the current one.
     pub(super) fn note(&mut self, version: &Version) {
+        self.is_outdated = false;
         if self.versions.back() == Some(version) {
             return;
         }
@@ -35,7 +44,7 @@ impl History {
 
     /// Returns true if `version` was current before the present one.
     pub(super) fn is_earlier(&self, version: &Version) -> bool {
-        self.versions.back() != Some(version) && self.versions.contains(version)
+        (self.is_outdated || self.versions.back() != Some(version)) && self.versions.contains(version)
     }
 }
 
@@ -62,7 +71,7 @@ pub(super) async fn load(
         if !earlier {
             return Ok(stored);
         }
-        if read(clock, deadline, backend.confirm(version)).await? {
+        if confirm(backend, clock, version, deadline).await? {
             Event::Rollback { version }.log(|| backend.location());
             return Ok(stored);
         }
@@ -71,6 +80,16 @@ pub(super) async fn load(
             .await
             .ok_or_else(|| timeout("the store kept returning a version older than one already seen"))?;
     }
+}
+
+/// Returns true if a version that a load returned is current, and the load therefore not stale.
+pub(super) async fn confirm(
+    backend: &dyn StorageBackend,
+    clock: &dyn Clock,
+    version: &Version,
+    deadline: Duration,
+) -> Result<bool> {
+    read(clock, deadline, backend.confirm(version)).await
 }
 
 async fn read<T>(
@@ -158,6 +177,10 @@ pub(super) mod tests {
         let mut history = History::default();
         history.note(&first);
         history.note(&second);
+        history.note(&first);
+        assert!(history.is_earlier(&second) && !history.is_earlier(&first));
+        history.outdate(&first);
+        assert!(history.is_earlier(&second) && history.is_earlier(&first));
         history.note(&first);
         assert!(history.is_earlier(&second) && !history.is_earlier(&first));
     }

@@ -115,6 +115,7 @@ macro_rules! core_cases {
             C7 writes foreign::c07_an_unverified_write_is_good,
             C8 writes writing::c08_what_changes_nothing_stores_nothing,
             C8 writes writing::c08_no_result_comes_from_the_snapshot_alone,
+            C8 writes writing::c08_a_stale_load_ends_no_write,
             C9 writes bounds::c09_an_unknown_write_is_made_at_most_once,
             C9 writes bounds::c09_a_dropped_write_is_made_at_most_once,
             C10 writes writing::c10_unknown_keys_and_values_survive,

@@ -1,11 +1,11 @@
 use ksm_storage_core::{
     ConfigDocument,
     ConfigKey::{self, Hostname, Url},
-    Error, ErrorKind, Outcome, Payload, StoreOutcome,
+    Error, ErrorKind, Outcome, Payload, StorageBackend, StoreOutcome,
 };
 
 use crate::{
-    StoreFault, SystemUnderTest,
+    LoadFault, StoreFault, SystemUnderTest,
     failure::{Checked, ensure},
 };
 
@@ -167,6 +167,25 @@ pub(super) async fn c08_no_result_comes_from_the_snapshot_alone(sut: SystemUnder
     );
     bench.store.write(Some(r#"{"url":"same","hostname":"h"}"#.into())).await;
     ensure!(bench.handle.delete(Hostname).await?, "a key that the store has was reported absent");
+    Ok(())
+}
+
+/// A load whose value already contains the change may be stale, and no store shows that it is.
+pub(super) async fn c08_a_stale_load_ends_no_write(sut: SystemUnderTest) -> Checked {
+    let bench = sut.bench(r#"{"url":"same","hostname":"h"}"#).await?;
+    let stale = bench.probe.load().await?;
+    bench.store.write(Some(r#"{"url":"other"}"#.into())).await;
+    bench.probe.fail_loads([LoadFault::Return(stale.clone()), LoadFault::Return(stale.clone())]);
+    bench.handle.set(Url, "same").await?;
+    ensure!(
+        bench.stored_value(Url).await?.as_deref() == Some("same"),
+        "a write that a stale load made unnecessary was acknowledged"
+    );
+    bench.store.write(Some(r#"{"url":"same"}"#.into())).await;
+    let stale = bench.probe.load().await?;
+    bench.store.write(Some(r#"{"hostname":"h"}"#.into())).await;
+    bench.probe.fail_loads([LoadFault::Return(stale)]);
+    ensure!(bench.handle.delete(Hostname).await?, "a key that a stale load lacks was reported absent");
     Ok(())
 }
 
