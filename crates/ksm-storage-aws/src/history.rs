@@ -32,7 +32,7 @@ pub struct KeptVersion {
 pub enum Writer {
     /// This project. `base` is the version that the write was based on; `None` for the first value of the secret.
     Project {
-        /// The version that was current when this one was written.
+        /// The version that the write was based on.
         base: Option<Version>,
     },
     /// Another program: the ID does not have the form of this project's IDs.

@@ -69,8 +69,8 @@ impl FileBackend {
     /// Lists up to 64 files that writes left behind beside the configuration.
     ///
     /// These are `NAME.temporary-NUMBER`, from a process that was killed during a write, and `NAME.displaced-NUMBER`,
-    /// with another program's version that a write displaced. They are never deleted automatically, and each opening
-    /// reports them as events.
+    /// with another program's version that a write displaced. They are never deleted automatically, and the
+    /// first opening of this backend reports them as events.
     ///
     /// # Errors
     /// Those of opening, and an error if the folder cannot be listed.

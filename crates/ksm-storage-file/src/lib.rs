@@ -45,8 +45,8 @@
 //! replacement is lost with the old file.
 //!
 //! A killed writer may leave `NAME.temporary-NUMBER`, with its own content or the content that it has just replaced.
-//! Neither these files nor displaced ones are ever deleted automatically. They have mode 0600, each opening reports
-//! them as warnings, and [`FileBackend::leftovers`] lists them.
+//! Neither these files nor displaced ones are ever deleted automatically. They have mode 0600, the first opening of a
+//! backend reports them as warnings, and [`FileBackend::leftovers`] lists them.
 //!
 //! # Platforms
 //! Verified on Linux with local file systems. On macOS and the BSDs, the same steps are taken where the system supports

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_only_location() {
+    fn debug_shows_no_content() {
         let backend = MemoryBackend::from_config("s3cret");
         let shown = format!("{backend:?}");
         assert!(shown.contains(backend.location().address()) && shown.contains("6 bytes"), "{shown}");
