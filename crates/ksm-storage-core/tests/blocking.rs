@@ -245,15 +245,20 @@ async fn one_task_makes_many_calls() {
     }
 }
 
-/// Returns a storage whose load or store never ends, interrupted after it began.
-fn interrupted(probe: &Probe) -> ConfigStorage {
+/// Interrupts once, after a load or store that never ends has begun.
+fn once_begun(probe: &Probe) -> impl Fn() -> bool + Send + Sync + 'static {
     let (asked, seen) = (probe.clone(), AtomicUsize::new(0));
-    let interrupt = move || {
+    move || {
         let begun = [asked.loads(), asked.stores()]
             .map(|gate| pin!(gate.arrived(1)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
         begun.contains(&true) && seen.fetch_add(1, Ordering::SeqCst) == 1
-    };
-    Driver::new().interrupt(interrupt).open(ksm_storage_core::ConfigStorage::open(probe.clone())).unwrap()
+    }
+}
+
+/// Returns a storage whose load or store never ends, interrupted after it began.
+fn interrupted(probe: &Probe) -> ConfigStorage {
+    let driver = Driver::new().interrupt(once_begun(probe));
+    driver.open(ksm_storage_core::ConfigStorage::open(probe.clone())).unwrap()
 }
 
 #[test]
@@ -263,6 +268,30 @@ fn openings_are_interrupted() {
     let driver = Driver::new().interrupt(|| true);
     let error = driver.open(ksm_storage_core::ConfigStorage::open(probe)).unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Interrupted, Outcome::NotApplied));
+}
+
+/// Only a creation that may have begun leaves the outcome open.
+#[test]
+fn openings_that_create_report_outcomes() {
+    for (load, outcome) in [(true, Outcome::NotApplied), (false, Outcome::Unknown)] {
+        for kind in [ErrorKind::Interrupted, ErrorKind::Timeout] {
+            let probe = Probe::new(Arc::new(MemoryBackend::new()));
+            let (driver, deadline) = match kind {
+                ErrorKind::Interrupted => {
+                    (Driver::new().interrupt(once_begun(&probe)), Duration::from_mins(1))
+                }
+                _ => (Driver::new(), Duration::from_millis(300)),
+            };
+            if load {
+                probe.loads().close();
+            } else {
+                probe.stores().close();
+            }
+            let builder = ksm_storage_core::ConfigStorage::builder(probe);
+            let error = driver.open(builder.deadline(deadline).open_or_create()).unwrap_err();
+            assert_eq!((error.kind(), error.outcome()), (kind, outcome), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -83,14 +83,23 @@ impl Driver {
     ///
     /// # Errors
     /// Those of `opening`; [`ErrorKind::Runtime`] if no thread can be started or the given runtime belongs to the
-    /// parent of a forked process; and [`ErrorKind::Interrupted`].
+    /// parent of a forked process; and [`ErrorKind::Interrupted`]. Its outcome is [`Outcome::Unknown`] if `opening` may
+    /// still create the document.
     pub fn open(
         &self,
         opening: impl Future<Output = Result<crate::ConfigStorage>> + Send + 'static,
     ) -> Result<ConfigStorage> {
         let handle = self.handle().map_err(|error| error.decorate(Operation::Open, None))?;
-        let (driver, waited) = (self.clone(), self.wait(&handle, Duration::MAX, opening));
-        let storage = waited.unwrap_or_else(|error| Err(error.decorate(Operation::Open, None)))?;
+        let driver = self.clone();
+        let (outcome, waited) = withdrawn_outcome(|| self.wait(&handle, Duration::MAX, opening));
+        let storage = waited.unwrap_or_else(|error| {
+            // Only an opening that was creating the document has withdrawn a change.
+            let (operation, outcome) = match outcome {
+                Some(outcome) => (Operation::OpenOrCreate, outcome),
+                None => (Operation::Open, Outcome::NotApplied),
+            };
+            Err(error.with_outcome(outcome).decorate(operation, None))
+        })?;
         Ok(ConfigStorage { storage: storage.offloaded(), driver, handle })
     }
 
