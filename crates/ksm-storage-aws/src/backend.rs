@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use ksm_storage_core::{
     Capabilities, Clock, Error, ErrorKind, Location, NONCE_LEN, OpenOptions, Payload, Result, StorageBackend,
     StoreOutcome, Stored, SystemClock, Version, Writes, strip_nonce,
@@ -222,39 +223,42 @@ impl Inner {
     }
 
     async fn current(&self) -> Result<SecretVersion, CallError> {
-        let mut throttle = Throttle::new(&*self.clock, &self.location, self.patience);
-        let mut result = loop {
-            let result = self.client.get(self.secret(), &Select::Current).await;
-            match &result {
-                Err(error) if throttle.pause(error).await => {}
-                _ => break result,
-            }
-        };
-        if let Err(error) = &result
-            && let Some(name) = self.name_without_suffix(error)
-        {
-            match self.client.get(name, &Select::Current).await {
-                Ok(found) if self.is_arn_of_this(&found.arn) => result = Ok(found),
-                _ => {}
-            }
-        }
-        if let Ok(found) = &result {
-            self.arn.get_or_init(|| found.arn.clone());
-        }
-        result
+        self.found(|name| self.client.get(name, &Select::Current), |version| &version.arn).await
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<ListedVersion>, CallError> {
-        let mut result = self.client.versions(self.secret()).await;
-        if let Err(error) = &result
-            && let Some(name) = self.name_without_suffix(error)
-        {
-            match self.client.versions(name).await {
-                Ok(list) if self.is_arn_of_this(&list.arn) => result = Ok(list),
-                _ => {}
+        let list = self.found(|name| self.client.versions(name), |list| &list.arn).await?;
+        Ok(list.versions)
+    }
+
+    /// Reads under the ID, then perhaps [without its suffix](Self::name_without_suffix). Each read is repeated while it
+    /// is throttled. A failed second read is the result, unless it shows that no secret has the bare name either.
+    async fn found<'a, T>(
+        &'a self,
+        read: impl Fn(&'a str) -> BoxFuture<'a, Result<T, CallError>>,
+        arn: fn(&T) -> &str,
+    ) -> Result<T, CallError> {
+        let mut throttle = Throttle::new(&*self.clock, &self.location, self.patience);
+        let (mut name, mut first) = (self.secret(), None);
+        loop {
+            let result = read(name).await;
+            match (result, first.take()) {
+                (Err(error), before) if throttle.pause(&error).await => first = before,
+                (Err(error), None) => {
+                    let Some(bare) = self.name_without_suffix(&error) else { return Err(error) };
+                    name = bare;
+                    first = Some(error);
+                }
+                (Err(error), Some(first)) if error.is("ResourceNotFoundException") => return Err(first),
+                (Ok(found), Some(first)) if !self.is_arn_of_this(arn(&found)) => return Err(first),
+                (result, _) => {
+                    if let Ok(found) = &result {
+                        self.arn.get_or_init(|| arn(found).to_owned());
+                    }
+                    return result;
+                }
             }
         }
-        result.map(|list| list.versions)
     }
 
     /// The name to try after this error. The service cannot look up a secret by name and suffix, and to a role limited

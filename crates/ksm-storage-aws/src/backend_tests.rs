@@ -144,6 +144,55 @@ async fn denied_suffixed_name_is_retried_bare() {
     }
 }
 
+/// The bare name's reply decides, whatever it is: an unanswered read does not show that the secret is absent.
+#[tokio::test(start_paused = true)]
+async fn bare_name_decides_on_absence() {
+    let answered = |code| CallError::answered(400, code);
+    for (second, kind) in [
+        (answered("ThrottlingException"), Some(ErrorKind::Throttled)),
+        (CallError::new(Failure::TimedOut), Some(ErrorKind::Timeout)),
+        (answered("AccessDeniedException"), Some(ErrorKind::AccessDenied)),
+        (missing(), None),
+    ] {
+        let mut client = MockSecretsClient::new();
+        let (read, listed) = (second.clone(), second.clone());
+        client.expect_get().withf(|secret, _| secret == "ksm-aBcDeF").once().returning(|_, _| Err(missing()));
+        client.expect_versions().withf(|secret| secret == "ksm-aBcDeF").once().returning(|_| Err(missing()));
+        client.expect_get().withf(|secret, _| secret == "ksm").returning(move |_, _| Err(read.clone()));
+        client.expect_versions().withf(|secret| secret == "ksm").returning(move |_| Err(listed.clone()));
+        let id = "ksm-aBcDeF".parse().unwrap();
+        let backend = AwsSecretBackend::new(Arc::new(client), id, "us-east-1", Concurrency::default());
+        match (backend.load().await, kind) {
+            (Ok(stored), None) => assert!(stored.payload().is_none()),
+            (loaded, kind) => assert_eq!(loaded.map_err(|error| error.kind()).err(), kind, "{second}"),
+        }
+        let listed = backend.versions().await.unwrap_err();
+        assert_eq!(listed.kind(), kind.unwrap_or(ErrorKind::NotFound), "{second}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_bare_name_is_retried() {
+    let mut client = MockSecretsClient::new();
+    let throttled = || Err(CallError::answered(400, "ThrottlingException"));
+    let found = || Ok(version("v1", &[CURRENT]));
+    let reads = [
+        ("ksm-aBcDeF", throttled()),
+        ("ksm-aBcDeF", Err(missing())),
+        ("ksm", throttled()),
+        ("ksm", throttled()),
+        ("ksm", found()),
+    ];
+    let mut order = Sequence::new();
+    for (name, answer) in reads {
+        let get = client.expect_get().withf(move |secret, _| secret == name).once().in_sequence(&mut order);
+        get.returning(move |_, _| answer.clone());
+    }
+    let id = "ksm-aBcDeF".parse().unwrap();
+    let backend = AwsSecretBackend::new(Arc::new(client), id, "us-east-1", Concurrency::default());
+    assert_eq!(backend.load().await.unwrap().version().as_str(), "v1");
+}
+
 #[tokio::test]
 async fn primary_region_tells_a_replica() {
     // Includes the longest ARN that the service returns.
