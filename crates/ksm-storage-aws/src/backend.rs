@@ -45,6 +45,7 @@ pub(crate) struct Inner {
     /// different one.
     arn: OnceLock<String>,
     pub(crate) creation: Creation,
+    read_only: bool,
     /// Set once this role was denied moving `AWSCURRENT`: each attempt would use up a slot.
     pub(crate) move_denied: AtomicBool,
     /// The last known version of the chain that begins with this backend's last commit.
@@ -84,6 +85,7 @@ impl AwsSecretBackend {
             patience: patience(OpenOptions::default().deadline),
             arn: OnceLock::new(),
             creation: Creation::Never,
+            read_only: false,
             move_denied: AtomicBool::new(false),
             chain: Mutex::default(),
         }))
@@ -122,6 +124,14 @@ impl AwsSecretBackend {
         self
     }
 
+    /// Rejects every store, before the backend is cloned.
+    pub(crate) fn read_only(mut self) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.read_only = true;
+        }
+        self
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
     }
@@ -139,7 +149,11 @@ impl StorageBackend for AwsSecretBackend {
             Concurrency::Strict => Writes::Exact,
         };
         // Fresh reads are not documented anywhere.
-        Capabilities::new(writes).max_payload(MAX_VALUE - NONCE_LEN).stale_reads()
+        let capabilities = Capabilities::new(writes).max_payload(MAX_VALUE - NONCE_LEN).stale_reads();
+        if self.0.read_only {
+            return capabilities.read_only("this backend was opened read-only", "omit read_only to write");
+        }
+        capabilities
     }
 
     async fn load(&self) -> Result<Stored> {
@@ -153,6 +167,7 @@ impl StorageBackend for AwsSecretBackend {
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        self.capabilities().check_write().map_err(|error| error.with_location(self.location()))?;
         self.0.store(expected, payload).await
     }
 }

@@ -24,7 +24,7 @@ pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 /// Settings for opening a storage. They are checked when it is opened.
 ///
 /// [`open`](Self::open) is shorthand for [`ConfigStorage::builder`] with the [`OpenOptions`] set here. If you use that
-/// builder yourself, its options apply and those set here do not.
+/// builder yourself, its options apply and those set here do not, except [`read_only`](Self::read_only).
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -153,7 +153,7 @@ impl AwsStorageBuilder {
         self
     }
 
-    /// Rejects every write before any I/O.
+    /// Rejects every write before any I/O, whichever builder opens the storage.
     pub fn read_only(mut self) -> Self {
         self.options.read_only = true;
         self
@@ -200,8 +200,8 @@ impl AwsStorageBuilder {
         ConfigStorage::builder(self).options(options).open().await
     }
 
-    /// Returns the backend without reading the secret. [`read_only`](Self::read_only),
-    /// [`write_attempts`](Self::write_attempts) and [`fallback_regions`](Self::fallback_regions) have no effect.
+    /// Returns the backend without reading the secret. [`write_attempts`](Self::write_attempts) and
+    /// [`fallback_regions`](Self::fallback_regions) have no effect.
     ///
     /// # Errors
     /// Those of [`open`](Self::open), except those that only reading the secret reveals.
@@ -284,7 +284,8 @@ impl AwsStorageBuilder {
             Creation::Never
         };
         let backend = AwsSecretBackend::new(client, id, region, concurrency);
-        Ok(backend.opened(creation, profile, options.deadline, connection))
+        let backend = backend.opened(creation, profile, options.deadline, connection);
+        Ok(if self.options.read_only { backend.read_only() } else { backend })
     }
 
     fn check(&self, id: &SecretId) -> Result<()> {

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{Location, Payload, Result, StoreOutcome, Stored, Version};
+use crate::{Error, ErrorKind, Location, Payload, Result, StoreOutcome, Stored, Version};
 
 /// The guarantee of a backend for its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,13 +36,15 @@ pub struct Capabilities {
     pub fresh_reads: bool,
     /// True if a child process may use the backend after a fork, because it holds no connection, lock or thread.
     pub fork_safe: bool,
+    /// Cause and remedy for the error of a write, if the backend never writes and has declared them.
+    pub refusal: Option<(&'static str, &'static str)>,
 }
 
 impl Capabilities {
     /// Capabilities of a backend that accepts payloads of any size, has fresh reads, and cannot be used after a fork.
     /// The methods below declare otherwise.
     pub const fn new(writes: Writes) -> Self {
-        Self { writes, max_payload: None, fresh_reads: true, fork_safe: false }
+        Self { writes, max_payload: None, fresh_reads: true, fork_safe: false, refusal: None }
     }
 
     /// Sets the largest payload accepted, in bytes.
@@ -61,6 +63,32 @@ impl Capabilities {
     pub const fn fork_safe(mut self) -> Self {
         self.fork_safe = true;
         self
+    }
+
+    /// Declares that the backend never writes, with the cause and the remedy that the error of a write states.
+    pub const fn read_only(mut self, cause: &'static str, remedy: &'static str) -> Self {
+        self.writes = Writes::ReadOnly;
+        self.refusal = Some((cause, remedy));
+        self
+    }
+
+    /// Refuses a write to a backend that never writes or has no conditional write.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ReadOnly`] or [`ErrorKind::Unsupported`].
+    pub fn check_write(&self) -> Result<()> {
+        let (kind, message) = match (self.writes, self.refusal) {
+            (Writes::Exact | Writes::Cooperative, _) => return Ok(()),
+            (Writes::ReadOnly, Some((cause, remedy))) => {
+                return Err(Error::not_applied(ErrorKind::ReadOnly, cause).with_hint(remedy));
+            }
+            (Writes::ReadOnly, None) => (ErrorKind::ReadOnly, "this backend never writes"),
+            (Writes::Unconditional, _) => (
+                ErrorKind::Unsupported,
+                "this backend has no conditional write, so a write could silently undo another one",
+            ),
+        };
+        Err(Error::not_applied(kind, message))
     }
 }
 

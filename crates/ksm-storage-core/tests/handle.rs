@@ -17,8 +17,8 @@ use async_trait::async_trait;
 use ksm_storage_core::{
     BindState, Capabilities, Clock, ConfigDocument,
     ConfigKey::{Bat, Url},
-    ConfigStorage, Displaced, Error, ErrorKind, ExposeSecret, Location, Outcome, Payload, Result,
-    StorageBackend, StoreOutcome, Stored, Version, Writes, blocking,
+    ConfigStorage, Displaced, Error, ErrorKind, ExposeSecret, Location, OpenOptions, Outcome, Payload,
+    Result, StorageBackend, StoreOutcome, Stored, Version, Writes, blocking,
 };
 use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{LoadFault, Probe, StoreFault, TestClock};
@@ -299,4 +299,12 @@ async fn only_writers_learn_of_displacement() {
     assert_eq!(error.location(), Some(&storage.location()));
     assert!(error.to_string().ends_with("to see what was displaced: look"), "{error}");
     assert_eq!(probe.calls().1, 2);
+}
+
+#[tokio::test]
+async fn options_keep_a_storage_read_only() {
+    let backend = MemoryBackend::from_config("{}");
+    let builder = ConfigStorage::builder(backend).read_only().options(OpenOptions::default());
+    let error = builder.open().await.unwrap().set(Url, "u").await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::ReadOnly, Outcome::NotApplied));
 }

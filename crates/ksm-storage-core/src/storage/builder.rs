@@ -51,9 +51,11 @@ impl ConfigStorageBuilder {
         Self { source, options: shared.options.clone(), clock }
     }
 
-    /// Sets all options at once.
+    /// Sets all options at once. A storage that is already [read-only](Self::read_only) stays so.
     pub fn options(mut self, options: OpenOptions) -> Self {
+        let read_only = self.options.read_only;
         self.options = options;
+        self.options.read_only |= read_only;
         self
     }
 
@@ -71,7 +73,8 @@ impl ConfigStorageBuilder {
         self
     }
 
-    /// Rejects every write before any I/O.
+    /// Rejects every write before any I/O. Nothing set later revokes this, and a source that is read-only stays so
+    /// without it.
     pub fn read_only(mut self) -> Self {
         self.options.read_only = true;
         self

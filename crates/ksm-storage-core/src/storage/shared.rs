@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use super::{fresh::Refresher, queue::Queue, reader::History};
 use crate::{
     BindState, Clock, ConfigDocument, Connect, Error, ErrorKind, Location, OpenOptions, Result, Snapshot,
-    StorageBackend, Verification, Version, Writes,
+    StorageBackend, Verification, Version,
     events::Event,
     measure,
     snapshot::{Content, Origin},
@@ -86,16 +86,10 @@ impl Shared {
 
     /// Returns an error if writes are not allowed.
     pub(super) fn refuse_write(&self) -> Result<()> {
-        let (kind, message) = match self.backend.capabilities().writes {
-            _ if self.options.read_only => (ErrorKind::ReadOnly, "this storage was opened read-only"),
-            Writes::ReadOnly => (ErrorKind::ReadOnly, "this backend never writes"),
-            Writes::Unconditional => (
-                ErrorKind::Unsupported,
-                "this backend has no conditional write, so a write could silently undo another one",
-            ),
-            Writes::Exact | Writes::Cooperative => return Ok(()),
-        };
-        Err(Error::not_applied(kind, message))
+        if self.options.read_only {
+            return Err(Error::not_applied(ErrorKind::ReadOnly, "this storage was opened read-only"));
+        }
+        self.backend.capabilities().check_write()
     }
 
     /// Makes the loaded document the current snapshot.

@@ -47,6 +47,7 @@ impl StorageBackend for EnvBackend {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::new(Writes::ReadOnly)
+            .read_only("a program cannot store its environment variables", "choose another storage to write")
     }
 
     async fn load(&self) -> Result<Stored> {
@@ -72,8 +73,7 @@ impl StorageBackend for EnvBackend {
     }
 
     async fn store(&self, _: &Version, _: &Payload) -> Result<StoreOutcome> {
-        Err(Error::not_applied(ErrorKind::ReadOnly, "a program cannot store its environment variables")
-            .with_hint("choose another storage to write"))
+        self.capabilities().check_write().map(|()| StoreOutcome::conflict(None))
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use ksm_storage_aws::AwsStorageBuilder;
 use ksm_storage_core::{
     Capabilities, ConfigStorage, Connect, Error, ErrorKind, Location, OpenOptions, Payload, Result,
-    StorageBackend, StoreOutcome, Stored, Version, Writes,
+    StorageBackend, StoreOutcome, Stored, Version,
 };
 
 use super::{EnvBackend, StorageUrl, invalid};
@@ -289,9 +289,8 @@ impl StorageBackend for ReadOnly {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let mut capabilities = self.0.capabilities();
-        capabilities.writes = Writes::ReadOnly;
-        capabilities
+        let (cause, remedy) = ("the storage URL says read_only=true", "omit that parameter to write");
+        self.0.capabilities().read_only(cause, remedy)
     }
 
     async fn load(&self) -> Result<Stored> {
@@ -303,8 +302,7 @@ impl StorageBackend for ReadOnly {
     }
 
     async fn store(&self, _: &Version, _: &Payload) -> Result<StoreOutcome> {
-        Err(Error::not_applied(ErrorKind::ReadOnly, "the storage URL says read_only=true")
-            .with_hint("omit that parameter to write"))
+        self.capabilities().check_write().map(|()| StoreOutcome::conflict(None))
     }
 }
 

@@ -106,7 +106,10 @@ async fn read_only_parameter_refuses_writes() {
     use ksm_storage_core::ConfigKey::Hostname;
 
     let storage = open("memory:?read_only=true").await.unwrap();
-    assert_eq!(storage.set(Hostname, "x").await.unwrap_err().kind(), ErrorKind::ReadOnly);
+    let error = storage.set(Hostname, "x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReadOnly);
+    let text = error.to_string();
+    assert!(text.contains("read_only=true") && text.contains("omit that parameter to write"), "{text}");
     let storage = open("memory:?read_only=false").await.unwrap();
     storage.set(Hostname, "x").await.unwrap();
     assert_eq!(storage.get(Hostname).unwrap().expose_secret(), "x");
