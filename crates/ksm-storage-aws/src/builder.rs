@@ -141,13 +141,16 @@ impl AwsStorageBuilder {
     }
 
     /// Creates the secret, containing `{}`, if the service reports that it does not exist. Requires a name rather than
-    /// an ARN, and the permission `secretsmanager:CreateSecret`. Secrets are never created without this option.
+    /// an ARN, and the permission `secretsmanager:CreateSecret`. Only this option and
+    /// [`open_or_create`](ksm_storage_core::ConfigStorageBuilder::open_or_create) create secrets; the latter opens one
+    /// that is given by its ARN, but cannot create it.
     pub fn create_if_missing(mut self) -> Self {
         self.options.create = true;
         self
     }
 
-    /// The KMS key for a secret created by [`create_if_missing`](Self::create_if_missing).
+    /// The KMS key for a secret that opening creates: with [`create_if_missing`](Self::create_if_missing), or
+    /// [`open_or_create`](ksm_storage_core::ConfigStorageBuilder::open_or_create). An error if it creates none.
     pub fn kms_key_id(mut self, key: impl Into<String>) -> Self {
         self.kms_key_id = Some(key.into());
         self
@@ -221,7 +224,7 @@ impl AwsStorageBuilder {
 
     async fn build(self, options: &OpenOptions) -> Result<AwsSecretBackend> {
         let mut id = SecretId::resolve(&self.key, Environment::PROCESS)?;
-        self.check(&id)?;
+        self.check(&id, options)?;
         let given = |name, value: Option<&String>| match value {
             Some(value) => Given::new(Setting::Method(name), value),
             None => Ok(None),
@@ -288,7 +291,7 @@ impl AwsStorageBuilder {
         Ok(if self.options.read_only { backend.read_only() } else { backend })
     }
 
-    fn check(&self, id: &SecretId) -> Result<()> {
+    fn check(&self, id: &SecretId, options: &OpenOptions) -> Result<()> {
         let invalid = |what: &str| Err(Error::not_applied(ErrorKind::InvalidArgument, what.to_owned()));
         if self.session_token.is_some() && !matches!(self.mode, Mode::Custom { .. }) {
             return invalid("session_token is for from_custom_config: other modes find their own");
@@ -296,8 +299,15 @@ impl AwsStorageBuilder {
         if !self.fallback && !matches!(self.mode, Mode::Ec2) {
             return invalid("without_fallback is for from_ec2_instance_config: other modes have no fallback");
         }
-        if self.kms_key_id.is_some() && !self.options.create {
-            return invalid("kms_key_id is for create_if_missing: an existing secret has its key");
+        if self.kms_key_id.is_some() && !options.create {
+            return invalid(
+                "kms_key_id is for an opening that creates the secret: an existing one has its key",
+            );
+        }
+        if self.kms_key_id.is_some() && id.is_arn() {
+            return invalid(
+                "kms_key_id needs the name of a secret: one that has an ARN exists, and has its key",
+            );
         }
         if self.options.create && self.options.read_only {
             return invalid("create_if_missing and read_only contradict each other");

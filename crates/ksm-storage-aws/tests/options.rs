@@ -53,3 +53,36 @@ async fn read_only_creates_nothing() {
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::ReadOnly, Outcome::NotApplied), "{error}");
     assert_eq!(server.emulator().calls(Action::CreateSecret), 0);
 }
+
+#[tokio::test]
+async fn open_or_create_uses_the_key() {
+    let server = serve().await;
+    let storage = ConfigStorage::open_or_create(builder(&server).kms_key_id("alias/ksm")).await.unwrap();
+    assert!(storage.is_empty());
+    let described = aws_sdk_secretsmanager::Client::new(&sdk_config(&server.url())).describe_secret();
+    assert_eq!(described.secret_id(NAME).send().await.unwrap().kms_key_id(), Some("alias/ksm"));
+    storage.reopen().await.unwrap();
+}
+
+/// An unused key would be ignored silently.
+#[tokio::test]
+async fn key_without_creation_is_refused() {
+    let server = serve().await;
+    for opening in [
+        ConfigStorage::open(builder(&server).kms_key_id("alias/ksm")).await,
+        builder(&server).kms_key_id("alias/ksm").open().await,
+        ConfigStorage::open_or_create(
+            AwsSecretStorage::from_sdk_config(
+                "arn:aws:secretsmanager:us-east-1:123456789012:secret:team/ksm-aBcDeF",
+                &sdk_config(&server.url()),
+            )
+            .kms_key_id("alias/ksm"),
+        )
+        .await,
+    ] {
+        let error = opening.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+        assert!(error.to_string().contains("kms_key_id"), "{error}");
+    }
+    assert_eq!(server.emulator().calls(Action::CreateSecret), 0);
+}
