@@ -46,7 +46,8 @@ pub(crate) struct Inner {
     arn: OnceLock<String>,
     pub(crate) creation: Creation,
     read_only: bool,
-    /// Set once this role was denied moving `AWSCURRENT`: each attempt would use up a slot.
+    /// Set once this role was denied moving `AWSCURRENT`, for as long as the backend exists: each attempt would use up
+    /// one of the base's slots, until no writer could pass.
     pub(crate) move_denied: AtomicBool,
     /// The last known version of the chain that begins with this backend's last commit.
     pub(crate) chain: Mutex<Option<Version>>,

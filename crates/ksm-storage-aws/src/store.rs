@@ -378,8 +378,8 @@ impl<'a> Session<'a> {
                 "a version staged by another writer blocks this write, and may still become current",
             )
             .with_hint(
-                "grant secretsmanager:UpdateSecretVersionStage to this role, write once with strict concurrency, or store \
-                 the value once more by hand (aws secretsmanager put-secret-value)",
+                "grant secretsmanager:UpdateSecretVersionStage to this role, then reopen the storage; or write once with \
+                 strict concurrency, or store the value once more by hand (aws secretsmanager put-secret-value)",
             )
     }
 }

@@ -133,11 +133,16 @@ async fn pending_version_blocks_without_permission() {
         let error = storage.set(Hostname, "h").await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Conflict, Outcome::NotApplied), "{error}");
         assert!(error.to_string().contains("UpdateSecretVersionStage"), "{error}");
+        assert!(error.to_string().contains("then reopen the storage"), "{error}");
         used.push(region.secret.versions().len());
     }
     // The denial is remembered, so only the first attempt used a slot.
     assert_eq!((used[0], used[2]), (3, 3));
     assert_eq!(region.current(), "{}");
+    // The remedy works as the error words it.
+    region.emulator.allow_all();
+    region.storage(Concurrency::Optimistic).await.set(Hostname, "h").await.unwrap();
+    assert!(parse(&region.current()).contains(Hostname));
 }
 
 /// P5. Our write, cut off by a rollback, is displaced by a foreign write and then by another writer of this project.
