@@ -61,6 +61,10 @@ pub(crate) enum Creation {
 
 impl AwsSecretBackend {
     /// A backend for the secret `id`, accessed through `client` in `region`.
+    ///
+    /// Throttled reads are retried for 12 s and throttled puts for 6 s, which suits the default deadline of a storage.
+    /// With a shorter deadline, a storage on this backend ends in [`ErrorKind::Timeout`] rather than
+    /// [`ErrorKind::Throttled`]: open from an [`AwsStorageBuilder`](crate::AwsStorageBuilder), which adapts them.
     pub fn new(client: Arc<dyn SecretsClient>, id: SecretId, region: &str, concurrency: Concurrency) -> Self {
         Self::with_clock(client, id, region, concurrency, Arc::new(SystemClock::new()))
     }

@@ -182,6 +182,9 @@ impl AwsStorageBuilder {
     }
 
     /// Time limit of a whole call. Opening includes finding region and credentials. The default is 15 s.
+    ///
+    /// A backend from [`open_backend`](Self::open_backend) fits its retries to this limit: give the storage that uses it
+    /// the same one.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = deadline;
         self
