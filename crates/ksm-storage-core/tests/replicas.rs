@@ -142,11 +142,18 @@ async fn replicas_are_asked_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn store_names_the_failure_of_both() {
-    for replica in [fail(ErrorKind::AccessDenied), fail(ErrorKind::NotFound), LoadFault::Hang] {
+    for (replica, words) in [
+        (fail(ErrorKind::AccessDenied), "access denied"),
+        (fail(ErrorKind::NotFound), "not found"),
+        (LoadFault::Hang, "timed out"),
+    ] {
         let world = world([fail(ErrorKind::Unavailable)]);
         world.replicas[0].fail_loads([replica]);
+        let replica = world.replicas[0].location();
         let error = ConfigStorage::open(world).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotApplied));
+        let text = error.to_string();
+        assert!(text.contains(&format!("on demand; the replica {replica} failed too: {words}")), "{text}");
     }
     let world = world([fail(ErrorKind::Unavailable)]);
     let unreadable = Replicated { replicas: vec![probe("no document").0], ..world };

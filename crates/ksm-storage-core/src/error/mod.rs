@@ -168,6 +168,14 @@ impl Error {
         self
     }
 
+    /// Adds the failure of the last replica to the message of its store's failure.
+    pub(crate) fn and_of_replica(mut self, kind: ErrorKind, replica: Option<Location>) -> Self {
+        let replica =
+            replica.map_or_else(|| "a replica".to_owned(), |location| format!("the replica {location}"));
+        self.0.message = format!("{}; {replica} failed too: {}", self.0.message, kind.describe()).into();
+        self
+    }
+
     pub(crate) fn with_displaced(mut self, version: Version) -> Self {
         self.0.displaced = Some(version);
         self

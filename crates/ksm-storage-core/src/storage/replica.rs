@@ -76,31 +76,37 @@ impl Opening<'_> {
         });
         let (error, copy) = match ended.await {
             Err(loaded) => return loaded.map(Loaded::Store),
-            Ok((error, copy)) => (error, copy.flatten()),
+            Ok((error, copy)) => (error, copy.unwrap_or(Err((ErrorKind::Timeout, None)))),
         };
         let error = error.unwrap_or_else(|| timeout("the store did not answer"));
-        let Some((replica, version, document)) = copy else { return Err(error) };
+        let (replica, version, document) =
+            copy.map_err(|(kind, replica)| error.clone().and_of_replica(kind, replica))?;
         Event::Replica { replica: &replica, error: &error }.log(|| self.backend.location());
         Ok(Loaded::Replica { version, document })
     }
 
-    /// The document of the first replica that has one.
+    /// The document of the first replica that has one, or the failure of the last replica.
     async fn load_first(
         &self,
         replicas: Vec<Arc<dyn Connect>>,
-    ) -> Option<(Location, Version, ConfigDocument)> {
+    ) -> Result<(Location, Version, ConfigDocument), (ErrorKind, Option<Location>)> {
+        let mut failure = (ErrorKind::Timeout, None);
         let options = OpenOptions { create: false, read_only: true, ..self.options.clone() };
         for replica in replicas {
+            let mut location = None;
             let load = async {
                 let backend = replica.connect(&options).await?;
+                let location = location.insert(backend.location()).clone();
                 let stored = backend.load().await?;
-                Ok::<_, Error>((backend.location(), stored.version().clone(), parse(&stored)?))
+                Ok::<_, Error>((location, stored.version().clone(), parse(&stored)?))
             };
-            if let Some(Ok(found)) = within_deadline(self.clock, self.deadline, load).await {
-                return Some(found);
-            }
+            failure = match within_deadline(self.clock, self.deadline, load).await {
+                Some(Ok(found)) => return Ok(found),
+                Some(Err(error)) => (error.kind(), location.or_else(|| error.location().cloned())),
+                None => (ErrorKind::Timeout, location),
+            };
         }
-        None
+        Err(failure)
     }
 }
 
