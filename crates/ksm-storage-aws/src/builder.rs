@@ -214,10 +214,7 @@ impl AwsStorageBuilder {
     pub async fn open_backend(self) -> Result<AwsSecretBackend> {
         let options = self.options.clone();
         // Without a runtime, the SDK and its timeouts would panic.
-        Handle::try_current().map_err(|_| {
-            Error::not_applied(ErrorKind::Runtime, "no Tokio runtime on this thread")
-                .with_hint("open it within one")
-        })?;
+        Handle::try_current().map_err(|_| Error::no_runtime())?;
         let deadline = options.deadline;
         tokio::time::timeout(deadline, self.build(&options)).await.unwrap_or_else(|_| {
             let message = format!("no credentials or region were obtained within {deadline:?}");

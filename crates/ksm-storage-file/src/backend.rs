@@ -91,8 +91,7 @@ impl FileBackend {
                 .spawn_blocking(move || work(&|| awaited.strong_count() > 0))
                 .await
                 .unwrap_or_else(|error| Err(unfinished(&error))),
-            Err(_) => Err(Error::not_applied(ErrorKind::Runtime, "there is no Tokio runtime here")
-                .with_hint("make the call in a Tokio runtime")),
+            Err(_) => Err(Error::no_runtime()),
         };
         drop(caller);
         result.map_err(|error| error.with_location(self.location()))

@@ -139,6 +139,12 @@ impl Error {
         Self::new(kind, message).with_outcome(Outcome::NotApplied)
     }
 
+    /// The error of a call that needs a Tokio runtime, on a thread without one.
+    pub fn no_runtime() -> Self {
+        Self::not_applied(ErrorKind::Runtime, "no Tokio runtime on this thread")
+            .with_hint("call it within one, or use blocking::ConfigStorage")
+    }
+
     /// An error by which a change declines to be stored; see [`ConfigStorage::update`](crate::ConfigStorage::update).
     pub fn refused(message: impl Into<Cow<'static, str>>) -> Self {
         Self::not_applied(ErrorKind::Refused, message)

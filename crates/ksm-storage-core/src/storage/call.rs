@@ -111,12 +111,7 @@ fn timed_out(outcome: Outcome) -> Error {
 
 /// The runtime of this thread, which every call except a read needs.
 pub(super) fn runtime() -> Result<Handle> {
-    Handle::try_current().map_err(|_| no_runtime())
-}
-
-pub(super) fn no_runtime() -> Error {
-    Error::not_applied(ErrorKind::Runtime, "no Tokio runtime on this thread")
-        .with_hint("call it within one, or use blocking::ConfigStorage")
+    Handle::try_current().map_err(|_| Error::no_runtime())
 }
 
 /// Withdraws the change of a dropped call, if that is still possible.

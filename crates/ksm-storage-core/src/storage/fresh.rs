@@ -9,7 +9,7 @@ use std::{
 use tokio::{runtime::Handle, sync::watch, task::AbortHandle};
 use tracing::instrument::WithSubscriber;
 
-use super::{ConfigStorage, call::no_runtime, change::Execution, shared::Shared};
+use super::{ConfigStorage, change::Execution, shared::Shared};
 use crate::{Clock, Error, ErrorKind, Operation, Result, Version, events::Event, sync::lock};
 
 /// The task that keeps a storage fresh. It is aborted on drop.
@@ -114,7 +114,7 @@ impl ConfigStorage {
             return Err(Error::not_applied(ErrorKind::InvalidArgument, message)
                 .with_hint("set a period, such as five minutes"));
         }
-        let runtime = Handle::try_current().map_err(|_| no_runtime())?;
+        let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
         let mut refresher = lock(&shared.refresher);
         let task = refresh_regularly(Arc::downgrade(shared), Arc::clone(&shared.clock), every);
         *refresher = Some(Refresher(runtime.spawn(task.with_current_subscriber()).abort_handle()));
