@@ -29,9 +29,10 @@ use crate::{
 ///
 /// Its methods are those of [`ConfigStorage`](crate::ConfigStorage). They run on two threads that all blocking handles
 /// of the process share, or on the caller's runtime: see [`Driver`]. The handle may be used and dropped anywhere,
-/// including inside an async runtime, where a call blocks its worker thread. As with the async type, a change must not
-/// use the handle that it changes. It may block, though: it runs on a thread of its own, and only calls on the same
-/// handle and its clones wait for it, until their deadlines.
+/// including inside an async runtime, where a call blocks its worker thread. A change may
+/// block: it runs on a thread of its own, and only calls on the same handle and its clones wait for it, until their
+/// deadlines. Within a change, reads work, but every other call on a blocking handle, even of another store, is refused
+/// with [`ErrorKind::InvalidArgument`]: two changes could otherwise wait for each other.
 ///
 /// In a child process after a `fork`, reads work and every other call fails with [`ErrorKind::Runtime`]: call
 /// [`reopen`](Self::reopen) there.
@@ -153,7 +154,8 @@ impl ConfigStorage {
         self.run(Operation::DeleteAll, |storage| async move { storage.delete_all().await })
     }
 
-    /// See [`ConfigStorage::update`](crate::ConfigStorage::update). The change runs on a thread where it may block.
+    /// See [`ConfigStorage::update`](crate::ConfigStorage::update). The change runs on a thread where it may block, but
+    /// must not call another blocking handle, except to read: make such calls before or after.
     ///
     /// # Errors
     /// Those of [`ConfigStorage::update`](crate::ConfigStorage::update).

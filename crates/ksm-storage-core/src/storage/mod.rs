@@ -225,8 +225,9 @@ impl ConfigStorage {
     /// effects. It runs on a thread of the runtime and should not block; a change of a
     /// [`blocking::ConfigStorage`](crate::blocking::ConfigStorage) may. If it returns `Err` or panics, nothing is
     /// stored, and the caller gets that error or panic, but only once the changes that ran before it in the same batch
-    /// are stored. It must not write through the handle that it changes: such calls are refused. A document left unchanged
-    /// is not stored.
+    /// are stored. It must not write through the handle that it changes, nor through any
+    /// [`blocking::ConfigStorage`](crate::blocking::ConfigStorage), even of another store: such calls are refused. A
+    /// document left unchanged is not stored.
     ///
     /// # Errors
     /// The error that `change` returns, or one of these:
