@@ -48,6 +48,14 @@ impl Request {
         self.body[name].as_str().unwrap_or_default()
     }
 
+    /// Returns true for a put that is not staged, and for a move.
+    pub(crate) fn makes_current(&self) -> bool {
+        match &*self.action {
+            "PutSecretValue" => self.body["VersionStages"].is_null(),
+            action => action == "UpdateSecretVersionStage",
+        }
+    }
+
     /// Sends the request on a new connection. The emulator does not verify signatures.
     pub(crate) async fn send(&self, to: SocketAddr) -> io::Result<Reply> {
         let mut stream = TcpStream::connect(to).await?;

@@ -139,10 +139,14 @@ async fn run(settings: &Settings, seed: u64, length: Duration) -> History {
         settings.foreign.then(|| tokio::spawn(write_blindly(Arc::clone(&proxy), rng.fork(), until)));
     while now() < until {
         sleep(Duration::from_millis(rng.u64(100..1_000))).await;
-        let victim = rng.usize(..writers.len());
-        // Most kills miss a write in progress.
-        if rng.u8(..8) == 0 {
-            writers[victim].pause(Duration::from_millis(rng.u64(50..4_000))).await;
+        let mut victim = rng.usize(..writers.len());
+        // At a random time, most victims are not sending the request that makes their version current.
+        if rng.bool() {
+            victim = proxy.next_write().await.unwrap_or(victim);
+        }
+        if rng.u8(..3) == 0 {
+            // Mostly short, so that calls do not end as unknown.
+            writers[victim].pause(Duration::from_millis(1 << rng.u32(6..13))).await;
         } else {
             writers[victim].kill().await;
         }

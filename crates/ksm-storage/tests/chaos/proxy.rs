@@ -35,6 +35,8 @@ const LATENCY: Range<u32> = 0..9;
 /// The range of delays for requests that are held back, in milliseconds.
 const DELAY: Range<u64> = 20..3_000;
 const REORDER: Duration = Duration::from_millis(400);
+/// The time limit of waiting for a write. Slow writers may not send one for long.
+const WRITE: Duration = Duration::from_secs(1);
 const CURRENT: &str = "AWSCURRENT";
 
 /// A version that became current.
@@ -60,6 +62,8 @@ pub(crate) struct Proxy {
     /// Serializes deliveries, so that the record is in their order.
     order: tokio::sync::Mutex<()>,
     delivered: watch::Sender<u64>,
+    /// The writer that sent the latest request that makes a version current.
+    writing: watch::Sender<usize>,
     connections: watch::Sender<usize>,
 }
 
@@ -97,6 +101,7 @@ impl Proxy {
             state: Mutex::new(state),
             order: tokio::sync::Mutex::default(),
             delivered: watch::Sender::new(0),
+            writing: watch::Sender::new(0),
             connections: watch::Sender::new(0),
         })
     }
@@ -119,6 +124,13 @@ impl Proxy {
             }
         });
         url
+    }
+
+    /// Waits until a writer sends a request that makes a version current, and is not delivered yet.
+    pub(crate) async fn next_write(&self) -> Option<usize> {
+        let mut writing = self.writing.subscribe();
+        timeout(WRITE, writing.changed()).await.ok()?.ok()?;
+        Some(*writing.borrow())
     }
 
     /// Stops injecting faults. Faults that requests have already met continue.
@@ -149,6 +161,9 @@ impl Proxy {
     async fn serve(&self, writer: usize, mut stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let Some(mut request) = Request::read(&mut stream).await else { return Ok(()) };
+        if request.makes_current() {
+            self.writing.send_replace(writer);
+        }
         let stale = self.state().age(writer, &mut request);
         let fault = self.state().fault(writer);
         if !self.state().calm {
