@@ -8,7 +8,7 @@ use ksm_storage_core::{
 use mockall::{Sequence, predicate::function};
 use proptest::prelude::*;
 
-use super::{AwsSecretBackend, NO_VALUE};
+use super::{AwsSecretBackend, Creation, NO_VALUE};
 use crate::{
     Concurrency, SecretId,
     client::{
@@ -18,8 +18,14 @@ use crate::{
     protocol::VersionId,
 };
 
+#[path = "backend_tests/creation.rs"]
+mod creation;
 #[path = "backend_tests/ownership.rs"]
 mod ownership;
+#[path = "backend_tests/reading.rs"]
+mod reading;
+#[path = "backend_tests/throttling.rs"]
+mod throttling;
 
 const ARN: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm-aBcDeF";
 
