@@ -230,6 +230,12 @@ async fn oversized_payload_is_never_put() {
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotApplied));
 }
 
+#[test]
+fn debug_shows_location_and_mode() {
+    let shown = format!("{:?}", backend(MockSecretsClient::new(), Concurrency::Strict));
+    assert!(shown.contains("ksm") && shown.contains("Strict"), "{shown}");
+}
+
 #[tokio::test]
 async fn known_arn_is_used() {
     let mut client = MockSecretsClient::new();
@@ -296,7 +302,8 @@ async fn only_first_values_displace_nothing_unseen() {
     {
         let mut client = MockSecretsClient::new();
         client.expect_put().once().returning(|put| Ok(acknowledged(put)));
-        client.expect_get().returning(move |_, _| Err(error.clone()));
+        // The pauses between the reads grow.
+        client.expect_get().times(1..=32).returning(move |_, _| Err(error.clone()));
         let backend = backend(client, Concurrency::Optimistic);
         let stored = backend.store(&Version::new(expected), &Payload::from("{}")).await.unwrap();
         let StoreOutcome::Committed { displaced, .. } = stored else { panic!("{stored:?}") };

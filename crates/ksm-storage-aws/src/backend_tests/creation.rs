@@ -8,7 +8,7 @@ async fn created(
     error: CallError,
     reads: usize,
     found: Option<Result<SecretVersion, CallError>>,
-    put: bool,
+    puts: usize,
 ) -> ksm_storage_core::Result<StoreOutcome> {
     let mut client = MockSecretsClient::new();
     let sent = Arc::new(Mutex::new(Payload::from("")));
@@ -22,7 +22,7 @@ async fn created(
         found.clone().unwrap_or_else(|| Ok(own()))
     });
     let exists = |_: &Put| Err(CallError::answered(400, "ResourceExistsException"));
-    client.expect_put().times(usize::from(put)).returning(exists);
+    client.expect_put().times(puts).returning(exists);
     let mut backend = backend(client, Concurrency::Optimistic);
     Arc::get_mut(&mut backend.0).unwrap().creation = Creation::IfMissing { kms_key_id: None };
     backend.store(&Version::new(NO_VALUE), &Payload::from("{}")).await
@@ -31,14 +31,14 @@ async fn created(
 #[tokio::test]
 async fn unanswered_creation_is_looked_up() {
     let lost = CallError::new(Failure::TimedOut);
-    let own = created(lost.clone(), 1, None, false).await.unwrap();
+    let own = created(lost.clone(), 1, None, 0).await.unwrap();
     assert_eq!(own, StoreOutcome::committed(Version::new(NO_VALUE).slot(1)));
 
     let other = version("first", &[CURRENT]);
-    let conflict = created(lost.clone(), 2, Some(Ok(other)), true).await.unwrap();
+    let conflict = created(lost.clone(), 2, Some(Ok(other)), 1).await.unwrap();
     assert!(matches!(conflict, StoreOutcome::Conflict { .. }), "{conflict:?}");
 
-    let error = created(lost, 1, Some(Err(missing())), false).await.unwrap_err();
+    let error = created(lost, 1, Some(Err(missing())), 0).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
 }
 
@@ -46,10 +46,10 @@ async fn unanswered_creation_is_looked_up() {
 async fn refused_creation_is_not_looked_up() {
     let exists = CallError::answered(400, "ResourceExistsException");
     let other = version("first", &[CURRENT]);
-    let conflict = created(exists, 1, Some(Ok(other)), true).await.unwrap();
+    let conflict = created(exists, 1, Some(Ok(other)), 1).await.unwrap();
     assert!(matches!(conflict, StoreOutcome::Conflict { .. }), "{conflict:?}");
 
     let denied = CallError::answered(400, "AccessDeniedException");
-    let error = created(denied, 0, None, false).await.unwrap_err();
+    let error = created(denied, 0, None, 0).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::AccessDenied, Outcome::NotApplied));
 }

@@ -133,7 +133,10 @@ async fn refused_move_is_looked_into() {
                 assert_eq!((applied_if[0].as_str(), applied_if[1].as_str()), (&*slot(1), &*after));
             }
             Ok(StoreOutcome::Committed { .. }) => assert!(committed, "{context}"),
-            Err(_) => {}
+            Err(found) => {
+                let is_denied = found.kind() == ErrorKind::AccessDenied;
+                assert_eq!(is_denied, *error == denied, "{context}: {found}");
+            }
         }
     }
 }
@@ -174,4 +177,14 @@ async fn unreadable_slot_is_not_free() {
     expect_reads(&mut client, [(id(&slot(1)), Err(denied))]);
     let error = store(client).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::AccessDenied, Outcome::Unknown));
+}
+
+#[tokio::test]
+async fn unfindable_slot_is_unavailable() {
+    let mut client = MockSecretsClient::new();
+    client.expect_put().once().returning(|_| Err(CallError::answered(400, "ResourceExistsException")));
+    expect_reads(&mut client, [(id(&slot(1)), Err(missing()))]);
+    let error = store(client).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));
+    assert!(error.to_string().contains("cannot find it"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Throttled calls of a store, and the limit of its reads.
+//! Throttled calls, and the limit of a store's reads.
 
 use super::*;
 
@@ -30,6 +30,18 @@ async fn throttled_put_is_repeated_unless_obsolete() {
             }
         }
     }
+}
+
+/// Of the deadline, which is 15 s by default, a fifth is left for the report.
+#[tokio::test(start_paused = true)]
+async fn throttled_load_ends_before_its_deadline() {
+    let mut client = MockSecretsClient::new();
+    client.expect_get().returning(|_, _| Err(CallError::answered(400, "ThrottlingException")));
+    let start = tokio::time::Instant::now();
+    let error = backend(client, Concurrency::Optimistic).load().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Throttled, Outcome::NotApplied));
+    let seconds = start.elapsed().as_secs_f64();
+    assert!((10.0..=12.1).contains(&seconds), "{seconds} s");
 }
 
 #[tokio::test]
