@@ -7,6 +7,7 @@ mod exit;
 mod failure;
 mod log;
 mod output;
+mod state;
 mod storage;
 mod token;
 

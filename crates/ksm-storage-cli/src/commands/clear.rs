@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{confirm::confirm, status::describe};
+use super::confirm::confirm;
 use crate::{
     cli::{Clear, Global},
     failure::Result,
@@ -18,7 +18,7 @@ pub(crate) async fn run(args: &Clear, global: &Global, output: Output) -> Result
             let count = before.document().names().count();
             confirm(
                 "clear",
-                &format!("Remove all {count} keys of {location} ({})?", describe(before.bind_state())),
+                &format!("Remove all {count} keys of {location} ({})?", before.bind_state().as_str()),
             )?;
         }
         storage.delete_all().await?;

@@ -3,13 +3,14 @@
 use std::{ffi::OsStr, io, process};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ksm_storage::{BindState, ErrorKind};
+use ksm_storage::ErrorKind;
 use zeroize::Zeroizing;
 
 use crate::{
     cli::{Exec, Global},
     exit::Exit,
     failure::{Failure, Result},
+    state,
     storage::{self, Access},
 };
 
@@ -27,13 +28,10 @@ pub(crate) async fn run(args: Exec, global: &Global) -> Result<Exit> {
     }
     let storage = storage::open(global, Access::Read).await?;
     let snapshot = storage.snapshot();
-    if snapshot.bind_state() != BindState::Bound {
-        let problem = format!(
-            "the configuration in {} is not bound to Keeper: {}",
-            storage.location(),
-            snapshot.bind_state().as_str()
-        );
-        return Err(Failure::new(Exit::Unbound, "unbound", problem, "bind it with `ksm-storage bind`"));
+    let state = snapshot.bind_state();
+    if let Some(remedy) = state::remedy(state) {
+        let problem = format!("{}: {}", storage.location(), state::problem(state));
+        return Err(Failure::new(Exit::Unbound, "unbound", problem, remedy));
     }
     let value = Zeroizing::new(STANDARD.encode(snapshot.document().to_payload().as_bytes()));
     if name.len() + value.len() + 2 > MAX_STRING {

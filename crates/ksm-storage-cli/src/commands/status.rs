@@ -9,18 +9,19 @@ use crate::{
     cli::Global,
     failure::Result,
     output::Output,
+    state,
     storage::{self, Access},
 };
 
 pub(crate) async fn run(global: &Global, output: Output) -> Result<()> {
     let storage = storage::open(global, Access::Read).await?;
     let (snapshot, location) = (storage.snapshot(), storage.location());
-    let (state, unknown) = (snapshot.bind_state(), snapshot.document().unknown_keys());
+    let (bind_state, unknown) = (snapshot.bind_state(), snapshot.document().unknown_keys());
     let keys: Vec<_> = lengths(&snapshot);
 
     let mut text = format!("{}  {location}\n", output.bold("location"));
     let _ = writeln!(text, "{}   {}", output.bold("version"), snapshot.version());
-    let _ = writeln!(text, "{}     {}", output.bold("state"), describe(state));
+    let _ = writeln!(text, "{}     {}", output.bold("state"), describe(bind_state));
     for (key, length) in &keys {
         let _ = writeln!(text, "  {:<18} {length:>5} bytes", key.as_str());
     }
@@ -29,11 +30,12 @@ pub(crate) async fn run(global: &Global, output: Output) -> Result<()> {
     }
     let keys: Vec<_> =
         keys.iter().map(|(key, length)| json!({ "name": key.as_str(), "length": length })).collect();
-    let invalid = if let BindState::Invalid(key) = state { Value::from(key.as_str()) } else { Value::Null };
+    let invalid =
+        if let BindState::Invalid(key) = bind_state { Value::from(key.as_str()) } else { Value::Null };
     let json = json!({
         "location": location.to_string(),
         "version": snapshot.version().to_string(),
-        "bind_state": state.as_str(),
+        "bind_state": bind_state.as_str(),
         "invalid_key": invalid,
         "keys": keys,
         "unknown_keys": unknown,
@@ -47,24 +49,9 @@ fn lengths(snapshot: &Snapshot) -> Vec<(ConfigKey, usize)> {
 }
 
 /// The state with its remedy.
-pub(crate) fn describe(state: BindState) -> String {
-    match state {
-        BindState::Bound => "bound".to_owned(),
-        BindState::Empty => "empty: bind it with `ksm-storage bind`".to_owned(),
-        BindState::Unbound => "not bound: continue with `ksm-storage bind`".to_owned(),
-        BindState::Unrecognized => "unrecognized: no key of a Keeper configuration".to_owned(),
-        BindState::Invalid(key) => format!("invalid: {key} is truncated or malformed"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn foreign_document_is_not_empty() {
-        assert!(describe(BindState::Empty).starts_with("empty: "));
-        assert!(describe(BindState::Unrecognized).starts_with("unrecognized: no key of a Keeper"));
-        assert!(describe(BindState::Invalid(ConfigKey::AppKey)).contains("appKey is truncated"));
+fn describe(state: BindState) -> String {
+    match state::remedy(state) {
+        None => "bound".to_owned(),
+        Some(remedy) => format!("{}; {remedy}", state::problem(state)),
     }
 }

@@ -54,7 +54,10 @@ async fn environment_shows_the_configuration() {
 async fn unbound_configuration_starts_nothing() {
     let world = World::new(r#"{"hostname": "keepersecurity.eu"}"#).await;
     let refused = world.run.ends(&["exec", "--", "sh", "-c", "echo started"], 9).await;
-    assert!(refused.contains("is not bound to Keeper") && !refused.contains("started"), "{refused}");
+    assert!(
+        refused.contains("the configuration is empty; bind it") && !refused.contains("started"),
+        "{refused}"
+    );
 }
 
 /// The time and memory that `exec` adds to a program, over HTTPS. Runs alternate with the program alone.

@@ -3,12 +3,12 @@
 use std::{error, sync::Arc};
 
 use ksm_storage::{
-    BindState, ConfigStorage, Displaced, Error, ErrorKind, Snapshot, StorageBackend, StoreOutcome, Stored,
-    Writes, aws::CallError,
+    ConfigStorage, Displaced, Error, ErrorKind, Snapshot, StorageBackend, StoreOutcome, Stored, Writes,
+    aws::CallError,
 };
 
 use super::{DOCUMENT, KEEPER, SECRET, keeper, report::Report, within};
-use crate::{cli::Doctor, exit::Exit, failure::Failure, output::Output};
+use crate::{cli::Doctor, exit::Exit, failure::Failure, output::Output, state};
 
 /// Examines the storage behind a backend; `primary` is the primary region if the secret is a replica.
 pub(super) async fn examine(
@@ -30,7 +30,7 @@ pub(super) async fn examine(
     let document = snapshot.document();
     let known = document.names().count() - document.unknown_keys();
     report.ok("document", format!("{known} known keys, {} unknown", document.unknown_keys()));
-    state(report, &snapshot);
+    bound(report, &snapshot);
     keeper::examine(report, storage).await;
 }
 
@@ -149,23 +149,13 @@ async fn rewrite(backend: &dyn StorageBackend) -> Result<Written, Error> {
     })
 }
 
-fn state(report: &mut Report, snapshot: &Snapshot) {
-    let hint = match snapshot.bind_state() {
-        BindState::Bound => return report.ok("state", "bound"),
-        BindState::Empty | BindState::Unbound => "bind it with `ksm-storage bind`",
-        BindState::Invalid(_) => {
-            "restore an earlier version of it, or bind again with `ksm-storage bind --rebind`"
+fn bound(report: &mut Report, snapshot: &Snapshot) {
+    let state = snapshot.bind_state();
+    match state::remedy(state) {
+        None => report.ok("state", state.as_str()),
+        Some(remedy) => {
+            let problem = state::problem(state);
+            report.failed("state", Failure::new(Exit::Unbound, "unbound", problem, remedy));
         }
-        BindState::Unrecognized => {
-            "choose another storage, or store a configuration with `ksm-storage import --replace`"
-        }
-    };
-    let problem = match snapshot.bind_state() {
-        BindState::Invalid(key) => {
-            format!("the configuration is invalid: {key} is truncated or malformed")
-        }
-        BindState::Unrecognized => "the stored document is not a Keeper configuration".to_owned(),
-        state => format!("the configuration is {}", state.as_str()),
-    };
-    report.failed("state", Failure::new(Exit::Unbound, "unbound", problem, hint));
+    }
 }
