@@ -83,8 +83,12 @@ impl Report {
         for steps in self.0.chunk_by(StepResult::is_left_out_with) {
             let verdict = output.bold(&format!("{:<12}", steps[0].verdict.words()));
             let names: Vec<_> = steps.iter().map(|step| step.name).collect();
-            let names = names.join(", ") + if names.len() > 1 { ":" } else { "" };
-            let _ = writeln!(text, "{verdict} {names:<12} {}", steps[0].detail);
+            let names = names.join(", ");
+            let _ = if steps.len() > 1 {
+                writeln!(text, "{}, {}: {names}", verdict.trim_end(), steps[0].detail)
+            } else {
+                writeln!(text, "{verdict} {names:<12} {}", steps[0].detail)
+            };
         }
         if let Some((step, remedy)) = self.start() {
             let _ = writeln!(text, "\nstart here, with `{step}`: {remedy}");
