@@ -62,7 +62,7 @@ pub(crate) fn current(paths: &FilePaths) -> Result<Current> {
     loop {
         let (file, metadata) = match open(path, os::options().read(true)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let hint = "create it first, with `{}` as its content";
+                let hint = format!("create it first: (umask 077; echo '{{}}' > {})", quoted(path));
                 let absence = Absence::new(format!("there is no file {}", quoted(path))).with_hint(hint);
                 return Ok(Current { stored: Stored::absent(absent(paths), absence), file: None });
             }
