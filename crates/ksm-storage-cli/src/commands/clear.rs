@@ -17,6 +17,7 @@ pub(crate) async fn run(args: &Clear, global: &Global, output: Output) -> Result
         if !args.yes {
             let count = before.document().names().count();
             confirm(
+                output,
                 "clear",
                 &format!("Remove all {count} keys of {location} ({})?", before.bind_state().as_str()),
             )?;

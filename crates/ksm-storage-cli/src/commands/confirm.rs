@@ -2,11 +2,15 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    output::Output,
+};
 
-/// Asks on the terminal, unless `--yes` was given.
-pub(super) fn confirm(command: &str, question: &str) -> Result<()> {
+/// Asks on the terminal. Without one, only shows the question.
+pub(super) fn confirm(output: Output, command: &str, question: &str) -> Result<()> {
     if !io::stdin().is_terminal() {
+        output.remark(question);
         return Err(Failure::usage(
             format!("{command} asks for confirmation, but there is no terminal"),
             "confirm with --yes",

@@ -24,10 +24,11 @@ pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Resu
 
     let (before, location) = (storage.snapshot(), storage.location());
     let changes = Changes::between(before.document(), &earlier);
+    let state = earlier.bind_state().as_str();
     if changes.differ {
         if !args.yes {
-            let state = earlier.bind_state().as_str();
             confirm(
+                output,
                 "restore",
                 &format!(
                     "{}Restore {version} ({state}) in {location}, with these changes?",
@@ -41,12 +42,13 @@ pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Resu
     let json = json!({
         "location": location.to_string(),
         "restored": version.as_str(),
+        "bind_state": state,
         "version": after.version().to_string(),
         "changes": changes.to_json(),
         "written": changes.differ,
     });
     let text = if changes.differ {
-        format!("restored: {location}, version {}\n{}", after.version(), changes.to_text())
+        format!("restored: {location}, version {} ({state})\n{}", after.version(), changes.to_text())
     } else {
         format!("already stored, so nothing was written: {location}\n")
     };
@@ -72,7 +74,7 @@ async fn replace(args: &Restore, global: &Global, output: Output, history: &AwsS
         let question = format!(
             "Restore {version} ({state}) in {location}, replacing a value that is not a configuration?"
         );
-        confirm("restore", &question)?;
+        confirm(output, "restore", &question)?;
     }
     let version = match backend.store(stored.version(), &earlier.to_payload()).await? {
         StoreOutcome::Committed { version, .. } => version,
@@ -87,10 +89,13 @@ async fn replace(args: &Restore, global: &Global, output: Output, history: &AwsS
     let json = json!({
         "location": location.to_string(),
         "restored": args.version,
+        "bind_state": state,
         "version": version.to_string(),
         "changes": Changes::between(&ConfigDocument::default(), &earlier).to_json(),
         "written": true,
     });
-    let text = format!("restored: {location}, version {version}; the value before was not a configuration\n");
+    let text = format!(
+        "restored: {location}, version {version} ({state}); the value before was not a configuration\n"
+    );
     output.written(&writer, json, &text)
 }

@@ -32,10 +32,15 @@ async fn displaced_configuration_is_found_and_restored() {
     // Without a terminal, it requires --yes and writes nothing.
     let refused = run.ends(&["restore", &earlier], 2).await;
     assert!(refused.contains("restore asks for confirmation") && refused.contains("--yes"), "{refused}");
+    assert!(
+        refused.contains("  + privateKey") && refused.contains(&format!("{earlier} (bound)")),
+        "{refused}"
+    );
     assert_eq!(world.secret().versions().len(), 4);
 
     let restored = run.ends(&["restore", &earlier, "--yes"], 0).await;
     assert!(restored.starts_with(&format!("restored: {URL}, version ")), "{restored}");
+    assert!(restored.contains(" (bound)\n"), "it does not say whether the version is bound: {restored}");
     assert!(restored.contains("identity: arn:aws:"), "it does not say as whom it writes: {restored}");
     assert!(restored.contains("  + privateKey") && restored.contains("unknown keys: 1 -> 0"), "{restored}");
     assert_eq!(world.stored(), bound);
