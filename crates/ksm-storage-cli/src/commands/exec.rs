@@ -54,8 +54,14 @@ fn start(command: &[std::ffi::OsString], name: &OsStr, value: &str) -> Result<Ex
     let error = replace(command)?;
     let exit =
         if error.kind() == io::ErrorKind::NotFound { Exit::CommandNotFound } else { Exit::CannotExecute };
+    // Without a slash, the program is looked up in the PATH.
+    let path = std::path::Path::new(program);
+    let exists = path.components().count() > 1 && path.exists();
     let program = ksm_storage::shell_word(&program.to_string_lossy());
     let mut failure = Failure::io(&format!("cannot start {program}"), &error);
+    if exit == Exit::CommandNotFound && exists {
+        failure.message.push_str("; the file exists, so its interpreter is missing: correct its first line");
+    }
     failure.exit = exit;
     Err(failure)
 }
