@@ -39,6 +39,13 @@ impl Failure {
         Self::new(Exit::Refused, ErrorKind::Refused.as_str(), problem, hint)
     }
 
+    /// The failure with this remedy instead of the library's, which is meant for a program.
+    pub(crate) fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        let (message, remedy) = (self.message, remedy.into());
+        let cause = message.split("; ").next().unwrap_or(&message);
+        Self { message: format!("{cause}; {remedy}"), hint: Some(remedy), ..self }
+    }
+
     /// A failure of the operating system. Its text contains no content.
     pub(crate) fn io(problem: &str, error: &io::Error) -> Self {
         let message = format!("{problem}: {error}");

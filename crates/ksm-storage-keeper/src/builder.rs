@@ -158,7 +158,9 @@ impl KeeperClientBuilder {
         let token = Token::parse(&given).map_err(invalid)?;
         let names_host = token.host().is_some() || settings.hostname.is_some();
         if !names_host && config::text(storage.snapshot().document(), ConfigKey::Hostname).is_none() {
-            return Err(invalid("it names no host; put its region in front, or set the hostname"));
+            return Err(invalid(
+                "it names no host; put its region in front, or set the hostname (`ksm-storage bind --host`)",
+            ));
         }
         Ok((settings, Some(token)))
     }

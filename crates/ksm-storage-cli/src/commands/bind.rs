@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use ksm_storage::{
-    BindState, ConfigStorage, SecretString,
+    BindState, ConfigStorage, Location, SecretString, Snapshot,
     keeper::{self, KeeperClient},
 };
 use serde_json::json;
 
 use crate::{
     cli::{Bind, Global},
-    failure::Result,
+    failure::{Failure, Result},
     output::Output,
     storage::{self, Access},
     token,
@@ -23,7 +23,8 @@ pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<(
     let is_bound = before.bind_state() == BindState::Bound;
     if !is_bound || args.rebind {
         output.remark(&format!(
-            "Two new versions will be written to {location}: a key pair, then Keeper's reply.\n\
+            "If token, document and host are accepted, two new versions are written to {location}:\n\
+             a key pair, then Keeper's reply.\n\
              Keeper locks the client to the external IP address of this host, unless the token was created with --unlock-ip."
         ));
     }
@@ -32,7 +33,8 @@ pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<(
         None => Some(token::ask()?),
         given => given,
     };
-    bind(&args, storage.clone(), token).await?;
+    let bound = bind(&args, storage.clone(), token).await;
+    bound.map_err(|error| explained(error, &before, &storage.snapshot(), &location))?;
 
     let after = storage.snapshot();
     let written = after.version() != before.version();
@@ -48,6 +50,38 @@ pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<(
         format!("already bound, so nothing was written: {location}\n")
     };
     output.written(&writer, json, &text)
+}
+
+/// The failure with this command's remedies, and the way back to the client that a rebind has replaced.
+fn explained(error: keeper::Error, before: &Snapshot, after: &Snapshot, location: &Location) -> Failure {
+    let kind = error.kind();
+    let failure = Failure::from(error);
+    let failure = match kind {
+        keeper::ErrorKind::TokenMismatch if before.bind_state() == BindState::Bound => failure.with_remedy(
+            "omit the token to keep it, or replace it with this token: `ksm-storage bind --rebind`",
+        ),
+        keeper::ErrorKind::TokenMismatch => failure.with_remedy(
+            "continue with that token, or, if it is spent, bind with this one: `ksm-storage bind --rebind`",
+        ),
+        keeper::ErrorKind::TokenSpent => failure.with_remedy(
+            "create a new one, then `ksm-storage bind --rebind`; or correct the host name (--host)",
+        ),
+        _ => failure,
+    };
+    let is_replaced = after.version() != before.version() && after.bind_state() != BindState::Bound;
+    if before.bind_state() != BindState::Bound || !is_replaced {
+        return failure;
+    }
+    let back = if location.kind() == "aws-sm" {
+        format!(
+            "the former client was replaced; to go back to it: `ksm-storage restore {}`",
+            before.version()
+        )
+    } else {
+        "the former client was replaced; to go back to it, `ksm-storage import --replace` a backup".to_owned()
+    };
+    let hint = failure.hint.as_ref().map_or_else(|| back.clone(), |hint| format!("{hint}; {back}"));
+    Failure { message: format!("{}; {back}", failure.message), hint: Some(hint), ..failure }
 }
 
 async fn bind(args: &Bind, storage: ConfigStorage, token: Option<SecretString>) -> Result<(), keeper::Error> {

@@ -3,7 +3,10 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ksm_storage_emulator::{Action, Fault, Value};
+use ksm_storage_emulator::{
+    Action, Fault, Value,
+    keeper::{AppKeyPolicy, FakeKeeper},
+};
 use ksm_storage_testkit::canary::{canary, is_shown, shows};
 
 use crate::support::{Run, World, not_checked, text, token};
@@ -68,6 +71,11 @@ async fn exec_reports_programs_that_cannot_start() {
     let run = Run::new().with("STORED", bound());
     let missing = run.ends(&["exec", "--storage", "env:STORED", "--", "no-such-program"], 127).await;
     assert!(missing.starts_with("ksm-storage: cannot start no-such-program: "), "{missing}");
+    assert!(!missing.contains("interpreter"), "{missing}");
+    let script = run.file("script", "#!/no/such/interpreter\n");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    let script = run.ends(&["exec", "--storage", "env:STORED", "--", "./script"], 127).await;
+    assert!(script.contains("its interpreter is missing"), "{script}");
     fs::write(run.path("data"), "").unwrap();
     run.ends(&["exec", "--storage", "env:STORED", "--", "./data"], 126).await;
     let name = "N".repeat(131_000);
@@ -90,7 +98,7 @@ async fn bound_configuration_serves_a_program() {
     assert!(output.status.success(), "{}", text(&output));
     let shown = text(&output);
     for words in [
-        "will be written to aws-sm://eu-central-1/team/ksm",
+        "are written to aws-sm://eu-central-1/team/ksm",
         "--unlock-ip",
         "bound: aws-sm://eu-central-1/team/ksm",
     ] {
@@ -116,6 +124,7 @@ async fn bound_configuration_serves_a_program() {
     fs::write(run.path("token"), &second).unwrap();
     let mismatch = run.ends(&["bind", "--json", "--token-file", "token"], 5).await;
     assert!(mismatch.contains(r#""kind":"token_mismatch""#), "{mismatch}");
+    assert!(mismatch.contains("with this token: `ksm-storage bind --rebind`"), "{mismatch}");
     assert_eq!(aws.emulator().calls(Action::PutSecretValue), 2);
     run.ends(&["bind", "--rebind", "--token-file", "token"], 0).await;
     assert_eq!(aws.emulator().calls(Action::PutSecretValue), 4);
@@ -312,4 +321,28 @@ async fn prompt_gives_the_echo_back() {
         Ok(output) => assert!(output.status.success(), "{}", text(&output)),
         Err(_) => not_checked("the prompt: there is no Python here"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_rebind_names_way_back() {
+    let world = World::bound().await;
+    let (run, bound) = (&world.run, world.stored());
+    let former = world.secret().versions().last().unwrap().0.clone();
+    let spent = FakeKeeper::start(AppKeyPolicy::Once).unwrap().issue_token();
+    run.file("spent", &format!("IL5:{spent}:901:{}", world.keeper.server_public_key()));
+    let host = world.keeper.hostname();
+    let refused = run.ends(&["bind", "--rebind", "--host", &host, "--token-file", "spent"], 4).await;
+    let back = format!("`ksm-storage restore {former}`");
+    assert!(refused.contains(&back) && refused.contains("then `ksm-storage bind --rebind`"), "{refused}");
+
+    // Every next command says what a spent token needs.
+    run.file("other", &token(&world.keeper));
+    let bind = ["bind", "--host", &host, "--token-file", "other"];
+    for (args, code) in [(&["status"][..], 0), (&["doctor"], 9), (&["exec", "--", "true"], 9), (&bind, 5)] {
+        let shown = run.ends(args, code).await;
+        assert!(shown.contains("`ksm-storage bind --rebind`"), "{args:?}: {shown}");
+    }
+    run.ends(&["restore", &former, "--yes"], 0).await;
+    assert_eq!(world.stored(), bound);
+    run.ends(&["status"], 0).await;
 }

@@ -7,7 +7,7 @@ use ksm_storage::{
     keeper::{self, ErrorKind, KeeperClient},
 };
 
-use super::{KEEPER, report::Report, report::without_hint};
+use super::{KEEPER, report::Report};
 use crate::failure::Failure;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,11 +35,11 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
         ErrorKind::AccessDenied if error.is_ip_locked() => {
             report.ok(reachable, "it answers");
             report.not_checked(&[client], "the client is locked to an address other than that of this host");
-            report.failed(lock, with_remedy(error, "create a token without the IP lock, or bind from where the program runs: `ksm-storage bind --rebind`"));
+            report.failed(lock, Failure::from(error).with_remedy("create a token without the IP lock, or bind from where the program runs: `ksm-storage bind --rebind`"));
         }
         ErrorKind::AccessDenied => {
             report.ok(reachable, "it answers");
-            report.failed(client, with_remedy(error, "look for the client in its application in the vault; bind again with `ksm-storage bind --rebind`"));
+            report.failed(client, Failure::from(error).with_remedy("look for the client in its application in the vault; bind again with `ksm-storage bind --rebind`"));
             report.stopped(&[lock]);
         }
         // Nothing was sent.
@@ -47,23 +47,20 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
             report.not_checked(&[reachable], "the client cannot be started");
             report.failed(
                 client,
-                with_remedy(
-                    error,
-                    "restore an earlier version, or bind anew with `ksm-storage bind --rebind`",
-                ),
+                Failure::from(error)
+                    .with_remedy("restore an earlier version, or bind anew with `ksm-storage bind --rebind`"),
             );
             report.stopped(&[lock]);
         }
         ErrorKind::InvalidArgument => {
-            report.failed(reachable, with_remedy(error, "correct the setting"));
+            report.failed(reachable, Failure::from(error).with_remedy("correct the setting"));
             report.stopped(&[client, lock]);
         }
         _ if is_answer => {
             report.ok(reachable, "it answers");
             report.failed(
                 client,
-                with_remedy(
-                    error,
+                Failure::from(error).with_remedy(
                     "try again later; if it fails again, bind again with `ksm-storage bind --rebind`",
                 ),
             );
@@ -72,18 +69,10 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
         _ => {
             report.failed(
                 reachable,
-                with_remedy(error, "check network, proxy, and the host name in the configuration"),
+                Failure::from(error)
+                    .with_remedy("check network, proxy, and the host name in the configuration"),
             );
             report.stopped(&[client, lock]);
         }
     }
-}
-
-/// The failure, with a remedy in terms of this program.
-fn with_remedy(error: keeper::Error, remedy: &str) -> Failure {
-    let failure = Failure::from(error);
-    let cause = without_hint(&failure.message, failure.hint.as_deref());
-    // The library's hint, meant for a program, follows the cause.
-    let cause = cause.split("; ").next().unwrap_or(&cause);
-    Failure { message: format!("{cause}; {remedy}"), hint: Some(remedy.to_owned()), ..failure }
 }
