@@ -1,5 +1,6 @@
 """Features that Keeper's class lacks."""
 
+import enum
 import logging
 import pickle
 import subprocess
@@ -34,6 +35,63 @@ def test_update_is_atomic(storage, emulator):
     # Types matter, because True equals 1 in Python.
     assert storage.update(lambda config: {**config, "count": True})["count"] is True
     assert emulator.stored()["count"] is True
+
+
+class OwnKey(enum.Enum):
+    URL = "url"
+    NUMBER = 7
+
+
+class TextKey(str, enum.Enum):
+    URL = "url"
+
+
+@pytest.mark.parametrize("key", [ConfigKeys.KEY_URL, OwnKey.URL, TextKey.URL])
+def test_enum_keys_are_stored_by_value(storage, emulator, key):
+    assert storage.update(lambda config: {**config, key: "u", ConfigKeys.KEY_HOSTNAME: "i"})["url"] == "u"
+    assert emulator.stored() == {**CONFIG, "url": "u", "hostname": "i"}
+    storage.update(lambda config: config.update({key: "v"}))
+    assert emulator.stored()["url"] == "v"
+    storage.save_storage({**storage.read_storage(), key: "w"})
+    assert emulator.stored() == {**CONFIG, "url": "w", "hostname": "i"}
+    storage.save_storage({key: "x"})
+    assert emulator.stored() == {"url": "x"}
+
+
+@pytest.mark.parametrize("key", [7, None, True, b"url", ("url",), OwnKey.NUMBER, ConfigKeys])
+def test_other_keys_are_type_errors(storage, emulator, key):
+    emulator.calls()
+    for write in (
+        lambda: storage.update(lambda config: {**config, key: "x"}),
+        lambda: storage.save_storage({key: "x"}),
+        lambda: storage.get(key),
+        lambda: storage.set(key, "x"),
+        lambda: storage.contains(key),
+        lambda: storage.delete(key),
+    ):
+        with pytest.raises(TypeError, match="key"):
+            write()
+    assert emulator.calls() == (0, 0) or emulator.stored() == CONFIG
+
+
+def test_two_new_values_are_an_error(storage, emulator):
+    with pytest.raises(ValueError, match="hostname.*twice"):
+        storage.update(lambda config: {**config, "hostname": CANARY, ConfigKeys.KEY_HOSTNAME: "i"})
+    assert emulator.stored() == CONFIG
+    assert storage.update(lambda config: {ConfigKeys.KEY_HOSTNAME: "i", **config})["hostname"] == "i"
+
+
+def test_keys_of_methods_are_enums(storage, emulator):
+    """Keeper's class raises AttributeError."""
+    for call in (
+        lambda: storage.get("hostname"),
+        lambda: storage.set("hostname", "i"),
+        lambda: storage.contains("hostname"),
+        lambda: storage.delete("hostname"),
+    ):
+        with pytest.raises(TypeError, match="expected a member of ConfigKeys, not str"):
+            call()
+    assert emulator.stored() == CONFIG
 
 
 def test_update_runs_on_its_caller(storage):

@@ -4,6 +4,7 @@ import atexit
 import json
 import logging
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any, Optional, TypeVar
 
 from keeper_secrets_manager_core.configkeys import ConfigKeys
@@ -102,24 +103,28 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
 
     def save_storage(self, updated_config: Mapping[str, Any]) -> None:
         """Stores the differences between the current configuration and ``updated_config``."""
+        if not isinstance(updated_config, Mapping):
+            raise TypeError(f"save_storage() expects a dict, not {type(updated_config).__name__}")
         self._write(*_difference(self.read_storage(), updated_config))
 
     def get(self, key: ConfigKeys) -> Any:
-        value = self._shown(self._current()).get(key.value)
+        name = _of_member(key)
+        value = self._shown(self._current()).get(name)
         return json.loads(json.dumps(value)) if isinstance(value, (dict, list)) else value
 
     def set(self, key: ConfigKeys, value: Any) -> Config:
-        return self._write([(key.value, _to_json(value))], [])
+        return self._write([(_of_member(key), _to_json(value))], [])
 
     def delete(self, key: ConfigKeys) -> Config:
-        return self._write([], [key.value])
+        return self._write([], [_of_member(key)])
 
     def delete_all(self) -> Config:
         call(self._opened().replace, "{}")
         return {}
 
     def contains(self, key: ConfigKeys) -> bool:
-        return key.value in self._shown(self._current())
+        name = _of_member(key)
+        return name in self._shown(self._current())
 
     def is_empty(self) -> bool:
         return not self._shown(self._current())
@@ -193,8 +198,32 @@ def _to_json(value: Any) -> str:
     return json.dumps(value, allow_nan=False, sort_keys=True)
 
 
-def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[str]]:
+def _of_member(key: ConfigKeys) -> str:
+    """Returns the stored name of a member of an enumeration."""
+    if isinstance(key, Enum) and isinstance(key.value, str):
+        return key.value
+    raise TypeError(f"wrong key: expected a member of ConfigKeys, not {type(key).__name__}")
+
+
+def _name(key: Any) -> str:
+    """Returns the stored name of a key in a dict, which may be a string or a member of an enumeration."""
+    if isinstance(key, str) and not isinstance(key, Enum):
+        return key
+    if isinstance(key, Enum) and isinstance(key.value, str):
+        return key.value
+    raise TypeError(f"wrong key in a configuration: expected a str or a member of ConfigKeys, not {type(key).__name__}")
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[Any, Any]) -> tuple[list[tuple[str, str]], list[str]]:
     """Returns the keys to set and the keys to remove."""
     old = {key: _to_json(value) for key, value in before.items()}
-    new = {str(key): _to_json(value) for key, value in after.items()}
+    new: dict[str, str] = {}
+    for key, value in after.items():
+        name, text = _name(key), _to_json(value)
+        unchanged = (None, old.get(name))
+        if name in new and text not in (*unchanged, new[name]) and new[name] not in unchanged:
+            raise ValueError(f"the key {name} occurs twice, as a str and in ConfigKeys, with different values")
+        # Beside the stored value under its string, a value under the member of ConfigKeys is the change.
+        if new.get(name) in unchanged:
+            new[name] = text
     return [(key, value) for key, value in new.items() if old.get(key) != value], [key for key in old if key not in new]
