@@ -9,10 +9,16 @@ from conftest import SECRET, TARGET
 from keeper_secrets_manager_core import SecretsManager
 from keeper_secrets_manager_core.configkeys import ConfigKeys
 from keeper_secrets_manager_core.exceptions import KeeperError
+from keeper_secrets_manager_core.storage import InMemoryKeyValueStorage
 
 import ksm_storage
 from ksm_storage import StorageError, connect
+from ksm_storage._token import Token, parse
 from ksm_storage.aws import AwsSecretStorage
+
+
+#: A well-formed token, which Keeper does not know.
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
 
 def bound(keeper):
@@ -115,6 +121,14 @@ def test_connect_resumes_without_the_token(keeper):
     assert titles(connect(AwsSecretStorage(SECRET)))
 
 
+def test_connect_binds_with_a_stored_token(keeper):
+    """As another SDK or a person has stored it."""
+    arguments = keeper.arguments
+    keeper.store({"hostname": arguments.pop("hostname"), "clientKey": keeper.token().split(":")[-1]})
+    assert titles(connect(AwsSecretStorage(SECRET), **arguments))
+    assert "clientKey" not in keeper.stored()
+
+
 def test_refused_put_of_connect_keeps_the_token(keeper):
     storage, token = AwsSecretStorage(SECRET), keeper.token()
     keeper.deny("PutSecretValue")
@@ -145,11 +159,114 @@ def test_spent_token_is_an_error(keeper, monkeypatch):
     assert token not in str(caught.value)
 
 
+def test_errors_name_remedies_that_work(keeper, monkeypatch, caplog):
+    monkeypatch.setattr("ksm_storage._connect._WAITS", (0.0,))
+    storage, token = AwsSecretStorage(SECRET), keeper.token()
+    for given, kind in ((KEY, "token_spent"), (None, "token_spent"), (token, "token_mismatch")):
+        with pytest.raises(StorageError, match=r"storage\.delete_all\(\)") as caught:
+            connect(storage, token=given, **keeper.arguments)
+        assert caught.value.kind == kind and "omit" not in str(caught.value)
+        if kind == "token_spent":
+            assert "access_denied" in str(caught.value.__cause__)
+    assert caplog.records == []
+    storage.delete_all()
+    first = titles(connect(storage, token=token, **keeper.arguments))
+    with pytest.raises(StorageError, match="omit the token") as caught:
+        connect(storage, token=keeper.token(), **keeper.arguments)
+    assert caught.value.kind == "token_mismatch"
+    assert titles(connect(storage, **keeper.arguments)) == first
+
+
+POINT = "BK9w6TZFxE6nFNbMfIpULCup2a8xc6w2tUTABjxny7yFmxW0dAEojwC6j6zb5nTlmb1dAx8nwo3qF7RPYGmloRM"
+
+
+@pytest.mark.parametrize(
+    ("form", "reason"),
+    [
+        (":", "a region"),
+        ("US:", "43 characters"),
+        ("US:!!!!", "not URL-safe base64"),
+        ("US:ONE_TIME_TOKEN", "43 characters"),
+        ("US:KEY:1", "expected KEY"),
+        ("KEY:US", "a region"),
+        ("a:b:c:d", "expected KEY"),
+        ("KEY=", "no padding"),
+        ("KEYA", "43 characters"),
+        ("KEY KEY", "white space"),
+        ("US: KEY", "white space"),
+        ("KEY\0", "control character"),
+        ("\ufeffKEY", "not URL-safe base64"),
+        ("ÄKEY", "not URL-safe base64"),
+        ("XX:KEY", "a region"),
+        ("https://keepersecurity.com:KEY", "expected KEY"),
+        ("keepersecurity.com/:KEY", "a region"),
+        ("user@keepersecurity.com:KEY", "a region"),
+        ("büro.example:KEY", "a region"),
+        ("1.2.3.400:KEY", "a region"),
+        ("IL5:KEY::POINT", "the ID of its server key"),
+        ("IL5:KEY:901:", "P-256"),
+        ("IL5:KEY:901:AAAA", "P-256"),
+        ("IL5:KEY:901:POINT=", "P-256"),
+        ("IL5:KEY:901:POINT:x", "expected KEY"),
+        ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9", "the last character"),
+        ("A" * (1 << 20), "43 characters"),
+    ],
+)
+@pytest.mark.parametrize("source", ["argument", "variable", "document"])
+def test_malformed_tokens_are_never_sent(keeper, monkeypatch, form, reason, source):
+    text = form.replace("KEY", KEY).replace("POINT", POINT)
+    storage, given = AwsSecretStorage(SECRET), {}
+    if source == "argument":
+        given = {"token": text}
+    elif source == "document":
+        storage.set(ConfigKeys.KEY_CLIENT_KEY, text[:2000])
+    elif "\0" in text or len(text) > 10_000:
+        return
+    else:
+        monkeypatch.setenv("KSM_TOKEN", text)
+    keeper.calls()
+    with pytest.raises(StorageError, match=reason) as caught:
+        connect(storage, **given, **keeper.arguments)
+    assert caught.value.kind == ("invalid_config" if source == "document" else "invalid_token")
+    assert KEY[:20] not in str(caught.value) and caught.value.__cause__ is None
+    assert keeper.calls()[1] == 0 and keeper.keeper_requests() == []
+
+
+def test_tokens_have_the_forms_of_the_bridge():
+    for form, host in (
+        ("KEY", None),
+        (" KEY\r\n", None),
+        ("US:KEY", "keepersecurity.com"),
+        ("eu:KEY", "keepersecurity.eu"),
+        ("us_gov:KEY", "govcloud.keepersecurity.us"),
+        ("keeper.example:KEY", "keeper.example"),
+        ("10.1.2.3:KEY", "10.1.2.3"),
+        ("localhost:KEY", "localhost"),
+    ):
+        token = parse(form.replace("KEY", KEY))
+        assert token == Token(f"{host}:{KEY}" if host else KEY, KEY)
+    il5 = f"il5:{KEY}:901:{POINT}"
+    assert parse(il5) == Token(il5, KEY)
+    stored = InMemoryKeyValueStorage()
+    SecretsManager(config=stored, token=f"US:{KEY}")
+    assert parse(KEY).client_id == stored.get(ConfigKeys.KEY_CLIENT_ID)
+
+
 def test_missing_token_is_an_error(keeper):
-    with pytest.raises(ValueError, match="One Time Token"):
+    with pytest.raises(StorageError, match="pass token=, or set KSM_TOKEN") as caught:
         connect(AwsSecretStorage(SECRET))
+    assert caught.value.kind == "unbound" and keeper.calls()[1] == 0
     with pytest.raises(TypeError, match="config"):
         connect(AwsSecretStorage(SECRET), config=None)
+
+
+def test_wrong_types_are_named(keeper):
+    for storage in ("x", None, InMemoryKeyValueStorage()):
+        with pytest.raises(TypeError, match=f"expects a Storage, not {type(storage).__name__}"):
+            connect(storage)
+    for token in (5, b"US:x", ["x"]):
+        with pytest.raises(TypeError, match=f"token must be a str, not {type(token).__name__}"):
+            connect(AwsSecretStorage(SECRET), token=token)
 
 
 def test_variable_has_the_token(keeper, monkeypatch):

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import time
-from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any, Optional
 
@@ -13,7 +10,8 @@ from keeper_secrets_manager_core.configkeys import ConfigKeys
 from keeper_secrets_manager_core.storage import KeyValueStorage
 
 from ._errors import StorageError
-from ._storage import Config, Storage, logger
+from ._storage import Config, Storage
+from ._token import Token, parse
 
 _CLIENT_ID = ConfigKeys.KEY_CLIENT_ID.value
 _CLIENT_KEY = ConfigKeys.KEY_CLIENT_KEY.value
@@ -38,46 +36,76 @@ def connect(storage: Storage, token: Optional[str] = None, **arguments: Any) -> 
     """
     if "config" in arguments:
         raise TypeError("connect() takes the storage instead of the argument 'config'")
-    token, key = _token(token)
+    if not isinstance(storage, Storage):
+        raise TypeError(f"connect() expects a Storage, not {type(storage).__name__}")
+    given, token = _token(token), None
     config = storage.refresh()
+    refusal: Optional[Exception] = None
     for _ in range(_ROUNDS):
-        if key and config.get(_CLIENT_ID) not in (None, "", _client_id(key)):
-            raise ValueError("the storage belongs to another token: omit the token, or clear the storage first")
+        if given and config.get(_CLIENT_ID) not in (None, "", given.client_id):
+            raise _mismatch(_is_bound(config))
         if _is_bound(config):
             return _client(storage, config, arguments)
-        if _bind(storage, config, token, key, arguments):
-            config = storage.read_storage()
+        refusal = _bind(storage, config, given, arguments)
+        if refusal:
+            config = _wait_for_another(storage, refusal)
         else:
-            config = _wait_for_another(storage, config)
-    raise _spent()
+            config = storage.read_storage()
+    raise _spent() from refusal
 
 
-def _token(given: Optional[str]) -> tuple[str, str]:
-    """Returns the token and its key: ``KEY``, ``REGION:KEY``, ``HOST:KEY`` or ``IL5:KEY:ID:PUBLIC_KEY``."""
-    variable = (os.environ.get("KSM_TOKEN") or "").strip()
-    token = (given or "").strip() or variable
-    parts = token.split(":")
-    key = parts[0] if len(parts) == 1 else parts[1]
+def _token(given: Optional[str]) -> Optional[Token]:
+    """Returns the token that was given, or that in the variable."""
+    if not isinstance(given, (str, type(None))):
+        raise TypeError(f"the token must be a str, not {type(given).__name__}")
+    variable = _variable()
+    if not (given or "").strip():
+        given = None
+        return variable
+    token, given = parse(given or ""), None
     # The SDK would read its key from the variable.
-    if variable and variable.split(":")[min(1, variable.count(":"))] != key:
-        raise ValueError("the token differs from that in the variable KSM_TOKEN: unset the variable, or omit the token")
-    return token, key
+    if variable and variable.key != token.key:
+        raise StorageError(
+            "the token differs from that in the variable KSM_TOKEN: unset the variable, or omit the token", "invalid_argument"
+        )
+    return token
 
 
-def _wait_for_another(storage: Storage, before: Config) -> Config:
+def _variable() -> Optional[Token]:
+    if not os.environ.get("KSM_TOKEN", "").strip():
+        return None
+    try:
+        return parse(os.environ["KSM_TOKEN"])
+    except StorageError as error:
+        raise StorageError(f"{error}; it is in the variable KSM_TOKEN", error.kind) from None
+
+
+def _wait_for_another(storage: Storage, refusal: Exception) -> Config:
     """Waits for the configuration of another client with the same token, which may have been faster."""
+    before = storage.read_storage()
     for wait in _WAITS:
         time.sleep(wait)
         config = storage.refresh()
         if _is_bound(config) or _credentials(config) != _credentials(before):
             return config
-    raise _spent()
+    raise _spent() from refusal
+
+
+def _mismatch(is_bound: bool) -> StorageError:
+    if is_bound:
+        text = "the storage is bound with another token: omit the token, or remove the client with storage.delete_all() first"
+    else:
+        text = (
+            "the storage contains the key pair of another token, whose bind was not completed: continue with that token, or "
+            "remove its key pair with storage.delete_all() first"
+        )
+    return StorageError(text, "token_mismatch")
 
 
 def _spent() -> StorageError:
     return StorageError(
-        "Keeper does not accept the one-time token, and no other client has stored a binding: the token has been used, or has "
-        "expired; create a new one",
+        "Keeper does not accept the one-time token, and no other client has stored a binding: the token was used, has expired or "
+        "belongs to another region; create a new one, and remove this token's key pair with storage.delete_all() before you use it",
         "token_spent",
     )
 
@@ -94,14 +122,29 @@ def _client(storage: Storage, config: Config, arguments: dict[str, Any]) -> Secr
     return SecretsManager(config=storage, **arguments)
 
 
-def _bind(storage: Storage, config: Config, token: str, key: str, arguments: dict[str, Any]) -> bool:
-    """Makes the two writes, unless another client makes the first. Returns False if Keeper sends no application key."""
+def _bind(storage: Storage, config: Config, token: Optional[Token], arguments: dict[str, Any]) -> Optional[Exception]:
+    """Makes the two writes, unless another client makes the first. Returns the error if Keeper sends no application key."""
+    if not token and not config.get(_CLIENT_KEY):
+        raise StorageError(
+            "the storage is not bound to Keeper, and no one-time token was given: pass token=, or set KSM_TOKEN; to complete a "
+            "bind that was interrupted, use the same token again",
+            "unbound",
+        )
     binding = _Binding(storage, arguments)
     if config.get(_CLIENT_ID) and config.get(_PRIVATE_KEY):
-        binding.resume(config, key)
-    elif not binding.begin(config, token):
-        return True
+        binding.resume(config, token.key if token else config[_CLIENT_KEY])
+    elif not binding.begin(config, token or _stored(config)):
+        return None
     return binding.finish()
+
+
+def _stored(config: Config) -> Token:
+    """The token in an unbound configuration that another SDK or a person has stored."""
+    try:
+        # Without a text, the SDK reads key and host from the configuration.
+        return parse(str(config[_CLIENT_KEY]))._replace(text="")
+    except StorageError as error:
+        raise StorageError(f"invalid stored key {_CLIENT_KEY}: {error}", "invalid_config") from None
 
 
 class _Bound(Exception):
@@ -114,10 +157,15 @@ class _Binding:
         self._arguments = dict(arguments)
         self._post: Callable[..., Any] = self._arguments.pop("custom_post_function", None) or SecretsManager.post_function
 
-    def begin(self, config: Config, token: str) -> bool:
+    def begin(self, config: Config, token: Token) -> bool:
         """Makes the SDK create a key pair, and stores it unless another one was stored meanwhile."""
         staged = _Staged({key: value for key, value in config.items() if key not in (_CLIENT_ID, _PRIVATE_KEY, _APP_KEY)})
-        self._start(staged, token=token or None)
+        self._start(staged, token=token.text or None)
+        if staged.get(ConfigKeys.KEY_CLIENT_ID) != token.client_id:
+            raise StorageError(
+                "Keeper's SDK reads another key than this token's from the variable KSM_TOKEN: unset it, and pass token=",
+                "invalid_argument",
+            )
         stored = False
 
         def store(current: Config) -> Config:
@@ -130,9 +178,6 @@ class _Binding:
 
     def resume(self, config: Config, key: str) -> None:
         """Starts with a stored key pair, which may have been sent to Keeper already."""
-        key = key or config.get(_CLIENT_KEY) or ""
-        if not key:
-            raise ValueError("the bind was interrupted: pass the same one-time token again")
         # Presented as bound, because the SDK would otherwise create another key pair.
         staged = _Staged(config)
         self._start(staged)
@@ -145,8 +190,8 @@ class _Binding:
         self._staged = staged
         self._manager = SecretsManager(config=staged, custom_post_function=self._send, **arguments)
 
-    def finish(self) -> bool:
-        """Makes the SDK request the application key, and stores it."""
+    def finish(self) -> Optional[Exception]:
+        """Makes the SDK request the application key, and stores it. Returns the error if Keeper refuses this client."""
         before = dict(self._staged.config)
         try:
             self._manager.get_secrets()
@@ -155,12 +200,11 @@ class _Binding:
         except Exception as error:
             if not self._staged.config.get(_APP_KEY):
                 if _is_refusal(error):
-                    logger.warning("Keeper refused to bind the client: %s", type(error).__name__)
-                    return False
+                    return error
                 raise
         bound = self._staged.config
         if not bound.get(_APP_KEY):
-            return False
+            return StorageError("Keeper's reply contains no application key", "token_spent")
 
         def store(current: Config) -> Config:
             if not current.get(_CLIENT_ID):
@@ -172,7 +216,7 @@ class _Binding:
             return {**kept, **changed}
 
         self._storage.update(store)
-        return True
+        return None
 
     def _send(self, *request: Any) -> Any:
         if self._staged.config.get(_APP_KEY):
@@ -223,14 +267,6 @@ def _is_bound(config: Config) -> bool:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Returns True if Keeper refuses this client."""
-    return "access_denied" in str(error)
-
-
-def _client_id(key: str) -> str:
-    """The client ID that the SDK derives from a token."""
-    try:
-        secret = urlsafe_b64decode(key + "=" * (-len(key) % 4))
-    except ValueError:
-        raise ValueError("the one-time token is malformed: its key is not URL-safe base64") from None
-    return b64encode(hmac.new(secret, b"KEEPER_SECRETS_MANAGER_CLIENT_ID", hashlib.sha512).digest()).decode()
+    """Returns True if Keeper refuses this client, and might accept another one with the same token."""
+    text = str(error)
+    return "access_denied" in text and "locked to a different ip address" not in text.lower()
