@@ -6,6 +6,8 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import CANARY, CONFIG, SECRET
@@ -154,6 +156,36 @@ def test_change_must_not_use_a_storage(storage):
             storage.update(lambda config, inner=inner: inner())
         assert (caught.value.kind, caught.value.outcome) == ("invalid_argument", "not_applied")
     assert storage.update(lambda config: {**config, "url": storage.get(ConfigKeys.KEY_HOSTNAME)})["url"] == CONFIG["hostname"]
+
+
+@pytest.mark.slow
+def test_slow_changes_are_named():
+    """Neither a change that takes too long nor one that waits for a writing thread looks like a failure of the store."""
+
+    def slow(storage):
+        time.sleep(16.5)
+
+    def joining(storage):
+        def other():
+            with pytest.raises(StorageError):
+                storage.set(ConfigKeys.KEY_URL, "u")
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+
+    def fail(work):
+        storage = ksm_storage.open("memory:")
+        with pytest.raises(StorageError) as caught:
+            storage.update(lambda config: {**config, "done": work(storage)})
+        assert storage.is_empty()
+        return caught.value
+
+    with ThreadPoolExecutor() as pool:
+        for error in pool.map(fail, (slow, joining)):
+            assert "the function passed to update took 1" in str(error) and "waits for another thread" in str(error)
+            assert (error.kind, error.outcome, error.retryable) == ("timeout", "not_applied", False)
+            assert "runtime" not in str(error)
 
 
 def test_refresh_reads_again(storage, emulator):

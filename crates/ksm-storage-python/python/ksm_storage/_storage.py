@@ -3,6 +3,7 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Optional, TypeVar
@@ -81,19 +82,36 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
         """Changes the whole configuration in one write, and returns it.
 
         ``change`` receives the stored configuration as a dict, and changes it or returns another one. It may run more than
-        once, each time on the latest document. If it raises, nothing is stored. It must not use a storage itself.
+        once, each time on the latest document. If it raises, nothing is stored. It must not use a storage itself, nor wait for a
+        thread that does. With it, the call must end within 15 seconds.
         """
+        start, taken = time.monotonic(), 0.0
 
         def patch(text: str) -> tuple[list[tuple[str, str]], list[str]]:
+            nonlocal taken
             config = json.loads(text)
-            returned = change(config)
+            begin = time.monotonic()
+            try:
+                returned = change(config)
+            finally:
+                taken += time.monotonic() - begin
             if returned is None:
                 returned = config
             elif not isinstance(returned, Mapping):
                 raise TypeError(f"the change returned {type(returned).__name__}; expected None or a dict")
             return _difference(json.loads(text), returned)
 
-        config: Config = json.loads(call(self._opened().update, patch))
+        try:
+            config: Config = json.loads(call(self._opened().update, patch))
+        except StorageError as error:
+            is_late = error.kind in ("timeout", "runtime") and error.outcome == "not_applied"
+            if not is_late or taken < (time.monotonic() - start) / 2:
+                raise
+            raise StorageError(
+                f"timed out: the function passed to update took {taken:.0f} s, and a call may take 15 s: it is too slow, or waits "
+                "for another thread that uses this storage; nothing was written",
+                "timeout",
+            ) from None
         return config
 
     # Keeper's interface
