@@ -1,6 +1,8 @@
 """Keeper's real SDK on the storages of this package."""
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from keeper_secrets_manager_core import SecretsManager
 from keeper_secrets_manager_core.configkeys import ConfigKeys
 from keeper_secrets_manager_core.exceptions import KeeperError
 from keeper_secrets_manager_core.storage import InMemoryKeyValueStorage
+from requests.exceptions import InvalidURL
 
 import ksm_storage
 from ksm_storage import StorageError, connect
@@ -332,8 +335,20 @@ def test_connect_works_on_any_storage(keeper, tmp_path):
     assert titles(connect(ksm_storage.open(f"file:{path}")))
 
 
-def test_page_on_testing_runs(run, tmp_path):
+def test_page_on_testing_runs(tmp_path):
     page = (Path(__file__).parents[3] / "docs" / "testing.md").read_text()
     (code,) = [block.split("```")[0] for block in page.split("```python\n")[1:]]
-    path = f"{TARGET / 'debug'}{os.pathsep}{os.environ['PATH']}"
-    run(code, env={"PATH": path, "HOME": str(tmp_path)})
+    (tmp_path / "test_page.py").write_text(code)
+    environment = {"PATH": f"{TARGET / 'debug'}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_page.py"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=120)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f" {code.count('def test_')} passed in " in ended.stdout and "def test_" in code
+
+
+def test_hostname_of_the_emulator_needs_no_path(keeper):
+    """As docs/testing.md says about other languages."""
+    hostname = keeper.report["environment"]["KSM_HOSTNAME"]
+    assert hostname == keeper.arguments["hostname"] + "/http"
+    with pytest.raises(InvalidURL):
+        connect(AwsSecretStorage(SECRET), token=keeper.token(), **{**keeper.arguments, "hostname": hostname})
