@@ -343,7 +343,7 @@ def test_page_on_testing_runs(tmp_path):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_page.py"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=120)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert f" {code.count('def test_')} passed in " in ended.stdout and "def test_" in code
+    assert f" {code.count('def test_')} passed" in ended.stdout and "def test_" in code
 
 
 def test_hostname_of_the_emulator_needs_no_path(keeper):
