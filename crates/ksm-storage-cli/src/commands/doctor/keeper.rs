@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ksm_storage::{
     BindState, ConfigStorage,
-    keeper::{self, ErrorKind, KeeperClient},
+    keeper::{ErrorKind, KeeperClient},
 };
 
 use super::{KEEPER, report::Report};
