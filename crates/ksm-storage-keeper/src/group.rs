@@ -86,13 +86,14 @@ pub(crate) async fn store_key_pair(
     wanted: ConfigDocument,
 ) -> Result<bool, StorageError> {
     let stored = storage.update(move |stored| {
-        let unchanged = is_same(stored, &found);
-        if unchanged {
-            copy(stored, &wanted, ConfigKey::ALL);
+        if !is_same(stored, &found) {
+            return Err(StorageError::refused("another writer has changed the configuration"));
         }
-        Ok(unchanged)
+        copy(stored, &wanted, ConfigKey::ALL);
+        Ok(true)
     });
-    stored.await
+    let is_refusal = |error: &StorageError| error.kind() == StorageErrorKind::Refused;
+    stored.await.or_else(|error| if is_refusal(&error) { Ok(false) } else { Err(error) })
 }
 
 /// Stores the whole group of a client that Keeper has bound, unless another client's group is stored. If the client is

@@ -66,8 +66,8 @@ impl NoReply {
                 "no complete reply within the time limit; check the network and the proxy, and try again"
             }
             Self::UnknownIssuer => {
-                "the certificate's issuer is unknown; install the root certificate of the proxy in between, \
-                 or check the host name"
+                "the certificate's issuer is unknown; add the root certificate of the proxy in between to \
+                 the file in SSL_CERT_FILE (AWS_CA_BUNDLE is only for AWS), or check the host name"
             }
             Self::WrongName => "the certificate is for another host; check the host name and the proxy",
             Self::Expired => "the certificate is not valid now; check the clock of this host",

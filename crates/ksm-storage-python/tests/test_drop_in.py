@@ -3,9 +3,10 @@
 import inspect
 import json
 import logging
+from traceback import TracebackException
 
 import pytest
-from conftest import CONFIG, SECRET
+from conftest import CANARY, CONFIG, SECRET
 from keeper_secrets_manager_core.configkeys import ConfigKeys
 from keeper_secrets_manager_core.storage import KeyValueStorage
 
@@ -296,6 +297,16 @@ def test_malformed_variables_are_named(emulator, monkeypatch, variable, value):
         AwsSecretStorage.from_default_config(SECRET)
     named = "ops" if variable in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE") else variable
     assert named in str(caught.value)
+
+
+def test_tracebacks_hold_no_variable(emulator, monkeypatch):
+    for variable in ("AWS_SECRET_ACCESS_KEY", "KSM_CONFIG", "KSM_TOKEN"):
+        monkeypatch.setenv(variable, CANARY)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "many")
+    with pytest.raises(ValueError) as raised:
+        AwsSecretStorage.from_default_config(SECRET)
+    shown = "".join(TracebackException.from_exception(raised.value, capture_locals=True).format())
+    assert "_open_native" in shown and CANARY not in shown
 
 
 def test_attempts_are_honoured(emulator, monkeypatch):

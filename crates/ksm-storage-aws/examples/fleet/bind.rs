@@ -78,15 +78,15 @@ pub(crate) async fn bind(storage: &ConfigStorage, number: u32, keeper: &FakeServ
 /// Returns false if another program has already stored its pair.
 async fn store_pair(storage: &ConfigStorage, pair: String) -> Result<bool, Error> {
     let stored = storage.update(move |document| {
-        let is_free = document.is_empty();
-        if is_free {
-            document.set(ClientKey, "token");
-            document.set(ClientId, "client");
-            document.set(PrivateKey, pair.clone());
+        if !document.is_empty() {
+            return Err(Error::refused("another start was faster"));
         }
-        Ok::<_, Error>(is_free)
+        document.set(ClientKey, "token");
+        document.set(ClientId, "client");
+        document.set(PrivateKey, pair.clone());
+        Ok(true)
     });
-    stored.await
+    stored.await.or_else(|error| if error.kind() == ErrorKind::Refused { Ok(false) } else { Err(error) })
 }
 
 async fn store_key(storage: &ConfigStorage, pair: String) -> Result<(), String> {

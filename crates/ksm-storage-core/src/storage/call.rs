@@ -67,7 +67,6 @@ impl ConfigStorage {
         let (reply, mut answer) = oneshot::channel();
         let claim = Claim::new();
         let change = Box::new(Pending::new(change, reply));
-        let creates = operation == Operation::OpenOrCreate;
         let start = {
             let mut queue = lock(&shared.queue);
             queue.waiting.push(Entry {
@@ -75,7 +74,8 @@ impl ConfigStorage {
                 deadline,
                 change: Some(change),
                 execution,
-                creates,
+                operation,
+                succeeded: false,
                 altered: false,
             });
             !std::mem::replace(&mut queue.running, true)

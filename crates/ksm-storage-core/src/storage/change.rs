@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    Clock, ConfigDocument, Error, ErrorKind, Outcome, Snapshot, Version,
+    Clock, ConfigDocument, Error, ErrorKind, Operation, Outcome, Snapshot, Version,
     clock::within,
     sync::{Arc, AtomicU8, Ordering, oneshot, run_blocking},
 };
@@ -95,9 +95,10 @@ pub(super) struct Entry {
     /// `None` while another thread runs the change, after that thread took too long, and once the caller has left.
     pub(super) change: Option<Box<dyn Change>>,
     pub(super) execution: Execution,
-    /// True if this change may create the document: to it, an empty store is an empty document.
-    pub(super) creates: bool,
-    /// True if this change altered the document in the batch's latest attempt.
+    pub(super) operation: Operation,
+    /// True if this change returned `Ok` in the batch's latest attempt.
+    pub(super) succeeded: bool,
+    /// True if it altered the document in that attempt.
     pub(super) altered: bool,
 }
 
@@ -132,6 +133,16 @@ impl Entry {
         let (change, document) = within(clock, self.deadline, running).await??;
         self.change = Some(change);
         document
+    }
+
+    /// Returns true if this change may create the document: to it, an empty store is an empty document.
+    pub(super) fn creates(&self) -> bool {
+        self.operation == Operation::OpenOrCreate
+    }
+
+    /// Returns true if the call's answer claims that the stored document contains the change, even if none was necessary.
+    pub(super) fn acknowledges(&self) -> bool {
+        self.succeeded && self.operation.writes() && !self.creates()
     }
 
     /// Returns true if `version` contains this change, from an earlier store that met a conflict.

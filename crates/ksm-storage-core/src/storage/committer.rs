@@ -109,7 +109,9 @@ impl Committer {
             self.base(&loaded, before)?;
             if before == Some(&after) {
                 // No store shows that the load was fresh.
-                if !reader::confirm(&*shared.backend, &*shared.clock, loaded.version(), deadline).await? {
+                if self.batch.iter().any(Entry::acknowledges)
+                    && !reader::confirm(&*shared.backend, &*shared.clock, loaded.version(), deadline).await?
+                {
                     lock(&shared.history).outdate(loaded.version());
                     return Ok(Attempt::Stale);
                 }
@@ -182,7 +184,7 @@ impl Committer {
         parsed: Option<&'a ConfigDocument>,
     ) -> Result<Option<&'a ConfigDocument>> {
         match loaded {
-            Stored::Absent { absence, .. } if !self.batch.iter().any(|entry| entry.creates) => {
+            Stored::Absent { absence, .. } if !self.batch.iter().any(|entry| entry.creates()) => {
                 Err(absence.clone().into())
             }
             _ => Ok(parsed),
@@ -209,6 +211,7 @@ impl Committer {
                     return Err(timeout("the deadline passed before the store began"));
                 }
             }
+            entry.succeeded = false;
             entry.altered = false;
             if entry.claim.is_withdrawn() {
                 // The result of an earlier attempt must not answer the caller.
@@ -219,7 +222,8 @@ impl Committer {
             let Some(changed) = entry.run(&*shared.clock, family, base, document.clone()).await else {
                 continue;
             };
-            let created = before.is_none() && entry.creates;
+            entry.succeeded = true;
+            let created = before.is_none() && entry.creates();
             if changed == document && !created {
                 continue;
             }

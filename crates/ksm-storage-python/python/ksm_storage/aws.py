@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from enum import Enum
 from functools import update_wrapper, wraps
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Optional, TypeVar, overload
 from weakref import WeakValueDictionary
 
@@ -52,8 +53,7 @@ _open: WeakValueDictionary[tuple[Any, ...], _native.Storage] = WeakValueDictiona
 
 def _open_native(settings: _Settings) -> _native.Storage:
     """Returns a freshly read storage."""
-    variables = [(name, value) for name, value in os.environ.items() if _matters(name)]
-    key = (os.getpid(), settings, tuple(sorted(variables)))
+    key = (os.getpid(), settings, _environment())
     shared = _open.get(key)
     if shared is not None:
         try:
@@ -70,6 +70,12 @@ def _open_native(settings: _Settings) -> _native.Storage:
         raise _with_remedy(error) from None
     _open[key] = native
     return native
+
+
+def _environment() -> bytes:
+    """A digest of the variables that matter. Their values are secrets, and tracebacks may show what a frame holds."""
+    variables = sorted(item for item in os.environ.items() if _matters(item[0]))
+    return sha256(repr(variables).encode()).digest()
 
 
 def _with_remedy(error: StorageError) -> StorageError:
