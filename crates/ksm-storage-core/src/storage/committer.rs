@@ -184,7 +184,7 @@ impl Committer {
         parsed: Option<&'a ConfigDocument>,
     ) -> Result<Option<&'a ConfigDocument>> {
         match loaded {
-            Stored::Absent { absence, .. } if !self.batch.iter().any(|entry| entry.creates()) => {
+            Stored::Absent { absence, .. } if !self.batch.iter().any(Entry::creates) => {
                 Err(absence.clone().into())
             }
             _ => Ok(parsed),
