@@ -158,7 +158,8 @@ impl StorageBackend for Between {
     }
 
     async fn confirm(&self, version: &Version) -> Result<bool> {
-        Ok(self.fault == CoreFault::BelievesStaleLoads || self.inner.confirm(version).await?)
+        Ok(matches!(self.fault, CoreFault::BelievesStaleLoads | CoreFault::SkipsTheLoad)
+            || self.inner.confirm(version).await?)
     }
 
     async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
