@@ -99,7 +99,7 @@ fn policies() -> Vec<Fleet> {
     fleets
 }
 
-/// Fleets and what became of them.
+/// Simulated fleets, each with its report.
 struct Results(Vec<(Fleet, Report)>);
 
 impl Results {
