@@ -103,8 +103,8 @@ impl KeeperClientBuilder {
         self
     }
 
-    /// Binds the stored configuration and starts the client. If the configuration is already bound, nothing is sent or
-    /// written.
+    /// Binds the stored configuration and starts the client. If the configuration is already bound, no request is sent and
+    /// nothing is written. Meanwhile, the connection of the first request is opened.
     ///
     /// A bind writes twice and sends one request. If it is interrupted, the next call, in this process or another,
     /// resumes it. If the future is dropped while Keeper is being asked, the bind continues until the reply is stored.

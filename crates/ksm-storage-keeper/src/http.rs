@@ -21,17 +21,19 @@ use rustls::{ClientConfig, ConfigBuilder, WantsVerifier, crypto::CryptoProvider}
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::settings::Settings;
+use crate::{ahead::Ahead, settings::Settings};
 
 /// The maximum size of an accepted reply, which contains all records that an application may read, without files.
 pub(crate) const MAX_REPLY: u64 = 32 << 20;
 /// The maximum size of a rejection.
 pub(crate) const MAX_REJECTION: u64 = 64 << 10;
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct HttpClient {
     client: Client,
     timeout: Duration,
+    /// The connection that was begun, and its host.
+    ahead: Option<(Ahead, String)>,
 }
 
 /// The reason why a request has no usable reply.
@@ -89,7 +91,7 @@ impl NoReply {
 }
 
 impl HttpClient {
-    fn new(settings: &Settings) -> Result<Self, NoReply> {
+    fn new(settings: &Settings, ahead: Option<(Ahead, String)>) -> Result<Self, NoReply> {
         let mut builder = Client::builder()
             .danger_accept_invalid_certs(settings.insecure_skip_verify)
             .redirect(redirect::Policy::none());
@@ -99,17 +101,35 @@ impl HttpClient {
         if let Some(url) = &settings.proxy_url {
             builder = builder.proxy(Proxy::all(url.expose_secret()).map_err(|_| NoReply::Proxy)?);
         }
+        if let Some((ahead, _)) = &ahead {
+            builder = builder.connector_layer(ahead.clone());
+        }
         let client = builder.build().map_err(|_| NoReply::NoClient)?;
-        Ok(Self { client, timeout: settings.request_timeout })
+        Ok(Self { client, timeout: settings.request_timeout, ahead })
     }
 
     /// The shared client for these settings.
-    pub(crate) fn of(settings: &Settings) -> Result<&Self, NoReply> {
-        if settings.http.get().is_none() {
-            // Sessions of one client run one after another. If another one was faster, its client is equivalent.
-            let _ = settings.http.set(Self::new(settings)?);
+    pub(crate) fn of(settings: &Settings) -> Result<Self, NoReply> {
+        let mut shared = settings.http();
+        match &*shared {
+            Some(client) => Ok(client.clone()),
+            None => Ok(shared.insert(Self::new(settings, None)?).clone()),
         }
-        settings.http.get().ok_or(NoReply::NoClient)
+    }
+
+    /// Creates the shared client, and begins to connect to the host, unless the client exists.
+    pub(crate) fn connect_ahead(settings: &Settings, host: String) {
+        let mut shared = settings.http();
+        if shared.is_some() {
+            return;
+        }
+        let url = format!("https://{host}/");
+        let ahead = Ahead::default();
+        // The request that needs the client reports why there is none.
+        let Ok(client) = Self::new(settings, Some((ahead.clone(), host))) else { return };
+        let client = shared.insert(client);
+        // Ends as soon as the connection is begun, and sends nothing.
+        ahead.begin(|| drop(client.client.head(url).send()));
     }
 
     /// Sends a request of the SDK, on a thread that may block.
@@ -119,6 +139,14 @@ impl HttpClient {
         key: &TransmissionKey,
         payload: EncryptedPayload,
     ) -> Result<KsmHttpResponse, NoReply> {
+        if let Some((ahead, host)) = &self.ahead
+            && !url
+                .strip_prefix("https://")
+                .and_then(|url| url.strip_prefix(&**host))
+                .is_some_and(|path| path.starts_with('/'))
+        {
+            ahead.discard();
+        }
         let signature = STANDARD.encode(payload.signature.as_bytes());
         let request = self
             .client
@@ -237,9 +265,34 @@ pub(crate) fn check_system_proxy(text: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
+    use p256::ecdsa::Signature;
     use rustls::NamedGroup::X25519MLKEM768;
 
     use super::*;
+
+    #[test]
+    fn connection_ahead_belongs_to_its_host() {
+        let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (expected, other) = (listen(), listen());
+        let host = |listener: &TcpListener| listener.local_addr().unwrap().to_string();
+        let settings = Settings {
+            insecure_skip_verify: true,
+            request_timeout: Duration::from_millis(100),
+            ..Settings::default()
+        };
+        HttpClient::connect_ahead(&settings, host(&expected));
+        // The TCP connection is established; nobody answers the TLS handshake.
+        let _open = expected.accept().unwrap();
+        let url = format!("https://{}/", host(&other));
+        let client = HttpClient::of(&settings).unwrap();
+        let key = TransmissionKey::new("10".to_owned(), vec![0; 32], Vec::new());
+        let signature = Signature::from_scalars([1; 32], [1; 32]).unwrap().to_der();
+        client.post(&url, &key, EncryptedPayload::new(Vec::new(), signature)).unwrap_err();
+        other.set_nonblocking(true).unwrap();
+        other.accept().unwrap();
+    }
 
     #[test]
     fn features_choose_the_tls_library() {

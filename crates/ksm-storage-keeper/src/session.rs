@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use keeper_secrets_manager_core::{KSMRError, SecretsManager};
 use ksm_storage_core::{ConfigDocument, Location};
-use tokio::{runtime::Handle, task::spawn_blocking};
+use tokio::runtime::Handle;
 use tracing::instrument::WithSubscriber;
 use zeroize::Zeroize;
 
 use crate::{
     Error, ErrorKind, Result, config,
+    http::HttpClient,
     panics::{self, Panic},
     post::{BindCheckpoint, Post, Reply},
     settings::Settings,
@@ -40,13 +41,18 @@ pub(crate) enum Purpose {
 }
 
 impl Session {
-    /// Starts the SDK on `document`, without sending anything.
-    pub(crate) async fn start(
+    /// Starts the SDK on `document`, without sending anything. Begins before it is polled.
+    pub(crate) fn start(
         document: ConfigDocument,
         settings: Arc<Settings>,
         purpose: Purpose,
         location: &Location,
-    ) -> Result<Self> {
+    ) -> impl Future<Output = Result<Self>> + use<> {
+        let location = location.clone();
+        if let Some(host) = Settings::host(&document) {
+            let settings = Arc::clone(&settings);
+            drop(blocking(&location, move || panics::catch(|| HttpClient::connect_ahead(&settings, host))));
+        }
         let start = move || {
             let (token, checkpoint) = match &purpose {
                 Purpose::Work => (None, None),
@@ -59,10 +65,11 @@ impl Session {
             let saved = config::read(&manager.config)?;
             Ok::<_, KSMRError>(Self { manager, saved, post })
         };
-        match blocking(location, move || panics::catch(start)).await? {
-            Ok(started) => started.map_err(|error| Error::sdk(&error, None, location.clone())),
-            Err(place) => {
-                Err(Error::panicked("starting on the stored configuration", place, location.clone()))
+        let started = blocking(&location, move || panics::catch(start));
+        async move {
+            match started.await? {
+                Ok(started) => started.map_err(|error| Error::sdk(&error, None, location)),
+                Err(place) => Err(Error::panicked("starting on the stored configuration", place, location)),
             }
         }
     }
@@ -112,14 +119,18 @@ pub(crate) async fn run_detached<T: Send + 'static>(
     runtime.spawn(future.with_current_subscriber()).await.unwrap_or_else(|_| Err(ended()))
 }
 
-/// Runs code that may block. The SDK's HTTP client cannot even be created where blocking is not allowed.
-pub(crate) async fn blocking<T: Send + 'static>(
-    location: &Location,
-    run: impl FnOnce() -> T + Send + 'static,
-) -> Result<T> {
-    let ended = || Error::new(ErrorKind::Runtime, location.clone());
-    if Handle::try_current().is_err() {
-        return Err(ended());
+/// Runs code that may block, from now on. The SDK's HTTP client cannot even be created where blocking is not allowed.
+pub(crate) fn blocking<T, F>(location: &Location, run: F) -> impl Future<Output = Result<T>> + use<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let running = Handle::try_current().map(|runtime| runtime.spawn_blocking(run));
+    let ended = Error::new(ErrorKind::Runtime, location.clone());
+    async move {
+        match running {
+            Ok(running) => running.await.map_err(|_| ended),
+            Err(_) => Err(ended),
+        }
     }
-    spawn_blocking(run).await.map_err(|_| ended())
 }

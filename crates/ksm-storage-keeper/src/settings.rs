@@ -1,4 +1,9 @@
-use std::{env, ffi::OsString, sync::OnceLock, time::Duration};
+use std::{
+    env,
+    ffi::OsString,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use keeper_secrets_manager_core::{ClientOptions, KSMCache, KvStoreType};
 use ksm_storage_core::{ConfigDocument, ConfigKey, ExposeSecret, SecretString};
@@ -25,8 +30,8 @@ pub(crate) struct Settings {
     pub(crate) server_public_key_id: Option<String>,
     pub(crate) insecure_skip_verify: bool,
     pub(crate) request_timeout: Duration,
-    /// Created for the first request, and shared by all sessions.
-    pub(crate) http: OnceLock<HttpClient>,
+    /// Created once, and shared by all sessions.
+    pub(crate) http: Arc<Mutex<Option<HttpClient>>>,
 }
 
 impl Default for Settings {
@@ -38,7 +43,7 @@ impl Default for Settings {
             server_public_key_id: None,
             insecure_skip_verify: false,
             request_timeout: REQUEST_TIMEOUT,
-            http: OnceLock::new(),
+            http: Arc::default(),
         }
     }
 }
@@ -50,6 +55,8 @@ pub(crate) struct Invalid(pub(crate) &'static str, pub(crate) &'static str);
 impl Settings {
     /// Parses the settings of the caller and the environment. An empty value means unset.
     pub(crate) fn parse(mut self, environment: impl Fn(&str) -> Option<OsString>) -> Result<Self, Invalid> {
+        // A clone of the builder may have other settings.
+        self.http = Arc::default();
         let given = |value: Option<String>| {
             value
                 .map(|value| value.trim_end_matches(['\r', '\n']).to_owned())
@@ -105,6 +112,20 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn http(&self) -> MutexGuard<'_, Option<HttpClient>> {
+        self.http.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host to which the SDK will send its requests; `None` if that is left to the SDK.
+    pub(crate) fn host(config: &ConfigDocument) -> Option<String> {
+        let variable = Self::environment("KSM_HOSTNAME").filter(|host| !host.is_empty());
+        let host = match &variable {
+            Some(host) => host.to_str(),
+            None => config::text(config, ConfigKey::Hostname),
+        };
+        host::parse(host?).ok()
     }
 
     /// The environment of the process.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod ahead;
 mod bind;
 mod calls;
 mod dropped;
