@@ -4,7 +4,7 @@ use std::{error::Error, process::ExitCode};
 
 use ksm_storage::{aws::AwsSecretStorage, keeper::KeeperClient};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let Err(error) = run().await else { return ExitCode::SUCCESS };
     eprintln!("error: {error}");
