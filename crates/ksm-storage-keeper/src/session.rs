@@ -49,7 +49,7 @@ impl Session {
         location: &Location,
     ) -> impl Future<Output = Result<Self>> + use<> {
         let location = location.clone();
-        if let Some(host) = Settings::host(&document) {
+        if let Some(host) = Settings::host(&document, Settings::environment) {
             let settings = Arc::clone(&settings);
             drop(blocking(&location, move || panics::catch(|| HttpClient::connect_ahead(&settings, host))));
         }

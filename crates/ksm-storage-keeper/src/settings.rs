@@ -119,8 +119,11 @@ impl Settings {
     }
 
     /// The host to which the SDK will send its requests; `None` if that is left to the SDK.
-    pub(crate) fn host(config: &ConfigDocument) -> Option<String> {
-        let variable = Self::environment("KSM_HOSTNAME").filter(|host| !host.is_empty());
+    pub(crate) fn host(
+        config: &ConfigDocument,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Option<String> {
+        let variable = environment("KSM_HOSTNAME").filter(|host| !host.is_empty());
         let host = match &variable {
             Some(host) => host.to_str(),
             None => config::text(config, ConfigKey::Hostname),
@@ -307,6 +310,28 @@ mod tests {
             assert_eq!(text(ConfigKey::Hostname), Some(host));
             let found = [ConfigKey::ServerPublicKey, ConfigKey::ServerPublicKeyId].map(text);
             assert_eq!(found, keys, "{host}");
+        }
+    }
+
+    #[test]
+    fn variable_outranks_the_stored_host() {
+        for (stored, variable, expected) in [
+            ("stored.example", None, Some("stored.example")),
+            ("stored.example", Some(""), Some("stored.example")),
+            ("stored.example", Some("EU"), Some("keepersecurity.eu")),
+            ("stored.example", Some("https://other.example"), Some("other.example")),
+            ("127.0.0.1:8443/http", None, Some("127.0.0.1:8443/http")),
+            // The SDK decides.
+            ("stored.example", Some("two words"), None),
+            ("", None, None),
+        ] {
+            let mut document = ConfigDocument::new();
+            document.set(ConfigKey::Hostname, stored);
+            let host = Settings::host(&document, |name| {
+                assert_eq!(name, "KSM_HOSTNAME");
+                variable.map(OsString::from)
+            });
+            assert_eq!(host.as_deref(), expected, "{variable:?}");
         }
     }
 
