@@ -1,10 +1,13 @@
 """The package as it is installed."""
 
+import ast
 import os
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,28 @@ PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
 def test_package_is_installed_from_the_wheel():
     assert Path(sys.prefix) in Path(ksm_storage.__file__).parents
     assert "cp39-abi3" in WHEEL.name
+
+
+def imported(node):
+    """The packages that a module imports, except for type checkers, which know `typing_extensions` themselves."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    if isinstance(node, ast.Import):
+        yield from (alias.name.partition(".")[0] for alias in node.names)
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        yield node.module.partition(".")[0]
+    for child in ast.iter_child_nodes(node):
+        yield from imported(child)
+
+
+def test_imports_are_declared():
+    """A package that only a dependency requires may disappear with its next version."""
+    declared = {re.match("[A-Za-z0-9._-]+", text)[0] for text in requires("ksm-storage") if "extra ==" not in text}
+    modules = list(Path(ksm_storage.__file__).parent.glob("*.py"))
+    names = {name for module in modules for name in imported(ast.parse(module.read_text()))}
+    needed = names - sys.stdlib_module_names
+    assert len(modules) > 5 and {"cryptography", "keeper_secrets_manager_core"} <= needed
+    assert {packages_distributions()[name][0] for name in needed} == declared
 
 
 def test_errors_survive_pickling():
