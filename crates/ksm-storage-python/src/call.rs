@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
+    process,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{self, Receiver, Sender},
@@ -70,7 +71,8 @@ fn hang() -> ! {
 }
 
 fn is_main(py: Python<'_>) -> PyResult<bool> {
-    let threading = py.import("threading")?;
+    // Late during its exit, when objects are finalized, the interpreter has no modules, and runs no other thread.
+    let Ok(threading) = py.import("threading") else { return Ok(ENDING.load(Ordering::SeqCst)) };
     let main = threading.call_method0("main_thread")?.getattr("ident")?;
     main.eq(threading.call_method0("get_ident")?)
 }
@@ -134,10 +136,10 @@ impl Call {
     /// Returns true if the wait should end.
     fn poll(&mut self) -> bool {
         if let Some(change) = &mut self.change {
-            change.serve(self.is_main);
+            self.interrupt = change.serve(self.is_main);
         }
         // The main thread handles signals.
-        if self.is_main && self.next_signals <= Instant::now() {
+        if self.interrupt.is_none() && self.is_main && self.next_signals <= Instant::now() {
             self.interrupt = Python::try_attach(|py| py.check_signals().err()).flatten();
             self.next_signals = Instant::now() + SIGNALS;
         }
@@ -146,15 +148,22 @@ impl Call {
 }
 
 impl Change {
-    fn serve(&mut self, is_main: bool) {
+    /// Runs the function for each request. Returns an exception in a process that the function has forked: there, no
+    /// thread continues the call.
+    fn serve(&mut self, is_main: bool) -> Option<PyErr> {
         while let Ok(Request { document, reply }) = self.requests.try_recv() {
             let Some(taking) = Taking::new(is_main) else { hang() };
-            let outer = IN_CHANGE.replace(true);
+            let (outer, process) = (IN_CHANGE.replace(true), process::id());
             let patch = Python::try_attach(|py| {
                 drop(taking);
                 Patch::from_function(self.function.bind(py), &document)
             });
             IN_CHANGE.set(outer);
+            if process::id() != process {
+                let error = Error::refused("the function passed to update has forked this process")
+                    .with_hint("only the parent process continues the update: end the child in the function");
+                return Python::try_attach(|py| exception(py, &error));
+            }
             let Some(patch) = patch else { continue };
             self.raised = match patch {
                 // The receiver is gone if the deadline has passed.
@@ -162,6 +171,7 @@ impl Change {
                 Err(raised) => Some(raised),
             };
         }
+        None
     }
 }
 

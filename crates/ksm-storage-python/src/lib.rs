@@ -15,13 +15,15 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _native {
-    use super::{Bound, PyModule, PyModuleMethods, PyResult, log};
+    use super::{Bound, PyModule, PyModuleMethods, PyResult, error, log};
     #[pymodule_export]
     use super::{call::end, log::take_records, storage::Storage};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         log::install();
+        // During the interpreter's exit, it can no longer be imported.
+        error::class(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -282,6 +282,52 @@ AwsSecretStorage.from_default_config("ksm-config")
     assert "unrecognized: " in run(program).stderr
 
 
+@pytest.mark.parametrize("use", ["storage.set(ConfigKeys.KEY_URL, 'u')", "storage.refresh()", "ksm_storage.open('memory:')"])
+def test_finalizers_use_a_storage_at_the_end(stored, run, use):
+    """Modules are gone when the interpreter finalizes the objects of the main module."""
+    program = f"""
+import os
+import ksm_storage
+from keeper_secrets_manager_core.configkeys import ConfigKeys
+from ksm_storage.aws import AwsSecretStorage
+class Own:
+    def __init__(self): self.storage = AwsSecretStorage.from_default_config("ksm-config")
+    def __del__(self):
+        storage = self.storage
+        try:
+            {use}
+            os.write(1, b"used")
+        except BaseException as error:
+            os.write(1, repr(error).encode())
+own = Own()
+"""
+    assert run(program).stdout == "used"
+
+
+def test_fork_in_a_change_is_named(stored, run):
+    """Only the parent process has the threads that store the change."""
+    program = """
+import os, time
+from ksm_storage import StorageError
+from ksm_storage.aws import AwsSecretStorage
+storage = AwsSecretStorage.from_default_config("ksm-config")
+child = None
+def change(config):
+    global child
+    child = os.fork()
+    config["url"] = "u" if child else "from the child"
+try:
+    print(storage.update(change)["url"], os.waitpid(child, 0)[1])
+except StorageError as error:
+    assert child == 0 and "forked" in str(error) and error.outcome == "not_applied", error
+    storage.refresh()
+"""
+    start = time.monotonic()
+    assert run(program).stdout == "u 0\n"
+    assert time.monotonic() - start < 12
+    assert stored.stored()["url"] == "u"
+
+
 LIMIT = """
 import os, resource, signal
 import ksm_storage
