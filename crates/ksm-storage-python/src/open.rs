@@ -8,13 +8,21 @@ use ksm_storage::{
 };
 use pyo3::prelude::*;
 
-/// A mode and its arguments, in the order of `ksm_storage.aws._Settings`.
+/// A mode and its arguments: the attributes of `ksm_storage.aws._Settings`.
 #[derive(FromPyObject)]
-pub(crate) struct AwsSettings(String, String, String, String, String, String, bool);
+pub(crate) struct AwsSettings {
+    mode: String,
+    key: String,
+    profile: String,
+    access_key_id: String,
+    secret_access_key: String,
+    region: String,
+    fallback: bool,
+}
 
 impl AwsSettings {
     pub(crate) fn builder(self) -> Result<AwsStorageBuilder, Error> {
-        let Self(mode, key, profile, access_key_id, secret_access_key, region, fallback) = self;
+        let Self { mode, key, profile, access_key_id, secret_access_key, region, fallback } = self;
         let builder = match &*mode {
             "ec2" if fallback => AwsSecretStorage::from_ec2_instance_config(key),
             "ec2" => AwsSecretStorage::from_ec2_instance_config(key).without_fallback(),

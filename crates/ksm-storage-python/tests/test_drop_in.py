@@ -111,9 +111,10 @@ def test_variable_names_the_secret(emulator, monkeypatch):
     ):
         assert storage.get(ConfigKeys.KEY_HOSTNAME) == "h"
         assert storage.provider.key_name == "other"
-    monkeypatch.setenv("KSM_AWS_SECRET", "a b")
-    with pytest.raises(ValueError, match="KSM_AWS_SECRET"):
-        AwsSecretStorage()
+    for malformed in ("a b", "\udcff"):
+        monkeypatch.setenv("KSM_AWS_SECRET", malformed)
+        with pytest.raises(ValueError, match="KSM_AWS_SECRET"):
+            AwsSecretStorage()
 
 
 def test_unknown_profile_is_an_error(emulator):

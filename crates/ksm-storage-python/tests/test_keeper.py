@@ -265,7 +265,7 @@ def test_missing_token_is_an_error(keeper):
 
 def test_wrong_types_are_named(keeper):
     for storage in ("x", None, InMemoryKeyValueStorage()):
-        with pytest.raises(TypeError, match=f"expects a Storage, not {type(storage).__name__}"):
+        with pytest.raises(TypeError, match=f"storage must be a Storage.*, not {type(storage).__name__}"):
             connect(storage)
     for token in (5, b"US:x", ["x"]):
         with pytest.raises(TypeError, match=f"token must be a str, not {type(token).__name__}"):

@@ -76,9 +76,23 @@ changed: dict[str, Any] = storage.update(lambda config: {**config, "a": 1})
 other: Storage = open("memory:")
 text: str = AwsConfigProvider("ksm-config").read_config()
 kind: str = StorageError("m").kind
+AwsSecretStorage(None).from_custom_config(None, "AKIA", "k", region=None, fallback_to_default_profile=None)
+AwsConfigProvider(None).from_profile_config(None, None)
+AwsConfigProvider("ksm-config").region = None
+region: str = AwsConfigProvider("ksm-config").region
 connect(storage, token="t").get_secrets()
 """
     )
+    check("mypy", "--strict", "--cache-dir", str(tmp_path), str(program))
+    wrong = [
+        "storage.config = {}",
+        "open(None)",
+        "Storage(None)",
+        'AwsSecretStorage.from_default_config(b"k")',
+        'AwsConfigProvider("k").from_custom_config("k", None, "k", "us-east-1")',
+    ]
+    program.write_text(program.read_text() + "".join(f"{line}  # type: ignore\n" for line in wrong))
+    # An unused `ignore` is an error.
     check("mypy", "--strict", "--cache-dir", str(tmp_path), str(program))
 
 

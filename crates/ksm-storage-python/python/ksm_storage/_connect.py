@@ -37,7 +37,7 @@ def connect(storage: Storage, token: Optional[str] = None, **arguments: Any) -> 
     if "config" in arguments:
         raise TypeError("connect() takes the storage instead of the argument 'config'")
     if not isinstance(storage, Storage):
-        raise TypeError(f"connect() expects a Storage, not {type(storage).__name__}")
+        raise TypeError(f"storage must be a Storage, as ksm_storage.open(url) returns, not {type(storage).__name__}")
     given, token = _token(token), None
     config = storage.refresh()
     refusal: Optional[Exception] = None
@@ -57,7 +57,7 @@ def connect(storage: Storage, token: Optional[str] = None, **arguments: Any) -> 
 def _token(given: Optional[str]) -> Optional[Token]:
     """Returns the token that was given, or that in the variable."""
     if not isinstance(given, (str, type(None))):
-        raise TypeError(f"the token must be a str, not {type(given).__name__}")
+        raise TypeError(f"token must be a str, not {type(given).__name__}")
     variable = _variable()
     if not (given or "").strip():
         given = None

@@ -1,11 +1,12 @@
 from collections.abc import Callable
 from typing import final
 
+from .aws import _Settings
+
 __all__ = ["Storage", "__version__", "end", "take_records"]
 
 __version__: str
 
-_Settings = tuple[str, str, str, str, str, str, bool]
 _Patch = tuple[list[tuple[str, str]], list[str]]
 
 def end() -> None: ...

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from enum import Enum
 from typing import Any, Optional, TypeVar
 
@@ -12,7 +13,9 @@ from keeper_secrets_manager_core.configkeys import ConfigKeys
 from keeper_secrets_manager_core.storage import KeyValueStorage
 
 from . import _native
+from ._arguments import not_initialized, text
 from ._errors import StorageError
+from ._native import Storage as NativeStorage
 
 Config = dict[str, Any]
 
@@ -43,22 +46,48 @@ def call(function: Callable[..., _T], *arguments: Any) -> _T:
 atexit.register(call, _native.end)
 
 
-class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no types.
+class Unpicklable:
+    """An object that can be copied, but not sent to another process."""
+
+    _remedy = ""
+
+    def __copy__(self: _T) -> _T:
+        duplicate = object.__new__(type(self))
+        vars(duplicate).update(vars(self))
+        return duplicate
+
+    def __deepcopy__(self: _T, memo: dict[int, Any]) -> _T:
+        duplicate = memo[id(self)] = copy.copy(self)
+        for name, value in vars(self).items():
+            vars(duplicate)[name] = value if isinstance(value, NativeStorage) else copy.deepcopy(value, memo)
+        return duplicate
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"cannot pickle {type(self).__name__}: {self._remedy}")
+
+
+class Storage(Unpicklable, KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no types.
     """A configuration in a backend, for Keeper's ``SecretsManager`` and for programs of your own.
 
     Reads are answered from memory. Every write is one conditional write to the store: it is applied to the document
     stored at that moment, and repeated if another writer, in this or another process, is faster. A refused write raises
     :class:`StorageError`.
 
-    Threads may share an object. A child process may use it after a fork.
+    Threads may share an object. A child process may use it after a fork. A copy shares the store.
     """
 
-    def __init__(self, native: Optional[_native.Storage]) -> None:
+    _remedy = "open the storage in the other process"
+    # Also valid if the constructor of a subclass does not call this one.
+    _native: Optional[NativeStorage] = None
+    #: The latest document, with its version.
+    _parsed: tuple[str, Config] = ("", {})
+    #: The ID of Keeper's public key that a read-only role could not store, and the version that it was meant for.
+    _unstored_key_id: Optional[tuple[str, Any]] = None
+
+    def __init__(self, native: NativeStorage) -> None:
+        if not isinstance(native, NativeStorage):
+            raise TypeError(f"native must be an open storage, not {type(native).__name__}: use ksm_storage.open(url)")
         self._native = native
-        #: The latest document, with its version.
-        self._parsed: tuple[str, Config] = ("", {})
-        #: The ID of Keeper's public key that a read-only role could not store, and the version that it was meant for.
-        self._unstored_key_id: Optional[tuple[str, Any]] = None
 
     # Beyond Keeper's interface
 
@@ -85,6 +114,8 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
         once, each time on the latest document. If it raises, nothing is stored. It must not use a storage itself, nor wait for a
         thread that does. With it, the call must end within 15 seconds.
         """
+        if not callable(change):
+            raise TypeError(f"change must be a function, not {type(change).__name__}")
         start, taken = time.monotonic(), 0.0
 
         def patch(text: str) -> tuple[list[tuple[str, str]], list[str]]:
@@ -97,6 +128,9 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
                 taken += time.monotonic() - begin
             if returned is None:
                 returned = config
+            elif isinstance(returned, Coroutine):
+                returned.close()
+                raise TypeError("the change must not be async: await what it needs before the update")
             elif not isinstance(returned, Mapping):
                 raise TypeError(f"the change returned {type(returned).__name__}; expected None or a dict")
             return _difference(json.loads(text), returned)
@@ -122,7 +156,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
     def save_storage(self, updated_config: Mapping[str, Any]) -> None:
         """Stores the differences between the current configuration and ``updated_config``."""
         if not isinstance(updated_config, Mapping):
-            raise TypeError(f"save_storage() expects a dict, not {type(updated_config).__name__}")
+            raise TypeError(f"updated_config must be a dict, not {type(updated_config).__name__}")
         self._write(*_difference(self.read_storage(), updated_config))
 
     def get(self, key: ConfigKeys) -> Any:
@@ -131,7 +165,8 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
         return json.loads(json.dumps(value)) if isinstance(value, (dict, list)) else value
 
     def set(self, key: ConfigKeys, value: Any) -> Config:
-        return self._write([(_of_member(key), _to_json(value))], [])
+        name = _of_member(key)
+        return self._write([(name, _storable(name, _to_json(name, value)))], [])
 
     def delete(self, key: ConfigKeys) -> Config:
         return self._write([], [_of_member(key)])
@@ -153,21 +188,19 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
         native = self._native
         return f"<{type(self).__name__} {native.location if native else 'not opened'}>"
 
-    def __reduce__(self) -> Any:
-        raise TypeError(f"cannot pickle {type(self).__name__}: open the storage in the other process")
-
-    def _opened(self) -> _native.Storage:
-        assert self._native is not None
+    def _opened(self) -> NativeStorage:
+        if self._native is None:
+            raise not_initialized(self)
         return self._native
 
-    def _current(self) -> _native.Storage:
+    def _current(self) -> NativeStorage:
         """Reads an empty configuration again, as Keeper's class does."""
         native = self._opened()
         if not self._shown(native):
             call(native.refresh)
         return native
 
-    def _shown(self, native: _native.Storage) -> Config:
+    def _shown(self, native: NativeStorage) -> Config:
         """The current configuration, which must not be changed."""
         version, config = self._parsed
         if version != native.version:
@@ -180,7 +213,7 @@ class Storage(KeyValueStorage):  # type: ignore[misc]  # Keeper's SDK has no typ
             self._parsed = version, config
         return config
 
-    def _copy(self, native: _native.Storage) -> Config:
+    def _copy(self, native: NativeStorage) -> Config:
         config: Config = json.loads(json.dumps(self._shown(native)))
         return config
 
@@ -209,17 +242,31 @@ def open(url: str) -> Storage:
 
     Parameters follow a question mark, as in ``aws-sm:ksm-config?profile=ops&read_only=true``.
     """
-    return Storage(call(_native.Storage.open_url, url))
+    return Storage(call(_native.Storage.open_url, text("url", url)))
 
 
-def _to_json(value: Any) -> str:
-    return json.dumps(value, allow_nan=False, sort_keys=True)
+def _to_json(name: str, value: Any) -> str:
+    try:
+        return json.dumps(value, allow_nan=False, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        # Its text names a type or a limit, and quotes no text.
+        raise kind(f"the value of {name} cannot be stored: {error}") from None
+    except RecursionError:
+        raise ValueError(f"the value of {name} cannot be stored: it is nested too deeply") from None
+
+
+def _storable(name: str, value: str) -> str:
+    """Returns a JSON value, unless it contains text that Python's JSON can represent, but UTF-8 cannot."""
+    if "\\ud" in value:
+        text(f"value of {name}", json.dumps(json.loads(value), ensure_ascii=False))
+    return value
 
 
 def _of_member(key: ConfigKeys) -> str:
     """Returns the stored name of a member of an enumeration."""
     if isinstance(key, Enum) and isinstance(key.value, str):
-        return key.value
+        return text("key", key.value)
     raise TypeError(f"wrong key: expected a member of ConfigKeys, not {type(key).__name__}")
 
 
@@ -234,14 +281,15 @@ def _name(key: Any) -> str:
 
 def _difference(before: Mapping[str, Any], after: Mapping[Any, Any]) -> tuple[list[tuple[str, str]], list[str]]:
     """Returns the keys to set and the keys to remove."""
-    old = {key: _to_json(value) for key, value in before.items()}
+    old = {key: _to_json(key, value) for key, value in before.items()}
     new: dict[str, str] = {}
     for key, value in after.items():
-        name, text = _name(key), _to_json(value)
-        unchanged = (None, old.get(name))
-        if name in new and text not in (*unchanged, new[name]) and new[name] not in unchanged:
+        name = _name(key)
+        encoded, unchanged = _to_json(name, value), (None, old.get(name))
+        if name in new and encoded not in (*unchanged, new[name]) and new[name] not in unchanged:
             raise ValueError(f"the key {name} occurs twice, as a str and in ConfigKeys, with different values")
         # Beside the stored value under its string, a value under the member of ConfigKeys is the change.
         if new.get(name) in unchanged:
-            new[name] = text
-    return [(key, value) for key, value in new.items() if old.get(key) != value], [key for key in old if key not in new]
+            new[name] = encoded
+    changed = [(text("key", key), _storable(key, value)) for key, value in new.items() if old.get(key) != value]
+    return changed, [text("key", key) for key in old if key not in new]

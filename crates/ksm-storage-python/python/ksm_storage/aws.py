@@ -11,12 +11,13 @@ from collections.abc import Callable
 from enum import Enum
 from functools import update_wrapper, wraps
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Optional, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Optional, TypeVar, overload
 from weakref import WeakValueDictionary
 
 from . import _native
+from ._arguments import flag, not_initialized, optional_text, text
 from ._errors import StorageError
-from ._storage import Config, Storage, call, ksm_logger
+from ._storage import Config, Storage, Unpicklable, call, ksm_logger
 
 __all__ = ["DEFAULT_AWS_KEY_NAME", "AwsConfigProvider", "AwsConfigType", "AwsSecretStorage"]
 
@@ -33,7 +34,7 @@ class AwsConfigType(Enum):
 
 
 class _Settings(NamedTuple):
-    """The settings, in the order that the native part expects."""
+    """The settings, with the names that the native part expects."""
 
     mode: str
     key: str
@@ -92,41 +93,68 @@ def _matters(variable: str) -> bool:
     return variable.startswith(("AWS_", "KSM_", "SSL_CERT_")) or variable.upper().endswith("_PROXY") or variable == "HOME"
 
 
-class AwsConfigProvider:
+class _Text:
+    """A setting that is checked when it is assigned. None and the empty string mean that it is unset."""
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> _Text: ...
+    @overload
+    def __get__(self, instance: object, owner: Optional[type[Any]] = None) -> str: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else vars(instance).get(self._name, "")
+
+    def __set__(self, instance: Any, value: Optional[str]) -> None:
+        vars(instance)[self._name] = optional_text(self._name, value)
+
+
+class AwsConfigProvider(Unpicklable):
     """The value of one secret as text, as used by Keeper's command line.
 
     The mode is EC2 until one of the methods ``from_…`` chooses another. These methods perform no I/O.
     """
 
-    def __init__(self, aws_key: str) -> None:
+    _remedy = "it may hold credentials; create it in the other process"
+    key_name = _Text()
+    aws_profile = _Text()
+    aws_access_key_id = _Text()
+    aws_secret_access_key = _Text()
+    region = _Text()
+
+    def __init__(self, aws_key: Optional[str]) -> None:
         self._reset(aws_key, AwsConfigType.EC2INSTANCE, True)
 
-    def from_ec2instance_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
+    def from_ec2instance_config(self, aws_key: Optional[str], fallback_to_default_profile: Optional[bool] = True) -> None:
         """Uses the role and region of the EC2 instance. Without a role, uses the default chain if the fallback is allowed."""
         self._reset(aws_key, AwsConfigType.EC2INSTANCE, fallback_to_default_profile)
 
-    def from_default_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
+    def from_default_config(self, aws_key: Optional[str], fallback_to_default_profile: Optional[bool] = True) -> None:
         """Uses the default chain: variables, profile, web identity, container, instance."""
         self._reset(aws_key, AwsConfigType.SESSION, fallback_to_default_profile)
 
-    def from_profile_config(self, aws_key: str, profile: str, fallback_to_default_profile: bool = True) -> None:
-        """Uses the named profile. A profile that does not exist is an error."""
+    def from_profile_config(
+        self, aws_key: Optional[str], profile: Optional[str], fallback_to_default_profile: Optional[bool] = True
+    ) -> None:
+        """Uses the named profile. A profile that does not exist is an error. None means the default chain."""
         self._reset(aws_key, AwsConfigType.PROFILE, fallback_to_default_profile)
-        self.aws_profile = profile
+        self.aws_profile = optional_text("profile", profile)
 
     def from_custom_config(
         self,
-        aws_key: str,
+        aws_key: Optional[str],
         aws_access_key_id: str,
         aws_secret_access_key: str,
-        region: str,
-        fallback_to_default_profile: bool = True,
+        region: Optional[str],
+        fallback_to_default_profile: Optional[bool] = True,
     ) -> None:
-        """Uses only these credentials."""
+        """Uses only these credentials. The region may be None if the key is an ARN."""
         self._reset(aws_key, AwsConfigType.CREDENTIALS, fallback_to_default_profile)
-        self.aws_access_key_id = aws_access_key_id
-        self.aws_secret_access_key = aws_secret_access_key
-        self.region = region
+        # None is an error, unlike for boto3, which would search for other credentials.
+        self.aws_access_key_id = text("aws_access_key_id", aws_access_key_id)
+        self.aws_secret_access_key = text("aws_secret_access_key", aws_secret_access_key)
+        self.region = optional_text("region", region)
 
     def read_config(self) -> str:
         """Reads the secret, and returns the configuration as JSON."""
@@ -135,7 +163,7 @@ class AwsConfigProvider:
     def write_config(self, config: str) -> str:
         """Replaces the stored configuration. Returns an empty string, or the reason why nothing was stored."""
         try:
-            call(self._open().replace, config)
+            call(self._open().replace, text("config", config))
         except StorageError as error:
             return str(error)
         return ""
@@ -144,21 +172,25 @@ class AwsConfigProvider:
         return _open_native(self._settings())
 
     def _settings(self) -> _Settings:
+        if "_given_key" not in vars(self):
+            raise not_initialized(self)
+        if not isinstance(self.config_type, AwsConfigType):
+            raise TypeError(f"config_type must be an AwsConfigType, not {type(self.config_type).__name__}")
         # The native part resolves an empty key, so that errors name the variable.
         key = self._given_key if self.key_name == _key_name(self._given_key) else self.key_name
         if self.config_type == AwsConfigType.EC2INSTANCE:
-            return _Settings("ec2", key, fallback=self.fallback)
+            return _Settings("ec2", key, fallback=flag("fallback", self.fallback))
         if self.config_type == AwsConfigType.CREDENTIALS:
             return _Settings("custom", key, "", self.aws_access_key_id, self.aws_secret_access_key, self.region)
         if self.config_type == AwsConfigType.PROFILE and self.aws_profile:
             return _Settings("profile", key, profile=self.aws_profile)
         return _Settings("default", key)
 
-    def _reset(self, aws_key: str, config_type: AwsConfigType, fallback: bool) -> None:
-        self._given_key = aws_key
-        self.key_name = _key_name(aws_key)
+    def _reset(self, aws_key: Optional[str], config_type: AwsConfigType, fallback: Optional[bool]) -> None:
+        self._given_key = optional_text("aws_key", aws_key)
+        self.key_name = _key_name(self._given_key)
         self.config_type = config_type
-        self.fallback = bool(fallback)
+        self.fallback = flag("fallback_to_default_profile", fallback)
         self.aws_profile = ""
         self.aws_access_key_id = ""
         self.aws_secret_access_key = ""
@@ -167,7 +199,9 @@ class AwsConfigProvider:
 
 
 def _key_name(given: str) -> str:
-    return given or os.environ.get("KSM_AWS_SECRET", "").strip() or DEFAULT_AWS_KEY_NAME
+    # A variable that is not in UTF-8 is an error later, which names it.
+    variable = os.environ.get("KSM_AWS_SECRET", "").strip().encode(errors="replace").decode()
+    return given or variable or DEFAULT_AWS_KEY_NAME
 
 
 if TYPE_CHECKING:
@@ -183,6 +217,7 @@ if TYPE_CHECKING:
         @overload
         def __get__(self, instance: AwsSecretStorage, owner: Optional[type[Any]] = None) -> Callable[_P, None]: ...
         def __get__(self, instance: Any, owner: Any = None) -> Any: ...
+        def __call__(self, *args: Any, **kwargs: Any) -> None: ...
 
 else:
 
@@ -206,20 +241,24 @@ else:
 
             return open_new
 
+        def __call__(self, *args, **kwargs):
+            # `mock` expects that members of a class which are no data can be called.
+            return self._method(*args, **kwargs)
+
 
 class AwsSecretStorage(Storage):
     """A configuration in one secret of AWS Secrets Manager.
 
     ``AwsSecretStorage("ksm-config")`` is for EC2. On other platforms, use the methods ``from_…``: called on an object, they
-    reopen it; called on the class, they return a new object.
+    reopen it; called on the class, they return a new object of it, without calling ``__init__``.
 
-    An empty ``aws_key`` means the value of ``KSM_AWS_SECRET``, or ``ksm-config`` if that is unset. The secret must exist, with at
-    least ``{}`` as its value.
+    An empty ``aws_key``, or None, means the value of ``KSM_AWS_SECRET``, or ``ksm-config`` if that is unset. The secret must
+    exist, with at least ``{}`` as its value.
     """
 
     provider: AwsConfigProvider
 
-    def __init__(self, aws_key: str = "", fallback_to_default_profile: bool = True) -> None:
+    def __init__(self, aws_key: Optional[str] = "", fallback_to_default_profile: Optional[bool] = True) -> None:
         """Opens the secret with the role and region of the EC2 instance.
 
         If no key is given, a missing region or missing credentials are reported on first use: outside EC2, a call of one of
@@ -235,21 +274,23 @@ class AwsSecretStorage(Storage):
             ksm_logger.debug("not opened yet: %s", error)
 
     @_Mode
-    def from_default_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
+    def from_default_config(self, aws_key: Optional[str], fallback_to_default_profile: Optional[bool] = True) -> None:
         """Uses the default chain of credentials, as on Lambda, ECS, EKS and workstations."""
         provider = AwsConfigProvider(aws_key)
         provider.from_default_config(aws_key, fallback_to_default_profile)
         self._use(provider)
 
     @_Mode
-    def from_profile_config(self, aws_key: str, profile: str, fallback_to_default_profile: bool = True) -> None:
-        """Uses the named profile. A profile that does not exist is an error."""
+    def from_profile_config(
+        self, aws_key: Optional[str], profile: Optional[str], fallback_to_default_profile: Optional[bool] = True
+    ) -> None:
+        """Uses the named profile. A profile that does not exist is an error. None means the default chain."""
         provider = AwsConfigProvider(aws_key)
         provider.from_profile_config(aws_key, profile, fallback_to_default_profile)
         self._use(provider)
 
     @_Mode
-    def from_ec2instance_config(self, aws_key: str, fallback_to_default_profile: bool = True) -> None:
+    def from_ec2instance_config(self, aws_key: Optional[str], fallback_to_default_profile: Optional[bool] = True) -> None:
         """Uses the role of the EC2 instance and its region."""
         provider = AwsConfigProvider(aws_key)
         provider.from_ec2instance_config(aws_key, fallback_to_default_profile)
@@ -258,13 +299,13 @@ class AwsSecretStorage(Storage):
     @_Mode
     def from_custom_config(
         self,
-        aws_key: str,
+        aws_key: Optional[str],
         aws_access_key_id: str,
         aws_secret_access_key: str,
-        region: str,
-        fallback_to_default_profile: bool = True,
+        region: Optional[str],
+        fallback_to_default_profile: Optional[bool] = True,
     ) -> None:
-        """Uses only these credentials."""
+        """Uses only these credentials. The region may be None if the key is an ARN."""
         provider = AwsConfigProvider(aws_key)
         provider.from_custom_config(
             aws_key, aws_access_key_id, aws_secret_access_key, region, fallback_to_default_profile
@@ -276,12 +317,16 @@ class AwsSecretStorage(Storage):
         """A copy of the configuration."""
         return self.read_storage()
 
+    @config.setter
+    def config(self, config: NoReturn) -> NoReturn:
+        raise AttributeError("config is a copy: store a configuration with save_storage(), or change it with update()")
+
     def _use(self, provider: AwsConfigProvider) -> None:
-        super().__init__(None)
+        self._native, self._parsed, self._unstored_key_id = None, ("", {}), None
         self.provider = provider
         self._native = provider._open()
 
     def _opened(self) -> _native.Storage:
-        if self._native is None:
+        if self._native is None and "provider" in vars(self):
             self._native = self.provider._open()
-        return self._native
+        return super()._opened()
