@@ -185,6 +185,24 @@ def test_coroutine_as_change_is_named(recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: config.setdefault("own", {}),
+        lambda config: config.setdefault("new", {}),
+        lambda config: config.get("own"),
+        lambda config: config.pop("own"),
+    ],
+)
+def test_part_replaces_no_configuration(change):
+    """Such a method as the last expression of a lambda returns a dict, but not the configuration."""
+    memory = ksm_storage.open("memory:")
+    stored = memory.update(lambda config: {"hostname": "h", "own": {"a": 1}})
+    with pytest.raises(TypeError, match="the change returned a part of the configuration"):
+        memory.update(change)
+    assert memory.read_storage() == stored
+
+
 def test_attributes_are_checked(opened):
     provider = AwsConfigProvider(SECRET)
     for name in ("key_name", "aws_profile", "aws_access_key_id", "aws_secret_access_key", "region"):

@@ -121,6 +121,7 @@ class Storage(Unpicklable, KeyValueStorage):  # type: ignore[misc]  # Keeper's S
         def patch(text: str) -> tuple[list[tuple[str, str]], list[str]]:
             nonlocal taken
             config = json.loads(text)
+            parts = list(config.values())
             begin = time.monotonic()
             try:
                 returned = change(config)
@@ -133,6 +134,9 @@ class Storage(Unpicklable, KeyValueStorage):  # type: ignore[misc]  # Keeper's S
                 raise TypeError("the change must not be async: await what it needs before the update")
             elif not isinstance(returned, Mapping):
                 raise TypeError(f"the change returned {type(returned).__name__}; expected None or a dict")
+            elif any(returned is part for part in (*parts, *config.values())):
+                # The result of `setdefault` or `pop` at the end of a lambda; everything else would be removed.
+                raise TypeError("the change returned a part of the configuration; expected None or all of it")
             return _difference(json.loads(text), returned)
 
         try:
