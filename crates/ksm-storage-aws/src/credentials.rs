@@ -145,7 +145,11 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
                 }
                 (Some(region), _) => region,
                 (None, Some(own)) => known(&own, CUSTOM),
-                (None, None) => return Err(no_region("no region was given", id)),
+                (None, None) => {
+                    // This mode reads no variable.
+                    let hint = format!("pass a region, give the full ARN, or aws-sm://REGION/{}", id.name());
+                    return Err(no_region("no region was given", id).with_hint(hint));
+                }
             };
             let origins = Origins { region: region.source, credentials: CUSTOM.to_owned() };
             let resolver = Resolver::new(environment, common, region.region, None)?;

@@ -98,6 +98,14 @@ def test_arguments_may_be_none_or_are_named(opened):
     assert seen >= set(WORKING)
 
 
+def test_missing_region_of_credentials_is_named(emulator):
+    for region in (None, "", " "):
+        with pytest.raises(ValueError, match="pass a region") as caught:
+            AwsSecretStorage.from_custom_config(SECRET, "AKIA", "k", region)
+        # It is not read in this mode.
+        assert "AWS_REGION" not in str(caught.value)
+
+
 @pytest.mark.parametrize("wrong", [7.5, CANARY.encode(), [CANARY], (CANARY for _ in "a"), object()])
 def test_wrong_types_name_the_argument(opened, wrong):
     for name, error in outcomes(wrong):
