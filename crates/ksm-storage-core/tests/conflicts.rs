@@ -134,6 +134,53 @@ async fn result_belongs_to_the_applied_attempt() {
     assert_eq!(*storage.snapshot().version(), Version::new("ours-1"));
 }
 
+/// Counts the loads that are confirmed.
+#[derive(Clone, Debug)]
+struct Confirmed {
+    inner: Arc<MemoryBackend>,
+    confirmations: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl StorageBackend for Confirmed {
+    fn location(&self) -> Location {
+        self.inner.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn load(&self) -> Result<Stored> {
+        self.inner.load().await
+    }
+
+    async fn confirm(&self, version: &Version) -> Result<bool> {
+        self.confirmations.fetch_add(1, Ordering::SeqCst);
+        self.inner.confirm(version).await
+    }
+
+    async fn store(&self, expected: &Version, payload: &Payload) -> Result<StoreOutcome> {
+        self.inner.store(expected, payload).await
+    }
+}
+
+#[tokio::test]
+async fn only_acknowledged_writes_confirm_loads() {
+    let inner = Arc::new(MemoryBackend::from_config(r#"{"url":"u"}"#));
+    let backend = Confirmed { inner, confirmations: Arc::default() };
+    let confirmations = || backend.confirmations.load(Ordering::SeqCst);
+    let storage = ConfigStorage::open_or_create(backend.clone()).await.unwrap();
+    storage.refresh().await.unwrap();
+    storage.update(|_| Err::<(), _>(Error::refused("no"))).await.unwrap_err();
+    storage.set(Url, "v").await.unwrap();
+    assert_eq!(confirmations(), 0);
+    storage.set(Url, "v").await.unwrap();
+    assert_eq!(confirmations(), 1);
+    storage.delete(Hostname).await.unwrap();
+    assert_eq!(confirmations(), 2);
+}
+
 #[tokio::test]
 async fn inconclusive_check_shows_on_snapshot() {
     let probe = Probe::new(Arc::new(MemoryBackend::from_config("{}")));
