@@ -12,8 +12,9 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) kind: &'static str,
     pub(crate) outcome: Outcome,
-    /// The whole line, with the hint.
-    pub(crate) message: String,
+    /// Everything but the remedy.
+    pub(crate) cause: String,
+    /// The remedy.
     pub(crate) hint: Option<String>,
 }
 
@@ -27,8 +28,8 @@ impl Failure {
         problem: impl Into<Cow<'static, str>>,
         hint: &str,
     ) -> Self {
-        let (problem, outcome) = (problem.into(), Outcome::NotApplied);
-        Self { exit, kind, outcome, message: format!("{problem}; {hint}"), hint: Some(hint.to_owned()) }
+        let (cause, outcome) = (problem.into().into_owned(), Outcome::NotApplied);
+        Self { exit, kind, outcome, cause, hint: Some(hint.to_owned()) }
     }
 
     pub(crate) fn usage(problem: impl Into<Cow<'static, str>>, hint: &str) -> Self {
@@ -41,26 +42,53 @@ impl Failure {
 
     /// The failure with this remedy instead of the library's, which is meant for a program.
     pub(crate) fn with_remedy(self, remedy: impl Into<String>) -> Self {
-        let (message, remedy) = (self.message, remedy.into());
-        let cause = message.split("; ").next().unwrap_or(&message);
-        Self { message: format!("{cause}; {remedy}"), hint: Some(remedy), ..self }
+        Self { hint: Some(remedy.into()), ..self }
+    }
+
+    /// The failure with a further remedy.
+    pub(crate) fn and_remedy(mut self, remedy: &str) -> Self {
+        self.hint = Some(self.hint.map_or_else(|| remedy.to_owned(), |hint| format!("{hint}; {remedy}")));
+        self
+    }
+
+    /// The failure, whose cause is in `context`: a file, a version.
+    pub(crate) fn within(self, context: &str) -> Self {
+        Self { cause: format!("{context}: {}", self.cause), ..self }
+    }
+
+    /// The whole line, with the remedy at its end.
+    pub(crate) fn message(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.cause),
+            None => self.cause.clone(),
+        }
     }
 
     /// A failure of the operating system. Its text contains no content.
     pub(crate) fn io(problem: &str, error: &io::Error) -> Self {
-        let message = format!("{problem}: {error}");
-        Self { exit: Exit::Other, kind: "io", outcome: Outcome::NotApplied, message, hint: None }
+        let cause = format!("{problem}: {error}");
+        Self { exit: Exit::Other, kind: "io", outcome: Outcome::NotApplied, cause, hint: None }
+    }
+}
+
+/// The message of a library's error in two parts: cause and remedy.
+fn split(message: String, hint: Option<&str>) -> (String, Option<String>) {
+    let cause = hint.and_then(|hint| message.strip_suffix(hint)?.strip_suffix("; "));
+    match (cause, hint) {
+        (Some(cause), Some(hint)) => (cause.to_owned(), Some(hint.to_owned())),
+        _ => (message, None),
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        let (cause, hint) = split(error.to_string(), error.hint());
         Self {
             exit: error.kind().into(),
             kind: error.kind().as_str(),
             outcome: error.outcome(),
-            message: error.to_string(),
-            hint: error.hint().map(str::to_owned),
+            cause,
+            hint,
         }
     }
 }
@@ -77,13 +105,8 @@ impl From<keeper::Error> for Failure {
             // The others can follow the first write, which stores a key pair.
             _ => storage.map_or(Outcome::Unknown, Error::outcome),
         };
-        Self {
-            exit: Exit::from(&error),
-            kind: name(error.kind()),
-            outcome,
-            message: error.to_string(),
-            hint: storage.and_then(Error::hint).map(str::to_owned),
-        }
+        let (cause, hint) = split(error.to_string(), error.hint());
+        Self { exit: Exit::from(&error), kind: name(error.kind()), outcome, cause, hint }
     }
 }
 
@@ -104,5 +127,26 @@ fn name(kind: keeper::ErrorKind) -> &'static str {
         Kind::Unbound => "unbound",
         Kind::Unreachable => "keeper_unreachable",
         _ => "keeper",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ksm_storage::Location;
+
+    use super::*;
+
+    /// A path or a cause may contain what separates cause and remedy.
+    #[test]
+    fn remedy_replaces_nothing_but_remedy() {
+        let error = Error::not_applied(ErrorKind::NotFound, "no file; no folder either")
+            .with_location(Location::opaque("file", "/a; b/ksm.json"))
+            .with_hint("create it; or not");
+        let failure = Failure::from(error);
+        assert_eq!(failure.hint.as_deref(), Some("create it; or not"));
+        let message = failure.with_remedy("do this").message();
+        assert!(message.ends_with("/ksm.json: not found: no file; no folder either; do this"), "{message}");
+        let none = Failure::from(Error::refused("no; never")).with_remedy("do this").message();
+        assert_eq!(none, "refused: no; never; do this");
     }
 }

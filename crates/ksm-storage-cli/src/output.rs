@@ -56,15 +56,15 @@ impl Output {
     pub(crate) fn failure(self, failure: &Failure) {
         let mut stderr = io::stderr().lock();
         let _ = if self.json {
-            let Failure { exit, kind, outcome, message, hint } = failure;
+            let (Failure { exit, kind, outcome, hint, .. }, message) = (failure, failure.message());
             let error = json!({
                 "kind": kind, "outcome": outcome.as_str(), "message": message, "hint": hint, "exit_code": exit.code(),
             });
             writeln!(stderr, "{}", json!({ "error": error }))
         } else if self.colour && io::stderr().is_terminal() {
-            writeln!(stderr, "\u{1b}[31mksm-storage:\u{1b}[0m {}", failure.message)
+            writeln!(stderr, "\u{1b}[31mksm-storage:\u{1b}[0m {}", failure.message())
         } else {
-            writeln!(stderr, "ksm-storage: {}", failure.message)
+            writeln!(stderr, "ksm-storage: {}", failure.message())
         };
     }
 

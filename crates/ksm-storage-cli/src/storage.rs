@@ -133,11 +133,6 @@ async fn open_found(url: &str, access: Access, found: &Found) -> Result<ConfigSt
 
 fn suggest_create(error: Error) -> Failure {
     let is_missing = error.kind() == ErrorKind::NotFound;
-    let mut failure = Failure::from(error);
-    if is_missing {
-        for text in [Some(&mut failure.message), failure.hint.as_mut()].into_iter().flatten() {
-            text.push_str("; or use --create");
-        }
-    }
-    failure
+    let failure = Failure::from(error);
+    if is_missing { failure.and_remedy("or use --create") } else { failure }
 }

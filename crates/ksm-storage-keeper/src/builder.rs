@@ -158,8 +158,9 @@ impl KeeperClientBuilder {
         let token = Token::parse(&given).map_err(invalid)?;
         let names_host = token.host().is_some() || settings.hostname.is_some();
         if !names_host && config::text(storage.snapshot().document(), ConfigKey::Hostname).is_none() {
-            return Err(invalid(
-                "it names no host; put its region in front, or set the hostname (`ksm-storage bind --host`)",
+            return Err(invalid("it names no host").with_hint(
+                "put its region in front, as in US:…, or set the hostname (`ksm-storage bind --host`): that of \
+                 KSM_HOSTNAME would not be stored",
             ));
         }
         Ok((settings, Some(token)))

@@ -50,6 +50,17 @@ fn runbook_explains_every_kind() {
     assert_eq!(table.matches("\n| `").count(), kinds.len(), "a row is about no kind");
 }
 
+#[test]
+fn runbook_explains_every_cause() {
+    let page = include_str!("../../../docs/operations.md");
+    let (_, table) = page.split_once("### Causes between the client and Keeper").unwrap();
+    let table = table.split_once("\n## ").unwrap().0;
+    for cause in http::NoReply::ALL {
+        let words = cause.words();
+        assert!(table.contains(&format!("| `{words}`")), "docs/operations.md does not explain `{words}`");
+    }
+}
+
 /// One event of each variant. Omitting one is a compile error.
 macro_rules! events {
     ($($variant:ident { $($fields:tt)* })*) => {{

@@ -11,8 +11,9 @@ use std::{error::Error as _, io, io::Read, iter, sync::Arc, time::Duration};
 
 use keeper_secrets_manager_core::dto::{EncryptedPayload, KsmHttpResponse, TransmissionKey};
 use ksm_storage_core::ExposeSecret;
+use ksm_storage_tls::{InvalidRoots, Roots};
 use reqwest::{
-    Proxy, Url,
+    Url,
     blocking::{Client, RequestBuilder},
     header::{AUTHORIZATION, CONTENT_TYPE},
     redirect,
@@ -21,7 +22,11 @@ use rustls::{ClientConfig, ConfigBuilder, WantsVerifier, crypto::CryptoProvider}
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::{ahead::Ahead, settings::Settings};
+use crate::{
+    ahead::Ahead,
+    peer::{Peer, Proxy},
+    settings::Settings,
+};
 
 /// The maximum size of an accepted reply, which contains all records that an application may read, without files.
 pub(crate) const MAX_REPLY: u64 = 32 << 20;
@@ -59,33 +64,89 @@ pub(crate) enum NoReply {
 }
 
 impl NoReply {
-    /// The cause and the remedy.
-    pub(crate) fn describe(self) -> &'static str {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Dns,
+        Self::Refused,
+        Self::Timeout,
+        Self::UnknownIssuer,
+        Self::WrongName,
+        Self::Expired,
+        Self::Tls,
+        Self::NoClient,
+        Self::ProxyLogin,
+        Self::Proxy,
+        Self::TooLarge,
+        Self::Foreign,
+        Self::Broken,
+    ];
+
+    /// The cause, as in docs/operations.md.
+    pub(crate) fn words(self) -> &'static str {
         match self {
-            Self::Dns => "the host name has no address; check it, and DNS",
-            Self::Refused => "the connection was refused; check the host name, the proxy and the firewall",
-            Self::Timeout => {
-                "no complete reply within the time limit; check the network and the proxy, and try again"
+            Self::Dns => "the host name has no address",
+            Self::Refused => "the connection was refused",
+            Self::Timeout => "no complete reply within the time limit",
+            Self::UnknownIssuer => "the certificate's issuer is unknown",
+            Self::WrongName => "the certificate is for another host",
+            Self::Expired => "the certificate is not valid now",
+            Self::Tls => "TLS failed",
+            Self::NoClient => "no HTTP client could be created",
+            Self::ProxyLogin => "the proxy asks for a login",
+            Self::Proxy => "the proxy does not connect to it",
+            Self::TooLarge => "the reply exceeds the limit of 32 MiB, or 64 KiB for a rejection",
+            Self::Foreign => "the reply is not Keeper's",
+            Self::Broken => "the connection broke",
+        }
+    }
+
+    /// The remedy, for a request to this host.
+    pub(crate) fn remedy(self, peer: &Peer) -> String {
+        let setting = peer.setting;
+        if let Some(Proxy { variable, .. }) = &peer.proxy {
+            match self {
+                Self::Dns => return format!("check the proxy's host name in {variable}, and DNS"),
+                Self::Refused => return format!("check that the proxy is up, or correct {variable}"),
+                Self::Timeout | Self::Broken => {
+                    return format!(
+                        "check the proxy, or correct {variable}, then try again; with a proxy that must not be used \
+                         for this host, name it in NO_PROXY"
+                    );
+                }
+                Self::Tls => {
+                    return format!("check that the scheme and port of the proxy in {variable} are right");
+                }
+                Self::Proxy => {
+                    return format!(
+                        "have the proxy in {variable} allow this host and port, or name the host in NO_PROXY"
+                    );
+                }
+                Self::ProxyLogin => {
+                    return format!("put user and password into {variable}: http://USER:PASSWORD@HOST:PORT");
+                }
+                _ => {}
             }
-            Self::UnknownIssuer => {
-                "the certificate's issuer is unknown; add the root certificate of the proxy in between to \
-                 the file in SSL_CERT_FILE (AWS_CA_BUNDLE is only for AWS), or check the host name"
+        }
+        match self {
+            Self::Dns => format!("check the host name (from {setting}), and DNS"),
+            Self::Refused => format!("check the host name (from {setting}) and the firewall"),
+            Self::UnknownIssuer => format!(
+                "if a proxy inspects TLS, add its root certificate to the file in SSL_CERT_FILE (AWS_CA_BUNDLE is only \
+                 for AWS); otherwise check the host name (from {setting})"
+            ),
+            Self::WrongName | Self::Tls | Self::TooLarge => {
+                format!("check the host name (from {setting}) and the proxy")
             }
-            Self::WrongName => "the certificate is for another host; check the host name and the proxy",
-            Self::Expired => "the certificate is not valid now; check the clock of this host",
-            Self::Tls => "TLS failed; check the host name and the proxy",
+            Self::Foreign => format!(
+                "check the host name (from {setting}), the proxy, and whether a sign-on page intercepts requests"
+            ),
+            Self::Expired => "check the clock of this host (date -u)".to_owned(),
             Self::NoClient => {
-                "no HTTP client could be created; check the root certificates of this host (SSL_CERT_FILE, SSL_CERT_DIR)"
+                "check the root certificates of this host (SSL_CERT_FILE, SSL_CERT_DIR)".to_owned()
             }
-            Self::ProxyLogin => "the proxy asks for a login; put user and password into its address",
-            Self::Proxy => "the proxy does not connect to it; check the proxy's address and rules",
-            Self::TooLarge => {
-                "the reply exceeds the limit of 32 MiB, or 64 KiB for a rejection; check the host name"
-            }
-            Self::Foreign => {
-                "the reply is not Keeper's; check the host name, the proxy, and whether a sign-on page intercepts requests"
-            }
-            Self::Broken => "the connection broke; check the network and the proxy, and try again",
+            Self::ProxyLogin => "put user and password into the proxy's address".to_owned(),
+            Self::Proxy => "check the proxy's address and rules".to_owned(),
+            Self::Timeout | Self::Broken => "check the network and the firewall, then try again".to_owned(),
         }
     }
 }
@@ -99,7 +160,7 @@ impl HttpClient {
             builder = builder.tls_backend_preconfigured(tls().ok_or(NoReply::NoClient)?);
         }
         if let Some(url) = &settings.proxy_url {
-            builder = builder.proxy(Proxy::all(url.expose_secret()).map_err(|_| NoReply::Proxy)?);
+            builder = builder.proxy(reqwest::Proxy::all(url.expose_secret()).map_err(|_| NoReply::Proxy)?);
         }
         if let Some((ahead, _)) = &ahead {
             builder = builder.connector_layer(ahead.clone());
@@ -196,13 +257,16 @@ fn provider() -> Arc<CryptoProvider> {
     installed.unwrap_or_else(|| Arc::new(library::default_provider()))
 }
 
-/// Checks certificates against the same roots as connections to AWS. They are read once.
+/// The root certificates of requests to Keeper, which are those of requests to AWS. They are read once.
+pub(crate) fn roots() -> Result<Arc<Roots>, InvalidRoots> {
+    Roots::load(|name| std::env::var_os(name), None)
+}
+
 #[cfg(not(any(windows, target_vendor = "apple")))]
 fn verified(config: ConfigBuilder<ClientConfig, WantsVerifier>) -> Option<ClientConfig> {
-    use ksm_storage_tls::Roots;
     use rustls::RootCertStore;
 
-    let roots = Roots::load(|name| std::env::var_os(name), None).ok()?.anchors();
+    let roots = roots().ok()?.anchors();
     Some(config.with_root_certificates(RootCertStore { roots }).with_no_client_auth())
 }
 
@@ -235,8 +299,9 @@ fn cause(error: &reqwest::Error) -> NoReply {
         () if says(&["expired", "notvalidyet", "not valid yet"]) => NoReply::Expired,
         () if says(&["certificate", "handshake", "corrupt message", "tls"]) => NoReply::Tls,
         () if says(&["proxy authorization required", "proxy auth"]) => NoReply::ProxyLogin,
-        () if says(&["tunnel", "proxy"]) => NoReply::Proxy,
+        // By the host or by the proxy, whichever comes first.
         () if sources().any(refused) => NoReply::Refused,
+        () if says(&["tunnel", "proxy"]) => NoReply::Proxy,
         () => NoReply::Broken,
     }
 }
@@ -253,7 +318,7 @@ pub(crate) fn check_proxy(text: &str) -> Result<(), &'static str> {
         return Err("its scheme is neither http nor https");
     }
     match Url::parse(text) {
-        Ok(url) if url.has_host() && Proxy::all(text).is_ok() => Ok(()),
+        Ok(url) if url.has_host() && reqwest::Proxy::all(text).is_ok() => Ok(()),
         _ => Err("it is not an address such as http://proxy:3128"),
     }
 }

@@ -92,6 +92,7 @@ mod http;
 mod key_value;
 mod keys;
 mod panics;
+mod peer;
 mod post;
 mod sdk_error;
 mod session;

@@ -10,6 +10,7 @@ use keeper_secrets_manager_core::{
 
 use crate::{
     http::{HttpClient, NoReply},
+    peer::{self, Peer},
     settings::Settings,
 };
 
@@ -25,7 +26,7 @@ pub(crate) const MAX_PAUSE: f64 = 180.0;
 pub(crate) enum Reply {
     /// There was no reply from this host.
     None {
-        host: String,
+        peer: Peer,
         cause: NoReply,
     },
     Accepted,
@@ -55,6 +56,8 @@ pub(crate) enum BindCheckpoint {
 /// Sends the SDK's requests.
 pub(crate) struct Post {
     settings: Arc<Settings>,
+    /// The setting that names the host.
+    origin: &'static str,
     state: Mutex<State>,
 }
 
@@ -67,8 +70,12 @@ struct State {
 }
 
 impl Post {
-    pub(crate) fn new(settings: Arc<Settings>, checkpoint: Option<BindCheckpoint>) -> Arc<Self> {
-        Arc::new(Self { settings, state: Mutex::new(State { checkpoint, ..State::default() }) })
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        origin: &'static str,
+        checkpoint: Option<BindCheckpoint>,
+    ) -> Arc<Self> {
+        Arc::new(Self { settings, origin, state: Mutex::new(State { checkpoint, ..State::default() }) })
     }
 
     /// Makes the client with these options send its requests through this value.
@@ -108,11 +115,14 @@ impl Post {
         let sent = sent.and_then(|response| if binds { sealed(response, key) } else { Ok(response) });
         let reply = match &sent {
             Ok(response) => read(response),
-            Err(cause) => Reply::None { host: host(url), cause: *cause },
+            Err(cause) => {
+                let proxy = peer::proxy(&self.settings, Settings::environment, url);
+                Reply::None { peer: Peer { host: host(url), setting: self.origin, proxy }, cause: *cause }
+            }
         };
         let mut state = self.state();
         state.last = Some(reply.clone());
-        let response = sent.map_err(|cause| KSMRError::HTTPError(cause.describe().to_owned()))?;
+        let response = sent.map_err(|cause| KSMRError::HTTPError(cause.words().to_owned()))?;
         match reply {
             Reply::Accepted if state.checkpoint.is_some() => {
                 state.checkpoint = Some(BindCheckpoint::Reached);

@@ -9,15 +9,14 @@ const MAX_QUOTED: usize = 300;
 /// Number of consecutive base64 characters that are considered a key, and not shown.
 const KEY_CHARS: usize = 40;
 
-/// The error's name, Keeper's code, and the remedy.
+/// The error's name and Keeper's code.
 pub(crate) fn describe(error: &KSMRError, reply: Option<&Reply>) -> String {
     let quoted = quotable(error).map(|text| format!(": {}", quote(text))).unwrap_or_default();
     let answered = match reply {
         Some(Reply::Refused(Refusal { status, code, .. })) => format!("; Keeper answered {status} {code}"),
         _ => String::new(),
     };
-    let hint = hint(error, reply).map(|hint| format!("; {hint}")).unwrap_or_default();
-    format!("the SDK reports {}{quoted}{answered}{hint}", variant(error))
+    format!("the SDK reports {}{quoted}{answered}", variant(error))
 }
 
 /// The name of an error's variant.
@@ -56,7 +55,8 @@ pub(crate) fn quote(text: &str) -> String {
         .collect()
 }
 
-fn hint(error: &KSMRError, reply: Option<&Reply>) -> Option<&'static str> {
+/// The remedy.
+pub(crate) fn hint(error: &KSMRError, reply: Option<&Reply>) -> Option<&'static str> {
     match (error, reply) {
         (_, Some(Reply::Refused(refusal))) => match (&*refusal.code, refusal.status) {
             ("key", _) => Some(
@@ -65,7 +65,10 @@ fn hint(error: &KSMRError, reply: Option<&Reply>) -> Option<&'static str> {
             ("invalid_client_version", _) => Some("Keeper does not accept this version of the SDK"),
             (_, 300..400) => Some("a redirect, which is not followed; check the host name"),
             (_, 407) => Some("the proxy asks for a login"),
-            (_, 502..505) => Some("try again later, or check the proxy"),
+            (_, 500..600) => Some(
+                "Keeper, or a proxy in between, fails: try again later; if it persists, look at \
+                 Keeper's status page and at the proxy",
+            ),
             ("without a code", _) => {
                 Some("the reply may come from a proxy or another server: check the host name")
             }
@@ -93,7 +96,7 @@ mod tests {
     use ksm_storage_core::Location;
 
     use super::*;
-    use crate::{Error, ErrorKind, http::NoReply};
+    use crate::{Error, ErrorKind, http::NoReply, peer::Peer};
 
     fn described(sdk: &KSMRError, reply: Option<Reply>) -> (ErrorKind, String) {
         let error = Error::sdk(sdk, reply, Location::new("memory", "1"));
@@ -113,9 +116,11 @@ mod tests {
             let (kind, text) = described(&sdk, Some(rejected(status, "without a code")));
             assert!(kind == ErrorKind::Sdk && text.contains(words), "{text}");
         }
-        let none = Reply::None { host: "keeper.example".to_owned(), cause: NoReply::Dns };
+        let peer = Peer { host: "keeper.example".to_owned(), setting: "KSM_HOSTNAME", proxy: None };
+        let none = Reply::None { peer, cause: NoReply::Dns };
         let (kind, text) = described(&sdk, Some(none));
-        let words = "no reply from Keeper at keeper.example: the host name has no address";
+        let words =
+            "no reply from Keeper at keeper.example (from KSM_HOSTNAME): the host name has no address";
         assert!(kind == ErrorKind::Unreachable && text.contains(words), "{text}");
     }
 

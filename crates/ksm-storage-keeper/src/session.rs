@@ -12,6 +12,7 @@ use crate::{
     Error, ErrorKind, Result, config,
     http::HttpClient,
     panics::{self, Panic},
+    peer,
     post::{BindCheckpoint, Post, Reply},
     settings::Settings,
     token::Token,
@@ -59,7 +60,8 @@ impl Session {
                 Purpose::Bind(token) => (token.as_ref(), Some(BindCheckpoint::Ahead)),
             };
             let mut options = settings.options(config::seed(&document)?, token, &document);
-            let post = Post::new(settings, checkpoint);
+            let origin = peer::setting(&settings, Settings::environment, &purpose, &document);
+            let post = Post::new(settings, origin, checkpoint);
             post.install(&mut options);
             let manager = SecretsManager::new(options)?;
             let saved = config::read(&manager.config)?;

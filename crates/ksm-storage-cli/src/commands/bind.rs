@@ -80,8 +80,7 @@ fn explained(error: keeper::Error, before: &Snapshot, after: &Snapshot, location
     } else {
         "the former client was replaced; to go back to it, `ksm-storage import --replace` a backup".to_owned()
     };
-    let hint = failure.hint.as_ref().map_or_else(|| back.clone(), |hint| format!("{hint}; {back}"));
-    Failure { message: format!("{}; {back}", failure.message), hint: Some(hint), ..failure }
+    failure.and_remedy(&back)
 }
 
 async fn bind(args: &Bind, storage: ConfigStorage, token: Option<SecretString>) -> Result<(), keeper::Error> {

@@ -84,8 +84,5 @@ async fn source(source: &Path) -> Result<ConfigDocument> {
             failure
         }
     })?;
-    ConfigDocument::parse(&bytes).map_err(|error| {
-        let failure = Failure::from(error);
-        Failure { message: format!("{shown}: {}", failure.message), ..failure }
-    })
+    ConfigDocument::parse(&bytes).map_err(|error| Failure::from(error).within(&shown))
 }

@@ -57,10 +57,8 @@ pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Resu
 
 async fn earlier(backend: &AwsSecretBackend, version: &Version) -> Result<ConfigDocument> {
     let payload = backend.version(version).await?;
-    ConfigDocument::parse(payload.as_bytes()).map_err(|error| {
-        let failure = Failure::from(error);
-        Failure { message: format!("version {version}: {}", failure.message), ..failure }
-    })
+    let parsed = ConfigDocument::parse(payload.as_bytes());
+    parsed.map_err(|error| Failure::from(error).within(&format!("version {version}")))
 }
 
 /// Replaces a value that is not a configuration with the version, provided that the value is still current.

@@ -19,13 +19,18 @@ async fn corrected_host_reuses_token() {
         let world = World::new(policy, "{}");
         let token = world.keeper.issue_token();
         // A different host in the token, in the builder, and in the token in another form.
-        let wrong = [(format!("127.0.0.2:{token}"), None), (token.clone(), Some(NOBODY))];
-        for (token, host) in wrong {
+        let wrong = [
+            (format!("127.0.0.2:{token}"), None, "the one-time token"),
+            (token.clone(), Some(NOBODY), "the setting hostname or --host"),
+        ];
+        for (token, host, setting) in wrong {
             let builder = host.into_iter().fold(world.builder(), KeeperClientBuilder::hostname);
             let error = builder.token(token).open(world.storage().await).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
             let text = error.to_string();
-            assert!(text.contains("Keeper at 127.0.0.") && text.contains("connection was refused"), "{text}");
+            assert!(text.contains("Keeper at 127.0.0."), "{text}");
+            assert!(text.contains(&format!(" (from {setting}): the connection was refused")), "{text}");
+            assert_eq!(text.matches(setting).count(), 2, "the cause and the remedy name it: {text}");
         }
         assert_eq!(world.stored().await.bind_state(), BindState::Unbound);
         let client = world.open(&token).await.unwrap();
@@ -126,8 +131,8 @@ async fn locked_client_is_told_the_cause() {
     world.open(&token).await.unwrap_err();
     let locked = configured(&world.keeper).hostname(&*other).token(&*token).open(world.storage().await);
     let error = locked.await.unwrap_err();
-    let words =
-        "locked to the IP address that bound it; bind again from this address, or with a token made without";
+    let words = "locked to the IP address that bound it; Keeper answered 403 access_denied; bind again from this address, \
+                 or with a token made without";
     assert!(error.kind() == ErrorKind::AccessDenied && error.to_string().contains(words), "{error}");
 
     let client = world.open(&token).await.unwrap();

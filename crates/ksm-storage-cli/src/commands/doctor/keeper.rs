@@ -53,25 +53,20 @@ pub(super) async fn examine(report: &mut Report, storage: ConfigStorage) {
             report.stopped(&[lock]);
         }
         ErrorKind::InvalidArgument => {
-            report.failed(reachable, Failure::from(error).with_remedy("correct the setting"));
+            report.failed(reachable, error);
             report.stopped(&[client, lock]);
         }
         _ if is_answer => {
             report.ok(reachable, "it answers");
-            report.failed(
-                client,
-                Failure::from(error).with_remedy(
-                    "try again later; if it fails again, bind again with `ksm-storage bind --rebind`",
-                ),
-            );
+            let failure = Failure::from(error);
+            let remedy = failure.hint.clone().unwrap_or_else(|| {
+                "try again later; if it fails again, bind again with `ksm-storage bind --rebind`".to_owned()
+            });
+            report.failed(client, failure.with_remedy(remedy));
             report.stopped(&[lock]);
         }
         _ => {
-            report.failed(
-                reachable,
-                Failure::from(error)
-                    .with_remedy("check network, proxy, and the host name in the configuration"),
-            );
+            report.failed(reachable, error);
             report.stopped(&[client, lock]);
         }
     }

@@ -40,7 +40,7 @@ impl Report {
 
     pub(crate) fn failed(&mut self, name: &'static str, failure: impl Into<Failure>) {
         let failure = failure.into();
-        let detail = without_hint(&failure.message, failure.hint.as_deref());
+        let detail = failure.cause.clone();
         self.push(name, Verdict::Failed(failure), detail);
     }
 
@@ -143,14 +143,7 @@ impl Verdict {
     }
 }
 
-/// The cause without the remedy, which comes at the end.
-pub(crate) fn without_hint(message: &str, hint: Option<&str>) -> String {
-    let ending = hint.map(|hint| format!("; {hint}"));
-    let cause = ending.and_then(|ending| message.strip_suffix(ending.as_str()).map(str::to_owned));
-    cause.unwrap_or_else(|| message.to_owned())
-}
-
 /// The error's message without its remedy.
 pub(crate) fn cause(error: &Error) -> String {
-    without_hint(&error.to_string(), error.hint())
+    Failure::from(error.clone()).cause
 }

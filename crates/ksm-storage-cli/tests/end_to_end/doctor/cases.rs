@@ -346,8 +346,27 @@ pub(crate) const CASES: &[Case] = &[
         inject: |scene, _| scene.set("KSM_HOSTNAME", format!("{}/http", closed_port())),
         exit: 7,
         step: "keeper",
-        cause: "no reply from Keeper at 127.0.0.1",
-        remedy: "check network, proxy",
+        cause: "/http (from KSM_HOSTNAME): the connection was refused",
+        remedy: "check the host name (KSM_HOSTNAME) and the firewall",
+    },
+    Case {
+        name: "proxy that is down",
+        inject: |scene, _| {
+            scene.set("ALL_PROXY", format!("http://user:s3cret@{}", closed_port()));
+            scene.set("NO_PROXY", "keepersecurity.eu");
+        },
+        exit: 7,
+        step: "keeper",
+        cause: "(from ALL_PROXY): the connection was refused",
+        remedy: "check that the proxy is up, or correct ALL_PROXY",
+    },
+    Case {
+        name: "Keeper that fails",
+        inject: |_, keeper| keeper.fail_next([keeper::Fault::Answer(503, "s3cret")]),
+        exit: 1,
+        step: "client",
+        cause: "Keeper answered 503",
+        remedy: "try again later",
     },
     Case {
         name: "malformed setting of Keeper",
@@ -355,7 +374,7 @@ pub(crate) const CASES: &[Case] = &[
         exit: 2,
         step: "keeper",
         cause: "invalid setting KSM_SKIP_VERIFY",
-        remedy: "correct the setting",
+        remedy: "correct or remove it",
     },
     Case {
         name: "client that was removed",
