@@ -208,6 +208,7 @@ impl Inner {
             arn: self.arn.get().map(String::as_str),
             region: &self.region,
             profile: self.profile.as_deref(),
+            credentials: self.connection.as_ref().map(Connection::credentials_source),
         }
     }
 

@@ -170,13 +170,22 @@ impl Cause {
     /// The hint for a connection to this host.
     pub(crate) fn connection_hint(self, peer: Option<&Peer>, environment: Environment) -> String {
         let proxy = peer.and_then(|peer| peer.proxy.as_ref()).map(|Proxy { variable, .. }| *variable);
+        match (self, proxy) {
+            (Self::NameNotFound, Some(variable)) => {
+                return format!("check the proxy's host name in {variable}, and DNS");
+            }
+            (Self::Refused | Self::Unreachable | Self::ConnectTimeout, Some(variable)) => {
+                return format!(
+                    "check that the proxy is up and can be reached, or correct {variable}; if this host needs no proxy, \
+                     name it in NO_PROXY"
+                );
+            }
+            _ => {}
+        }
         match self {
             Self::NameNotFound => {
-                let host = peer.filter(|_| proxy.is_none()).map_or("HOST", Peer::host);
+                let host = peer.map_or("HOST", Peer::host);
                 format!("check region, endpoint and DNS: getent hosts {}", shell_word(host))
-            }
-            Self::Refused if proxy.is_some() => {
-                "check that the proxy is up, or correct its variable".to_owned()
             }
             Self::Refused => "check that a server listens there, and that no firewall rejects it".to_owned(),
             Self::UnknownIssuer => {
@@ -204,7 +213,10 @@ impl Cause {
             Self::ProxyRefused => {
                 "check that the proxy allows this host and port, or name the host in NO_PROXY".to_owned()
             }
-            _ => "check network, proxy, VPC endpoint and region".to_owned(),
+            _ => match peer.and_then(Peer::setting) {
+                Some(setting) => format!("check {setting}, network, proxy and VPC endpoint"),
+                None => "check network, proxy, VPC endpoint and region".to_owned(),
+            },
         }
     }
 }

@@ -139,11 +139,11 @@ impl Connection {
         let error = match catch_panic("a call of the AWS SDK", without_tracing(call)).await {
             Ok(Ok(_)) => return Ok(None),
             Ok(Err(error)) => error,
-            Err(panicked) => return Err(failed(CallError::new(Failure::Panicked(panicked.step())))),
+            Err(panicked) => return Err(self.failed(CallError::new(Failure::Panicked(panicked.step())))),
         };
         match refusal(&error) {
             Some(response) => Ok(date(response)),
-            None => Err(failed(describe(&error, &trace))),
+            None => Err(self.failed(describe(&error, &trace))),
         }
     }
 
@@ -156,7 +156,23 @@ impl Connection {
     }
 
     pub(crate) fn trace(&self) -> Trace {
-        Trace::from(self.endpoint.iter().cloned().collect::<Vec<_>>())
+        self.trace_of(self.endpoint.as_ref())
+    }
+
+    /// A trace of requests to this endpoint, or to that of the region.
+    pub(crate) fn trace_of(&self, endpoint: Option<&Endpoint>) -> Trace {
+        Trace::new(endpoint.cloned().into_iter().collect(), self.region(), &self.origins.region)
+    }
+
+    /// The error of a call that is not about a secret.
+    pub(crate) fn failed(&self, error: CallError) -> Error {
+        let hint = general_hint(&error, Some(self.credentials_source()));
+        let described = Error::not_applied(classify(&error).0, error.to_string());
+        match hint {
+            Some(hint) => described.with_hint(hint),
+            None => described,
+        }
+        .with_source(error)
     }
 
     /// The endpoint of STS, if it is not the region's. An emulator on loopback serves STS too.
@@ -164,17 +180,6 @@ impl Connection {
         let own = self.identity_endpoint.clone()?;
         Ok(own.or_else(|| self.endpoint.clone().filter(Endpoint::is_loopback)))
     }
-}
-
-/// The error of a call that is not about a secret.
-pub(crate) fn failed(error: CallError) -> Error {
-    let hint = general_hint(&error);
-    let described = Error::not_applied(classify(&error).0, error.to_string());
-    match hint {
-        Some(hint) => described.with_hint(hint),
-        None => described,
-    }
-    .with_source(error)
 }
 
 /// The reply of an AWS service that refuses a request.

@@ -15,7 +15,7 @@ use crate::{
     endpoint::Endpoint,
     environment::Environment,
     events::Event,
-    explained::unobtained,
+    explained::{SourceFailed, unobtained},
     given::as_given,
     guarded::Guarded,
     http,
@@ -117,9 +117,11 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
         // The SDK puts it into a header.
         environment.check_header("AWS_EXECUTION_ENV")?;
     }
+    // Profiles may contain what was found nowhere.
+    let nowhere = |error| if is_nowhere(&error) { environment.note_home(error) } else { error };
     let resolved = match mode {
-        Mode::Ec2 => of_instance(environment, common, region, id).await?,
-        Mode::Default => of_default(environment, common, region, id).await?,
+        Mode::Ec2 => of_instance(environment, common, region, id).await.map_err(nowhere)?,
+        Mode::Default => of_default(environment, common, region, id).await.map_err(nowhere)?,
         Mode::Profile(name) => {
             let given = Given::new(Setting::Method("profile name"), &name)?;
             let name = given.map_or_else(|| environment.profile(), Given::profile)?;
@@ -128,15 +130,19 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
         Mode::Custom { access_key_id, secret_access_key, session_token, region: own } => {
             let parse = |name, value: &str| Given::new(Setting::Method(name), value);
             let own = parse("region of from_custom_config", &own)?.map(|given| given.region()).transpose()?;
-            let access_key = parse("access key ID of from_custom_config", &access_key_id)?;
-            let key = parse("secret access key of from_custom_config", secret_access_key.expose_secret())?;
+            let parts = ["access key ID of from_custom_config", "secret access key of from_custom_config"];
+            let access_key = parse(parts[0], &access_key_id)?;
+            let key = parse(parts[1], secret_access_key.expose_secret())?;
             let token =
                 session_token.map(|token| parse("session_token", token.expose_secret())).transpose()?;
-            let (Some(access_key), Some(key)) = (access_key, key) else {
-                let setting = Setting::Method("credentials of from_custom_config");
-                return Err(
-                    InvalidSetting::new(&setting, "access key ID and secret access key are needed").into()
-                );
+            let missing = |setting, problem: &str| {
+                Err(Error::from(InvalidSetting::new(&Setting::Method(setting), problem)))
+            };
+            let (access_key, key) = match (access_key, key) {
+                (Some(access_key), Some(key)) => (access_key, key),
+                (Some(_), None) => return missing(parts[1], "it is empty; the two keys belong together"),
+                (None, Some(_)) => return missing(parts[0], "it is empty; the two keys belong together"),
+                (None, None) => return missing("keys of from_custom_config", "both are empty"),
             };
             let credentials = keys(access_key, key, token.flatten())?;
             let region = match (region, own) {
@@ -236,10 +242,14 @@ async fn of_default(
         profiles.as_ref().map_err(Clone::clone)?;
     }
     let source = source.unwrap_or(Source::Instance);
+    let what = match &source {
+        Source::Instance => "the default chain provides none".to_owned(),
+        source => format!("{source} provides none"),
+    };
     let origins = Origins { region: region.source, credentials: source.to_string() };
     let guarded = resolver.guarded(source).await?;
     // In a request, the time limit of one attempt would end a slow source before it can report itself.
-    guarded.prime().await.map_err(|error| unobtained("the default chain provides none", &error))?;
+    guarded.prime().await.map_err(|error| unobtained(&what, &error))?;
     resolver.config(guarded, origins).await
 }
 
@@ -268,10 +278,18 @@ async fn of_profile(
     resolver.config(guarded, origins).await
 }
 
+/// Returns true if all sources of credentials or of the region have been tried, up to the instance.
+fn is_nowhere(error: &Error) -> bool {
+    let Some(source) = std::error::Error::source(error) else { return false };
+    let failed = source.downcast_ref::<SourceFailed>();
+    failed.is_some_and(|failed| matches!(failed.cause, Cause::NoMetadata | Cause::NoRole))
+        || source.is::<RegionUnknown>()
+}
+
 /// Rejects a requested profile that no file defines.
 fn check_profile(profiles: Option<&Profiles>, found: Option<&Section<'_>>, name: &str) -> Result<()> {
     let (Some(profiles), None, true) = (profiles, found, name != "default") else { return Ok(()) };
-    let problem = format!("the profile {name:?} does not exist");
+    let problem = format!("the profile {name:?} {}", profiles.absent());
     let invalid = Error::from(InvalidSetting::new(&Setting::Variable("AWS_PROFILE"), problem));
     Err(invalid.with_hint(profiles.missing(name)))
 }
@@ -329,23 +347,51 @@ mod tests {
                 "the secret ID names the region eu-west-1, and `region` the region us-east-1",
             ),
         ] {
-            let mode = Mode::Custom {
-                access_key_id: "AKIA".to_owned(),
-                secret_access_key: "key".into(),
-                session_token: None,
-                region: own.to_owned(),
-            };
-            let common = Common {
-                region: option.map(Region::from_static),
-                endpoint: None,
-                max_attempts: 1,
-                attempt_timeout: Duration::from_secs(1),
-                deadline: Duration::from_secs(1),
-                fallback: true,
-            };
-            let error = resolve(mode, &common, &id.parse().unwrap()).await.err().unwrap();
-            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            let error = refused("AKIA", "key", own, option, id).await;
             assert!(error.to_string().contains(words), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn half_a_pair_is_named() {
+        for (access_key, key, words) in [
+            (
+                "AKIA",
+                " ",
+                "invalid secret access key of from_custom_config: it is empty; the two keys belong",
+            ),
+            ("", "s3cret", "invalid access key ID of from_custom_config: it is empty; the two keys belong"),
+            ("", "", "invalid keys of from_custom_config: both are empty"),
+        ] {
+            let error = refused(access_key, key, "us-east-1", None, "ksm").await.to_string();
+            assert!(error.contains(words) && !error.contains("s3cret"), "{error}");
+        }
+    }
+
+    /// The error for these arguments of `from_custom_config`.
+    async fn refused(
+        access_key: &str,
+        key: &str,
+        region: &str,
+        option: Option<&'static str>,
+        id: &str,
+    ) -> Error {
+        let mode = Mode::Custom {
+            access_key_id: access_key.to_owned(),
+            secret_access_key: key.into(),
+            session_token: None,
+            region: region.to_owned(),
+        };
+        let common = Common {
+            region: option.map(Region::from_static),
+            endpoint: None,
+            max_attempts: 1,
+            attempt_timeout: Duration::from_secs(1),
+            deadline: Duration::from_secs(1),
+            fallback: true,
+        };
+        let error = resolve(mode, &common, &id.parse().unwrap()).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        error
     }
 }

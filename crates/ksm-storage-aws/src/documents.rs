@@ -9,8 +9,8 @@ mod reference;
 
 use self::reference::{assert_defaults, assert_events, time};
 use crate::{
-    backend, builder, cause::Cause, credentials, credentials::Common, descent, events::Event, http::guard,
-    process, protocol::VersionId, resolver, sdk, source, store, throttle,
+    backend, builder, cause::Cause, credentials, credentials::Common, descent, events::Event, file, guarded,
+    http::guard, process, protocol::VersionId, resolver, sdk, setting, source, store, throttle,
 };
 
 #[test]
@@ -92,6 +92,10 @@ fn reference_states_defaults() {
         ("AWS: a source of credentials", format!("{share}/3 of the deadline")),
         ("AWS: roles in a chain", source::MAX_ROLES.to_string()),
         ("AWS: the size of the output", format!("{} KiB", process::MAX_OUTPUT >> 10)),
+        ("AWS: credentials that expire", format!("{} ahead", time(guarded::MARGIN))),
+        ("AWS: the size of a configuration or token file", format!("{} MiB", file::MAX_LEN >> 20)),
+        ("AWS: reading a configuration file", time(file::LIMIT)),
+        ("AWS: the length of a setting", format!("{} KiB", setting::MAX_LEN >> 10)),
     ];
     assert_defaults(|limit| limit.starts_with("AWS: ") || limit.starts_with("EC2: "), defaults);
 }

@@ -4,13 +4,16 @@ use std::{collections::HashMap, ffi::OsString};
 
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_types::os_shim_internal::Env;
-use ksm_storage_core::Result;
+use ksm_storage_core::{Error, Result};
 
 use crate::{
     endpoint::Endpoint,
     region::Known,
     setting::{Given, InvalidSetting, Setting},
 };
+
+/// The remedy if files in the home directory are needed.
+pub(crate) const SET_HOME: &str = "set HOME, or AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE";
 
 /// A lookup of environment variables, replaceable in tests.
 #[derive(Clone, Copy)]
@@ -84,6 +87,18 @@ impl Environment {
             (None, Some(drive), Some(path)) => Ok(Some(drive + &path)),
             _ => Ok(None),
         }
+    }
+
+    /// Adds to the error for credentials or a region found nowhere that the files in the home directory were not read.
+    pub(crate) fn note_home(self, error: Error) -> Error {
+        let is_default = |name| self.text(name).is_ok_and(|path| path.is_none());
+        let is_home = is_default("AWS_CONFIG_FILE") || is_default("AWS_SHARED_CREDENTIALS_FILE");
+        if !is_home || !self.home().is_ok_and(|home| home.is_none()) {
+            return error;
+        }
+        let note = format!("HOME is not set, so no file in ~/.aws was read: {SET_HOME}");
+        let hint = error.hint().map_or_else(|| note.clone(), |hint| format!("{hint}; {note}"));
+        error.with_hint(hint)
     }
 
     /// An environment for the SDK that contains only these variables and those that locate the home directory.

@@ -62,6 +62,11 @@ fn unanswered(failure: &Failure) -> (ErrorKind, &'static str) {
     }
 }
 
+/// The remedy for a failure of the service itself.
+const OUTAGE: &str = "the service, or a proxy in between, fails: try again; if it persists, look at the region's health \
+                      (https://health.aws.amazon.com/health/status)";
+const QUOTA: &str = "the account's quota for this call is used up: call less often";
+
 /// The hint for an error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Advice {
@@ -109,21 +114,15 @@ fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
                 "the service does not accept the access key or its signature: check key, secret and session token",
             ),
         ),
-        "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" | "RequestTimeTooSkewed" => (
-            Credentials,
-            NotApplied,
-            Advice::Text("obtain new credentials, and check the clock of this host (date -u)"),
-        ),
+        "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" | "RequestTimeTooSkewed" => {
+            (Credentials, NotApplied, Advice::Text("renew them, and check the clock of this host (date -u)"))
+        }
         "ThrottlingException"
         | "Throttling"
         | "TooManyRequestsException"
         | "RequestLimitExceeded"
         | "ThrottledException"
-        | "SlowDown" => (
-            Throttled,
-            NotApplied,
-            Advice::Text("the account's quota for this call is used up: call less often"),
-        ),
+        | "SlowDown" => (Throttled, NotApplied, Advice::Text(QUOTA)),
         "LimitExceededException" => (
             QuotaExceeded,
             NotApplied,
@@ -146,9 +145,9 @@ fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
         | "InternalServiceErrorException"
         | "InternalFailure"
         | "ServiceUnavailable"
-        | "ServiceUnavailableException" => (Unavailable, Unknown, Advice::None),
-        _ if error.status.is_some_and(|status| status >= 500) => (Unavailable, Unknown, Advice::None),
-        _ if error.status == Some(429) => (Throttled, NotApplied, Advice::None),
+        | "ServiceUnavailableException" => (Unavailable, Unknown, Advice::Text(OUTAGE)),
+        _ if error.status.is_some_and(|status| status >= 500) => (Unavailable, Unknown, Advice::Text(OUTAGE)),
+        _ if error.status == Some(429) => (Throttled, NotApplied, Advice::Text(QUOTA)),
         _ => (Unexpected, Unknown, Advice::Text("check that the endpoint is that of AWS Secrets Manager")),
     }
 }
@@ -158,13 +157,23 @@ pub(crate) fn is_throttling(code: &str) -> bool {
     answered(&CallError::answered(400, code)).0 == ErrorKind::Throttled
 }
 
+/// The remedy, with the source of the credentials if the service rejects them.
+fn of_source(hint: &str, error: &CallError, credentials: Option<&str>) -> String {
+    match credentials {
+        Some(source) if error.failure == Failure::Answered && classify(error).0 == ErrorKind::Credentials => {
+            format!("the credentials come from {source}: {hint}")
+        }
+        _ => hint.to_owned(),
+    }
+}
+
 /// The remedy for a call that is not about a secret.
-pub(crate) fn general_hint(error: &CallError) -> Option<String> {
+pub(crate) fn general_hint(error: &CallError, credentials: Option<&str>) -> Option<String> {
     if let Some(hint) = &error.hint {
         return Some(hint.to_string());
     }
     match (&error.failure, answered(error).2) {
-        (Failure::Answered, Advice::Text(text)) => Some(text.to_owned()),
+        (Failure::Answered, Advice::Text(text)) => Some(of_source(text, error, credentials)),
         (Failure::Answered, _) => None,
         (failure, _) => Some(unanswered(failure).1.to_owned()),
     }
@@ -181,7 +190,7 @@ fn hint(call: Call, error: &CallError, place: &Place<'_>) -> Option<String> {
     };
     match advice {
         Advice::None => None,
-        Advice::Text(text) => Some(text.to_owned()),
+        Advice::Text(text) => Some(of_source(text, error, place.credentials)),
         Advice::Missing => Some(place.create()),
         Advice::Deleted => Some(format!(
             "the secret is marked for deletion, or managed by another service; to see which: {}; to undo a deletion: {}",
@@ -237,7 +246,13 @@ mod tests {
 
     fn error_of(call: Call, error: CallError) -> Error {
         let id = "ksm-config".parse().unwrap();
-        let place = Place { id: &id, arn: None, region: "us-east-1", profile: None };
+        let place = Place {
+            id: &id,
+            arn: None,
+            region: "us-east-1",
+            profile: None,
+            credentials: Some("profile \"work\""),
+        };
         failed(call, error, &place, Location::new("aws-sm", "us-east-1/ksm-config"))
     }
 
@@ -252,22 +267,28 @@ mod tests {
             (400, "InvalidRequestException", NotFound, NotApplied, "restore-secret"),
             (400, "DecryptionFailure", AccessDenied, NotApplied, "kms:Decrypt"),
             (400, "EncryptionFailure", AccessDenied, NotApplied, "kms:GenerateDataKey"),
-            (500, "InternalServiceError", Unavailable, Unknown, ""),
+            (500, "InternalServiceError", Unavailable, Unknown, "health"),
             (400, "LimitExceededException", QuotaExceeded, NotApplied, "24 hours"),
             (400, "ResourceExistsException", Conflict, NotApplied, ""),
             (400, "AccessDeniedException", AccessDenied, NotApplied, "secretsmanager:PutSecretValue"),
             (400, "ThrottlingException", Throttled, NotApplied, "quota"),
-            (400, "UnrecognizedClientException", Credentials, NotApplied, "access key"),
+            (400, "UnrecognizedClientException", Credentials, NotApplied, "from profile \"work\": "),
             (400, "InvalidSignatureException", Credentials, NotApplied, "access key"),
-            (400, "ExpiredTokenException", Credentials, NotApplied, "new credentials"),
+            (
+                400,
+                "ExpiredTokenException",
+                Credentials,
+                NotApplied,
+                "come from profile \"work\": renew them, and",
+            ),
             (400, "InvalidClientTokenId", Credentials, NotApplied, "access key"),
             (400, "IncompleteSignature", Credentials, NotApplied, "access key"),
             (400, "ValidationException", InvalidArgument, NotApplied, "secret ID"),
-            (400, "ServiceUnavailable", Unavailable, Unknown, ""),
-            (503, "NeverHeardOf", Unavailable, Unknown, ""),
-            (500, "", Unavailable, Unknown, ""),
-            (502, "", Unavailable, Unknown, ""),
-            (429, "", Throttled, NotApplied, ""),
+            (400, "ServiceUnavailable", Unavailable, Unknown, "health"),
+            (503, "NeverHeardOf", Unavailable, Unknown, "try again; if it persists"),
+            (500, "", Unavailable, Unknown, "health"),
+            (502, "", Unavailable, Unknown, "a proxy in between"),
+            (429, "", Throttled, NotApplied, "quota"),
             (418, "NeverHeardOf", Unexpected, Unknown, "endpoint"),
         ] {
             let error = error_of(Call::Put, CallError::answered(status, code));

@@ -293,7 +293,8 @@ impl SourceFailed {
             origin: None,
             message: format!("{} ({reason})", Cause::NoMetadata.words()),
             hint: Some(
-                "off EC2 use the default credential chain; in a container on EC2 the metadata hop limit must be 2"
+                "off EC2, set AWS_PROFILE or the access key variables, and in a program use the default credential \
+                 chain; in a container on EC2, the metadata hop limit must be 2"
                     .to_owned(),
             ),
         }

@@ -12,9 +12,9 @@ use std::{
 use tokio::{sync::oneshot, time::timeout};
 
 /// The largest file that is read, in bytes.
-const MAX_LEN: u64 = 1 << 20;
+pub(crate) const MAX_LEN: u64 = 1 << 20;
 /// Time limit of reading a configuration file, within most deadlines.
-const LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 
 /// The reason why a file is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use crate::{cause::chain, silence::without_tracing, source::check};
 
 /// Credentials are renewed this long before they expire: earlier than the SDK would.
-const MARGIN: Duration = Duration::from_secs(15);
+pub(crate) const MARGIN: Duration = Duration::from_secs(15);
 
 /// Timers overflow on huge values.
 const LONGEST: Duration = Duration::from_hours(24);

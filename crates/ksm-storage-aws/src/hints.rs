@@ -13,6 +13,8 @@ pub(crate) struct Place<'a> {
     pub(crate) arn: Option<&'a str>,
     pub(crate) region: &'a str,
     pub(crate) profile: Option<&'a str>,
+    /// The source of the credentials, in words.
+    pub(crate) credentials: Option<&'a str>,
 }
 
 impl Place<'_> {
@@ -79,7 +81,13 @@ mod tests {
     #[test]
     fn commands_name_region_and_profile() {
         let id: SecretId = "ksm/config".parse().unwrap();
-        let place = Place { id: &id, arn: None, region: "us-east-1", profile: Some("My Mac; rm -rf") };
+        let place = Place {
+            id: &id,
+            arn: None,
+            region: "us-east-1",
+            profile: Some("My Mac; rm -rf"),
+            credentials: None,
+        };
         assert_eq!(
             place.describe(),
             "aws secretsmanager describe-secret --secret-id ksm/config --region us-east-1 --profile 'My Mac; rm -rf'"
@@ -100,7 +108,7 @@ mod tests {
         let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ksm/config-aBcDeF";
         assert_eq!(Place { arn: Some(arn), ..place }.arn(None), arn);
         let id: SecretId = arn.parse().unwrap();
-        let place = Place { id: &id, arn: None, region: "", profile: None };
+        let place = Place { id: &id, arn: None, region: "", profile: None, credentials: None };
         assert_eq!(place.arn(Some(message)), arn);
         assert_eq!(
             place.describe(),

@@ -6,12 +6,7 @@ use aws_config::{identity::IdentityCache, retry::RetryConfig};
 use aws_sdk_sts::{Client, config::Builder};
 use ksm_storage_core::{Error, ErrorKind, Result};
 
-use crate::{
-    connection::{Connection, failed},
-    guarded::CheckedCache,
-    sdk::counted,
-    trace::Trace,
-};
+use crate::{connection::Connection, guarded::CheckedCache, sdk::counted};
 
 /// A user or an assumed role, as reported by STS. `Display` shows the ARN.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +46,7 @@ impl Connection {
     ///   for STS.
     pub async fn identity(&self) -> Result<Identity> {
         let endpoint = self.identity_endpoint()?;
-        let trace = Trace::from(endpoint.iter().cloned().collect::<Vec<_>>());
+        let trace = self.trace_of(endpoint.as_ref());
         let mut config = Builder::from(self.sdk_config())
             .retry_config(RetryConfig::disabled())
             .http_client(self.http(&trace))
@@ -63,7 +58,8 @@ impl Connection {
         let call = |requests| async {
             Client::from_conf(config).get_caller_identity().customize().interceptor(requests).send().await
         };
-        let reply = counted(&trace, self.source.as_deref(), call).await.map_err(failed)?;
+        let reply =
+            counted(&trace, self.source.as_deref(), call).await.map_err(|error| self.failed(error))?;
         Identity::parse(reply.account(), reply.arn())
             .ok_or_else(|| Error::not_applied(ErrorKind::Unexpected, "the reply from STS names no identity"))
     }

@@ -12,14 +12,10 @@ use ksm_storage_core::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use tokio::{io::AsyncReadExt, process::Command};
 
-use crate::{
-    cause::Cause,
-    setting::{InvalidSetting, Setting},
-};
+use crate::cause::Cause;
 
 /// The maximum length of a program's output, in bytes.
 pub(crate) const MAX_OUTPUT: u64 = 64 << 10;
-const OUTPUT: Setting = Setting::Reply("output of credential_process");
 
 /// A profile's program. It is killed together with its descendants when the call that waits for it ends.
 pub(crate) struct Process(pub(crate) SecretString);
@@ -43,7 +39,7 @@ impl Process {
             .await
             .map_err(|error| failed(format!("its output cannot be read ({})", error.kind())))?;
         if output.len() as u64 > MAX_OUTPUT {
-            return Err(invalid(format!("longer than {MAX_OUTPUT} bytes")));
+            return Err(failed(format!("its output is longer than {MAX_OUTPUT} bytes")));
         }
         let status =
             child.wait().await.map_err(|error| failed(format!("status unknown ({})", error.kind())))?;
@@ -57,7 +53,7 @@ impl Process {
         if !status.success() {
             return Err(failed(format!("it ended with {status}")));
         }
-        parse(&output).map_err(|problem| invalid(problem.to_owned()))
+        parse(&output).map_err(|problem| failed(format!("its output is invalid: {problem}")))
     }
 }
 
@@ -90,10 +86,6 @@ impl fmt::Display for ProcessFailed {
 }
 
 impl std::error::Error for ProcessFailed {}
-
-fn invalid(problem: String) -> CredentialsError {
-    CredentialsError::invalid_configuration(InvalidSetting::new(&OUTPUT, problem))
-}
 
 #[cfg(windows)]
 fn shell(line: &str) -> Command {

@@ -13,7 +13,7 @@ use ksm_storage_core::{Error, ErrorKind, Result};
 
 use crate::{
     endpoint::Endpoint,
-    environment::Environment,
+    environment::{Environment, SET_HOME},
     profile_file::{ProfileFile, encode},
     region::Known,
     setting::{Given, Setting},
@@ -39,7 +39,7 @@ impl Profiles {
         Self::check(environment)?;
         let read = async |kind, variable, default: &str| {
             let path = environment.text(variable)?.unwrap_or_else(|| default.to_owned());
-            ProfileFile::read(kind, ProfileFile::expand(&path, environment.home()?.as_deref())).await
+            ProfileFile::read(kind, &path, environment.home()?.as_deref()).await
         };
         let files = [
             read(Config, "AWS_CONFIG_FILE", "~/.aws/config").await?,
@@ -65,12 +65,24 @@ impl Profiles {
 
     /// Returns the profile with this name, or an error that says why there is none.
     pub(crate) fn require(&self, name: &str) -> Result<Section<'_>> {
-        self.get(name).ok_or_else(|| unusable(name, "does not exist").with_hint(self.missing(name)))
+        self.get(name).ok_or_else(|| unusable(name, self.absent()).with_hint(self.missing(name)))
+    }
+
+    /// The problem of a profile that is in no file.
+    pub(crate) fn absent(&self) -> &'static str {
+        if self.files.iter().all(ProfileFile::is_located) {
+            "does not exist"
+        } else {
+            "cannot be looked up: HOME is not set"
+        }
     }
 
     /// The hint for a profile that is in no file.
     pub(crate) fn missing(&self, name: &str) -> String {
         let [config, credentials] = &self.files;
+        if !config.is_located() || !credentials.is_located() {
+            return SET_HOME.to_owned();
+        }
         if config.has_unquoted(name) {
             return format!("write [profile {name:?}] in {}: a name with blanks needs quotes", config.name());
         }

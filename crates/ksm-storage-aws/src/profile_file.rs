@@ -14,6 +14,8 @@ use crate::file;
 pub(crate) struct ProfileFile {
     pub(crate) kind: EnvConfigFileKind,
     path: PathBuf,
+    /// False if the path begins with `~` and the home directory is unknown.
+    is_located: bool,
     /// The file with section names that the SDK accepts, on unchanged lines; `None` if there is no such file.
     pub(crate) text: Option<String>,
     /// Unquoted names that contain blanks, which boto3 rejects.
@@ -21,8 +23,15 @@ pub(crate) struct ProfileFile {
 }
 
 impl ProfileFile {
-    pub(crate) async fn read(kind: EnvConfigFileKind, path: PathBuf) -> Result<Self> {
-        let mut file = Self { kind, path, text: None, unquoted: Vec::new() };
+    pub(crate) async fn read(kind: EnvConfigFileKind, path: &str, home: Option<&str>) -> Result<Self> {
+        let (path, is_located) = match (path.strip_prefix("~/"), home) {
+            (Some(rest), Some(home)) => (Path::new(home).join(rest), true),
+            (rest, _) => (PathBuf::from(path), rest.is_none()),
+        };
+        let mut file = Self { kind, path, is_located, text: None, unquoted: Vec::new() };
+        if !is_located {
+            return Ok(file);
+        }
         match file::read(&file.path).await {
             Ok(bytes) => {
                 let text = std::str::from_utf8(&bytes).map_err(|error| {
@@ -120,11 +129,8 @@ impl ProfileFile {
         format!("{}{missing}", self.path.display().to_string().escape_debug())
     }
 
-    pub(crate) fn expand(path: &str, home: Option<&str>) -> PathBuf {
-        match (path.strip_prefix("~/"), home) {
-            (Some(rest), Some(home)) => Path::new(home).join(rest),
-            _ => PathBuf::from(path),
-        }
+    pub(crate) fn is_located(&self) -> bool {
+        self.is_located
     }
 }
 
@@ -172,7 +178,7 @@ mod tests {
     use super::*;
 
     fn file(kind: EnvConfigFileKind) -> ProfileFile {
-        ProfileFile { kind, path: "config".into(), text: None, unquoted: Vec::new() }
+        ProfileFile { kind, path: "config".into(), is_located: true, text: None, unquoted: Vec::new() }
     }
 
     #[test]

@@ -214,7 +214,7 @@ fn shorten(text: &str) -> String {
 
 /// Repeats the text only if it looks like an ID: a secret may have been passed by mistake.
 fn malformed(text: &str, what: &str) -> Error {
-    let shown = if begins_with(text, "arn:") || begins_with(text, "aws-sm://") {
+    let shown = if begins_with(text, "arn:") {
         format!("{:?}", shorten(text))
     } else {
         format!("of {} characters", text.chars().count())
@@ -307,6 +307,8 @@ mod tests {
     fn secrets_given_as_id_stay_hidden() {
         for (given, words) in [
             ("{\"appKey\": \"s3cret\"}".to_owned(), "invalid secret ID of 20 characters: character 1"),
+            ("aws-sm://s3cret".to_owned(), "invalid secret ID of 15 characters: it has no name"),
+            ("aws-sm://us-east-1/US:s3cret".to_owned(), "invalid secret ID of 28 characters: character 3"),
             ("US:s3cret".to_owned(), "invalid secret ID of 9 characters: character 3 of its name is ':'"),
             ("s3cret".repeat(100), "invalid secret ID of 600 characters: its name has 600 characters"),
         ] {

@@ -11,7 +11,7 @@ use ksm_storage_core::{Error, ErrorKind, Result};
 use crate::file::check_type;
 
 /// The longest value that is accepted, in bytes.
-const MAX_LEN: usize = 32 << 10;
+pub(crate) const MAX_LEN: usize = 32 << 10;
 
 /// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,12 @@ use std::{
 use ksm_storage_core::{Error, Result};
 
 use crate::{
-    environment::Environment, explained::Origin, profile::Section, profile_file::encode, source::Source,
+    environment::Environment,
+    explained::Origin,
+    profile::Section,
+    profile_file::encode,
+    setting::{InvalidSetting, Setting},
+    source::Source,
 };
 
 /// The session that a profile signs in to, if any.
@@ -80,9 +85,23 @@ fn cache(environment: Environment, profile: &Section<'_>, is_login: bool) -> Res
         let session = session.map_or_else(|| profile.given("sso_start_url"), |session| Ok(Some(session)))?;
         (session.map(|session| of_sso(session.as_str())), None, ".aws/sso/cache")
     };
-    let home = || Ok(environment.home()?.map(|home| Path::new(&home).join(folder)));
-    let folder = variable.map_or_else(home, |folder| Ok::<_, Error>(Some(folder.into())))?;
-    Ok(folder.zip(name).map(|(folder, name)| folder.join(format!("{name}.json"))))
+    let folder = match variable {
+        Some(folder) => PathBuf::from(folder),
+        None => match environment.home()? {
+            Some(home) => Path::new(&home).join(folder),
+            None => return Err(homeless(profile, folder, is_login)),
+        },
+    };
+    Ok(name.map(|name| folder.join(format!("{name}.json"))))
+}
+
+/// The error for a session whose token cannot be located.
+fn homeless(profile: &Section<'_>, folder: &str, is_login: bool) -> Error {
+    let other = if is_login { ", or AWS_LOGIN_CACHE_DIRECTORY to the folder of its tokens" } else { "" };
+    let problem =
+        format!("it is not set, and the session of the profile {:?} is in ~/{folder}", profile.name);
+    Error::from(InvalidSetting::new(&Setting::Variable("HOME"), problem))
+        .with_hint(format!("set HOME to the home directory of the user who has signed in{other}"))
 }
 
 #[cfg(feature = "sso")]

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use aws_credential_types::Credentials;
-use ksm_storage_core::{Result, SecretString};
+use ksm_storage_core::{Error, Result, SecretString};
 
 use crate::{
     endpoint::{PLAIN_HTTP, Purpose, problem},
@@ -70,9 +70,8 @@ impl Source {
             return Ok(Some(source));
         }
         let text = |name| environment.given(name)?.map(Given::identifier).transpose();
-        if let Some(token) = environment.given("AWS_WEB_IDENTITY_TOKEN_FILE")?
-            && let Some(role) = text("AWS_ROLE_ARN")?
-        {
+        if let Some(token) = environment.given("AWS_WEB_IDENTITY_TOKEN_FILE")? {
+            let role = text("AWS_ROLE_ARN")?.ok_or_else(|| half(&token, "AWS_ROLE_ARN"))?;
             let session = text("AWS_ROLE_SESSION_NAME")?;
             return Ok(Some(web_identity(&role, token.file()?, session.as_ref())));
         }
@@ -152,13 +151,31 @@ pub(crate) fn keys(id: Given, secret: Given, token: Option<Given>) -> Result<Cre
 }
 
 fn of_variables(environment: Environment) -> Result<Option<Source>> {
-    let secret = match environment.given("AWS_SECRET_ACCESS_KEY")? {
+    const ID: &str = "AWS_ACCESS_KEY_ID";
+    const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
+    let secret = match environment.given(SECRET)? {
         Some(secret) => Some(secret),
         None => environment.given("SECRET_ACCESS_KEY")?,
     };
-    let (Some(id), Some(secret)) = (environment.given("AWS_ACCESS_KEY_ID")?, secret) else { return Ok(None) };
+    let (id, secret) = match (environment.given(ID)?, secret) {
+        (Some(id), Some(secret)) => (id, secret),
+        (Some(id), None) => return Err(half(&id, SECRET)),
+        (None, Some(secret)) => return Err(half(&secret, ID)),
+        (None, None) => return Ok(None),
+    };
     let keys = keys(id, secret, environment.given("AWS_SESSION_TOKEN")?)?;
-    Ok(Some(Source::Keys(keys, "variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned())))
+    Ok(Some(Source::Keys(keys, format!("variables {ID} and {SECRET}"))))
+}
+
+/// The error for one setting of a pair without the other. Another source must not silently take its place.
+fn half(given: &Given, missing: &str) -> Error {
+    let name = match given.setting {
+        Setting::Key { key, .. } => key.to_owned(),
+        ref setting => setting.to_string(),
+    };
+    given.invalid(format!("{missing} is missing; the two belong together")).with_hint(format!(
+        "set {missing} too, or remove {name} if the credentials are to come from another source"
+    ))
 }
 
 fn container(environment: Environment) -> Result<Option<Source>> {
@@ -272,8 +289,8 @@ fn own_keys(profile: &Section<'_>) -> Result<Option<Source>> {
         (Some(id), Some(secret)) => {
             Ok(Some(Source::Keys(keys(id, secret, token)?, format!("profile {:?}", profile.name))))
         }
-        (Some(id), None) => Err(id.invalid("the profile has no aws_secret_access_key")),
-        (None, Some(secret)) => Err(secret.invalid("the profile has no aws_access_key_id")),
+        (Some(id), None) => Err(half(&id, "aws_secret_access_key")),
+        (None, Some(secret)) => Err(half(&secret, "aws_access_key_id")),
         (None, None) => Ok(None),
     }
 }

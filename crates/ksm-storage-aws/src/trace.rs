@@ -14,16 +14,24 @@ use crate::{endpoint::Endpoint, environment::Environment, http};
 pub(crate) struct Trace {
     /// The configured endpoints, to name the setting.
     endpoints: Arc<[Endpoint]>,
+    /// The region that names all other hosts, and its origin.
+    region: Option<Arc<(String, String)>>,
     last: Arc<Mutex<Option<String>>>,
 }
 
 impl From<Vec<Endpoint>> for Trace {
     fn from(endpoints: Vec<Endpoint>) -> Self {
-        Self { endpoints: endpoints.into(), last: Arc::default() }
+        Self { endpoints: endpoints.into(), ..Self::default() }
     }
 }
 
 impl Trace {
+    /// A trace of requests to these endpoints, or to those of the region.
+    pub(crate) fn new(endpoints: Vec<Endpoint>, region: &str, origin: &str) -> Self {
+        let region = Some((region.to_owned(), origin.to_owned()).into());
+        Self { region, ..Self::from(endpoints) }
+    }
+
     /// Records the start of a request for `uri`.
     pub(crate) fn note(&self, uri: &str) {
         // A path may be secret.
@@ -34,6 +42,15 @@ impl Trace {
     /// The setting whose endpoint has the host of `uri`.
     pub(crate) fn endpoint(&self, uri: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.leads_to(uri))
+    }
+
+    /// The setting that selected the host of `uri`.
+    fn setting(&self, uri: &str, host: &str) -> Option<String> {
+        if let Some(endpoint) = self.endpoint(uri) {
+            return Some(endpoint.setting.to_string());
+        }
+        let (region, origin) = self.region.as_deref()?;
+        host.split('.').any(|label| label == region).then(|| format!("the region in {origin}"))
     }
 
     /// The host that was contacted last, if any.
@@ -76,10 +93,15 @@ impl Peer {
         Some(Self {
             host: host.escape_debug().collect(),
             port,
-            setting: trace.endpoint(uri).map(|endpoint| endpoint.setting.to_string()),
+            setting: trace.setting(uri, host),
             proxy: http::proxy_of(environment, uri),
             scheme,
         })
+    }
+
+    /// The setting that selected the host, if it is known.
+    pub(crate) fn setting(&self) -> Option<&str> {
+        self.setting.as_deref()
     }
 
     /// The host's name or address, without brackets.
@@ -134,6 +156,13 @@ mod tests {
         let trace = Trace::from(vec![Endpoint::parse(given).unwrap()]);
         let named = |uri: &str, environment| Peer::of(uri, &trace, environment).unwrap().to_string();
         let none = Environment(|_| None);
+        let regional = Trace::new(Vec::new(), "us-east-9", "AWS_REGION");
+        let of_region = |uri: &str| Peer::of(uri, &regional, none).unwrap().to_string();
+        assert_eq!(
+            of_region("https://secretsmanager.us-east-9.amazonaws.com"),
+            "https://secretsmanager.us-east-9.amazonaws.com:443 (from the region in AWS_REGION)"
+        );
+        assert_eq!(of_region("https://example.com"), "https://example.com:443");
         assert_eq!(named("https://[::1]:8443/x", none), "https://[::1]:8443 (from AWS_ENDPOINT_URL)");
         assert_eq!(named("https://example.com/x", none), "https://example.com:443");
         assert_eq!(named("http://localhost", none), "http://localhost:80");

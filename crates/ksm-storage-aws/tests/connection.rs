@@ -40,7 +40,8 @@ async fn connection_tells_its_way() {
     server.emulator().fail(Action::GetCallerIdentity, [Fault::refuse("ExpiredToken")]);
     let expired = found.identity().await.unwrap_err();
     assert_eq!(expired.kind(), ErrorKind::Credentials);
-    assert!(expired.hint().unwrap().contains("obtain new credentials"), "{expired}");
+    let hint = "the credentials come from `from_custom_config`: renew them";
+    assert!(expired.hint().unwrap().contains(hint), "{expired}");
     server.emulator().fail(Action::GetCallerIdentity, [Fault::Before(ResponseFault::Status(503))]);
     assert_eq!(found.identity().await.unwrap_err().kind(), ErrorKind::Unavailable);
 }

@@ -72,7 +72,8 @@ async fn untrusted_certificates_are_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn proxies_are_named_without_password() {
     let world = World::new().await;
-    let through = "https://secretsmanager.us-east-1.amazonaws.com:443 through the proxy http://127.0.0.1:";
+    let through = "https://secretsmanager.us-east-1.amazonaws.com:443 (from the region in profile \"default\") through the \
+                   proxy http://127.0.0.1:";
     let row = |name, kind, proxy: &str| {
         Row::new(name, "default", kind)
             .keys()
@@ -88,7 +89,9 @@ async fn proxies_are_named_without_password() {
     let denied = row("proxy refuses", "unavailable", &denied);
     world.check(denied.says(&["the proxy did not connect", "NO_PROXY"])).await;
     let closed = row("proxy is closed", "unavailable", "127.0.0.1:9");
-    world.check(closed.says(&["the connection was refused", "the proxy is up"])).await;
+    world
+        .check(closed.says(&["the connection was refused", "the proxy is up", "or correct HTTPS_PROXY"]))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,5 +127,12 @@ async fn unresolved_names_are_reported() {
         .set("NO_PROXY", "*");
     let words =
         ["https://ksm.invalid:443 (from ", "the host name cannot be resolved", "getent hosts ksm.invalid"];
-    World::new().await.without_network().check(row.says(&words)).await;
+    let world = World::new().await.without_network();
+    world.check(row.says(&words)).await;
+    let region = Row::new("DNS", "default", "unavailable").keys().set("NO_PROXY", "*");
+    let words = "amazonaws.com:443 (from the region in AWS_REGION): the host name cannot be resolved";
+    world.check(region.set("AWS_REGION", "us-east-9").says(&[words])).await;
+    let proxy =
+        Row::new("DNS", "default", "unavailable").keys().set("HTTPS_PROXY", "http://proxy.invalid:3128");
+    world.check(proxy.says(&["check the proxy's host name in HTTPS_PROXY"])).await;
 }

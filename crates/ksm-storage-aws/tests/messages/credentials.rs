@@ -268,6 +268,11 @@ async fn programs_that_fail_are_named() {
         .await;
     let failed = row("failed program", "exit 3");
     world.check(failed.says(&["credential_process failed", "exit status: 3", "by hand"])).await;
+    let unusable = "credential_process failed: its output is invalid: it is not a JSON object";
+    world.check(row("unusable output", "echo s3cret").says(&[unusable, "by hand"])).await;
+    let mut default = row("unusable output", "echo s3cret").set("AWS_PROFILE", "work");
+    default.mode = "default";
+    world.check(default.says(&[unusable])).await;
     let mut slow = row("slow program", "sleep 100").set("CHILD_DEADLINE", "1500");
     (slow.kind, slow.retryable) = ("timeout", true);
     world
@@ -309,6 +314,61 @@ async fn slow_refresh_names_its_source() {
     world.check(row("stuck", "100").says(&words)).await;
     // Longer than the time limit of an attempt.
     world.works(row("slow", "4.5")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_pairs_name_the_other_half() {
+    let world = World::new().await;
+    let row = |mode, given: &str, missing: &str, of: &str| {
+        Row::new("half a pair", mode, "invalid_argument").says(&[
+            &format!("invalid {given}{of}: {missing} is missing; the two belong together"),
+            &format!("set {missing} too, or remove {given} if"),
+        ])
+    };
+    let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    for (given, missing) in [(id, secret), (secret, id)] {
+        // The instance has credentials, which must not take their place.
+        world.check(row("default", given, missing, "").set(given, "s3cret").set(missing, "")).await;
+    }
+    let (token, role) = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN");
+    world.check(row("default", token, role, "").set(token, "/run/token")).await;
+    let (id, secret) = ("aws_access_key_id", "aws_secret_access_key");
+    for (given, missing) in [(id, secret), (secret, id)] {
+        let config = format!("[profile work]\nregion = us-east-1\n{given} = s3cret\n{missing} =\n");
+        let row = |mode| row(mode, given, missing, " in profile \"work\"").config(&*config);
+        world.check(row("profile")).await;
+        world.check(row("default").set("AWS_PROFILE", "work")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_home_is_named() {
+    let world = World::new().await;
+    let row = |mode, kind| {
+        Row::new("no home", mode, kind)
+            .set("HOME", "")
+            .set("AWS_REGION", "us-east-1")
+            .set("AWS_EC2_METADATA_DISABLED", "true")
+    };
+    let remedy = "HOME is not set, so no file in ~/.aws was read: set HOME, or AWS_CONFIG_FILE and";
+    let profile =
+        ["the profile \"work\" cannot be looked up: HOME is not set; ", "set HOME, or AWS_CONFIG_FILE and"];
+    let (files, name) = ("AWS_CONFIG_FILE", "AWS_PROFILE");
+    world.check(row("profile", "invalid_argument").set(files, "").says(&profile)).await;
+    world.check(row("default", "invalid_argument").set(files, "").set(name, "work").says(&profile)).await;
+    world.check(row("default", "credentials").set(files, "").says(&[remedy])).await;
+    world
+        .check(row("default", "invalid_argument").set(files, "").set("AWS_REGION", "").says(&[remedy]))
+        .await;
+    let sign_in = "sso_account_id = 123456789012\nsso_role_name = reader\nsso_region = us-east-1\n\
+                   sso_start_url = https://example.com/start\n";
+    for (session, folder) in [(sign_in, "sso"), ("login_session = arn:aws:iam::1:user/me\n", "login")] {
+        let words = format!(
+            "invalid HOME: it is not set, and the session of the profile \"work\" is in ~/.aws/{folder}/cache"
+        );
+        let config = format!("[profile work]\nregion = us-east-1\n{session}");
+        world.check(row("profile", "invalid_argument").config(config).says(&[&words, "set HOME to"])).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,6 +68,34 @@ async fn clock_skew_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rejected_credentials_name_their_source() {
+    let world = World::new().await;
+    for code in ["ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException"] {
+        let row = |mode| {
+            Row::new("rejected credentials", mode, "credentials")
+                .set(ENDPOINT, answer(code, "s3cret", "x"))
+                .says(&[code])
+        };
+        let variables = "the credentials come from variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: ";
+        world.check(row("default").keys().says(&[variables])).await;
+        let program = r#"echo '{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s3cret"}'"#;
+        let profile = format!("[profile work]\nregion = us-east-1\ncredential_process = {program}\n");
+        let words = "the credentials come from profile \"work\", credential_process: ";
+        world.check(row("profile").config(&*profile).says(&[words])).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failing_services_name_the_remedy() {
+    let world = World::new().await;
+    for status in [500, 502, 503] {
+        let url = format!("http://{}", canned(http(status, "", "s3cret")));
+        let row = Row::new("failing service", "default", "unavailable").keys().set(ENDPOINT, url);
+        world.check(row.says(&[&format!("HTTP {status}"), "try again; if it persists", "health"])).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn missing_secrets_are_looked_for_first() {
     let world = World::new().await;
     let url = world.server.url();
