@@ -12,6 +12,8 @@ pub use schemes::{Parameters, Schemes};
 
 /// The variable that [`open_from_env`] reads.
 const VARIABLE: &str = "KSM_STORAGE";
+/// Anything longer before the first colon may be secret, so no error shows it.
+const MAX_SHOWN: usize = 20;
 const EXAMPLES: &str = "`aws-sm:NAME`, `aws-sm://REGION/NAME`, `file:PATH` or `env:NAME`";
 
 /// The URL of a storage: its address and the parameters for opening it.
@@ -71,27 +73,32 @@ impl FromStr for StorageUrl {
 
     fn from_str(url: &str) -> Result<Self> {
         let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+            if url.starts_with(['"', '\'']) {
+                return Err(invalid("the storage URL is in quotation marks, which are part of the value")
+                    .with_hint("remove them: env files and unit files need none"));
+            }
             // The text may be a configuration or a token, so the error repeats nothing of it.
             return Err(invalid("the storage URL does not begin with a scheme and a colon")
                 .with_hint(format!("expected {EXAMPLES}")));
         };
+        let shown = shown(scheme);
         let (address, query) = match rest.split_once('?') {
             Some((address, query)) => (address, Some(query)),
             None => (rest, None),
         };
         if rest.contains('#') {
-            return Err(invalid(format!("the {scheme} storage URL has a `#`, which has no meaning there"))
+            return Err(invalid(format!("the {shown} storage URL has a `#`, which has no meaning there"))
                 .with_hint("in a path or a parameter, write %23"));
         }
         let mut parameters = Vec::new();
         for (index, parameter) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
             let (key, value) = parse_parameter(parameter).map_err(|problem| {
-                invalid(format!("parameter {} of the {scheme} storage URL {problem}", index + 1))
+                invalid(format!("parameter {} of the {shown} storage URL {problem}", index + 1))
                     .with_hint("expected KEY=VALUE, with %25 for a percent sign and %26 for an ampersand")
             })?;
             if parameters.iter().any(|(earlier, _)| *earlier == key) {
                 return Err(invalid(format!(
-                    "the parameter `{key}` of the {scheme} storage URL is given twice"
+                    "the parameter `{key}` of the {shown} storage URL is given twice"
                 ))
                 .with_hint("omit one of them"));
             }
@@ -106,6 +113,11 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte))
         // A longer text is not a scheme.
         && text.len() <= 32
+}
+
+/// The scheme, for errors.
+fn shown(scheme: &str) -> &str {
+    if scheme.len() > MAX_SHOWN { "…" } else { scheme }
 }
 
 fn parse_parameter(text: &str) -> std::result::Result<(String, String), &'static str> {
@@ -174,7 +186,7 @@ impl Connect for StorageUrl {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::InvalidArgument`] for a malformed URL, [`ErrorKind::Unsupported`] for a scheme that is unknown or whose
+/// [`ErrorKind::InvalidArgument`] for a malformed URL or an unknown scheme, [`ErrorKind::Unsupported`] for a scheme whose
 /// feature is not enabled, and those of [`ConfigStorageBuilder::open`](crate::ConfigStorageBuilder::open).
 pub async fn open(url: &str) -> Result<ConfigStorage> {
     Schemes::default().open(url).await
@@ -185,15 +197,19 @@ pub async fn open(url: &str) -> Result<ConfigStorage> {
 /// # Errors
 /// [`ErrorKind::InvalidArgument`] if it is unset or empty, and those of [`open`].
 pub async fn open_from_env() -> Result<ConfigStorage> {
-    let source = Schemes::default().source(&from_env()?)?;
-    ConfigStorage::builder(source).open().await
+    ConfigStorage::builder(from_env()?).open().await
 }
 
-fn from_env() -> Result<StorageUrl> {
+fn from_env() -> Result<Arc<dyn Connect>> {
     match std::env::var(VARIABLE) {
-        Ok(url) if !url.is_empty() => url.parse().map_err(|error: Error| {
-            error.with_hint(format!("correct the variable {VARIABLE}: expected {EXAMPLES}"))
-        }),
+        Ok(url) if !url.is_empty() => {
+            let source = url.parse().and_then(|url| Schemes::default().source(&url));
+            source.map_err(|error| {
+                let hint = error.hint().unwrap_or("it is not the URL of a storage");
+                let hint = format!("correct the variable {VARIABLE}: {hint}");
+                error.with_hint(hint)
+            })
+        }
         Err(std::env::VarError::NotUnicode(_)) => {
             Err(invalid(format!("the variable {VARIABLE} is not UTF-8")))
         }

@@ -10,7 +10,7 @@ use ksm_storage_core::{
     StorageBackend, StoreOutcome, Stored, Version,
 };
 
-use super::{EnvBackend, StorageUrl, invalid};
+use super::{EnvBackend, StorageUrl, invalid, shown};
 
 type Source = Arc<dyn Fn(&str, &mut Parameters) -> Result<Arc<dyn Connect>> + Send + Sync>;
 
@@ -142,7 +142,7 @@ impl Schemes {
     /// Those of [`open`](crate::open) that concern the URL.
     #[cfg(feature = "aws-minimal")]
     pub fn aws(address: &str, parameters: &mut Parameters) -> Result<AwsStorageBuilder> {
-        use ksm_storage_aws::{AwsSecretStorage, Concurrency};
+        use ksm_storage_aws::{AwsSecretStorage, Concurrency, SecretId};
 
         #[derive(Clone, Copy, PartialEq)]
         enum Mode {
@@ -157,6 +157,7 @@ impl Schemes {
         }
         // The backend recognizes the form with a region by its scheme.
         let key = if address.starts_with("//") { format!("aws-sm:{address}") } else { address.to_owned() };
+        key.parse::<SecretId>()?;
         let modes = [("default", Mode::Default), ("ec2", Mode::Ec2), ("profile", Mode::Profile)];
         let mode = parameters.take_one_of("mode", &modes)?;
         let builder = match (mode, parameters.take("profile")) {
@@ -195,13 +196,17 @@ impl Schemes {
     }
 
     fn unknown(&self, scheme: &str) -> Error {
-        let error = |message: String| Error::not_applied(ErrorKind::Unsupported, message);
         if let Some((_, feature)) = BUILT_IN.iter().find(|(name, _)| *name == scheme) {
-            return error(format!("this program was built without storages of the scheme `{scheme}`"))
+            let message = format!("this program was built without storages of the scheme `{scheme}`");
+            return Error::not_applied(ErrorKind::Unsupported, message)
                 .with_hint(format!("enable the feature `{feature}` of ksm-storage"));
         }
+        if scheme == "arn" {
+            return invalid("an ARN alone is not a storage URL")
+                .with_hint("write `aws-sm:` in front of it, as in aws-sm:arn:aws:secretsmanager:…");
+        }
         let known: Vec<_> = self.sources.keys().map(|name| format!("`{name}`")).collect();
-        error(format!("no storage has the scheme `{scheme}`"))
+        invalid(format!("no storage has the scheme `{}`", shown(scheme)))
             .with_hint(format!("known schemes: {}", known.join(", ")))
     }
 }
@@ -241,6 +246,10 @@ fn file(address: &str, _: &mut Parameters) -> Result<Arc<dyn Connect>> {
         Some(path) => path,
         None => address,
     };
+    if path == "~" || path.starts_with("~/") {
+        return Err(invalid("the path of the file storage URL begins with ~, which only a shell replaces")
+            .with_hint("write the whole path, or ./~ for a folder of that name"));
+    }
     let bytes = super::percent_decode(path).ok_or_else(|| {
         invalid("the path of the file storage URL has a `%` that is not followed by two hexadecimal digits")
             .with_hint("write %25 for a percent sign")

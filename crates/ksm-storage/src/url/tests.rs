@@ -82,12 +82,36 @@ fn invalid_url_is_not_quoted() {
         r#"{"privateKey":"Zm9vYmFy"}"#,
         "env:A?Zm9vYmFy",
         "env:A?read_only=Zm9vYmFy",
+        "zm9vymfyzm9vymfyzm9vymfy:x",
+        "zm9vymfyzm9vymfyzm9vymfy:x#",
+        "zm9vymfyzm9vymfyzm9vymfy:x?y",
+        "zm9vymfyzm9vymfyzm9vymfy:x?y=1&y=1",
+        "us:Zm9vYmFy",
+        "aws-sm:US:Zm9vYmFy",
+        "aws-sm:{\"privateKey\":\"Zm9vYmFy\"}",
     ] {
         let text = error(secret);
-        assert!(!text.contains("Zm9vYmFy") && !text.contains("eyJob"), "{text}");
+        let quoted = ["Zm9vYmFy", "eyJob", "zm9v"].into_iter().find(|secret| text.contains(secret));
+        assert_eq!(quoted, None, "{text}");
     }
     let url: StorageUrl = "aws-sm:Zm9vYmFy?profile=Zm9vYmFy".parse().unwrap();
     assert!(!format!("{url:?}").contains("Zm9v"));
+}
+
+#[test]
+fn unknown_schemes_are_invalid() {
+    for (url, words) in [
+        ("other:x", "no storage has the scheme `other`; known schemes: "),
+        ("aws-secretsmanager:///x", "no storage has the scheme `aws-secretsmanager`; known schemes: "),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:x-AbCdEf", "write `aws-sm:` in front of it"),
+        ("\"aws-sm:x\"", "remove them: env files"),
+        #[cfg(feature = "file")]
+        ("file:~/ksm.json", "begins with ~, which only a shell replaces; write the whole path"),
+    ] {
+        let (refusal, text) = (refused(url), error(url));
+        assert_eq!(refusal.kind(), ErrorKind::InvalidArgument, "{text}");
+        assert!(text.contains(words), "{text}");
+    }
 }
 
 #[test]
