@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, io};
 
-use ksm_storage::{Error, ErrorKind, Outcome, keeper};
+use ksm_storage::{Error, ErrorKind, Location, Outcome, keeper};
 
 use crate::exit::Exit;
 
@@ -51,9 +51,31 @@ impl Failure {
         self
     }
 
+    /// The failure of a value that was found in this option or variable.
+    pub(crate) fn of_setting(self, origin: &str) -> Self {
+        Self { cause: format!("{} (from {origin})", self.cause), ..self }
+    }
+
     /// The failure, whose cause is in `context`: a file, a version.
     pub(crate) fn within(self, context: &str) -> Self {
         Self { cause: format!("{context}: {}", self.cause), ..self }
+    }
+
+    /// The failure of a write by a backend.
+    pub(crate) fn of_write(error: Error, location: &Location) -> Self {
+        Self::from(error.with_location(location.clone())).unless_known(location)
+    }
+
+    /// Adds how to find out whether a write took effect, if that is not known.
+    pub(crate) fn unless_known(self, location: &Location) -> Self {
+        if self.outcome != Outcome::Unknown {
+            return self;
+        }
+        let command = if location.kind() == "aws-sm" { "history" } else { "status" };
+        let url = ksm_storage::shell_word(&location.to_string());
+        let look = format!("see first whether it took effect: `ksm-storage {command} --storage {url}`");
+        let hint = self.hint.as_ref().map_or_else(|| look.clone(), |hint| format!("{look}; {hint}"));
+        self.with_remedy(hint)
     }
 
     /// The whole line, with the remedy at its end.
@@ -83,12 +105,12 @@ fn split(message: String, hint: Option<&str>) -> (String, Option<String>) {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (cause, hint) = split(error.to_string(), error.hint());
-        Self {
-            exit: error.kind().into(),
-            kind: error.kind().as_str(),
-            outcome: error.outcome(),
-            cause,
-            hint,
+        let (kind, outcome) = (error.kind(), error.outcome());
+        let failure = Self { exit: kind.into(), kind: kind.as_str(), outcome, cause, hint };
+        // Other errors are those of calls that write nothing.
+        match (error.operation(), error.location()) {
+            (Some(_), Some(location)) => failure.unless_known(location),
+            _ => failure,
         }
     }
 }
@@ -106,7 +128,11 @@ impl From<keeper::Error> for Failure {
             _ => storage.map_or(Outcome::Unknown, Error::outcome),
         };
         let (cause, hint) = split(error.to_string(), error.hint());
-        Self { exit: Exit::from(&error), kind: name(error.kind()), outcome, cause, hint }
+        let failure = Self { exit: Exit::from(&error), kind: name(error.kind()), outcome, cause, hint };
+        match storage {
+            Some(_) => failure.unless_known(error.location()),
+            None => failure,
+        }
     }
 }
 
@@ -146,6 +172,19 @@ mod tests {
         assert_eq!(failure.hint.as_deref(), Some("create it; or not"));
         let message = failure.with_remedy("do this").message();
         assert!(message.ends_with("/ksm.json: not found: no file; no folder either; do this"), "{message}");
+        let unknown = Error::new(ErrorKind::Timeout, "late").with_hint("check the network");
+        let shown = |kind, outcome| {
+            let location = Location::opaque(kind, "a b");
+            Failure::of_write(unknown.clone().with_outcome(outcome), &location).message()
+        };
+        let looked = shown("aws-sm", Outcome::Unknown);
+        assert!(
+            looked.contains("; see first whether it took effect: `ksm-storage history --storage "),
+            "{looked}"
+        );
+        assert!(looked.ends_with("`; check the network"), "{looked}");
+        assert!(shown("file", Outcome::Unknown).contains("`ksm-storage status --storage "));
+        assert!(shown("file", Outcome::Applied).ends_with("; check the network"));
         let none = Failure::from(Error::refused("no; never")).with_remedy("do this").message();
         assert_eq!(none, "refused: no; never; do this");
     }

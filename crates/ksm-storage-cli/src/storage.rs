@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use ksm_storage::{ConfigStorage, Error, ErrorKind, OpenOptions, StorageBackend, StorageUrl, Writes};
+use ksm_storage::{
+    ConfigStorage, Connect, Error, ErrorKind, OpenOptions, StorageBackend, StorageUrl, Writes,
+};
 
 use crate::{
     cli::Global,
@@ -38,9 +40,26 @@ pub(crate) struct Setting {
     pub(crate) origin: &'static str,
 }
 
+impl Setting {
+    pub(crate) fn new(url: impl Into<String>, origin: &'static str) -> Self {
+        Self { url: url.into(), origin }
+    }
+
+    /// Parses the URL, and returns the source that it names. An error names the origin, and repeats nothing that may be
+    /// secret.
+    pub(crate) fn source(&self, found: &Found) -> Result<(StorageUrl, Arc<dyn Connect>)> {
+        let parse = || {
+            let url = self.url.parse()?;
+            let source = found.schemes().source(&url)?;
+            Ok((url, source))
+        };
+        parse().map_err(|error: Error| Failure::from(error).of_setting(self.origin))
+    }
+}
+
 /// The URL from `--storage`, `KSM_STORAGE` or `KSM_AWS_SECRET`, otherwise that of `ksm-config`.
 pub(crate) fn url(global: &Global) -> Result<Setting> {
-    let setting = |url: String, origin| Ok(Setting { url, origin });
+    let setting = |url: String, origin| Ok(Setting::new(url, origin));
     if let Some(url) = global.storage.as_deref().filter(|url| !url.is_empty()) {
         return setting(url.to_owned(), "--storage");
     }
@@ -70,50 +89,48 @@ fn variable(name: &str) -> Result<Option<String>> {
 
 /// Opens the storage selected by the global options.
 pub(crate) async fn open(global: &Global, access: Access) -> Result<ConfigStorage> {
-    open_url(&url(global)?.url, access).await
+    open_url(&url(global)?, access).await
 }
 
-/// Opens the storage selected by the global options for writing, and reports location and identity.
-pub(crate) async fn open_announced(
-    global: &Global,
-    access: Access,
-    output: Output,
-) -> Result<(ConfigStorage, Writer)> {
-    open_url_announced(&url(global)?.url, access, output).await
+/// A storage opened for writing. [`announce`](Self::announce) after all checks that need no write.
+pub(crate) struct Writable {
+    pub(crate) storage: ConfigStorage,
+    found: Found,
 }
 
-/// Opens the storage of a URL for writing, and reports location and identity.
-pub(crate) async fn open_url_announced(
-    url: &str,
-    access: Access,
-    output: Output,
-) -> Result<(ConfigStorage, Writer)> {
+impl Writable {
+    /// Reports region and identity.
+    pub(crate) async fn announce(&self, output: Output) -> Writer {
+        self.found.announce(output).await
+    }
+}
+
+/// Opens the storage selected by the global options for writing.
+pub(crate) async fn open_writable(global: &Global, access: Access) -> Result<Writable> {
+    open_url_writable(&url(global)?, access).await
+}
+
+/// Opens the storage of a URL for writing.
+pub(crate) async fn open_url_writable(url: &Setting, access: Access) -> Result<Writable> {
     let found = Found::default();
-    let storage = open_found(url, access, &found).await?;
-    let writer = found.announce(output).await;
-    Ok((storage, writer))
+    Ok(Writable { storage: open_found(url, access, &found).await?, found })
 }
 
-/// Connects to the storage selected by the global options without reading it, and reports location and identity.
-pub(crate) async fn connect_announced(
-    global: &Global,
-    output: Output,
-) -> Result<(Arc<dyn StorageBackend>, Writer)> {
+/// Connects to the storage selected by the global options without reading it.
+pub(crate) async fn connect(global: &Global) -> Result<(Arc<dyn StorageBackend>, Found)> {
     let found = Found::default();
-    let source = found.schemes().source(&url(global)?.url.parse::<StorageUrl>()?)?;
+    let (_, source) = url(global)?.source(&found)?;
     let backend = source.connect(&OpenOptions::default()).await?;
-    let writer = found.announce(output).await;
-    Ok((backend, writer))
+    Ok((backend, found))
 }
 
 /// Opens the storage of a URL. Refuses one that never accepts writes before anything is written.
-pub(crate) async fn open_url(url: &str, access: Access) -> Result<ConfigStorage> {
+pub(crate) async fn open_url(url: &Setting, access: Access) -> Result<ConfigStorage> {
     open_found(url, access, &Found::default()).await
 }
 
-async fn open_found(url: &str, access: Access, found: &Found) -> Result<ConfigStorage> {
-    let source = found.schemes().source(&url.parse::<StorageUrl>()?)?;
-    let builder = ConfigStorage::builder(source);
+async fn open_found(url: &Setting, access: Access, found: &Found) -> Result<ConfigStorage> {
+    let builder = ConfigStorage::builder(url.source(found)?.1);
     let storage = match access {
         Access::Read => builder.read_only().open().await?,
         Access::Remove => builder.open().await?,

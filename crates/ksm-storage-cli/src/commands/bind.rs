@@ -1,9 +1,12 @@
 //! `bind`: turns a one-time token into a client.
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
 use ksm_storage::{
-    BindState, ConfigStorage, Location, SecretString, Snapshot,
+    BindState, ConfigStorage, Location, Outcome, SecretString, Snapshot,
     keeper::{self, KeeperClient},
 };
 use serde_json::json;
@@ -17,11 +20,18 @@ use crate::{
 };
 
 pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<()> {
-    let (storage, writer) = storage::open_announced(global, Access::writing(args.create), output).await?;
-    let (location, before) = (storage.location(), storage.snapshot());
     let given = token::given(args.token_file.as_deref())?;
-    let is_bound = before.bind_state() == BindState::Bound;
-    if !is_bound || args.rebind {
+    let opened = storage::open_writable(global, Access::writing(args.create)).await?;
+    let storage = &opened.storage;
+    let (location, before) = (storage.location(), storage.snapshot());
+    let needs_token = before.bind_state() != BindState::Bound || args.rebind;
+    // A person is asked only after the remarks.
+    let given = match given {
+        None if needs_token && !io::stdin().is_terminal() => Some(token::ask()?),
+        given => given,
+    };
+    let writer = opened.announce(output).await;
+    if needs_token {
         output.remark(&format!(
             "If token, document and host are accepted, two new versions are written to {location}:\n\
              a key pair, then Keeper's reply.\n\
@@ -29,8 +39,7 @@ pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<(
         ));
     }
     let token = match given {
-        None if is_bound && !args.rebind => None,
-        None => Some(token::ask()?),
+        None if needs_token => Some(token::ask()?),
         given => given,
     };
     let bound = bind(&args, storage.clone(), token).await;
@@ -57,6 +66,13 @@ fn explained(error: keeper::Error, before: &Snapshot, after: &Snapshot, location
     let kind = error.kind();
     let failure = Failure::from(error);
     let failure = match kind {
+        keeper::ErrorKind::Storage if failure.outcome == Outcome::Unknown => {
+            failure.and_remedy("then run the same command again: with the same token, it resumes")
+        }
+        keeper::ErrorKind::NotSaved => failure.with_remedy(
+            "Keeper's reply is lost with this command: repair the storage, then bind again with the same token; if \
+             Keeper refuses that, create a new one, then `ksm-storage bind --rebind`",
+        ),
         keeper::ErrorKind::TokenMismatch if before.bind_state() == BindState::Bound => failure.with_remedy(
             "omit the token to keep it, or replace it with this token: `ksm-storage bind --rebind`",
         ),

@@ -11,7 +11,9 @@ use crate::{
 };
 
 pub(crate) async fn run(args: &Clear, global: &Global, output: Output) -> Result<()> {
-    let (storage, writer) = storage::open_announced(global, Access::Remove, output).await?;
+    let opened = storage::open_writable(global, Access::Remove).await?;
+    let writer = opened.announce(output).await;
+    let storage = opened.storage;
     let (before, location) = (storage.snapshot(), storage.location());
     if !before.document().is_empty() {
         if !args.yes {

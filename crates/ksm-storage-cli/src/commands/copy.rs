@@ -8,21 +8,24 @@ use crate::{
     cli::{Copy, Global},
     failure::{Failure, Result},
     output::Output,
-    storage::{Access, open_url, open_url_announced},
+    storage::{Access, Setting, open_url, open_url_writable},
 };
 
 pub(crate) async fn run(args: Copy, global: &Global, output: Output) -> Result<()> {
     if global.storage.is_some() {
         return Err(Failure::usage("copy takes no --storage", "name both storages as arguments"));
     }
-    let from = open_url(&args.from, Access::Read).await?;
-    let (to, writer) = open_url_announced(&args.to, Access::writing(args.create), output).await?;
+    let from = open_url(&Setting::new(args.from, "FROM"), Access::Read).await?;
+    let to = Setting::new(args.to, "TO");
+    let opened = open_url_writable(&to, Access::writing(args.create)).await?;
+    let to = &opened.storage;
     let (source, before, location) = (from.snapshot(), to.snapshot(), to.location());
     let changes = Changes::between(before.document(), source.document());
+    if changes.differ && !args.replace {
+        check_replaceable(before.document()).map_err(|error| error.with_location(location.clone()))?;
+    }
+    let writer = opened.announce(output).await;
     if changes.differ {
-        if !args.replace {
-            check_replaceable(before.document()).map_err(|error| error.with_location(location.clone()))?;
-        }
         to.save(&before, source.document().clone()).await?;
         // From the store, not from memory.
         let read = to.refresh().await?;

@@ -60,7 +60,8 @@ fn start(command: &[std::ffi::OsString], name: &OsStr, value: &str) -> Result<Ex
     let program = ksm_storage::shell_word(&program.to_string_lossy());
     let mut failure = Failure::io(&format!("cannot start {program}"), &error);
     if exit == Exit::CommandNotFound && exists {
-        failure = failure.with_remedy("the file exists, so its interpreter is missing: correct its first line");
+        failure =
+            failure.with_remedy("the file exists, so its interpreter is missing: correct its first line");
     }
     failure.exit = exit;
     Err(failure)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ksm_storage::{
-    StorageBackend, StorageUrl, Version,
+    StorageBackend, Version,
     aws::{AwsSecretBackend, KeptVersion, Writer},
     shell_word,
 };
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::Global,
+    connect::Found,
     failure::{Failure, Result},
     output::Output,
     storage,
@@ -44,7 +45,7 @@ pub(crate) async fn run(global: &Global, output: Output) -> Result<()> {
 
 /// The backend selected by the global options, if it keeps versions.
 pub(super) async fn backend(global: &Global) -> Result<AwsSecretBackend> {
-    let url: StorageUrl = storage::url(global)?.url.parse()?;
+    let (url, _) = storage::url(global)?.source(&Found::default())?;
     let settings = url.aws().map_err(|error| {
         error.with_hint("only AWS Secrets Manager keeps earlier versions; elsewhere, `import` a backup")
     });

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use ksm_storage::{ConfigDocument, Error};
+use ksm_storage::{BindState, ConfigDocument, Error, ErrorKind};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -16,7 +16,7 @@ use crate::{
     connect::Writer,
     failure::{Failure, Result},
     output::Output,
-    storage::{self, Access},
+    storage::{self, Access, Setting},
 };
 
 /// Room for the largest document in base64 with line breaks, and more.
@@ -24,11 +24,16 @@ const MAX_LEN: u64 = 128 * 1024;
 
 pub(crate) async fn run(args: Import, global: &Global, output: Output) -> Result<()> {
     let new = source(&args.source).await?;
-    let (storage, writer) = if args.dry_run {
-        (storage::open(global, Access::Read).await?, Writer::default())
-    } else {
-        storage::open_announced(global, Access::writing(args.create), output).await?
-    };
+    if new.bind_state() == BindState::Unrecognized {
+        let problem = "the imported document has keys, but none of a Keeper configuration";
+        let error = Error::not_applied(ErrorKind::InvalidConfig, problem);
+        return Err(error
+            .with_hint("import the file that a Keeper SDK writes, or the value of KSM_CONFIG alone")
+            .into());
+    }
+    let access = if args.dry_run { Access::Read } else { Access::writing(args.create) };
+    let opened = storage::open_writable(global, access).await?;
+    let storage = &opened.storage;
     let (before, location, replace) = (storage.snapshot(), storage.location(), args.replace);
     let change = move |document: &mut ConfigDocument| {
         let merged = keeping_unknown(document, &new)?;
@@ -39,10 +44,12 @@ pub(crate) async fn run(args: Import, global: &Global, output: Output) -> Result
         *document = merged;
         Ok::<_, Error>(changes)
     };
-    let changes = if args.dry_run {
-        change(&mut before.document().clone()).map_err(|error| error.with_location(location.clone()))?
+    let checked = change(&mut before.document().clone());
+    let checked = checked.map_err(|error| error.with_location(location.clone()))?;
+    let (writer, changes) = if args.dry_run {
+        (Writer::default(), checked)
     } else {
-        storage.update(change).await?
+        (opened.announce(output).await, storage.update(change).await?)
     };
 
     let after = storage.snapshot();
@@ -64,7 +71,11 @@ pub(crate) async fn run(args: Import, global: &Global, output: Output) -> Result
 /// Reads a file, standard input or a variable.
 async fn source(source: &Path) -> Result<ConfigDocument> {
     if let Some(url) = source.to_str().filter(|source| source.starts_with("env:")) {
-        return Ok(storage::open_url(url, Access::Read).await?.snapshot().document().clone());
+        return Ok(storage::open_url(&Setting::new(url, "SOURCE"), Access::Read)
+            .await?
+            .snapshot()
+            .document()
+            .clone());
     }
     let is_stdin = source == "-";
     let shown =

@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Result<()> {
     let backend = history::backend(global).await?;
-    let (storage, writer) = match storage::open_announced(global, Access::Remove, output).await {
+    let opened = match storage::open_writable(global, Access::Remove).await {
         Err(failure) if failure.kind == ErrorKind::InvalidConfig.as_str() => {
             return replace(args, global, output, &backend).await;
         }
@@ -21,6 +21,8 @@ pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Resu
     };
     let version = Version::new(args.version.as_str());
     let earlier = earlier(&backend, &version).await?;
+    let writer = opened.announce(output).await;
+    let storage = opened.storage;
 
     let (before, location) = (storage.snapshot(), storage.location());
     let changes = Changes::between(before.document(), &earlier);
@@ -56,16 +58,21 @@ pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Resu
 }
 
 async fn earlier(backend: &AwsSecretBackend, version: &Version) -> Result<ConfigDocument> {
-    let payload = backend.version(version).await?;
+    let payload = backend.version(version).await.map_err(|error| {
+        let is_mistyped = matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::NotFound);
+        let failure = Failure::from(error);
+        if is_mistyped { failure.with_remedy("list the versions: `ksm-storage history`") } else { failure }
+    })?;
     let parsed = ConfigDocument::parse(payload.as_bytes());
     parsed.map_err(|error| Failure::from(error).within(&format!("version {version}")))
 }
 
 /// Replaces a value that is not a configuration with the version, provided that the value is still current.
 async fn replace(args: &Restore, global: &Global, output: Output, history: &AwsSecretBackend) -> Result<()> {
-    let (backend, writer) = storage::connect_announced(global, output).await?;
+    let (backend, found) = storage::connect(global).await?;
     let (location, stored) = (backend.location(), backend.load().await?);
     let earlier = earlier(history, &Version::new(args.version.as_str())).await?;
+    let writer = found.announce(output).await;
     let state = earlier.bind_state().as_str();
     if !args.yes {
         let version = &args.version;
@@ -74,7 +81,8 @@ async fn replace(args: &Restore, global: &Global, output: Output, history: &AwsS
         );
         confirm(output, "restore", &question)?;
     }
-    let version = match backend.store(stored.version(), &earlier.to_payload()).await? {
+    let written = backend.store(stored.version(), &earlier.to_payload()).await;
+    let version = match written.map_err(|error| Failure::of_write(error, &location))? {
         StoreOutcome::Committed { version, .. } => version,
         StoreOutcome::Conflict { .. } => {
             let error = Error::not_applied(ErrorKind::Conflict, "another writer was faster");

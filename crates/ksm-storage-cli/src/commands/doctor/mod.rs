@@ -8,9 +8,7 @@ mod stored;
 
 use std::{env, sync::Arc, time::Duration};
 
-use ksm_storage::{
-    Connect, Error, ErrorKind, OpenOptions, StorageBackend, StorageUrl, Stored, aws::RegionUnknown,
-};
+use ksm_storage::{Connect, Error, ErrorKind, OpenOptions, StorageBackend, Stored, aws::RegionUnknown};
 
 use self::report::{Report, cause};
 use crate::{
@@ -19,7 +17,7 @@ use crate::{
     exit::Exit,
     failure::Result,
     output::Output,
-    storage::{self, Setting},
+    storage,
 };
 
 /// Variables that affect a start. Their values are not shown, because some are secret.
@@ -79,10 +77,9 @@ async fn examine(args: &Doctor, global: &Global, output: Output) -> Report {
     let set = if set.is_empty() { "none of those that matter".to_owned() } else { set.join(", ") };
 
     let found = Found::default();
-    let parsed = storage::url(global).and_then(|Setting { url, origin }| {
-        let url: StorageUrl = url.parse()?;
-        let source = found.schemes().source(&url)?;
-        Ok((url.scheme().to_owned(), origin, source))
+    let parsed = storage::url(global).and_then(|setting| {
+        let (url, source) = setting.source(&found)?;
+        Ok((url.scheme().to_owned(), setting.origin, source))
     });
     let (scheme, origin, source) = match parsed {
         Ok(parsed) => parsed,

@@ -151,11 +151,22 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "no credentials",
-        inject: |scene, _| scene.remove("AWS_ACCESS_KEY_ID"),
+        inject: |scene, _| {
+            scene.remove("AWS_ACCESS_KEY_ID");
+            scene.remove("AWS_SECRET_ACCESS_KEY");
+        },
         exit: 4,
         step: "credentials",
         cause: "instance",
         remedy: "default credential chain",
+    },
+    Case {
+        name: "half a pair of keys",
+        inject: |scene, _| scene.remove("AWS_SECRET_ACCESS_KEY"),
+        exit: 2,
+        step: "settings",
+        cause: "invalid AWS_ACCESS_KEY_ID: AWS_SECRET_ACCESS_KEY is missing",
+        remedy: "set AWS_SECRET_ACCESS_KEY too",
     },
     Case {
         name: "expired session of IAM Identity Center",
@@ -188,7 +199,7 @@ pub(crate) const CASES: &[Case] = &[
         exit: 4,
         step: "identity",
         cause: "ExpiredToken",
-        remedy: "obtain new credentials",
+        remedy: "come from variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: renew them",
     },
     Case {
         name: "STS out of bounds",
@@ -346,8 +357,8 @@ pub(crate) const CASES: &[Case] = &[
         inject: |scene, _| scene.set("KSM_HOSTNAME", format!("{}/http", closed_port())),
         exit: 7,
         step: "keeper",
-        cause: "/http (from KSM_HOSTNAME): the connection was refused",
-        remedy: "check the host name (KSM_HOSTNAME) and the firewall",
+        cause: " (from KSM_HOSTNAME): the connection was refused",
+        remedy: "check the host name (from KSM_HOSTNAME) and the firewall",
     },
     Case {
         name: "proxy that is down",

@@ -168,6 +168,7 @@ async fn sources_of_settings_are_named() {
             |scene| {
                 let url = scene.aws.url();
                 scene.remove("AWS_ACCESS_KEY_ID");
+                scene.remove("AWS_SECRET_ACCESS_KEY");
                 scene.remove("AWS_EC2_METADATA_DISABLED");
                 scene.set("AWS_EC2_METADATA_SERVICE_ENDPOINT", url);
             },

@@ -5,7 +5,7 @@ mod scratch;
 
 use std::fmt::Write;
 
-use ksm_storage::{OpenOptions, StorageUrl};
+use ksm_storage::OpenOptions;
 use serde_json::json;
 
 use self::scratch::Scratch;
@@ -62,7 +62,7 @@ impl Findings {
 
 pub(super) async fn run(name: &str, global: &Global, output: Output) -> Result<Exit> {
     let found = Found::default();
-    let url: StorageUrl = storage::url(global)?.url.parse()?;
+    let (url, _) = storage::url(global)?.source(&Found::default())?;
     let source = found.schemes().source(&url)?;
     super::within(OpenOptions::default().deadline, source.connect(&OpenOptions::default())).await?;
     let Some(connection) = found.connection() else {
