@@ -27,6 +27,7 @@ use crate::{
     guarded::Guarded,
     http,
     silence::without_tracing,
+    thread::poll_in_thread,
     trace::{Peer, Trace},
 };
 
@@ -89,7 +90,10 @@ impl Connection {
         let obtained = match &self.source {
             Some(source) => source.prime().await,
             None => match self.config.credentials_provider() {
-                Some(provider) => Guarded::new(provider).prime().await,
+                Some(provider) => {
+                    let call = async move { Guarded::new(provider).prime().await };
+                    poll_in_thread(call).await.map_err(CredentialsError::unhandled).flatten()
+                }
                 None => Err(CredentialsError::not_loaded_no_source()),
             },
         };

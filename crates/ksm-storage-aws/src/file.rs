@@ -5,11 +5,12 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::Path,
-    thread,
     time::Duration,
 };
 
-use tokio::{sync::oneshot, time::timeout};
+use tokio::time::timeout;
+
+use crate::thread::in_thread;
 
 /// The largest file that is read, in bytes.
 pub(crate) const MAX_LEN: u64 = 1 << 20;
@@ -92,7 +93,7 @@ pub(crate) async fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
         file.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let bytes = in_thread(path, LIMIT, read).await?;
+    let bytes = open(path, LIMIT, read).await?;
     if bytes.len() as u64 > MAX_LEN { Err(Unreadable::TooLong) } else { Ok(bytes) }
 }
 
@@ -105,7 +106,7 @@ pub(crate) async fn check(path: &Path, limit: Duration) -> Result<(), Unreadable
         }
         io::copy(&mut file.take(MAX_LEN + 1), &mut io::sink())
     };
-    let len = in_thread(path, limit, read).await?;
+    let len = open(path, limit, read).await?;
     if len > MAX_LEN { Err(Unreadable::TooLong) } else { Ok(()) }
 }
 
@@ -128,30 +129,20 @@ fn await_writers(_: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Opens and reads a file in a thread of its own, which may never end. After the limit, neither a runtime nor
-/// the end of the process waits for that thread.
-async fn in_thread<T: Send + 'static>(
+/// Opens and reads a file in a thread of its own, which is given up at the limit.
+async fn open<T: Send + 'static>(
     path: &Path,
     limit: Duration,
     read: impl FnOnce(File) -> io::Result<T> + Send + 'static,
 ) -> Result<T, Unreadable> {
     let path = path.to_owned();
-    let (sender, result) = oneshot::channel();
-    let work = move || {
-        let result = check_type(&path).and_then(|()| Ok(read(File::open(&path)?)?));
-        // The call that waits for it may have ended.
-        let _ = sender.send(result);
-    };
-    thread::Builder::new().name("ksm-storage-file".to_owned()).spawn(work)?;
-    match timeout(limit, result).await {
-        Ok(result) => result.unwrap_or(Err(Unreadable::Failed(io::ErrorKind::Other))),
-        Err(_) => Err(Unreadable::Slow(limit)),
-    }
+    let work = move || check_type(&path).and_then(|()| Ok(read(File::open(&path)?)?));
+    timeout(limit, in_thread(work)).await.map_err(|_| Unreadable::Slow(limit))??
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::{io::Write, os::fd::AsRawFd, process::Command};
+    use std::{io::Write, os::fd::AsRawFd, process::Command, thread};
 
     use super::*;
 

@@ -2,26 +2,30 @@
 
 use std::{
     error, fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
+use aws_config::identity::IdentityCache;
 use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
 };
-use aws_smithy_runtime_api::client::{
-    identity::{
-        Identity, IdentityCacheLocation, IdentityCachePartition, IdentityFuture, ResolveCachedIdentity,
-        ResolveIdentity, SharedIdentityCache, SharedIdentityResolver,
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        identity::{
+            Identity, IdentityCacheLocation, IdentityCachePartition, IdentityFuture, ResolveCachedIdentity,
+            ResolveIdentity, SharedIdentityCache, SharedIdentityResolver,
+        },
+        runtime_components::RuntimeComponents,
     },
-    runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::{config_bag::ConfigBag, timeout::TimeoutConfig};
 use ksm_storage_core::catch_panic;
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
-use crate::{cause::chain, silence::without_tracing, source::check};
+use crate::{cause::chain, silence::without_tracing, source::check, thread::poll_in_thread};
 
 /// Credentials are renewed this long before they expire: earlier than the SDK would.
 pub(crate) const MARGIN: Duration = Duration::from_secs(15);
@@ -103,7 +107,19 @@ impl fmt::Debug for Guarded {
 
 /// A cache of credentials that checks what its source returns. Clients that share a cache share its content.
 #[derive(Debug)]
-pub(crate) struct CheckedCache(pub(crate) SharedIdentityCache);
+pub(crate) struct CheckedCache {
+    cache: SharedIdentityCache,
+    /// For a source of the caller's own, which may block: the only thread that waits for it.
+    thread: Option<Arc<Semaphore>>,
+}
+
+impl CheckedCache {
+    /// The cache of a client whose credentials come from `source`, or from the caller's own source.
+    pub(crate) fn new(cache: Option<SharedIdentityCache>, source: Option<&Guarded>) -> Self {
+        let thread = source.is_none().then(|| Arc::new(Semaphore::new(1)));
+        Self { cache: cache.unwrap_or_else(|| IdentityCache::lazy().build()), thread }
+    }
+}
 
 impl ResolveCachedIdentity for CheckedCache {
     fn resolve_cached_identity<'a>(
@@ -112,12 +128,13 @@ impl ResolveCachedIdentity for CheckedCache {
         components: &'a RuntimeComponents,
         config: &'a ConfigBag,
     ) -> IdentityFuture<'a> {
-        let checked = SharedIdentityResolver::new(Checked(resolver));
+        let checked = SharedIdentityResolver::new(Checked { resolver, thread: self.thread.clone() });
         // The time limit of an attempt would end a slow source as if the service had not replied.
         let attempt = config.load::<TimeoutConfig>().and_then(TimeoutConfig::operation_attempt_timeout);
         let limit = attempt.map_or(LONGEST, |attempt| attempt / 10 * 9).min(LONGEST);
         IdentityFuture::new(async move {
-            let outcome = timeout(limit, self.0.resolve_cached_identity(checked, components, config)).await;
+            let outcome =
+                timeout(limit, self.cache.resolve_cached_identity(checked, components, config)).await;
             let identity = outcome.map_err(|_| CredentialsError::provider_timed_out(limit))?;
             // The cache itself fails for a single reason, and without a type for it.
             identity.map_err(|error| {
@@ -129,7 +146,10 @@ impl ResolveCachedIdentity for CheckedCache {
 }
 
 #[derive(Debug)]
-struct Checked(SharedIdentityResolver);
+struct Checked {
+    resolver: SharedIdentityResolver,
+    thread: Option<Arc<Semaphore>>,
+}
 
 impl ResolveIdentity for Checked {
     fn resolve_identity<'a>(
@@ -138,9 +158,19 @@ impl ResolveIdentity for Checked {
         config: &'a ConfigBag,
     ) -> IdentityFuture<'a> {
         IdentityFuture::new(async move {
-            let call = async { self.0.resolve_identity(components, config).await };
-            let identity =
-                catch_panic("credential resolution", call).await.map_err(CredentialsError::unhandled)??;
+            let identity = match &self.thread {
+                None => resolved(&self.resolver, components, config).await?,
+                Some(thread) => {
+                    let only = Arc::clone(thread).acquire_owned().await?;
+                    let (resolver, components) = (self.resolver.clone(), components.clone());
+                    let call = async move {
+                        let _only = only;
+                        // The bag cannot be shared with another thread; providers of credentials do not read it.
+                        without_tracing(resolved(&resolver, &components, &ConfigBag::base())).await
+                    };
+                    poll_in_thread(call).await??
+                }
+            };
             if let Some(credentials) = identity.data::<Credentials>() {
                 check(credentials).map_err(CredentialsError::invalid_configuration)?;
             }
@@ -149,14 +179,24 @@ impl ResolveIdentity for Checked {
     }
 
     fn fallback_on_interrupt(&self) -> Option<Identity> {
-        self.0.fallback_on_interrupt()
+        self.resolver.fallback_on_interrupt()
     }
 
     fn cache_location(&self) -> IdentityCacheLocation {
-        self.0.cache_location()
+        self.resolver.cache_location()
     }
 
     fn cache_partition(&self) -> Option<IdentityCachePartition> {
-        Some(self.0.cache_partition())
+        Some(self.resolver.cache_partition())
     }
+}
+
+async fn resolved(
+    resolver: &SharedIdentityResolver,
+    components: &RuntimeComponents,
+    config: &ConfigBag,
+) -> Result<Identity, BoxError> {
+    // The call itself may panic too.
+    let call = async { resolver.resolve_identity(components, config).await };
+    catch_panic("credential resolution", call).await.map_err(CredentialsError::unhandled)?
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_config::{identity::IdentityCache, retry::RetryConfig};
+use aws_config::retry::RetryConfig;
 use aws_sdk_sts::{Client, config::Builder};
 use ksm_storage_core::{Error, ErrorKind, Result};
 
@@ -50,9 +50,7 @@ impl Connection {
         let mut config = Builder::from(self.sdk_config())
             .retry_config(RetryConfig::disabled())
             .http_client(self.http(&trace))
-            .identity_cache(CheckedCache(
-                self.sdk_config().identity_cache().unwrap_or_else(|| IdentityCache::lazy().build()),
-            ));
+            .identity_cache(CheckedCache::new(self.sdk_config().identity_cache(), self.source.as_deref()));
         config.set_endpoint_url(endpoint.map(|endpoint| endpoint.url().to_owned()));
         let config = config.build();
         let call = |requests| async {

@@ -87,6 +87,7 @@ mod silence;
 mod slot;
 mod source;
 mod store;
+mod thread;
 mod throttle;
 mod trace;
 

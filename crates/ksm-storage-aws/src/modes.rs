@@ -108,7 +108,8 @@ impl AwsSecretStorage {
 
     /// Uses an SDK configuration as given, for all other cases. Only retries, timeouts and the app name are filled in,
     /// if unset. Storages opened from one configuration share its credentials and, if it names an HTTP client, its
-    /// connections.
+    /// connections. A credentials provider of your own is polled in a thread of its own, with the runtime of the call, so
+    /// that one that blocks delays no deadline.
     ///
     /// ```no_run
     /// # use ksm_storage_aws::{AwsSecretStorage, Error};

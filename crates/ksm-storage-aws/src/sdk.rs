@@ -3,7 +3,6 @@
 use std::{error, future::Future, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
-use aws_config::identity::IdentityCache;
 use aws_sdk_secretsmanager::{
     Client, Config,
     config::retry::RetryConfig,
@@ -47,7 +46,8 @@ impl SdkClient {
     /// a throttled read or put, which the backend retries later. A plain HTTP endpoint is rejected unless it is on
     /// loopback. A reply of more than a mebibyte is an error. If the configuration names no retry partition, the client
     /// gets a retry quota of its own; if it has no HTTP client, it gets one with the TLS library selected by this
-    /// crate's features and the proxy named by the environment.
+    /// crate's features and the proxy named by the environment. Its credentials provider is polled in a thread of its own,
+    /// because it may block.
     ///
     /// # Panics
     /// Panics like the SDK's own client if the configuration has no behavior version, or no sleep implementation for
@@ -70,8 +70,8 @@ impl SdkClient {
         // Otherwise another user of the service in this process could use up the quota of both.
         let own_quota = || RetryPartition::custom("ksm-storage").token_bucket(TokenBucket::default()).build();
         let partition = config.retry_partition().cloned().unwrap_or_else(own_quota);
-        let cache = config.identity_cache().unwrap_or_else(|| IdentityCache::lazy().build());
-        let config = config.to_builder().http_client(http).identity_cache(CheckedCache(cache));
+        let cache = CheckedCache::new(config.identity_cache(), source.as_deref());
+        let config = config.to_builder().http_client(http).identity_cache(cache);
         let config = config.retry_partition(partition).build();
         Self { client: Client::from_conf(config), trace, source }
     }
@@ -215,9 +215,42 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::OnceLock, thread};
+
+    use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
     use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 
     use super::*;
+
+    /// Records the thread that polls it.
+    #[derive(Clone, Debug, Default)]
+    struct Polled(Arc<OnceLock<thread::ThreadId>>);
+
+    impl ProvideCredentials for Polled {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            self.0.set(thread::current().id()).unwrap();
+            future::ProvideCredentials::ready(Ok(Credentials::new("AKIA", "key", None, None, "test")))
+        }
+    }
+
+    #[tokio::test]
+    async fn only_given_providers_need_threads() {
+        for is_given in [false, true] {
+            let polled = Polled::default();
+            let config = Config::builder()
+                .behavior_version(BehaviorVersion::v2026_01_12())
+                .region(Region::new("us-east-1"))
+                .credentials_provider(polled.clone())
+                .endpoint_url("http://127.0.0.1:9");
+            let own = || Arc::new(Guarded::new(SharedCredentialsProvider::new(polled.clone())));
+            let client = SdkClient::traced(config, Trace::default(), (!is_given).then(own));
+            client.get("ksm-config", &Select::Current).await.unwrap_err();
+            assert_eq!(*polled.0.get().unwrap() != thread::current().id(), is_given);
+        }
+    }
 
     #[tokio::test]
     async fn plain_http_is_refused_unsent() {

@@ -4,19 +4,26 @@
 use std::{
     io::Read,
     net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
 };
 
-use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_credential_types::provider::{
+    ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future,
+};
 use aws_sdk_secretsmanager::config::{
     BehaviorVersion, Builder, Credentials, Region, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use ksm_storage_aws::{
-    AwsSecretBackend, CallError, Concurrency, Create, Failure, MoveCurrent, Put, SdkClient, SecretsClient,
-    Select,
+    AwsSecretBackend, AwsSecretStorage, CallError, Concurrency, Create, Failure, MoveCurrent, Put, SdkClient,
+    SecretsClient, Select,
 };
 use ksm_storage_core::{ErrorKind, Outcome, Payload, StorageBackend, Version};
+use tokio::runtime;
 
 const TOKEN: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -160,5 +167,97 @@ async fn slow_credentials_are_named() {
         assert!(!error.sent && !error.unanswered, "{error:?}");
         assert_eq!(error.to_string(), "no credentials were obtained in time");
         assert!(error.hint.unwrap().contains("aws sts get-caller-identity"));
+    }
+}
+
+/// The caller's own source, which blocks its thread until the sender is dropped.
+#[derive(Debug)]
+struct Blocking {
+    end: Mutex<mpsc::Receiver<()>>,
+    entered: AtomicUsize,
+}
+
+impl ProvideCredentials for Blocking {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        self.entered.fetch_add(1, Ordering::SeqCst);
+        let _ = self.end.lock().unwrap().recv_timeout(Duration::from_secs(20));
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("never")))
+    }
+}
+
+#[test]
+fn blocking_credentials_keep_no_call() {
+    for mut runtime in [runtime::Builder::new_current_thread(), runtime::Builder::new_multi_thread()] {
+        let runtime = runtime.enable_all().build().unwrap();
+        let (end, receiver) = mpsc::channel();
+        let provider = Arc::new(Blocking { end: Mutex::new(receiver), entered: AtomicUsize::new(0) });
+        let shared = SharedCredentialsProvider::new(Arc::clone(&provider) as Arc<dyn ProvideCredentials>);
+        let sdk = aws_config::SdkConfig::builder()
+            .region(Region::new("us-east-1"))
+            .endpoint_url(closed())
+            .credentials_provider(shared.clone())
+            .build();
+        let start = Instant::now();
+        runtime.block_on(async {
+            let open = AwsSecretStorage::from_sdk_config("ksm", &sdk).deadline(Duration::from_secs(1)).open();
+            let error = open.await.unwrap_err();
+            assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied), "{error}");
+
+            let timeouts =
+                TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(200)).build();
+            let client = config(&closed()).credentials_provider(shared).timeout_config(timeouts);
+            for error in calls(&SdkClient::new(client)).await {
+                assert_eq!(error.to_string(), "no credentials were obtained in time");
+                assert!(!error.sent, "{error:?}");
+            }
+
+            let backend = AwsSecretStorage::from_sdk_config("ksm", &sdk).open_backend().await.unwrap();
+            let check = backend.connection().unwrap().check_credentials();
+            tokio::time::timeout(Duration::from_millis(200), check).await.unwrap_err();
+        });
+        drop(runtime);
+        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+        // At most one thread of a client waits for the source.
+        assert_eq!(provider.entered.load(Ordering::SeqCst), 3);
+        drop(end);
+    }
+}
+
+/// The caller's own source, which needs a runtime, or panics.
+#[derive(Debug)]
+struct Async(&'static str);
+
+impl ProvideCredentials for Async {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            tokio::spawn(async {}).await.unwrap();
+            assert!(!self.0.is_empty(), "s3cret");
+            Ok(Credentials::new(self.0, "key", None, None, "test"))
+        })
+    }
+}
+
+#[test]
+fn own_credentials_have_a_runtime() {
+    for mut runtime in [runtime::Builder::new_current_thread(), runtime::Builder::new_multi_thread()] {
+        runtime.enable_all().build().unwrap().block_on(async {
+            let found = |id| SdkClient::new(config(&closed()).credentials_provider(Async(id)));
+            for error in calls(&found("AKIA")).await {
+                assert_eq!(error.failure, Failure::Disconnected, "{error}");
+            }
+            for error in calls(&found("")).await {
+                assert!(error.to_string().contains("panicked during credential resolution"), "{error}");
+                assert!(!error.sent, "{error:?}");
+            }
+        });
     }
 }
