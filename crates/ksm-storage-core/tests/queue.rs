@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use ksm_storage_core::{
@@ -225,7 +226,7 @@ fn runtime_ended_during_store_is_unknown() {
         let storage = storage.clone();
         async move { storage.set(Url, "second").await }
     });
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(50));
     one.shutdown_background();
     assert!(other.block_on(first).is_err(), "its task went down with the runtime");
     let error = other.block_on(second).unwrap().unwrap_err();
@@ -291,4 +292,34 @@ async fn callers_error_type_is_returned() {
         Ok(())
     };
     assert_eq!(storage.update(change).await, Err(Own::Storage(ErrorKind::AccessDenied)));
+}
+
+/// Three calls, some time apart, on a store that does not answer.
+#[tokio::test(start_paused = true)]
+async fn late_calls_name_their_cause() {
+    let probe = Probe::new(Arc::new(MemoryBackend::from_config("{}")));
+    let limit = Duration::from_secs(2);
+    let storage = ConfigStorage::builder(probe.clone()).deadline(limit).open().await.unwrap();
+    for (gate, words) in [
+        (probe.loads(), ["the store did not answer a load before", "the store returned no current version"]),
+        (probe.stores(), ["the store did not answer before the deadline"; 2]),
+    ] {
+        gate.close();
+        let calls = [0, 500, 1_900].map(|late| {
+            let storage = storage.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(late)).await;
+                storage.set(Url, late.to_string()).await.unwrap_err()
+            })
+        });
+        // The second call waits for the first until 2 s, and has 500 ms left.
+        for (call, has_waited) in calls.into_iter().zip([false, true, false]) {
+            let error = call.await.unwrap();
+            let text = error.to_string();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{text}");
+            assert!(words.iter().any(|words| text.contains(words)), "{text}");
+            assert_eq!(text.contains("1.5 s of the time went to earlier calls"), has_waited, "{text}");
+        }
+        gate.open();
+    }
 }

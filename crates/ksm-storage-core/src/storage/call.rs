@@ -8,7 +8,6 @@ use super::{
     ConfigStorage,
     change::{Answer, Base, ChangeResult, Claim, Entry, Execution, Pending, ended_early, is_changing},
     committer::Committer,
-    reader::timeout,
 };
 use crate::{
     ConfigDocument, Error, ErrorKind, Operation, Outcome, Result,
@@ -67,7 +66,7 @@ impl ConfigStorage {
         let (reply, mut answer) = oneshot::channel();
         let claim = Claim::new();
         let change = Box::new(Pending::new(change, reply));
-        let start = {
+        let (start, batch) = {
             let mut queue = lock(&shared.queue);
             queue.waiting.push(Entry {
                 claim: claim.clone(),
@@ -78,7 +77,7 @@ impl ConfigStorage {
                 succeeded: false,
                 altered: false,
             });
-            !std::mem::replace(&mut queue.running, true)
+            (!std::mem::replace(&mut queue.running, true), queue.batch + 1)
         };
         let withdrawal = Withdrawal(&claim);
         if start {
@@ -86,12 +85,12 @@ impl ConfigStorage {
         }
         let lost = match within(&*shared.clock, deadline, &mut answer).await {
             Some(Ok(answered)) => return answered,
-            Some(Err(_)) => ended_early,
-            None => timed_out,
+            Some(Err(_)) => ended_early(Outcome::NotApplied),
+            None => shared.late(batch, deadline),
         };
         let outcome = withdrawal.0.withdraw();
         // The answer may have come while the claim was being settled.
-        answer.try_recv().unwrap_or_else(|_| Err(lost(outcome)))
+        answer.try_recv().unwrap_or_else(|_| Err(lost.with_outcome(outcome)))
     }
 
     /// Rejects a call from inside a change of this handle family, because it would wait for itself.
@@ -103,10 +102,6 @@ impl ConfigStorage {
 pub(crate) fn within_change() -> Error {
     Error::not_applied(ErrorKind::InvalidArgument, "a change must not wait for a write")
         .with_hint("use the document that is passed to the change")
-}
-
-fn timed_out(outcome: Outcome) -> Error {
-    timeout("the call did not end before the deadline").with_outcome(outcome)
 }
 
 /// The runtime of this thread, which every call except a read needs.

@@ -9,6 +9,7 @@ use super::{
     backoff::{pause, within_deadline},
     change::{Base, Entry, ended_early},
     hook,
+    queue::Stage,
     reader::{self, timeout},
 };
 use crate::{
@@ -29,6 +30,8 @@ pub(super) struct Committer {
     batch: Vec<Entry>,
     /// Calls that altered nothing in a store that failed. They run again, because the failure does not concern them.
     spared: Vec<Entry>,
+    /// The time at which the batch was taken from the queue.
+    taken_at: Duration,
     /// True once the queue was found empty: from then on, it may belong to another committer.
     finished: bool,
 }
@@ -45,7 +48,7 @@ enum Attempt {
 
 impl Committer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, batch: Vec::new(), spared: Vec::new(), finished: false }
+        Self { shared, batch: Vec::new(), spared: Vec::new(), taken_at: Duration::ZERO, finished: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -59,12 +62,20 @@ impl Committer {
     }
 
     fn take_batch(&mut self) -> bool {
+        self.taken_at = self.shared.clock.now();
         let mut queue = lock(&self.shared.queue);
         self.batch = mem::take(&mut queue.waiting);
         self.finished = self.batch.is_empty();
         let mut queue = hook::taken(&self.shared.queue, queue);
         queue.running = !self.finished;
+        if queue.running {
+            (queue.batch, queue.taken_at) = (queue.batch + 1, self.taken_at);
+        }
         queue.running
+    }
+
+    fn enter(&self, stage: Stage) {
+        lock(&self.shared.queue).stage = stage;
     }
 
     async fn commit(&mut self) -> Result<(Snapshot, Displaced)> {
@@ -92,6 +103,7 @@ impl Committer {
         carried: Option<Stored>,
     ) -> Result<Attempt> {
         let shared = Arc::clone(&self.shared);
+        self.enter(Stage::Load);
         let loaded = match carried {
             Some(stored) if !lock(&shared.history).is_earlier(stored.version()) => stored,
             _ => reader::load(&*shared.backend, &*shared.clock, &shared.history, deadline).await?,
@@ -104,11 +116,13 @@ impl Committer {
         let after = loop {
             self.batch.retain(|entry| !entry.claim.is_withdrawn());
             let before = self.base(&loaded, parsed.as_ref())?;
+            self.enter(Stage::Change);
             let after = self.apply(loaded.version(), before, deadline).await?;
             // The call that allowed creating the document may have been dropped meanwhile.
             self.base(&loaded, before)?;
             if before == Some(&after) {
                 // No store shows that the load was fresh.
+                self.enter(Stage::Load);
                 if self.batch.iter().any(Entry::acknowledges)
                     && !reader::confirm(&*shared.backend, &*shared.clock, loaded.version(), deadline).await?
                 {
@@ -127,12 +141,13 @@ impl Committer {
         };
         hook::storing(&shared, loaded.version(), &after);
         let payload = after.to_payload();
+        self.enter(Stage::Store);
         let started = shared.clock.now();
         let span = Step::Store { location: &|| shared.location(), attempt }.span();
         let store = shared.backend.store(loaded.version(), &payload).instrument(span);
-        let outcome = within(&*shared.clock, deadline, store).await.unwrap_or_else(|| {
-            Err(timeout("the store did not answer before the deadline").with_outcome(Outcome::Unknown))
-        });
+        let outcome = within(&*shared.clock, deadline, store)
+            .await
+            .unwrap_or_else(|| Err(Stage::Store.late().with_outcome(Outcome::Unknown)));
         let elapsed = shared.clock.now().saturating_sub(started);
         measure::store(|| shared.location(), elapsed, &outcome);
         match outcome {
@@ -257,13 +272,12 @@ impl Committer {
     }
 
     async fn back_off(&mut self, attempt: u32, deadline: Duration) -> Result<()> {
+        self.enter(Stage::Pause);
         let clock = &*self.shared.clock;
         let wait = pause(clock, attempt);
         Event::Retry { attempt, wait }.log(|| self.shared.location());
         measure::retry(|| self.shared.location());
-        within_deadline(clock, deadline, clock.sleep(wait))
-            .await
-            .ok_or_else(|| timeout("other writers were faster on every attempt before the deadline"))
+        within_deadline(clock, deadline, clock.sleep(wait)).await.ok_or_else(|| Stage::Pause.late())
     }
 
     fn answer(&mut self, result: &Result<(Snapshot, Displaced)>) {
@@ -272,7 +286,8 @@ impl Committer {
                 let error = displaced_error(&snapshot, &displaced).filter(|_| entry.altered);
                 error.map_or(Ok(snapshot), Err)
             });
-            entry.answer(answer);
+            let deadline = entry.deadline;
+            entry.answer(answer.map_err(|error| self.shared.excuse(error, self.taken_at, deadline)));
         }
     }
 }

@@ -1,8 +1,12 @@
-use std::{mem, process};
+use std::{mem, process, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{fresh::Refresher, queue::Queue, reader::History};
+use super::{
+    fresh::Refresher,
+    queue::Queue,
+    reader::{History, timeout},
+};
 use crate::{
     BindState, Clock, ConfigDocument, Connect, Error, ErrorKind, Location, OpenOptions, Result, Snapshot,
     StorageBackend, Verification, Version,
@@ -50,6 +54,28 @@ impl Shared {
             refresher: Mutex::default(),
             versions: Arc::new(watch::Sender::new(Version::new(""))),
         }
+    }
+
+    /// The error of a call in `batch` that has reached its deadline.
+    pub(super) fn late(&self, batch: u64, deadline: Duration) -> Error {
+        let queue = lock(&self.queue);
+        if queue.batch < batch {
+            return timeout("earlier calls of this storage did not end before the deadline");
+        }
+        self.excuse(queue.stage.late(), queue.taken_at, deadline)
+    }
+
+    /// Adds to a timeout that the call has spent most of its time in the queue.
+    pub(super) fn excuse(&self, error: Error, taken_at: Duration, deadline: Duration) -> Error {
+        let limit = self.options.deadline;
+        let waited = taken_at.saturating_sub(deadline.saturating_sub(limit));
+        if error.kind() != ErrorKind::Timeout || error.hint().is_some() || waited < limit / 2 {
+            return error;
+        }
+        let waited = waited.as_secs_f64();
+        error.with_hint(format!(
+            "{waited:.1} s of the time went to earlier calls: see why they took that long, or raise the deadline"
+        ))
     }
 
     pub(super) fn location(&self) -> Location {
