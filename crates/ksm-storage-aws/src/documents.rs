@@ -7,7 +7,7 @@ use ksm_storage_core::{Location, OpenOptions, Version};
 #[path = "../../ksm-storage-core/tests/reference/mod.rs"]
 mod reference;
 
-use self::reference::{assert_defaults, assert_events, time};
+use self::reference::{assert_defaults, assert_events, time, variants};
 use crate::{
     backend, builder, cause::Cause, credentials, credentials::Common, descent, events::Event, file, guarded,
     http::guard, process, protocol::VersionId, resolver, sdk, setting, source, store, throttle,
@@ -30,21 +30,11 @@ fn runbook_explains_every_cause() {
     }
 }
 
-/// One event of each variant. Omitting one is a compile error.
-macro_rules! events {
-    ($($variant:ident { $($fields:tt)* })*) => {{
-        fn _complete(event: &Event<'_>) {
-            match event { $(Event::$variant { .. })|* => {} }
-        }
-        [$(Event::$variant { $($fields)* }),*]
-    }};
-}
-
 #[test]
 fn reference_lists_events() {
     let location = &Location::new("aws-sm", "1");
     let (version, known) = (&Version::new("1"), &Version::new("2"));
-    let events = events! {
+    let events = variants! { Event:
         Fallback { reason: "" }
         Unrelated { location, version, known }
         Created { location }

@@ -5,48 +5,29 @@ use std::time::Duration;
 #[path = "../tests/reference/mod.rs"]
 mod reference;
 
-use self::reference::{assert_defaults, assert_events, time};
+use self::reference::{assert_defaults, assert_events, time, variants};
 use crate::{
     ConfigDocument, ConfigKey, Error, ErrorKind, Location, OpenOptions, Version, blocking,
     events::{Event, Step},
     storage::{backoff, reader, replica},
 };
 
-/// All kinds. Omitting one is a compile error.
-macro_rules! kinds {
-    ($($kind:ident)*) => {{
-        fn _complete(kind: ErrorKind) {
-            match kind { $(ErrorKind::$kind)|* => {} }
-        }
-        [$((ErrorKind::$kind, stringify!($kind))),*]
-    }};
-}
-
 #[test]
 fn runbook_explains_every_kind() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let kinds = kinds![
+    let kinds = variants! { ErrorKind:
         AccessDenied Conflict Credentials Displaced Interrupted InvalidArgument InvalidConfig NotFound QuotaExceeded ReadOnly Refused Runtime
         Throttled Timeout TooLarge Unavailable Unexpected Unsupported
-    ];
-    for (kind, name) in kinds {
+    };
+    for kind in kinds {
+        let name = format!("{kind:?}");
         assert!(page.contains(&format!("\n### `{name}`\n")), "no section about {name}");
         let words = Error::new(kind, "message").to_string().replace(": message", "");
         let row = format!("| `{words}` | [`{name}`](#{}) |\n", name.to_lowercase());
         assert!(page.contains(&row), "no row {row}");
     }
     assert_eq!(page.matches("\n### `").count(), kinds.len(), "a section is about no kind");
-}
-
-/// One value of each variant. Omitting one is a compile error.
-macro_rules! variants {
-    ($type:ident: $($variant:ident { $($fields:tt)* })*) => {{
-        fn _complete(value: &$type<'_>) {
-            match value { $($type::$variant { .. })|* => {} }
-        }
-        [$($type::$variant { $($fields)* }),*]
-    }};
 }
 
 #[test]

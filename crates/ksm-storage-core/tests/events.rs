@@ -16,7 +16,7 @@ use warnings::Warnings;
 fn open(json: &str) -> (ConfigStorage, BindState, String) {
     let warnings = Warnings::of("");
     let opening = || ConfigStorage::open(MemoryBackend::from_config(json)).unwrap();
-    let storage = with_default(warnings.clone(), opening);
+    let storage = with_default(warnings.subscriber(), opening);
     let state = storage.bind_state();
     (storage, state, warnings.text())
 }
@@ -43,6 +43,6 @@ fn invalid_key_is_reported_once() {
     assert!(text.starts_with("message=invalid key: ") && text.contains(" key=appKey "), "{text}");
     assert!(!text.contains("c2hvcnQ") && text.lines().count() == 1, "{text}");
     let warnings = Warnings::of("");
-    with_default(warnings.clone(), || storage.set(Url, "u").unwrap());
+    with_default(warnings.subscriber(), || storage.set(Url, "u").unwrap());
     assert_eq!(warnings.text(), "");
 }

@@ -207,7 +207,7 @@ async fn refresh_to_same_version_changes_nothing() {
 async fn one_warning_is_logged() {
     let warnings = Warnings::of("");
     let world = world([fail(ErrorKind::Unavailable)]);
-    ConfigStorage::open(world).with_subscriber(warnings.clone()).await.unwrap();
+    ConfigStorage::open(world).with_subscriber(warnings.subscriber()).await.unwrap();
     let text = warnings.text();
     assert!(text.starts_with("message=replica: ") && text.lines().count() == 1, "{text}");
 }

@@ -5,17 +5,14 @@ mod reference;
 
 use ksm_storage_core::Location;
 
-use self::reference::{assert_defaults, assert_events, time};
+use self::reference::{assert_defaults, assert_events, time, variants};
 use crate::{events::Event, leftover, lock, paths, read};
 
 #[test]
 fn reference_lists_events() {
     let location = &Location::new("file", "a");
-    // A new variant does not compile here.
-    let all = |event| match event {
-        Event::Leftover { .. } => [event],
-    };
-    assert_events(|| all(Event::Leftover { location, path: &"b" }).into_iter().for_each(Event::log));
+    let events = variants! { Event: Leftover { location, path: &"b" } };
+    assert_events(|| events.into_iter().for_each(Event::log));
 }
 
 #[test]

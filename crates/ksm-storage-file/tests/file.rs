@@ -145,7 +145,7 @@ fn opening_reports_leftovers() {
     names.iter().chain(&others).for_each(|name| put(&folder.path().join(name), "s3cret", 0o644));
     let warnings = Warnings::of("ksm_storage");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let found = tracing::subscriber::with_default(warnings.clone(), || {
+    let found = tracing::subscriber::with_default(warnings.subscriber(), || {
         runtime.block_on(async {
             for _ in 0..2 {
                 let storage = ConfigStorage::open(FileBackend::new(&path)).await.unwrap();

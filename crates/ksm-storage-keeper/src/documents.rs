@@ -8,27 +8,18 @@ use ksm_storage_core::{Error as StorageError, ErrorKind as StorageErrorKind, Loc
 #[path = "../../ksm-storage-core/tests/reference/mod.rs"]
 mod reference;
 
-use self::reference::{assert_defaults, assert_events, time};
+use self::reference::{assert_defaults, assert_events, time, variants};
 use crate::{Error, ErrorKind, bind, events::Event, http, post, settings};
-
-/// All kinds. Omitting one is a compile error.
-macro_rules! kinds {
-    ($($kind:ident)*) => {{
-        fn _complete(kind: ErrorKind) {
-            match kind { $(ErrorKind::$kind)|* => {} }
-        }
-        [$((ErrorKind::$kind, stringify!($kind))),*]
-    }};
-}
 
 #[test]
 fn runbook_explains_every_kind() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let kinds = kinds![
+    let kinds = variants! { ErrorKind:
         AccessDenied InvalidArgument InvalidConfig InvalidToken NotSaved Panicked Runtime Sdk Storage Throttled TokenMismatch TokenSpent Unbound Unreachable
-    ];
-    for (kind, name) in kinds {
+    };
+    for kind in kinds {
+        let name = format!("{kind:?}");
         let location = Location::new("memory", "1");
         let error = match kind {
             ErrorKind::Sdk => Error::sdk(&KSMRError::RecordNotFoundError(String::new()), None, location),
@@ -61,22 +52,12 @@ fn runbook_explains_every_cause() {
     }
 }
 
-/// One event of each variant. Omitting one is a compile error.
-macro_rules! events {
-    ($($variant:ident { $($fields:tt)* })*) => {{
-        fn _complete(event: &Event<'_>) {
-            match event { $(Event::$variant { .. })|* => {} }
-        }
-        [$(Event::$variant { $($fields)* }),*]
-    }};
-}
-
 #[test]
 fn reference_lists_events() {
     let location = &Location::new("memory", "1");
     let error = &StorageError::new(StorageErrorKind::Unavailable, "message");
     let (version, ignored) = (&Version::new("1"), &Error::new(ErrorKind::Unbound, location.clone()));
-    let events = events! {
+    let events = variants! { Event:
         Tolerated { error }
         Unsaved { error }
         Ignored { version, error: ignored }

@@ -78,7 +78,8 @@ async fn unreadable_chain_is_an_error() {
 /// Collects the warnings of this thread until the guard is dropped.
 fn watch() -> (Warnings, DefaultGuard) {
     let warnings = Warnings::of("ksm_storage");
-    (warnings.clone(), tracing::subscriber::set_default(warnings))
+    let guard = tracing::subscriber::set_default(warnings.subscriber());
+    (warnings, guard)
 }
 
 fn unrelated(warnings: &Warnings) -> usize {

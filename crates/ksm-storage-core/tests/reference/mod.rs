@@ -1,30 +1,51 @@
 //! The tables of `docs/reference.md`, which each crate's unit tests compare with its events and defaults.
 
+#[path = "../subscriber/mod.rs"]
+mod subscriber;
+
 use std::{
-    fmt::{Debug, Write},
-    sync::{Arc, LazyLock, Mutex},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use tracing::{
-    Dispatch, Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-    subscriber::{NoSubscriber, with_default},
-};
+use tracing::subscriber::with_default;
+
+use self::subscriber::Collector;
+
+/// One value of each variant. Omitting one is a compile error.
+macro_rules! variants {
+    ($type:ident: $($variant:ident $({ $($fields:tt)* })?)*) => {{
+        let all = [$($type::$variant { $($($fields)*)? }),*];
+        match &all[0] { $($type::$variant { .. })|* => {} }
+        all
+    }};
+}
+pub(crate) use variants;
 
 /// The crates that call [`assert_events`].
 const CRATES: [&str; 4] = ["ksm_storage_core", "ksm_storage_file", "ksm_storage_aws", "ksm_storage_keeper"];
 
 /// Checks that the rows of this crate are the events and spans that `log` logs.
 pub(crate) fn assert_events(log: impl FnOnce()) {
-    // With one subscriber in the process, `tracing` asks the thread that meets an event first, which may be another
-    // test's, and switches the event off for all. With two, it asks both.
-    static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
-    LazyLock::force(&SECOND);
-    let logged = Logged::default();
-    with_default(logged.clone(), log);
-    let logged = logged.0.lock().unwrap();
+    let logged = Arc::new(Mutex::new(Vec::new()));
+    let collected = Arc::clone(&logged);
+    let collector = Collector::new(move |metadata, fields| {
+        let message = fields.into_iter().find(|(name, _)| *name == "message");
+        let (sort, name) = match message {
+            Some((_, message)) => ("event", message),
+            None => ("span", metadata.name().to_owned()),
+        };
+        let names: Vec<_> =
+            metadata.fields().iter().map(|field| field.name()).filter(|name| *name != "message").collect();
+        let name_of_crate = metadata.target().split("::").next().unwrap().to_owned();
+        let level = metadata.level().as_str().to_lowercase();
+        collected
+            .lock()
+            .unwrap()
+            .push([name_of_crate, level, sort.to_owned(), name, names.join(", ")].to_vec());
+    });
+    with_default(collector, log);
+    let logged = logged.lock().unwrap();
     let mut rows = rows("events");
     for row in &mut rows {
         assert!(CRATES.contains(&&*row[0]), "{} has no test that compares its events", row[0]);
@@ -63,51 +84,4 @@ fn rows(part: &str) -> Vec<Vec<String>> {
     let (table, _) = table.split_once(&format!("<!-- end {part} -->")).unwrap();
     let lines = table.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|')).skip(2);
     lines.map(|line| line.split('|').map(|cell| cell.trim().replace('`', "")).collect()).collect()
-}
-
-/// The cells of what was logged: crate, level, type, message or name, fields.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<Vec<String>>>>);
-
-impl Logged {
-    fn push(&self, metadata: &Metadata<'_>, sort: &str, name: String) {
-        let name_of_crate = metadata.target().split("::").next().unwrap().to_owned();
-        let level = metadata.level().as_str().to_lowercase();
-        let fields: Vec<_> =
-            metadata.fields().iter().map(|field| field.name()).filter(|name| *name != "message").collect();
-        self.0.lock().unwrap().push(vec![name_of_crate, level, sort.to_owned(), name, fields.join(", ")]);
-    }
-}
-
-impl Subscriber for Logged {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
-        self.push(span.metadata(), "span", span.metadata().name().to_owned());
-        span::Id::from_u64(1)
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        struct Message(String);
-        impl Visit for Message {
-            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-                if field.name() == "message" {
-                    write!(self.0, "{value:?}").unwrap();
-                }
-            }
-        }
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        self.push(event.metadata(), "event", message.0);
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
 }

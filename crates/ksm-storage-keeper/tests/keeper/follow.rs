@@ -127,7 +127,7 @@ async fn unusable_replacement_is_reported_once() {
             assert_eq!(titles(&client).await, TITLES);
             assert!(is_marked(&client).await);
         };
-        calls.with_subscriber(warnings.clone()).await;
+        calls.with_subscriber(warnings.subscriber()).await;
         let text = warnings.text();
         assert!(text.starts_with("message=the document that replaced the client's configuration"), "{text}");
         assert!(text.contains(words) && text.lines().count() == 1, "{text}");
