@@ -2,35 +2,6 @@
 
 use crate::simulation::{Fleet, Report, Retries};
 
-pub(crate) const BOUND: &[&str] = &[
-    "starts",
-    "Gets per second",
-    "503 for 30 s",
-    "opened",
-    "Gets per start",
-    "median",
-    "99 %",
-    "longest",
-    "all open after",
-    "failures of first starts",
-];
-pub(crate) const TOKEN: &[&str] = &[
-    "starts",
-    "Gets per second",
-    "503 for 30 s",
-    "opened",
-    "Gets per start",
-    "Puts",
-    "versions stored",
-    "bindings",
-    "median",
-    "99 %",
-    "longest",
-    "all open after",
-    "failures of first starts",
-];
-pub(crate) const PAUSES: &[&str] =
-    &["starts", "Gets per second", "retries", "opened", "Gets per start", "median", "99 %", "longest"];
 /// The columns of the log.
 pub(crate) const ALL: &[&str] = &[
     "starts",
@@ -48,6 +19,11 @@ pub(crate) const ALL: &[&str] = &[
     "all open after",
     "failures of first starts",
 ];
+
+/// All columns except these.
+pub(crate) fn without(omitted: &[&str]) -> Vec<&'static str> {
+    ALL.iter().copied().filter(|column| !omitted.contains(column)).collect()
+}
 
 pub(crate) fn table(columns: &[&str], rows: &[(&Fleet, &Report)]) -> String {
     let head = format!("| {} |\n|{}\n", columns.join(" | "), "---|".repeat(columns.len()));
