@@ -2,6 +2,7 @@
 
 use std::{
     error, fmt,
+    ops::Range,
     pin::pin,
     sync::{
         Arc,
@@ -24,7 +25,7 @@ use aws_smithy_runtime_api::{
     },
     http::HttpError,
 };
-use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
+use aws_smithy_types::{DateTime, body::SdkBody, config_bag::ConfigBag, date_time::Format};
 use futures_util::future::{Either, select};
 use http_body_util::{LengthLimitError, Limited};
 use hyper_util::client::legacy::Error as ClientError;
@@ -38,6 +39,14 @@ pub(crate) const MAX_REPLY: usize = 1 << 20;
 
 /// Maximum number of interim replies, such as `103 Early Hints`, to one request. AWS sends none.
 pub(crate) const MAX_INTERIM: usize = 100;
+
+/// The times of a server that are believed, in seconds since 1970: until the year 6325.
+const DATES: Range<i64> = 0..1 << 37;
+
+/// The header with the lifetime of a token of the instance metadata service, in seconds.
+const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+/// The longest lifetime that the service grants.
+const LONGEST_TTL: u64 = 6 * 60 * 60;
 
 /// A client that sends no secrets over plain HTTP, limits the length of replies, and does not panic.
 pub(crate) fn guarded(
@@ -159,6 +168,16 @@ fn watch(request: HttpRequest) -> Result<(HttpRequest, Arc<Notify>), ConnectorEr
 fn bounded(mut response: HttpResponse) -> HttpResponse {
     let body = response.take_body();
     *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, MAX_REPLY));
+    // The SDK adds both of these to the time, and panics if the sum is out of range.
+    let headers = response.headers_mut();
+    let is_usable =
+        |date| DateTime::from_str(date, Format::HttpDate).is_ok_and(|date| DATES.contains(&date.secs()));
+    if headers.get("date").is_some_and(|date| !is_usable(date)) {
+        headers.remove("date");
+    }
+    if headers.get(TTL).and_then(|ttl| ttl.parse().ok()) > Some(LONGEST_TTL) {
+        headers.insert(TTL, LONGEST_TTL.to_string());
+    }
     response
 }
 

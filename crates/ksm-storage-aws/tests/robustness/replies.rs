@@ -7,8 +7,10 @@ use std::{
 
 use crate::World;
 
-/// Answers each request with a body chosen by its first line.
-fn serve(answer: impl Fn(&str) -> String + Send + 'static) -> String {
+const OK: &str = "HTTP/1.1 200 OK\r\nx-aws-ec2-metadata-token-ttl-seconds: 60";
+
+/// Answers each request with this head, and a body chosen by its first line.
+fn serve(head: &'static str, answer: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -16,11 +18,7 @@ fn serve(answer: impl Fn(&str) -> String + Send + 'static) -> String {
             let mut request = [0; 16 << 10];
             let length = stream.read(&mut request).unwrap_or_default();
             let body = answer(String::from_utf8_lossy(&request[..length]).lines().next().unwrap_or_default());
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nx-aws-ec2-metadata-token-ttl-seconds: 60\r\nconnection: close\r\n\
-                 content-length: {}\r\n\r\n",
-                body.len()
-            );
+            let head = format!("{head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
             let _ = stream.write_all((head + &body).as_bytes());
         }
     });
@@ -43,7 +41,7 @@ async fn bad_credentials_are_never_used() {
     let world = World::new().await;
     for (part, value) in (0..3).flat_map(|part| BAD.map(|value| (part, value))) {
         let body = credentials(part, value);
-        let metadata = serve(move |line| {
+        let metadata = serve(OK, move |line| {
             let path = line.split(' ').nth(1).unwrap_or_default();
             match path {
                 "/latest/api/token" => "token".to_owned(),
@@ -52,8 +50,8 @@ async fn bad_credentials_are_never_used() {
                 _ => body.clone(),
             }
         });
-        let container = serve(move |_| credentials(part, value));
-        let sts = serve(move |_| {
+        let container = serve(OK, move |_| credentials(part, value));
+        let sts = serve(OK, move |_| {
             let mut parts = ["AKIA", "s3cret", "token"];
             let value =
                 value.replace("\\r\\n", "&#13;&#10;").replace("\\u00fc", "&#252;").replace("\\u", "\u{2028}");
@@ -98,7 +96,7 @@ async fn role_names_and_regions_are_words() {
         ("ksm", "", Some("invalid_argument")),
         ("ksm", "us-east-1 us-east-2", Some("invalid_argument")),
     ] {
-        let metadata = serve(move |line| {
+        let metadata = serve(OK, move |line| {
             let path = line.split(' ').nth(1).unwrap_or_default();
             match path {
                 "/latest/api/token" => "token".to_owned(),
@@ -113,4 +111,30 @@ async fn role_names_and_regions_are_words() {
         assert_eq!(found.kind.as_deref(), kind, "{role}, {region}: {found:?}");
         assert!(!found.text.contains(char::is_control), "{found:?}");
     }
+}
+
+/// The SDK adds them to the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn absurd_times_do_not_panic() {
+    let world = World::new().await;
+    let limit = ("CHILD_DEADLINE", "10000".to_owned());
+    for date in ["Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "tomorrow"] {
+        let head = format!("HTTP/1.1 503 Service Unavailable\r\ndate: {date}").leak();
+        let server = serve(head, |_| String::new());
+        let keys = [("AWS_ACCESS_KEY_ID", "AKIA".to_owned()), ("AWS_SECRET_ACCESS_KEY", "key".to_owned())];
+        let variables = keys.into_iter().chain([("AWS_ENDPOINT_URL", server), limit.clone()]);
+        let found = world.run("default", variables, None).await.remove(0);
+        assert_eq!(found.kind.as_deref(), Some("unavailable"), "{date}: {found:?}");
+    }
+    let head = "HTTP/1.1 200 OK\r\nx-aws-ec2-metadata-token-ttl-seconds: 18446744073709551615";
+    let metadata = serve(head, |line| match line.split(' ').nth(1).unwrap_or_default() {
+        "/latest/api/token" => "token".to_owned(),
+        path if path.ends_with("/security-credentials/") => "ksm".to_owned(),
+        path if path.ends_with("/region") => "us-east-1".to_owned(),
+        _ => credentials(0, "AKIA"),
+    });
+    let service = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.server.url());
+    let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata), service];
+    let found = world.run("ec2", variables, None).await.remove(0);
+    assert!(found.is_ok(), "{found:?}");
 }
