@@ -59,7 +59,8 @@ fn overload_binds_no_second_start() {
 fn outage_during_bind_is_survived() {
     let fleet = Fleet { starts: 1_000, gets: 500, puts: 5, outage: true, unbound: true, ..Fleet::default() };
     let report = fleet.run();
-    assert_eq!(report.failures.get(bind::NOT_SAVED), Some(&1), "{:?}", report.failures);
+    // The start that bound, just before the outage, stores the application key after it.
+    assert!(!report.failures.contains_key(bind::NOT_SAVED), "{:?}", report.failures);
     assert_eq!((report.bindings, report.stored), (1, 2), "{:?}", report.failures);
     assert!(report.last.is_some(), "a start never opens");
 }

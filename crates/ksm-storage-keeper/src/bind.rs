@@ -174,7 +174,7 @@ async fn bind(session: Session, storage: ConfigStorage, settings: Arc<Settings>)
     let Some(bound) = ask(session, &location).await? else { return Ok(None) };
     let wanted = bound.config(&location)?;
     // First of all: a failing start would lose the key.
-    let stored = group::store_bound(&storage, wanted.clone(), Vec::new()).await;
+    let stored = group::store_new(&storage, wanted.clone()).await;
     let session = Session::start(wanted, settings, Purpose::Work, &location).await?;
     Ok(Some(Opened { session, stored }))
 }

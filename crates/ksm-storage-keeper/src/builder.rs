@@ -107,7 +107,8 @@ impl KeeperClientBuilder {
     /// nothing is written. Meanwhile, the connection of the first request is opened.
     ///
     /// A bind writes twice and sends one request. If it is interrupted, the next call, in this process or another,
-    /// resumes it. If the future is dropped while Keeper is being asked, the bind continues until the reply is stored.
+    /// resumes it. If the future is dropped while Keeper is being asked, the bind continues until the reply is stored. If
+    /// the storage is unavailable at that moment, the write is tried again for 30 s.
     ///
     /// # Errors
     /// - [`ErrorKind::InvalidArgument`], [`ErrorKind::InvalidConfig`], [`ErrorKind::InvalidToken`],

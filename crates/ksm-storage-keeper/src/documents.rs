@@ -9,7 +9,7 @@ use ksm_storage_core::{Error as StorageError, ErrorKind as StorageErrorKind, Loc
 mod reference;
 
 use self::reference::{assert_defaults, assert_events, time, variants};
-use crate::{Error, ErrorKind, bind, events::Event, http, post, settings};
+use crate::{Error, ErrorKind, bind, events::Event, group, http, post, settings};
 
 #[test]
 fn runbook_explains_every_kind() {
@@ -61,6 +61,7 @@ fn reference_lists_events() {
         Tolerated { error }
         Unsaved { error }
         Ignored { version, error: ignored }
+        Retry { error, wait: Duration::ZERO }
         OtherKeyPair {}
     };
     assert_events(|| {
@@ -77,6 +78,9 @@ fn reference_states_defaults() {
     let defaults = [
         ("Keeper: the longest wait", format!("{longest} per attempt, {total} s in total")),
         ("Keeper: restarts of a bind", bind::ROUNDS.to_string()),
+        ("Keeper: the write of a new application key", time(group::RETRY_LIMIT)),
+        ("Keeper: the first pause", time(group::FIRST_PAUSE)),
+        ("Keeper: the longest such pause", time(group::LONGEST_PAUSE)),
         ("Keeper: one request", time(settings::REQUEST_TIMEOUT)),
         ("Keeper: the size of an accepted reply", format!("{} MiB", http::MAX_REPLY >> 20)),
         ("Keeper: the size of a rejection", format!("{} KiB", http::MAX_REJECTION >> 10)),

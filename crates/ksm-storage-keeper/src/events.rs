@@ -1,6 +1,8 @@
 //! The events of this crate. A test compares them with `docs/reference.md`.
 #![expect(clippy::disallowed_methods, reason = "no other module logs")]
 
+use std::time::Duration;
+
 use ksm_storage_core::{Error as StorageError, Location, Version};
 use tracing::{debug, warn};
 
@@ -10,6 +12,7 @@ pub(crate) enum Event<'a> {
     Tolerated { error: &'a StorageError },
     Unsaved { error: &'a StorageError },
     Ignored { version: &'a Version, error: &'a Error },
+    Retry { error: &'a StorageError, wait: Duration },
     OtherKeyPair,
 }
 
@@ -33,6 +36,9 @@ impl Event<'_> {
                     %location, %version, %error,
                     "the document that replaced the client's configuration is ignored"
                 );
+            }
+            Self::Retry { error, wait } => {
+                warn!(%location, %error, ?wait, "the application key is not stored yet; trying again");
             }
             Self::OtherKeyPair => debug!(%location, "another client stored a key pair first"),
         }

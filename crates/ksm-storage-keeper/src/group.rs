@@ -3,10 +3,13 @@
 //! They are stored, compared and adopted together, because a mixture of two clients' keys would be useless. All writes
 //! of the bridge are in this module.
 
+use std::time::Duration;
+
 use ksm_storage_core::{
     BindState, ConfigDocument, ConfigKey, ConfigStorage, Error as StorageError,
     ErrorKind as StorageErrorKind, Outcome,
 };
+use tokio::time::{Instant, sleep};
 
 use crate::{
     config::{copy, differing, text},
@@ -21,6 +24,12 @@ const OTHER_SDKS: [&str; 2] = ["appUid", "publicKey"];
 /// The keys that are kept when the client is replaced.
 const SERVER: [ConfigKey; 3] =
     [ConfigKey::Hostname, ConfigKey::ServerPublicKey, ConfigKey::ServerPublicKeyId];
+
+/// The time during which a failed write of a new application key is tried again.
+pub(crate) const RETRY_LIMIT: Duration = Duration::from_secs(30);
+/// The first pause between two such attempts, without jitter over its upper half; doubled each time.
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// Returns true if `one` and `other` hold the same client with the same settings.
 pub(crate) fn is_same(one: &ConfigDocument, other: &ConfigDocument) -> bool {
@@ -116,6 +125,28 @@ pub(crate) async fn store_bound(
     });
     let tolerable = |error: &StorageError| error.outcome() == Outcome::Applied;
     stored.await.or_else(|error| tolerate(storage, error, tolerable))
+}
+
+/// Stores the group of a client that Keeper has just bound, and tries again after a failure that may pass: the application
+/// key exists only here, and Keeper may not return it again. An attempt whose result is unknown may have stored it, which
+/// the load of the next attempt shows.
+pub(crate) async fn store_new(storage: &ConfigStorage, wanted: ConfigDocument) -> Result<(), StorageError> {
+    let (mut end, mut pause) = (None, FIRST_PAUSE);
+    loop {
+        let stored = store_bound(storage, wanted.clone(), Vec::new()).await;
+        let now = Instant::now();
+        let left = end.get_or_insert(now + RETRY_LIMIT).saturating_duration_since(now);
+        match stored {
+            Err(error) if error.is_retryable() && !left.is_zero() => {
+                // The last attempt is made at the end.
+                let wait = pause.mul_f64(1.0 - fastrand::f64() / 2.0).min(left);
+                Event::Retry { error: &error, wait }.log(&storage.location());
+                sleep(wait).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            stored => return stored,
+        }
+    }
 }
 
 /// Stores the keys that a call has changed. For a read-only storage, the change is dropped.

@@ -10,9 +10,14 @@ use ksm_storage_core::{
     ConfigKey::{AppKey, ClientId, ClientKey, PrivateKey},
     ConfigStorage, Error, ErrorKind, ExposeSecret,
 };
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// The bridge's waits for another client with the same token.
 const WAITS: [u64; 5] = [0, 250, 500, 1_000, 2_000];
+
+/// The bridge's limit of attempts to store the application key, and its first and longest pause between two of them.
+const RETRY_LIMIT: Duration = Duration::from_secs(30);
+const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(4)];
 
 /// The error of a start that has bound, but could not store the application key.
 pub(crate) const NOT_SAVED: &str = "NotSaved";
@@ -31,7 +36,7 @@ struct Binding {
 impl FakeService {
     /// Returns true if this start is given the application key.
     async fn ask(&self, pair: &str, number: u32) -> bool {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(50)).await;
         let mut bound = self.0.lock().expect("no start panics");
         let is_first = bound.is_none();
         bound.get_or_insert_with(|| Binding { pair: pair.to_owned(), holder: number });
@@ -90,20 +95,33 @@ async fn store_pair(storage: &ConfigStorage, pair: String) -> Result<bool, Error
 }
 
 async fn store_key(storage: &ConfigStorage, pair: String) -> Result<(), String> {
-    let stored = storage.update(move |document| {
-        if document.get(PrivateKey).is_none_or(|stored| stored.expose_secret() != pair) {
-            return Err(Error::refused("the configuration was bound to another client meanwhile"));
+    let (mut end, mut pause) = (None, PAUSES[0]);
+    loop {
+        let pair = pair.clone();
+        let stored = storage.update(move |document| {
+            if document.get(PrivateKey).is_none_or(|stored| stored.expose_secret() != pair) {
+                return Err(Error::refused("the configuration was bound to another client meanwhile"));
+            }
+            document.set(AppKey, "key");
+            Ok(())
+        });
+        let stored = stored.await;
+        let end = *end.get_or_insert_with(|| Instant::now() + RETRY_LIMIT);
+        match stored {
+            // The mean of the bridge's jitter, which changes nothing: a single start makes these attempts.
+            Err(error) if error.is_retryable() && Instant::now() < end => {
+                sleep_until(end.min(Instant::now() + pause.mul_f64(0.75))).await;
+                pause = (pause * 2).min(PAUSES[1]);
+            }
+            stored => return stored.map_err(|_| NOT_SAVED.to_owned()),
         }
-        document.set(AppKey, "key");
-        Ok(())
-    });
-    stored.await.map_err(|_| NOT_SAVED.to_owned())
+    }
 }
 
 async fn wait_for_another(storage: &ConfigStorage) -> Result<bool, Error> {
     let before = storage.snapshot();
     for wait in WAITS {
-        tokio::time::sleep(Duration::from_millis(wait)).await;
+        sleep(Duration::from_millis(wait)).await;
         let now = storage.refresh().await?;
         if now.contains(AppKey) || now.document() != before.document() {
             return Ok(true);

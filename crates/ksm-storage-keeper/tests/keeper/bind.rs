@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use ksm_storage_core::{BindState, ConfigKey, ExposeSecret, Outcome};
 use ksm_storage_emulator::{
     Action, Fault as AwsFault, ResponseFault,
@@ -7,6 +9,8 @@ use ksm_storage_keeper::{
     ErrorKind, KeeperClient,
     sdk::{KeyValueStorage, SecretsManager, config_keys::ConfigKeys},
 };
+
+use tokio::time::Instant;
 
 use crate::support::{POLICIES, TITLES, World, titles};
 
@@ -155,7 +159,7 @@ async fn unstored_application_key_is_kept() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     // The first put stores the key pair.
     let refused = AwsFault::refuse("AccessDeniedException");
-    world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(std::time::Duration::ZERO), refused]);
+    world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(Duration::ZERO), refused]);
     let error = world.open(&world.keeper.issue_token()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSaved, "{error}");
     assert_eq!(world.stored().await.bind_state(), BindState::Unbound);
@@ -167,6 +171,57 @@ async fn unstored_application_key_is_kept() {
     assert_eq!(world.calls(), [0, 0]);
     assert_eq!(titles(&client).await, TITLES);
     assert_eq!(titles(&world.start().await.unwrap()).await, TITLES);
+}
+
+/// The faults of puts and gets during an outage that begins when Keeper has bound the client.
+fn outage_after_bind(world: &World, puts: &[AwsFault], gets: &[AwsFault]) {
+    let works = AwsFault::Delay(Duration::ZERO);
+    // Opening loads; the write of the key pair loads, stores and verifies.
+    let before = [(Action::PutSecretValue, 1, puts), (Action::GetSecretValue, 3, gets)];
+    for (action, calls, faults) in before {
+        world.aws.fail(action, vec![works.clone(); calls].into_iter().chain(faults.iter().cloned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn application_key_outlasts_an_outage() {
+    let failing = AwsFault::Before(ResponseFault::Status(503));
+    for gets in [0, 6] {
+        let world = World::new(AppKeyPolicy::Once, "{}");
+        outage_after_bind(&world, &vec![failing.clone(); 6 - gets], &vec![failing.clone(); gets]);
+        let start = Instant::now();
+        let client = world.open(&world.keeper.issue_token()).await.unwrap();
+        assert!(start.elapsed() < Duration::from_secs(25), "{:?}", start.elapsed());
+        assert_eq!(world.stored().await.bind_state(), BindState::Bound);
+        assert_eq!(titles(&client).await, TITLES);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_of_application_key_end() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    outage_after_bind(&world, &vec![AwsFault::Before(ResponseFault::Status(503)); 100], &[]);
+    let start = Instant::now();
+    let error = world.open(&world.keeper.issue_token()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSaved, "{error}");
+    assert!((30..=31).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    let attempts = world.calls()[1] - 1;
+    assert!((8..=16).contains(&attempts), "{attempts}");
+    world.aws.clear_faults();
+    error.unsaved().unwrap().save().await.unwrap();
+    assert_eq!(world.stored().await.bind_state(), BindState::Bound);
+}
+
+/// The put is carried out, but neither its reply nor a read after it arrives.
+#[tokio::test(start_paused = true)]
+async fn stored_application_key_is_stored_once() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let lost = AwsFault::After(ResponseFault::Reset);
+    let gets = [vec![AwsFault::Delay(Duration::ZERO)], vec![AwsFault::Before(ResponseFault::Reset); 3]];
+    outage_after_bind(&world, &[lost], &gets.concat());
+    world.open(&world.keeper.issue_token()).await.unwrap();
+    assert_eq!(world.stored().await.bind_state(), BindState::Bound);
+    assert_eq!(world.calls()[1], 2);
 }
 
 #[test]
@@ -188,7 +243,7 @@ fn application_key_is_stored_first() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), is_stored).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(10), is_stored).await.unwrap();
         drop(release);
         assert_eq!(titles(&open.await.unwrap().unwrap()).await, TITLES);
     });
@@ -198,7 +253,7 @@ fn application_key_is_stored_first() {
 async fn new_server_key_is_stored() {
     let world = World::new(AppKeyPolicy::UntilConfirmed, "{}");
     let refused = AwsFault::refuse("AccessDeniedException");
-    world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(std::time::Duration::ZERO), refused]);
+    world.aws.fail(Action::PutSecretValue, [AwsFault::Delay(Duration::ZERO), refused]);
     let token = world.keeper.issue_token();
     let error = world.open(&token).await.unwrap_err();
     // Stored without this client's knowledge, like a write of its own whose reply was lost.
@@ -217,7 +272,7 @@ async fn lost_second_write_is_recognized() {
     let world = World::new(AppKeyPolicy::Once, "{}");
     world.aws.fail(
         Action::PutSecretValue,
-        [AwsFault::Delay(std::time::Duration::ZERO), AwsFault::After(ResponseFault::Reset)],
+        [AwsFault::Delay(Duration::ZERO), AwsFault::After(ResponseFault::Reset)],
     );
     let client = world.open(&world.keeper.issue_token()).await.unwrap();
     assert_eq!(titles(&client).await, TITLES);
