@@ -45,13 +45,14 @@ pub(crate) enum Cause {
     NoRole,
     NoMetadata,
     NoSource,
+    Outage,
     Rejected,
     Failed,
 }
 
 impl Cause {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::NameNotFound,
         Self::Refused,
         Self::Unreachable,
@@ -79,6 +80,7 @@ impl Cause {
         Self::NoRole,
         Self::NoMetadata,
         Self::NoSource,
+        Self::Outage,
         Self::Rejected,
         Self::Failed,
     ];
@@ -113,6 +115,7 @@ impl Cause {
             Self::NoRole => "the instance has no IAM role",
             Self::NoMetadata => "the instance metadata service did not answer",
             Self::NoSource => "no credentials were found",
+            Self::Outage => "the service that issues the credentials is not available",
             Self::Rejected => "the source of the credentials refused",
             Self::Failed => "the source of the credentials failed",
         }
@@ -121,9 +124,12 @@ impl Cause {
     /// The error kind, if this occurred before a request was made on the caller's behalf.
     pub(crate) const fn kind(self) -> ErrorKind {
         match self {
-            Self::NameNotFound | Self::Refused | Self::Unreachable | Self::ProxyRefused | Self::Broken => {
-                ErrorKind::Unavailable
-            }
+            Self::NameNotFound
+            | Self::Refused
+            | Self::Unreachable
+            | Self::ProxyRefused
+            | Self::Broken
+            | Self::Outage => ErrorKind::Unavailable,
             Self::ConnectTimeout | Self::ReplyTimeout | Self::Slow => ErrorKind::Timeout,
             Self::ProxyLogin => ErrorKind::InvalidArgument,
             _ if self.is_distrust() => ErrorKind::Unexpected,

@@ -83,6 +83,8 @@ pub(crate) struct Explained {
 impl Explained {
     async fn obtain(&self) -> provider::Result {
         let end = Instant::now() + self.limit;
+        // The source may fail before it sends a request.
+        self.trace.replied(0);
         if let Some(file) = self.origin.file() {
             let checked = file::check(file, self.limit).await;
             if let Some(failed) = checked.err().and_then(|reason| self.unreadable(file, &reason)) {
@@ -162,6 +164,9 @@ impl Explained {
             let hint = cause.connection_hint(peer.as_ref(), Environment::PROCESS);
             return SourceFailed { message, ..source_failed(cause, hint) };
         }
+        if let Some(status) = self.trace.outage() {
+            return self.outage(&format!("HTTP {status}"));
+        }
         if let Some((code, message)) = answer(error) {
             return self.answered(&code, &message);
         }
@@ -186,6 +191,13 @@ impl Explained {
         }
     }
 
+    fn outage(&self, reply: &str) -> SourceFailed {
+        let cause = Cause::Outage;
+        let message = format!("{} ({reply})", cause.words());
+        let hint = "try again: it is overloaded, or out of order".to_owned();
+        SourceFailed { cause, origin: Some(self.origin.clone()), message, hint: Some(hint) }
+    }
+
     /// The service that issues the credentials refused.
     fn answered(&self, code: &str, message: &str) -> SourceFailed {
         let Self { origin, .. } = self;
@@ -201,6 +213,9 @@ impl Explained {
         };
         if is_skewed(&code, message) {
             return source_failed(Cause::ClockSkew, CLOCK.to_owned());
+        }
+        if code.starts_with("Throttl") {
+            return self.outage(&code);
         }
         let is_denied = matches!(&*code, "AccessDenied" | "AccessDeniedException");
         match origin {

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use crate::{endpoint::Endpoint, environment::Environment, http};
@@ -17,6 +20,8 @@ pub(crate) struct Trace {
     /// The region that names all other hosts, and its origin.
     region: Option<Arc<(String, String)>>,
     last: Arc<Mutex<Option<String>>>,
+    /// The HTTP status of the last reply, or 0.
+    status: Arc<AtomicU16>,
 }
 
 impl From<Vec<Endpoint>> for Trace {
@@ -37,6 +42,17 @@ impl Trace {
         // A path may be secret.
         let origin = uri.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin);
+        self.replied(0);
+    }
+
+    /// Records the HTTP status of a reply.
+    pub(crate) fn replied(&self, status: u16) {
+        self.status.store(status, Ordering::Relaxed);
+    }
+
+    /// The status of the last reply, if the server failed or asked for fewer requests.
+    pub(crate) fn outage(&self) -> Option<u16> {
+        Some(self.status.load(Ordering::Relaxed)).filter(|status| *status == 429 || *status >= 500)
     }
 
     /// The setting whose endpoint has the host of `uri`.

@@ -125,13 +125,16 @@ impl HttpConnector for GuardedConnector {
             return HttpConnectorFuture::ready(Err(ConnectorError::user(refusal)));
         }
         self.rule.trace.note(request.uri());
-        let inner = self.inner.clone();
+        let (inner, trace) = (self.inner.clone(), self.rule.trace.clone());
         HttpConnectorFuture::new(async move {
             let (request, flood) = watch(request)?;
             // The call itself may panic too.
             let call = catch_panic("an HTTP request", async { inner.call(request).await });
             match select(pin!(call), pin!(flood.notified())).await {
-                Either::Left((Ok(Ok(response)), _)) => Ok(bounded(response)),
+                Either::Left((Ok(Ok(response)), _)) => {
+                    trace.replied(response.status().as_u16());
+                    Ok(bounded(response))
+                }
                 Either::Left((Ok(Err(error)), _)) => Err(marked(error)),
                 Either::Left((Err(panicked), _)) => Err(ConnectorError::other(panicked.into(), None)),
                 Either::Right(_) => Err(ConnectorError::other(InterimFlood.into(), None)),

@@ -138,3 +138,37 @@ async fn absurd_times_do_not_panic() {
     let found = world.run("ec2", variables, None).await.remove(0);
     assert!(found.is_ok(), "{found:?}");
 }
+
+/// Another try may help, unlike after a refusal.
+#[tokio::test(flavor = "multi_thread")]
+async fn outages_of_sources_are_retryable() {
+    let world = World::new().await;
+    let service = || ("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.server.url());
+    let web = || {
+        [
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", world.path("token")),
+            ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/reader".to_owned()),
+            service(),
+        ]
+    };
+    for (head, body, words) in [
+        ("HTTP/1.1 503 Service Unavailable", "<html>", "(HTTP 503)"),
+        ("HTTP/1.1 500 Internal Server Error", "{}", "(HTTP 500)"),
+        ("HTTP/1.1 429 Too Many Requests", "", "(HTTP 429)"),
+        (
+            "HTTP/1.1 400 Bad Request",
+            "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>",
+            "(Throttling)",
+        ),
+    ] {
+        let source = serve(head, |_| body.to_owned());
+        let sts = web().into_iter().chain([("AWS_ENDPOINT_URL_STS", source.clone())]).collect();
+        let container = vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{source}/c")), service()];
+        for variables in [sts, container].into_iter().take(if body.contains("Throttling") { 1 } else { 2 }) {
+            let found = world.run("default", variables, None).await.remove(0);
+            assert_eq!(found.kind.as_deref(), Some("unavailable"), "{found:?}");
+            let expected = found.retryable && found.fate == "not_applied" && found.text.contains(words);
+            assert!(expected && !found.text.contains("Rate exceeded"), "{found:?}");
+        }
+    }
+}
