@@ -175,7 +175,7 @@ async fn of_instance(
 ) -> Result<Resolved> {
     Profiles::check(environment)?;
     // Files may be missing or malformed on an instance that does not need them.
-    let profiles = Profiles::load(environment).await;
+    let profiles = Profiles::load(environment, common.patience() / 2).await;
     let name = environment.profile()?;
     let profile = profiles.as_ref().ok().and_then(|profiles| profiles.get(&name));
     let (client, trace) = region::metadata_client(environment, profile.as_ref(), PATIENCE)?;
@@ -217,7 +217,7 @@ async fn of_default(
     id: &SecretId,
 ) -> Result<Resolved> {
     Profiles::check(environment)?;
-    let profiles = Profiles::load(environment).await;
+    let profiles = Profiles::load(environment, common.patience() / 2).await;
     let name = environment.profile()?;
     let profile = profiles.as_ref().ok().and_then(|profiles| profiles.get(&name));
     check_profile(profiles.as_ref().ok(), profile.as_ref(), &name)?;
@@ -259,7 +259,7 @@ async fn of_profile(
     region: Option<Known>,
     name: &str,
 ) -> Result<Resolved> {
-    let profiles = Profiles::load(environment).await?;
+    let profiles = Profiles::load(environment, common.patience() / 2).await?;
     let profile = profiles.require(name)?;
     let region = match region.map_or_else(|| environment.region(), |region| Ok(Some(region)))? {
         Some(region) => region,

@@ -86,14 +86,14 @@ fn special(_: &Path, _: &fs::Metadata) -> Option<&'static str> {
     None
 }
 
-/// The contents of a file, if it ends in time.
-pub(crate) async fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
+/// The contents of a configuration file, if it ends in time: within this limit of the call, and five seconds.
+pub(crate) async fn read(path: &Path, limit: Duration) -> Result<Vec<u8>, Unreadable> {
     let read = |file: File| {
         let mut bytes = Vec::new();
         file.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let bytes = open(path, LIMIT, read).await?;
+    let bytes = open(path, limit.min(LIMIT), read).await?;
     if bytes.len() as u64 > MAX_LEN { Err(Unreadable::TooLong) } else { Ok(bytes) }
 }
 
@@ -151,14 +151,17 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         let unnamed = format!("/proc/self/fd/{}", reader.as_raw_fd());
         let unnamed = Path::new(&unnamed);
+        let (idle, _open) = io::pipe().unwrap();
+        let silent = format!("/proc/self/fd/{}", idle.as_raw_fd());
         assert_eq!(check_type(unnamed), Ok(()));
         writer.write_all(b"text").unwrap();
         // The writer may have more to say.
         let short = Duration::from_millis(50);
         assert_eq!(check(unnamed, short).await, Err(Unreadable::Slow(short)));
+        assert_eq!(read(Path::new(&silent), short).await, Err(Unreadable::Slow(short)));
         drop(writer);
         assert_eq!(check(unnamed, LIMIT).await, Ok(()));
-        assert_eq!(read(unnamed).await.unwrap(), b"text");
+        assert_eq!(read(unnamed, LIMIT).await.unwrap(), b"text");
         let folder = tempfile::tempdir().unwrap();
         let named = folder.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&named).status().unwrap().success());
@@ -167,9 +170,9 @@ mod tests {
         {
             assert_eq!(check_type(path), Err(Unreadable::Special(kind)));
             assert_eq!(check(path, LIMIT).await, Err(Unreadable::Special(kind)));
-            assert_eq!(read(path).await, Err(Unreadable::Special(kind)));
+            assert_eq!(read(path, LIMIT).await, Err(Unreadable::Special(kind)));
         }
-        assert_eq!(read(Path::new("/dev/null")).await.unwrap(), b"");
+        assert_eq!(read(Path::new("/dev/null"), LIMIT).await.unwrap(), b"");
     }
 
     #[tokio::test]
@@ -178,7 +181,7 @@ mod tests {
         let endless = format!("/proc/self/fd/{}", reader.as_raw_fd());
         // Fails once the reader is closed.
         thread::spawn(move || while writer.write_all(&[b'a'; 1 << 12]).is_ok() {});
-        assert_eq!(read(Path::new(&endless)).await, Err(Unreadable::TooLong));
+        assert_eq!(read(Path::new(&endless), LIMIT).await, Err(Unreadable::TooLong));
         let huge = tempfile::NamedTempFile::new().unwrap();
         huge.as_file().set_len(MAX_LEN).unwrap();
         assert_eq!(check(huge.path(), LIMIT).await, Ok(()));

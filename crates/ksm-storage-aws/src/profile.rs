@@ -1,5 +1,7 @@
 //! Profiles of the AWS configuration files.
 
+use std::time::Duration;
+
 use aws_config::profile::{self, Profile, ProfileSet};
 use aws_runtime::env_config::{
     file::{
@@ -35,11 +37,12 @@ impl Profiles {
         Ok(())
     }
 
-    pub(crate) async fn load(environment: Environment) -> Result<Self> {
+    /// Reads the files, each within this limit.
+    pub(crate) async fn load(environment: Environment, limit: Duration) -> Result<Self> {
         Self::check(environment)?;
         let read = async |kind, variable, default: &str| {
             let path = environment.text(variable)?.unwrap_or_else(|| default.to_owned());
-            ProfileFile::read(kind, &path, environment.home()?.as_deref()).await
+            ProfileFile::read(kind, &path, environment.home()?.as_deref(), limit).await
         };
         let files = [
             read(Config, "AWS_CONFIG_FILE", "~/.aws/config").await?,

@@ -3,6 +3,7 @@
 use std::{
     fmt::Write,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use aws_runtime::env_config::file::EnvConfigFileKind;
@@ -23,7 +24,12 @@ pub(crate) struct ProfileFile {
 }
 
 impl ProfileFile {
-    pub(crate) async fn read(kind: EnvConfigFileKind, path: &str, home: Option<&str>) -> Result<Self> {
+    pub(crate) async fn read(
+        kind: EnvConfigFileKind,
+        path: &str,
+        home: Option<&str>,
+        limit: Duration,
+    ) -> Result<Self> {
         let (path, is_located) = match (path.strip_prefix("~/"), home) {
             (Some(rest), Some(home)) => (Path::new(home).join(rest), true),
             (rest, _) => (PathBuf::from(path), rest.is_none()),
@@ -32,7 +38,7 @@ impl ProfileFile {
         if !is_located {
             return Ok(file);
         }
-        match file::read(&file.path).await {
+        match file::read(&file.path, limit).await {
             Ok(bytes) => {
                 let text = std::str::from_utf8(&bytes).map_err(|error| {
                     let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
