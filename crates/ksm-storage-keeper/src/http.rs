@@ -330,7 +330,7 @@ pub(crate) fn check_system_proxy(text: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::{net::TcpListener, sync::mpsc, thread};
 
     use p256::ecdsa::Signature;
     use rustls::NamedGroup::X25519MLKEM768;
@@ -344,19 +344,21 @@ mod tests {
         let host = |listener: &TcpListener| listener.local_addr().unwrap().to_string();
         let settings = Settings {
             insecure_skip_verify: true,
-            request_timeout: Duration::from_millis(100),
+            request_timeout: Duration::from_secs(5),
             ..Settings::default()
         };
         HttpClient::connect_ahead(&settings, host(&expected));
         // The TCP connection is established; nobody answers the TLS handshake.
         let _open = expected.accept().unwrap();
         let url = format!("https://{}/", host(&other));
+        let (sender, accepted) = mpsc::channel();
+        // Closes the connection at once.
+        thread::spawn(move || sender.send(other.accept().unwrap().1));
         let client = HttpClient::of(&settings).unwrap();
         let key = TransmissionKey::new("10".to_owned(), vec![0; 32], Vec::new());
         let signature = Signature::from_scalars([1; 32], [1; 32]).unwrap().to_der();
         client.post(&url, &key, EncryptedPayload::new(Vec::new(), signature)).unwrap_err();
-        other.set_nonblocking(true).unwrap();
-        other.accept().unwrap();
+        accepted.recv_timeout(Duration::from_secs(5)).unwrap();
     }
 
     #[test]
