@@ -7,6 +7,7 @@ use keeper_secrets_manager_core::{
     crypto::CryptoUtils,
     dto::{EncryptedPayload, KsmHttpResponse, TransmissionKey},
 };
+use serde_json::{Map, Value};
 
 use crate::{
     http::{HttpClient, NoReply},
@@ -161,10 +162,9 @@ fn read(response: &KsmHttpResponse) -> Reply {
         return Reply::Accepted;
     }
     let body = response.http_response.as_deref().unwrap_or_default();
-    let code = ["error", "result_code"].into_iter().find_map(|name| code(body, name));
     Reply::Refused(Refusal {
         status: response.status_code,
-        code: code.unwrap_or("without a code").to_owned(),
+        code: code(&fields(response)).unwrap_or("without a code").to_owned(),
         ip_locked: body.to_ascii_lowercase().contains("locked to a different ip address"),
     })
 }
@@ -182,21 +182,24 @@ fn host(url: &str) -> String {
     host.chars().take(300).collect::<String>().escape_debug().to_string()
 }
 
+/// The fields of a rejection, as the SDK reads them.
+fn fields(response: &KsmHttpResponse) -> Map<String, Value> {
+    serde_json::from_str(response.http_response.as_deref().unwrap_or_default()).unwrap_or_default()
+}
+
 /// The number of seconds that a reply asks the client to wait, as the SDK reads it.
 fn pause(response: &KsmHttpResponse) -> f64 {
-    let body: Option<serde_json::Value> = serde_json::from_slice(&response.data).ok();
-    match body.as_ref().and_then(|body| body.get("retry_after")) {
+    match fields(response).get("retry_after") {
         // The SDK ignores numbers that it cannot represent.
-        Some(serde_json::Value::Number(number)) => number.as_f64().unwrap_or_default(),
-        Some(serde_json::Value::String(text)) => text.parse().unwrap_or_default(),
+        Some(Value::Number(number)) => number.as_f64().unwrap_or_default(),
+        Some(Value::String(text)) => text.parse().unwrap_or_default(),
         _ => 0.0,
     }
 }
 
-/// The value of a string field of a JSON object, if it is a plain word.
-fn code<'a>(body: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = body.split_once(&format!("\"{name}\""))?;
-    let (word, _) = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?.split_once('"')?;
+/// The code by which the SDK chooses what to do, if it is a plain word.
+fn code(fields: &Map<String, Value>) -> Option<&str> {
+    let word = fields.get("result_code").or_else(|| fields.get("error"))?.as_str()?;
     let plain = |character: char| character.is_ascii_lowercase() || character == '_';
     (!word.is_empty() && word.len() <= 40 && word.chars().all(plain)).then_some(word)
 }
@@ -215,7 +218,21 @@ mod tests {
             code("access_denied")
         );
         assert_eq!(refused(r#"{"result_code":"throttled"}"#), code("throttled"));
-        for body in ["", "<html>", r#"{"error": "S3cret Value"}"#, r#"{"error": 1}"#, r#"{"error": "#] {
+        for last in [
+            r#"{"error": "key", "result_code": "throttled"}"#,
+            r#"{"error": "key", "error": "throttled"}"#,
+            r#"{"a": {"error": "key"}, "err\u006fr": "throttled"}"#,
+        ] {
+            assert_eq!(refused(last), code("throttled"), "{last}");
+        }
+        for body in [
+            "",
+            "<html>",
+            r#"{"result_code": 1, "error": "key"}"#,
+            r#"{"error": "S3cret Value"}"#,
+            r#"{"error": 1}"#,
+            r#"{"error": "#,
+        ] {
             assert_eq!(refused(body), code("without a code"), "{body}");
         }
     }

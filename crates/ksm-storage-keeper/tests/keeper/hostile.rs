@@ -202,6 +202,10 @@ async fn absurd_pauses_are_not_made() {
         r#"{"error": "throttled", "retry_after": "inf"}"#,
         r#"{"error": "throttled", "retry_after": 86400}"#,
         r#"{"result_code": "throttled", "retry_after": "1e9"}"#,
+        // The SDK prefers one of two codes, unescapes names, and takes the last of duplicates.
+        r#"{"error": "access_denied", "result_code": "throttled", "retry_after": 86400}"#,
+        r#"{"error": "access_denied", "error": "throttled", "retry_after": 86400}"#,
+        r#"{"a": {"error": "access_denied"}, "err\u006fr": "throttled", "retry_after": 1, "retry_after": 86400}"#,
     ];
     for body in throttled {
         world.keeper.fail_next([Fault::Answer(403, body)]);
