@@ -4,7 +4,7 @@ use crate::{
     Measured,
     goals::{self, Goal},
     queue::WRITERS,
-    samples::{Samples, Table, index, ratio},
+    samples::{Samples, Table, ratio, rounded},
     start::{BARE, BARE_SDK, JOB, OURS, PYTHON},
 };
 
@@ -78,7 +78,7 @@ fn goal(goal: &Goal) -> [String; 4] {
 /// A plot of the times over HTTPS, on a logarithmic axis.
 fn plot(times: &Table, names: &[&str]) -> String {
     const DECADE: f64 = 25.0;
-    let column = |milliseconds: f64| index(milliseconds.max(1.0).log10() * DECADE);
+    let column = |milliseconds: f64| rounded(milliseconds.max(1.0).log10() * DECADE);
     let mut lines = format!("{:13}1 ms{:21}10 ms{:20}100 ms{:19}1 s\n", "", "", "", "");
     for name in names {
         let Some(samples) = times.get(&format!("{name}/https")) else { continue };

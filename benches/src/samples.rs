@@ -22,7 +22,7 @@ impl Samples {
     pub(crate) fn percentile(&self, percent: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
-        let rank = index((percent / 100.0 * float(sorted.len())).ceil());
+        let rank = rounded((percent / 100.0 * float(sorted.len())).ceil());
         sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
     }
 
@@ -42,9 +42,8 @@ pub(crate) fn float(count: usize) -> f64 {
     count as f64
 }
 
-/// Rounds a figure.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "nothing here is negative")]
-pub(crate) fn index(figure: f64) -> usize {
+pub(crate) fn rounded(figure: f64) -> usize {
     figure.round() as usize
 }
 

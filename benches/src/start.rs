@@ -1,6 +1,7 @@
 //! From process start to a configuration, or to records.
 
 use std::{
+    fs,
     process::{Command, Stdio},
     time::Instant,
 };
@@ -32,7 +33,11 @@ pub(crate) struct Starts {
 pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
     let python = python_peers::install();
     let arn = service.server.emulator().secret(NAME).arn().ok_or("the secret has no ARN")?;
-    let built = target()?.join("startup/release");
+    // Copied, as an installation is: what a linker writes piece by piece is mapped in smaller pages.
+    let (built, installed) = (target()?.join("startup/release"), tempfile::tempdir()?);
+    for name in [BARE, OURS, JOB, BARE_SDK] {
+        fs::copy(built.join(name), installed.path().join(name))?;
+    }
     // Runs all programs in turn over all transports, as far as they are installed.
     let times = |programs: &[&str], ways: &[&str], argument: &str, prepare: &dyn Fn(&mut Command)| {
         let all = ways.iter().flat_map(|via| programs.iter().map(|name| (*name, *via)));
@@ -41,13 +46,12 @@ pub(crate) fn measure(service: &Service, rounds: usize) -> Result<Starts> {
         });
         let subject = |(name, via)| -> Subject<'_> {
             let python = python.as_ref().ok().filter(|_| name == PYTHON);
-            let mut command = service.command(python.unwrap_or(&built.join(name)), via);
+            let mut command = service.command(python.unwrap_or(&installed.path().join(name)), via);
             command.args(python.map(|_| root().join("benches/startup/peer.py"))).args([&*arn, argument]);
             let measure = move || {
                 prepare(&mut command);
                 let time = run(&mut command)?;
-                service.save_file()?;
-                Ok(time)
+                service.save_file().map(|()| time)
             };
             (format!("{name}/{via}"), Box::new(measure))
         };
