@@ -9,12 +9,14 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::sleep};
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::panics;
 
 /// The time for which a connection without a request is trusted to be open.
 const LIFETIME: Duration = Duration::from_secs(3);
@@ -34,14 +36,15 @@ enum Step {
     Begin,
     /// The next request takes over the connection: a `JoinHandle` of the connector's result, whose type is private to
     /// the HTTP client.
-    Begun(Box<dyn Any + Send>, Instant),
+    Begun(Box<dyn Any + Send>),
 }
 
 impl Ahead {
     /// Begins the connection by means of a request that fails.
     pub(crate) fn begin(&self, request: impl FnOnce()) {
         *self.step() = Step::Begin;
-        request();
+        // The request that needs the connection reports what is wrong.
+        let _ = panics::catch(request);
         let mut step = self.step();
         if matches!(*step, Step::Begin) {
             // The request has not got as far as the connector.
@@ -49,7 +52,7 @@ impl Ahead {
         }
     }
 
-    /// Gives up the connection, for a request to another host.
+    /// Gives up the connection, because it is old or leads to another host.
     pub(crate) fn discard(&self) {
         *self.step() = Step::Off;
     }
@@ -89,20 +92,26 @@ where
     }
 
     fn call(&mut self, to: To) -> Self::Future {
-        let mut step = self.ahead.step();
-        match std::mem::take(&mut *step) {
+        let step = std::mem::take(&mut *self.ahead.step());
+        match step {
             Step::Off => Box::pin(self.inner.call(to)),
             Step::Begin => {
                 let begun = tokio::spawn(self.inner.call(to));
-                *step = Step::Begun(Box::new(begun), Instant::now());
+                *self.ahead.step() = Step::Begun(Box::new(begun));
+                let ahead = self.ahead.clone();
+                tokio::spawn(async move {
+                    sleep(LIFETIME).await;
+                    ahead.discard();
+                });
                 Box::pin(ready(Err("connecting ahead".into())))
             }
-            Step::Begun(begun, at) => {
-                let mut inner = self.inner.clone();
+            Step::Begun(begun) => {
+                // This service is ready; its clone may not be.
+                let clone = self.inner.clone();
+                let mut inner = std::mem::replace(&mut self.inner, clone);
                 let begun = begun.downcast::<JoinHandle<Result<S::Response, BoxError>>>();
                 Box::pin(async move {
-                    if at.elapsed() < LIFETIME
-                        && let Ok(begun) = begun
+                    if let Ok(begun) = begun
                         && let Ok(Ok(connection)) = begun.await
                     {
                         return Ok(connection);
@@ -171,6 +180,23 @@ mod tests {
         let ahead = Ahead::default();
         ahead.begin(|| ());
         assert_eq!(ahead.layer(Numbered::default()).call(()).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn panic_of_the_request_is_harmless() {
+        let ahead = Ahead::default();
+        ahead.begin(|| panic!("planned"));
+        assert_eq!(ahead.layer(Numbered::default()).call(()).await.unwrap(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unused_connection_is_closed() {
+        let ahead = Ahead::default();
+        let mut connector = ahead.layer(Numbered::default());
+        begin(&ahead, &mut connector).await;
+        sleep(LIFETIME * 2).await;
+        assert!(matches!(*ahead.step(), Step::Off));
+        assert_eq!(connector.call(()).await.unwrap(), 2);
     }
 
     #[tokio::test]

@@ -104,7 +104,7 @@ impl KeeperClientBuilder {
     }
 
     /// Binds the stored configuration and starts the client. If the configuration is already bound, no request is sent and
-    /// nothing is written. Meanwhile, the connection of the first request is opened.
+    /// nothing is written. A connection for the first request is opened in the background.
     ///
     /// A bind writes twice and sends one request. If it is interrupted, the next call, in this process or another,
     /// resumes it. If the future is dropped while Keeper is being asked, the bind continues until the reply is stored. If

@@ -131,9 +131,13 @@ pub(crate) async fn store_bound(
 /// key exists only here, and Keeper may not return it again. An attempt whose result is unknown may have stored it, which
 /// the load of the next attempt shows.
 pub(crate) async fn store_new(storage: &ConfigStorage, wanted: ConfigDocument) -> Result<(), StorageError> {
-    let (mut end, mut pause) = (None, FIRST_PAUSE);
+    let (mut end, mut pause, mut unknown) = (None, FIRST_PAUSE, false);
     loop {
-        let stored = store_bound(storage, wanted.clone(), Vec::new()).await;
+        let stored = store_bound(storage, wanted.clone(), Vec::new()).await.map_err(|error| {
+            unknown |= error.outcome() == Outcome::Unknown;
+            // A later failure does not show what became of an earlier attempt.
+            if unknown { error.with_outcome(Outcome::Unknown) } else { error }
+        });
         let now = Instant::now();
         let left = end.get_or_insert(now + RETRY_LIMIT).saturating_duration_since(now);
         match stored {

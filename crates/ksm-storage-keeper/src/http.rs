@@ -64,23 +64,6 @@ pub(crate) enum NoReply {
 }
 
 impl NoReply {
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 13] = [
-        Self::Dns,
-        Self::Refused,
-        Self::Timeout,
-        Self::UnknownIssuer,
-        Self::WrongName,
-        Self::Expired,
-        Self::Tls,
-        Self::NoClient,
-        Self::ProxyLogin,
-        Self::Proxy,
-        Self::TooLarge,
-        Self::Foreign,
-        Self::Broken,
-    ];
-
     /// The cause, as in docs/operations.md.
     pub(crate) fn words(self) -> &'static str {
         match self {
@@ -109,8 +92,8 @@ impl NoReply {
                 Self::Refused => return format!("check that the proxy is up, or correct {variable}"),
                 Self::Timeout | Self::Broken => {
                     return format!(
-                        "check the proxy, or correct {variable}, then try again; with a proxy that must not be used \
-                         for this host, name it in NO_PROXY"
+                        "check the proxy, or correct {variable}, then try again; if this host needs no proxy, {}",
+                        bypass(variable)
                     );
                 }
                 Self::Tls => {
@@ -118,7 +101,8 @@ impl NoReply {
                 }
                 Self::Proxy => {
                     return format!(
-                        "have the proxy in {variable} allow this host and port, or name the host in NO_PROXY"
+                        "have the proxy in {variable} allow this host and port; if this host needs no proxy, {}",
+                        bypass(variable)
                     );
                 }
                 Self::ProxyLogin => {
@@ -149,6 +133,11 @@ impl NoReply {
             Self::Timeout | Self::Broken => "check the network and the firewall, then try again".to_owned(),
         }
     }
+}
+
+/// The way around a proxy. A proxy of the caller's is used for every host.
+fn bypass(setting: &str) -> &'static str {
+    if setting == "proxy_url" { "remove proxy_url" } else { "name it in NO_PROXY" }
 }
 
 impl HttpClient {
@@ -330,12 +319,18 @@ pub(crate) fn check_system_proxy(text: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, sync::mpsc, thread};
+    use std::{
+        net::{TcpListener, TcpStream},
+        sync::mpsc,
+        thread,
+    };
 
     use p256::ecdsa::Signature;
     use rustls::NamedGroup::X25519MLKEM768;
 
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     #[test]
     fn connection_ahead_belongs_to_its_host() {
@@ -349,16 +344,20 @@ mod tests {
         };
         HttpClient::connect_ahead(&settings, host(&expected));
         // The TCP connection is established; nobody answers the TLS handshake.
-        let _open = expected.accept().unwrap();
+        let _open = accept(expected).recv_timeout(PATIENCE).unwrap();
         let url = format!("https://{}/", host(&other));
-        let (sender, accepted) = mpsc::channel();
-        // Closes the connection at once.
-        thread::spawn(move || sender.send(other.accept().unwrap().1));
+        let accepted = accept(other);
         let client = HttpClient::of(&settings).unwrap();
         let key = TransmissionKey::new("10".to_owned(), vec![0; 32], Vec::new());
         let signature = Signature::from_scalars([1; 32], [1; 32]).unwrap().to_der();
         client.post(&url, &key, EncryptedPayload::new(Vec::new(), signature)).unwrap_err();
-        accepted.recv_timeout(Duration::from_secs(5)).unwrap();
+        accepted.recv_timeout(PATIENCE).unwrap();
+    }
+
+    fn accept(listener: TcpListener) -> mpsc::Receiver<TcpStream> {
+        let (sender, accepted) = mpsc::channel();
+        thread::spawn(move || sender.send(listener.accept().unwrap().0));
+        accepted
     }
 
     #[test]

@@ -60,11 +60,14 @@ pub(crate) fn hint(error: &KSMRError, reply: Option<&Reply>) -> Option<&'static 
     match (error, reply) {
         (_, Some(Reply::Refused(refusal))) => match (&*refusal.code, refusal.status) {
             ("key", _) => Some(
-                "Keeper does not know the server's public key that the configuration or the settings name",
+                "Keeper does not know the server's public key: correct or remove server_public_key and \
+                 server_public_key_id, in the settings and in the configuration",
             ),
-            ("invalid_client_version", _) => Some("Keeper does not accept this version of the SDK"),
+            ("invalid_client_version", _) => {
+                Some("Keeper does not accept this version of its SDK: update the program")
+            }
             (_, 300..400) => Some("a redirect, which is not followed; check the host name"),
-            (_, 407) => Some("the proxy asks for a login"),
+            (_, 407) => Some("put user and password into the address of the proxy"),
             (_, 500..600) => Some(
                 "Keeper, or a proxy in between, fails: try again later; if it persists, look at \
                  Keeper's status page and at the proxy",
@@ -112,7 +115,7 @@ mod tests {
         let sdk = KSMRError::CustomError("s3cret".to_owned());
         let text = "memory://1: the SDK reports CustomError; Keeper answered 400 bad_request";
         assert_eq!(described(&sdk, Some(rejected(400, "bad_request"))), (ErrorKind::Sdk, text.to_owned()));
-        for (status, words) in [(301, "redirect"), (407, "login"), (503, "later"), (404, "another server")] {
+        for (status, words) in [(301, "redirect"), (407, "password"), (503, "later"), (404, "another server")] {
             let (kind, text) = described(&sdk, Some(rejected(status, "without a code")));
             assert!(kind == ErrorKind::Sdk && text.contains(words), "{text}");
         }

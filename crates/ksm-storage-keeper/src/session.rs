@@ -59,6 +59,11 @@ impl Session {
                 Purpose::Work => (None, None),
                 Purpose::Bind(token) => (token.as_ref(), Some(BindCheckpoint::Ahead)),
             };
+            if checkpoint.is_some() {
+                // A bind writes before it sends: without a client, it would write in vain.
+                HttpClient::of(&settings)
+                    .map_err(|_| KSMRError::SecretManagerCreationError("no HTTP client".to_owned()))?;
+            }
             let mut options = settings.options(config::seed(&document)?, token, &document);
             let origin = peer::setting(&settings, Settings::environment, &purpose, &document);
             let post = Post::new(settings, origin, checkpoint);

@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ksm_storage_core::ConfigKey;
@@ -42,6 +42,12 @@ impl Relayed {
 
     fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// On a busy machine, the connection may be too old for the first request, which then opens another one.
+    fn assert_shared(&self, started: Instant) {
+        let most = if started.elapsed() < Duration::from_millis(2_500) { 1 } else { 2 };
+        assert!((1..=most).contains(&self.connections()), "{} connections", self.connections());
     }
 
     async fn connected(&self) {
@@ -79,12 +85,13 @@ fn relay(target: String) -> (String, Arc<AtomicUsize>) {
 async fn first_request_uses_the_connection() {
     let relayed = Relayed::bound().await;
     let requests = relayed.world.keeper.requests().len();
+    let started = Instant::now();
     let client = relayed.start().await;
     relayed.connected().await;
     assert_eq!(relayed.world.keeper.requests().len(), requests, "nothing is sent ahead");
     assert_eq!(titles(&client).await, TITLES);
     assert_eq!(titles(&client).await, TITLES);
-    assert_eq!(relayed.connections(), 1);
+    relayed.assert_shared(started);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,9 +107,10 @@ async fn aged_connection_is_not_used() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reload_does_not_connect() {
     let relayed = Relayed::bound().await;
+    let started = Instant::now();
     let client = relayed.start().await;
     assert_eq!(titles(&client).await, TITLES);
     client.reload().await.unwrap();
     assert_eq!(titles(&client).await, TITLES);
-    assert_eq!(relayed.connections(), 1);
+    relayed.assert_shared(started);
 }

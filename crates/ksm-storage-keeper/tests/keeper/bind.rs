@@ -212,6 +212,19 @@ async fn retries_of_application_key_end() {
     assert_eq!(world.stored().await.bind_state(), BindState::Bound);
 }
 
+/// The first attempt may have stored the key, whatever the later ones end in.
+#[tokio::test(start_paused = true)]
+async fn unknown_attempt_leaves_outcome_unknown() {
+    let world = World::new(AppKeyPolicy::Once, "{}");
+    let lost = AwsFault::After(ResponseFault::Reset);
+    let failing = vec![AwsFault::Before(ResponseFault::Status(503)); 200];
+    let gets = [vec![AwsFault::Delay(Duration::ZERO)], failing].concat();
+    outage_after_bind(&world, &[lost], &gets);
+    let error = world.open(&world.keeper.issue_token()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSaved, "{error}");
+    assert_eq!(error.storage_error().unwrap().outcome(), Outcome::Unknown, "{error}");
+}
+
 /// The put is carried out, but neither its reply nor a read after it arrives.
 #[tokio::test(start_paused = true)]
 async fn stored_application_key_is_stored_once() {

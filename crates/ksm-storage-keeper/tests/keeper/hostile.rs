@@ -230,7 +230,7 @@ async fn rejections_of_any_form_are_errors() {
         (403, "<html>s3cret</html>", "another server"),
         (401, r#"{"error": "key"}"#, "401 key"),
         (401, r#"{"error": "key", "key_id": -1}"#, "401 key"),
-        (400, r#"{"error": "invalid_client_version"}"#, "version of the SDK"),
+        (400, r#"{"error": "invalid_client_version"}"#, "version of its SDK"),
         (400, r#"{"error": ["s3cret"]}"#, "400 without a code"),
         (400, r#"["s3cret"]"#, "400 without a code"),
         (
@@ -270,8 +270,14 @@ fn surroundings_that_cannot_work_are_named() {
         ("KSM_SKIP_VERIFY", ""),
         ("KSM_HOSTNAME", "a b"),
     ] {
-        let variables = [(name, value), ("NAME", name), ("SSL_CERT_DIR", "/no/such")];
-        run_child("hostile::child_with_variables", variables.map(|(name, value)| (name, value.to_owned())));
+        // With a folder, the SDK's own client can be created, and only ours cannot.
+        for folder in ["/no/such", "/etc/ssl/certs"] {
+            let variables = [(name, value), ("NAME", name), ("SSL_CERT_DIR", folder)];
+            run_child(
+                "hostile::child_with_variables",
+                variables.map(|(name, value)| (name, value.to_owned())),
+            );
+        }
     }
 }
 
@@ -281,7 +287,10 @@ async fn child_with_variables() {
     let keeper = FakeKeeper::start(AppKeyPolicy::Once).unwrap();
     let storage = ksm_storage_core::ConfigStorage::open(MemoryBackend::from_config("{}")).await.unwrap();
     let verifying = ksm_storage_keeper::KeeperClient::builder().hostname(keeper.hostname());
-    let error = verifying.token(keeper.issue_token()).open(storage).await.unwrap_err();
+    let error = verifying.token(keeper.issue_token()).open(storage.clone()).await.unwrap_err();
+    let untouched = MemoryBackend::from_config("{}");
+    let untouched = ksm_storage_core::ConfigStorage::open(untouched).await.unwrap();
+    assert_eq!(storage.refresh().await.unwrap().document(), untouched.snapshot().document());
     println!("{error}");
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
     let setting = format!("invalid setting {}: ", env::var("NAME").unwrap());
