@@ -31,9 +31,12 @@ def test_signatures_are_those_of_keeper():
         for method, function in inspect.getmembers(other, inspect.isfunction):
             if method.startswith("_") and method != "__init__":
                 continue
-            expected = inspect.signature(function).parameters.values()
-            found = inspect.signature(getattr(ours, method)).parameters.values()
-            assert [(one.name, one.default) for one in found] == [(one.name, one.default) for one in expected], method
+            # Ours may also be called on the class, and then take no object.
+            expected, found = (
+                [(one.name, one.default) for one in inspect.signature(call).parameters.values() if one.name != "self"]
+                for call in (function, getattr(ours, method))
+            )
+            assert found == expected, method
     assert aws.DEFAULT_AWS_KEY_NAME == theirs.DEFAULT_AWS_KEY_NAME
     assert [(one.name, one.value) for one in AwsConfigType] == [(one.name, one.value) for one in theirs.AwsConfigType]
 
@@ -125,9 +128,26 @@ def test_unknown_profile_is_an_error(emulator):
 def test_missing_fallback_is_an_error(emulator, monkeypatch):
     emulator.control("PUT", "/metadata", {"role": None})
     assert AwsSecretStorage(SECRET).is_empty()
-    with pytest.raises(ValueError) as caught:
-        AwsSecretStorage(SECRET, fallback_to_default_profile=False)
-    assert caught.value.kind == "credentials"
+    # Like Keeper's class, which compares it with True.
+    for fallback in (False, None):
+        with pytest.raises(ValueError) as caught:
+            AwsSecretStorage(SECRET, fallback_to_default_profile=fallback)
+        assert caught.value.kind == "credentials"
+
+
+@pytest.mark.parametrize("missing", ["permission", "secret"])
+def test_instance_role_is_only_tried(emulator, monkeypatch, missing):
+    """On ECS and EKS, the metadata service offers the role of the host, which must not read the secret."""
+    if missing == "permission":
+        emulator.deny("GetSecretValue")
+    else:
+        monkeypatch.setenv("KSM_AWS_SECRET", "another")
+    storage = AwsSecretStorage()
+    with pytest.raises(StorageError):
+        storage.is_empty()
+    emulator.allow()
+    storage.from_default_config(SECRET)
+    assert storage.is_empty()
 
 
 def test_values_stay_as_they_are(emulator):
@@ -262,15 +282,21 @@ def test_base64_is_read(emulator):
     assert AwsSecretStorage(SECRET).read_storage() == {"hostname": "h"}
 
 
-def test_ca_bundle_is_honoured_or_named(emulator, monkeypatch, tmp_path):
+def test_ca_bundle_is_honoured_or_named(keeper, monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "absent.pem"))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://127.0.0.1:9")
+    # A server whose certificate nobody has signed.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://" + keeper.arguments["hostname"])
     with pytest.raises(ValueError, match="AWS_CA_BUNDLE"):
         AwsSecretStorage.from_default_config(SECRET)
     monkeypatch.delenv("AWS_CA_BUNDLE")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "own.pem"))
     with pytest.raises(ValueError, match="REQUESTS_CA_BUNDLE is not read: set AWS_CA_BUNDLE"):
         AwsSecretStorage.from_default_config(SECRET)
+    # Other failures have other remedies.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://127.0.0.1:9")
+    with pytest.raises(ValueError) as caught:
+        AwsSecretStorage.from_default_config(SECRET)
+    assert "REQUESTS_CA_BUNDLE" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -349,9 +349,22 @@ def test_methods_can_be_mocked():
             AwsSecretStorage.from_default_config("ksm-config")
         assert mocked.called
     assert AwsSecretStorage.from_default_config.__name__ == "from_default_config"
+    mock.create_autospec(AwsSecretStorage)(SECRET).from_default_config(SECRET)
+    mock.create_autospec(AwsSecretStorage).from_default_config(SECRET)
+    assert "self" not in inspect.signature(AwsSecretStorage.from_default_config).parameters
     double = mock.create_autospec(AwsSecretStorage, instance=True)
     with pytest.raises(TypeError):
         double.set(ConfigKeys.KEY_URL)
+
+
+def test_base_class_may_be_called(opened):
+    class Own(AwsSecretStorage):
+        def from_default_config(self, aws_key, fallback_to_default_profile=True):
+            AwsSecretStorage.from_default_config(self, aws_key, fallback_to_default_profile)
+
+    storage = Own()
+    storage.from_default_config(SECRET)
+    assert storage.read_storage() == CONFIG
 
 
 def test_assignment_to_config_is_an_error(opened):

@@ -11,12 +11,12 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def text(parameter: str, value: Any) -> str:
-    """Returns a text, without the class of its own that it may have."""
+    """Returns the value as a plain ``str``, even if it is an instance of a subclass."""
     if not isinstance(value, str):
         raise TypeError(f"{parameter} must be a str, not {type(value).__name__}")
     # Not by encoding it, because the exception holds the text.
     if _LONE_SURROGATE.search(value):
-        raise StorageError(f"invalid {parameter}: it contains a lone surrogate, which is no character", "invalid_argument")
+        raise StorageError(f"invalid {parameter}: it contains a lone surrogate, which is not a valid character", "invalid_argument")
     return str.__str__(value)
 
 
@@ -26,10 +26,10 @@ def optional_text(parameter: str, value: Any) -> str:
 
 
 def flag(parameter: str, value: Optional[bool]) -> bool:
-    """Returns a flag that is set unless it is given."""
+    """Returns a flag. None means False, as for Keeper's class."""
     if not isinstance(value, (bool, int, type(None))):
         raise TypeError(f"{parameter} must be a bool, not {type(value).__name__}")
-    return value is None or bool(value)
+    return bool(value)
 
 
 def not_initialized(instance: object) -> RuntimeError:

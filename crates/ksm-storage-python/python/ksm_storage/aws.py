@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Callable
@@ -82,7 +83,7 @@ def _environment() -> bytes:
 def _with_remedy(error: StorageError) -> StorageError:
     """Adds the remedy for certificates that boto3 would have found."""
     message, ours = str(error), os.environ.get("AWS_CA_BUNDLE")
-    if error.kind == "unavailable" and os.environ.get("REQUESTS_CA_BUNDLE") and not ours:
+    if "certificate" in message and os.environ.get("REQUESTS_CA_BUNDLE") and not ours:
         message += "; REQUESTS_CA_BUNDLE is not read: set AWS_CA_BUNDLE to its value"
     elif "no root certificates" in message:
         message += "; `python -m certifi` prints the name of one"
@@ -175,7 +176,8 @@ class AwsConfigProvider(Unpicklable):
         if "_given_key" not in vars(self):
             raise not_initialized(self)
         if not isinstance(self.config_type, AwsConfigType):
-            raise TypeError(f"config_type must be an AwsConfigType, not {type(self.config_type).__name__}")
+            given = type(self.config_type)
+            raise TypeError(f"config_type must be a ksm_storage.aws.AwsConfigType, not {given.__module__}.{given.__name__}")
         # The native part resolves an empty key, so that errors name the variable.
         key = self._given_key if self.key_name == _key_name(self._given_key) else self.key_name
         if self.config_type == AwsConfigType.EC2INSTANCE:
@@ -235,10 +237,15 @@ else:
 
             @wraps(method)
             def open_new(*args, **kwargs):
+                if args and isinstance(args[0], AwsSecretStorage):
+                    # A subclass calls the method of its base class.
+                    return method(*args, **kwargs)
                 storage = owner.__new__(owner)
                 method(storage, *args, **kwargs)
                 return storage
 
+            signature = inspect.signature(method)
+            open_new.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
             return open_new
 
         def __call__(self, *args, **kwargs):
@@ -261,15 +268,16 @@ class AwsSecretStorage(Storage):
     def __init__(self, aws_key: Optional[str] = "", fallback_to_default_profile: Optional[bool] = True) -> None:
         """Opens the secret with the role and region of the EC2 instance.
 
-        If no key is given, a missing region or missing credentials are reported on first use: outside EC2, a call of one of
-        the methods ``from_…`` is expected to follow.
+        If no key is given, a missing region, secret, credential or permission is reported on first use: outside EC2, a call
+        of one of the methods ``from_…`` is expected to follow.
         """
         provider = AwsConfigProvider(aws_key)
         provider.from_ec2instance_config(aws_key, fallback_to_default_profile)
         try:
             self._use(provider)
         except StorageError as error:
-            if aws_key or not (error.kind == "credentials" or "Failed to determine AWS region" in str(error)):
+            early = error.kind in ("access_denied", "credentials", "not_found")
+            if aws_key or not (early or "Failed to determine AWS region" in str(error)):
                 raise
             ksm_logger.debug("not opened yet: %s", error)
 
