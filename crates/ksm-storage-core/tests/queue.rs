@@ -318,7 +318,7 @@ async fn late_calls_name_their_cause() {
             let text = error.to_string();
             assert_eq!(error.kind(), ErrorKind::Timeout, "{text}");
             assert!(words.iter().any(|words| text.contains(words)), "{text}");
-            assert_eq!(text.contains("1.5 s of the time went to earlier calls"), has_waited, "{text}");
+            assert_eq!(text.contains("earlier calls took 1.5 s of the time limit"), has_waited, "{text}");
         }
         gate.open();
     }

@@ -86,7 +86,7 @@ impl ConfigStorage {
         let lost = match within(&*shared.clock, deadline, &mut answer).await {
             Some(Ok(answered)) => return answered,
             Some(Err(_)) => ended_early(Outcome::NotApplied),
-            None => shared.late(batch, deadline),
+            None => shared.timeout_error(batch, deadline),
         };
         let outcome = withdrawal.0.withdraw();
         // The answer may have come while the claim was being settled.

@@ -147,7 +147,7 @@ impl Committer {
         let store = shared.backend.store(loaded.version(), &payload).instrument(span);
         let outcome = within(&*shared.clock, deadline, store)
             .await
-            .unwrap_or_else(|| Err(Stage::Store.late().with_outcome(Outcome::Unknown)));
+            .unwrap_or_else(|| Err(Stage::Store.timeout_error().with_outcome(Outcome::Unknown)));
         let elapsed = shared.clock.now().saturating_sub(started);
         measure::store(|| shared.location(), elapsed, &outcome);
         match outcome {
@@ -277,7 +277,7 @@ impl Committer {
         let wait = pause(clock, attempt);
         Event::Retry { attempt, wait }.log(|| self.shared.location());
         measure::retry(|| self.shared.location());
-        within_deadline(clock, deadline, clock.sleep(wait)).await.ok_or_else(|| Stage::Pause.late())
+        within_deadline(clock, deadline, clock.sleep(wait)).await.ok_or_else(|| Stage::Pause.timeout_error())
     }
 
     fn answer(&mut self, result: &Result<(Snapshot, Displaced)>) {
@@ -287,7 +287,7 @@ impl Committer {
                 error.map_or(Ok(snapshot), Err)
             });
             let deadline = entry.deadline;
-            entry.answer(answer.map_err(|error| self.shared.excuse(error, self.taken_at, deadline)));
+            entry.answer(answer.map_err(|error| self.shared.with_queue_time(error, self.taken_at, deadline)));
         }
     }
 }

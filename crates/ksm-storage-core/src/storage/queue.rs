@@ -26,7 +26,7 @@ pub(super) enum Stage {
 
 impl Stage {
     /// The error of a call whose deadline passes at this stage.
-    pub(super) fn late(self) -> Error {
+    pub(super) fn timeout_error(self) -> Error {
         timeout(match self {
             // A stale version counts as none.
             Self::Load => "the store returned no current version before the deadline",

@@ -57,16 +57,16 @@ impl Shared {
     }
 
     /// The error of a call in `batch` that has reached its deadline.
-    pub(super) fn late(&self, batch: u64, deadline: Duration) -> Error {
+    pub(super) fn timeout_error(&self, batch: u64, deadline: Duration) -> Error {
         let queue = lock(&self.queue);
         if queue.batch < batch {
             return timeout("earlier calls of this storage did not end before the deadline");
         }
-        self.excuse(queue.stage.late(), queue.taken_at, deadline)
+        self.with_queue_time(queue.stage.timeout_error(), queue.taken_at, deadline)
     }
 
     /// Adds to a timeout that the call has spent most of its time in the queue.
-    pub(super) fn excuse(&self, error: Error, taken_at: Duration, deadline: Duration) -> Error {
+    pub(super) fn with_queue_time(&self, error: Error, taken_at: Duration, deadline: Duration) -> Error {
         let limit = self.options.deadline;
         let waited = taken_at.saturating_sub(deadline.saturating_sub(limit));
         if error.kind() != ErrorKind::Timeout || error.hint().is_some() || waited < limit / 2 {
@@ -74,7 +74,7 @@ impl Shared {
         }
         let waited = waited.as_secs_f64();
         error.with_hint(format!(
-            "{waited:.1} s of the time went to earlier calls: see why they took that long, or raise the deadline"
+            "earlier calls took {waited:.1} s of the time limit; check what delays them, or raise the deadline"
         ))
     }
 
