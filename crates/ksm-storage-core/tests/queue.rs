@@ -11,10 +11,11 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use ksm_storage_core::{
     ConfigDocument,
     ConfigKey::{Hostname, Url},
-    ConfigStorage, Error, ErrorKind, Outcome,
+    ConfigStorage, Connect, Error, ErrorKind, OpenOptions, Outcome, Result, StorageBackend,
 };
 use ksm_storage_memory::MemoryBackend;
 use ksm_storage_testkit::{Probe, StoreFault};
@@ -322,4 +323,27 @@ async fn late_calls_name_their_cause() {
         }
         gate.open();
     }
+}
+
+/// A source that takes most of the time limit to connect.
+#[derive(Debug)]
+struct Slow(Probe);
+
+#[async_trait]
+impl Connect for Slow {
+    async fn connect(self: Arc<Self>, _: &OpenOptions) -> Result<Arc<dyn StorageBackend>> {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        Ok(Arc::new(self.0.clone()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connecting_is_no_queue_time() {
+    let probe = Probe::new(Arc::new(MemoryBackend::new()));
+    probe.stores().close();
+    let error = ConfigStorage::open_or_create(Slow(probe)).await.unwrap_err();
+    let text = error.to_string();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown), "{text}");
+    assert!(text.contains("the store did not answer before the deadline"), "{text}");
+    assert!(!text.contains("earlier calls"), "{text}");
 }

@@ -66,10 +66,12 @@ impl ConfigStorage {
         let (reply, mut answer) = oneshot::channel();
         let claim = Claim::new();
         let change = Box::new(Pending::new(change, reply));
+        let queued_at = shared.clock.now();
         let (start, batch) = {
             let mut queue = lock(&shared.queue);
             queue.waiting.push(Entry {
                 claim: claim.clone(),
+                queued_at,
                 deadline,
                 change: Some(change),
                 execution,
@@ -86,7 +88,7 @@ impl ConfigStorage {
         let lost = match within(&*shared.clock, deadline, &mut answer).await {
             Some(Ok(answered)) => return answered,
             Some(Err(_)) => ended_early(Outcome::NotApplied),
-            None => shared.timeout_error(batch, deadline),
+            None => shared.timeout_error(batch, queued_at),
         };
         let outcome = withdrawal.0.withdraw();
         // The answer may have come while the claim was being settled.

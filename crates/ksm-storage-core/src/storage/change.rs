@@ -91,6 +91,7 @@ impl Claim {
 /// A queued call.
 pub(super) struct Entry {
     pub(super) claim: Claim,
+    pub(super) queued_at: Duration,
     pub(super) deadline: Duration,
     /// `None` while another thread runs the change, after that thread took too long, and once the caller has left.
     pub(super) change: Option<Box<dyn Change>>,

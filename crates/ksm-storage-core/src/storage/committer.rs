@@ -286,8 +286,9 @@ impl Committer {
                 let error = displaced_error(&snapshot, &displaced).filter(|_| entry.altered);
                 error.map_or(Ok(snapshot), Err)
             });
-            let deadline = entry.deadline;
-            entry.answer(answer.map_err(|error| self.shared.with_queue_time(error, self.taken_at, deadline)));
+            let queued_at = entry.queued_at;
+            entry
+                .answer(answer.map_err(|error| self.shared.with_queue_time(error, self.taken_at, queued_at)));
         }
     }
 }

@@ -57,19 +57,19 @@ impl Shared {
     }
 
     /// The error of a call in `batch` that has reached its deadline.
-    pub(super) fn timeout_error(&self, batch: u64, deadline: Duration) -> Error {
+    pub(super) fn timeout_error(&self, batch: u64, queued_at: Duration) -> Error {
         let queue = lock(&self.queue);
         if queue.batch < batch {
             return timeout("earlier calls of this storage did not end before the deadline");
         }
-        self.with_queue_time(queue.stage.timeout_error(), queue.taken_at, deadline)
+        self.with_queue_time(queue.stage.timeout_error(), queue.taken_at, queued_at)
     }
 
     /// Adds to a timeout that the call has spent most of its time in the queue.
-    pub(super) fn with_queue_time(&self, error: Error, taken_at: Duration, deadline: Duration) -> Error {
-        let limit = self.options.deadline;
-        let waited = taken_at.saturating_sub(deadline.saturating_sub(limit));
-        if error.kind() != ErrorKind::Timeout || error.hint().is_some() || waited < limit / 2 {
+    pub(super) fn with_queue_time(&self, error: Error, taken_at: Duration, queued_at: Duration) -> Error {
+        let waited = taken_at.saturating_sub(queued_at);
+        let is_short = waited < self.options.deadline / 2;
+        if error.kind() != ErrorKind::Timeout || error.hint().is_some() || is_short {
             return error;
         }
         let waited = waited.as_secs_f64();
