@@ -155,6 +155,37 @@ fn blocking_change_delays_only_its_handle() {
     }
 }
 
+/// The caller's thread wakes only after the committer has gone on to another call.
+#[test]
+fn overrun_change_is_named() {
+    for returns in [false, true] {
+        let storage = open_for(Duration::from_millis(300));
+        let other = storage.clone();
+        let error = storage.run_async(move |storage| async move {
+            let (release, released) = mpsc::channel::<()>();
+            let (alive, ended) = mpsc::channel::<()>();
+            let mut call = pin!(storage.update(move |_| {
+                let _alive = &alive;
+                let _ = released.recv();
+                Ok::<_, Error>(())
+            }));
+            assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            // Times out as well if it is queued too early.
+            while other.set(Url, "u").is_err() {}
+            if returns {
+                drop(release);
+                ended.recv().unwrap_err();
+            }
+            call.await.unwrap_err()
+        });
+        let error = error.unwrap();
+        let text = error.to_string();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied), "{text}");
+        assert!(text.contains("a change did not return before the deadline"), "{text}");
+        assert!(!text.contains("earlier calls"), "{text}");
+    }
+}
+
 #[test]
 fn a_blocked_change_leaves_other_deadlines() {
     let (one, other) = (open_for(Duration::from_mins(1)), open_for(Duration::from_secs(1)));

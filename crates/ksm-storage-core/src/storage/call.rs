@@ -87,8 +87,8 @@ impl ConfigStorage {
         }
         let lost = match within(&*shared.clock, deadline, &mut answer).await {
             Some(Ok(answered)) => return answered,
-            Some(Err(_)) => ended_early(Outcome::NotApplied),
-            None => shared.timeout_error(batch, queued_at),
+            Some(Err(_)) if !claim.has_overrun() => ended_early(Outcome::NotApplied),
+            _ => shared.timeout_error(&claim, batch, queued_at),
         };
         let outcome = withdrawal.0.withdraw();
         // The answer may have come while the claim was being settled.

@@ -4,6 +4,7 @@ use std::{
     any::Any,
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     time::Duration,
 };
 
@@ -55,6 +56,7 @@ pub(super) struct Claim(Arc<AtomicU8>);
 const WAITING: u8 = 0;
 const STORING: u8 = 1;
 const WITHDRAWN: u8 = 2;
+const OVERRUN: u8 = 3;
 
 impl Claim {
     pub(super) fn new() -> Self {
@@ -77,6 +79,15 @@ impl Claim {
     /// Called when the store was refused or never begun.
     pub(super) fn end_store(&self) {
         let _ = self.0.compare_exchange(STORING, WAITING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Called when the change did not return before its call's deadline.
+    pub(super) fn overrun(&self) {
+        let _ = self.0.compare_exchange(WAITING, OVERRUN, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    pub(super) fn has_overrun(&self) -> bool {
+        self.0.load(Ordering::Acquire) == OVERRUN
     }
 
     pub(super) fn is_storing(&self) -> bool {
@@ -126,12 +137,17 @@ impl Entry {
             return keep.then_some(document);
         }
         let (mut change, version) = (self.change.take()?, base.version.clone());
-        let running = run_blocking(move || {
+        let mut running = pin!(run_blocking(move || {
             let base = Base { version: &version, untouched: base.untouched };
             let keep = change.apply(family, base, &mut document);
             (change, keep.then_some(document))
-        });
-        let (change, document) = within(clock, self.deadline, running).await??;
+        }));
+        let Some(ran) = within(clock, self.deadline, running.as_mut()).await else {
+            // Recorded before `running` is dropped: the reply may be dropped with it, which wakes the caller.
+            self.claim.overrun();
+            return None;
+        };
+        let (change, document) = ran?;
         self.change = Some(change);
         document
     }

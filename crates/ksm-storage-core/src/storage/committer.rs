@@ -122,12 +122,12 @@ impl Committer {
             self.base(&loaded, before)?;
             if before == Some(&after) {
                 // No store shows that the load was fresh.
-                self.enter(Stage::Load);
-                if self.batch.iter().any(Entry::acknowledges)
-                    && !reader::confirm(&*shared.backend, &*shared.clock, loaded.version(), deadline).await?
-                {
-                    lock(&shared.history).outdate(loaded.version());
-                    return Ok(Attempt::Stale);
+                if self.batch.iter().any(Entry::acknowledges) {
+                    self.enter(Stage::Load);
+                    if !reader::confirm(&*shared.backend, &*shared.clock, loaded.version(), deadline).await? {
+                        lock(&shared.history).outdate(loaded.version());
+                        return Ok(Attempt::Stale);
+                    }
                 }
                 let snapshot = shared.install(loaded.version(), after);
                 return Ok(Attempt::Installed { snapshot, displaced: Displaced::Nothing });

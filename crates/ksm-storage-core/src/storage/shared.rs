@@ -3,8 +3,9 @@ use std::{mem, process, time::Duration};
 use tokio::sync::watch;
 
 use super::{
+    change::Claim,
     fresh::Refresher,
-    queue::Queue,
+    queue::{Queue, Stage},
     reader::{History, timeout},
 };
 use crate::{
@@ -57,12 +58,15 @@ impl Shared {
     }
 
     /// The error of a call in `batch` that has reached its deadline.
-    pub(super) fn timeout_error(&self, batch: u64, queued_at: Duration) -> Error {
+    pub(super) fn timeout_error(&self, claim: &Claim, batch: u64, queued_at: Duration) -> Error {
         let queue = lock(&self.queue);
         if queue.batch < batch {
             return timeout("earlier calls of this storage did not end before the deadline");
         }
-        self.with_queue_time(queue.stage.timeout_error(), queue.taken_at, queued_at)
+        // The committer drops a call whose change takes too long, and continues, perhaps with the next batch.
+        let stage = if claim.has_overrun() { Stage::Change } else { queue.stage };
+        let error = stage.timeout_error();
+        if queue.batch == batch { self.with_queue_time(error, queue.taken_at, queued_at) } else { error }
     }
 
     /// Adds to a timeout that the call has spent most of its time in the queue.
