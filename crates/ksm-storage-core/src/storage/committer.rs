@@ -69,7 +69,7 @@ impl Committer {
         let mut queue = hook::taken(&self.shared.queue, queue);
         queue.running = !self.finished;
         if queue.running {
-            (queue.batch, queue.taken_at) = (queue.batch + 1, self.taken_at);
+            queue.begin_batch(self.taken_at);
         }
         queue.running
     }
