@@ -89,14 +89,14 @@ fn cache(environment: Environment, profile: &Section<'_>, is_login: bool) -> Res
         Some(folder) => PathBuf::from(folder),
         None => match environment.home()? {
             Some(home) => Path::new(&home).join(folder),
-            None => return Err(homeless(profile, folder, is_login)),
+            None => return Err(home_unset(profile, folder, is_login)),
         },
     };
     Ok(name.map(|name| folder.join(format!("{name}.json"))))
 }
 
 /// The error for a session whose token cannot be located.
-fn homeless(profile: &Section<'_>, folder: &str, is_login: bool) -> Error {
+fn home_unset(profile: &Section<'_>, folder: &str, is_login: bool) -> Error {
     let other = if is_login { ", or AWS_LOGIN_CACHE_DIRECTORY to the folder of its tokens" } else { "" };
     let problem =
         format!("it is not set, and the session of the profile {:?} is in ~/{folder}", profile.name);

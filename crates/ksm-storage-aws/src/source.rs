@@ -71,7 +71,7 @@ impl Source {
         }
         let text = |name| environment.given(name)?.map(Given::identifier).transpose();
         if let Some(token) = environment.given("AWS_WEB_IDENTITY_TOKEN_FILE")? {
-            let role = text("AWS_ROLE_ARN")?.ok_or_else(|| half(&token, "AWS_ROLE_ARN"))?;
+            let role = text("AWS_ROLE_ARN")?.ok_or_else(|| missing_counterpart(&token, "AWS_ROLE_ARN"))?;
             let session = text("AWS_ROLE_SESSION_NAME")?;
             return Ok(Some(web_identity(&role, token.file()?, session.as_ref())));
         }
@@ -159,8 +159,8 @@ fn of_variables(environment: Environment) -> Result<Option<Source>> {
     };
     let (id, secret) = match (environment.given(ID)?, secret) {
         (Some(id), Some(secret)) => (id, secret),
-        (Some(id), None) => return Err(half(&id, SECRET)),
-        (None, Some(secret)) => return Err(half(&secret, ID)),
+        (Some(id), None) => return Err(missing_counterpart(&id, SECRET)),
+        (None, Some(secret)) => return Err(missing_counterpart(&secret, ID)),
         (None, None) => return Ok(None),
     };
     let keys = keys(id, secret, environment.given("AWS_SESSION_TOKEN")?)?;
@@ -168,7 +168,7 @@ fn of_variables(environment: Environment) -> Result<Option<Source>> {
 }
 
 /// The error for one setting of a pair without the other. Another source must not silently take its place.
-fn half(given: &Given, missing: &str) -> Error {
+fn missing_counterpart(given: &Given, missing: &str) -> Error {
     let name = match given.setting {
         Setting::Key { key, .. } => key.to_owned(),
         ref setting => setting.to_string(),
@@ -289,8 +289,8 @@ fn own_keys(profile: &Section<'_>) -> Result<Option<Source>> {
         (Some(id), Some(secret)) => {
             Ok(Some(Source::Keys(keys(id, secret, token)?, format!("profile {:?}", profile.name))))
         }
-        (Some(id), None) => Err(half(&id, "aws_secret_access_key")),
-        (None, Some(secret)) => Err(half(&secret, "aws_access_key_id")),
+        (Some(id), None) => Err(missing_counterpart(&id, "aws_secret_access_key")),
+        (None, Some(secret)) => Err(missing_counterpart(&secret, "aws_access_key_id")),
         (None, None) => Ok(None),
     }
 }

@@ -13,7 +13,7 @@ pub(crate) async fn in_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send
         // The call that waits for it may have ended.
         let _ = sender.send(work());
     };
-    thread::Builder::new().name("ksm-storage-apart".to_owned()).spawn(work)?;
+    thread::Builder::new().name("ksm-storage-blocking".to_owned()).spawn(work)?;
     result.await.map_err(|_| io::ErrorKind::Other.into())
 }
 
