@@ -153,18 +153,21 @@ pub(crate) fn keys(id: Given, secret: Given, token: Option<Given>) -> Result<Cre
 fn of_variables(environment: Environment) -> Result<Option<Source>> {
     const ID: &str = "AWS_ACCESS_KEY_ID";
     const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
+    let id = environment.given(ID)?;
     let secret = match environment.given(SECRET)? {
-        Some(secret) => Some(secret),
-        None => environment.given("SECRET_ACCESS_KEY")?,
+        // Without an ID, it may belong to another program.
+        None if id.is_some() => environment.given("SECRET_ACCESS_KEY")?,
+        secret => secret,
     };
-    let (id, secret) = match (environment.given(ID)?, secret) {
+    let (id, secret) = match (id, secret) {
         (Some(id), Some(secret)) => (id, secret),
         (Some(id), None) => return Err(missing_counterpart(&id, SECRET)),
         (None, Some(secret)) => return Err(missing_counterpart(&secret, ID)),
         (None, None) => return Ok(None),
     };
+    let settings = format!("variables {ID} and {}", secret.setting);
     let keys = keys(id, secret, environment.given("AWS_SESSION_TOKEN")?)?;
-    Ok(Some(Source::Keys(keys, format!("variables {ID} and {SECRET}"))))
+    Ok(Some(Source::Keys(keys, settings)))
 }
 
 /// The error for one setting of a pair without the other. Another source must not silently take its place.
@@ -317,4 +320,26 @@ pub(crate) fn check(credentials: &Credentials) -> Result<(), InvalidSetting> {
         return Err(InvalidSetting::new(&setting, problem));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "AWS_ACCESS_KEY_ID";
+    const OTHER: &str = "SECRET_ACCESS_KEY";
+
+    #[test]
+    fn lone_unprefixed_secret_is_ignored() {
+        let found = of_variables(Environment(|name| (name == OTHER).then(|| "of another program".into())));
+        assert!(found.unwrap().is_none());
+        let found = of_variables(Environment(|name| match name {
+            ID => Some("AKIA".into()),
+            OTHER => Some("s3cret".into()),
+            _ => None,
+        }));
+        let Some(Source::Keys(keys, settings)) = found.unwrap() else { panic!("no keys") };
+        assert_eq!((keys.access_key_id(), keys.secret_access_key()), ("AKIA", "s3cret"));
+        assert_eq!(settings, "variables AWS_ACCESS_KEY_ID and SECRET_ACCESS_KEY");
+    }
 }
