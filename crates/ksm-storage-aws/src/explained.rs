@@ -16,6 +16,7 @@ use crate::{
     cause::{Cause, find},
     describe::{invalid_setting, why},
     environment::Environment,
+    error::is_throttling,
     file::{self, Unreadable},
     http::{InterimFlood, ReplyTooLong},
     process::ProcessFailed,
@@ -214,7 +215,7 @@ impl Explained {
         if is_skewed(&code, message) {
             return source_failed(Cause::ClockSkew, CLOCK.to_owned());
         }
-        if code.starts_with("Throttl") {
+        if is_throttling(&code) {
             return self.outage(&code);
         }
         let is_denied = matches!(&*code, "AccessDenied" | "AccessDeniedException");
@@ -370,6 +371,14 @@ mod tests {
         let keys = aws_credential_types::Credentials::new("AKIA", "key", None, None, "test");
         let provider = SharedCredentialsProvider::new(keys);
         Explained { origin, provider, trace: Trace::default(), limit: Duration::from_secs(1) }
+    }
+
+    #[test]
+    fn throttled_sources_are_an_outage() {
+        let explained = explained(Origin::Process { profile: "work".to_owned() });
+        for code in ["ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"] {
+            assert_eq!(explained.answered(code, "").cause, Cause::Outage, "{code}");
+        }
     }
 
     proptest! {
