@@ -107,13 +107,9 @@ fn answered(error: &CallError) -> (ErrorKind, Outcome, Advice) {
         | "IncompleteSignatureException"
         | "MissingAuthenticationToken"
         | "MissingAuthenticationTokenException"
-        | "AuthFailure" => (
-            Credentials,
-            NotApplied,
-            Advice::Text(
-                "the service does not accept the access key or its signature: check key, secret and session token",
-            ),
-        ),
+        | "AuthFailure" => {
+            (Credentials, NotApplied, Advice::Text("check access key, secret and session token"))
+        }
         "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" | "RequestTimeTooSkewed" => {
             (Credentials, NotApplied, Advice::Text("renew them, and check the clock of this host (date -u)"))
         }

@@ -64,7 +64,7 @@ async fn clock_skew_is_reported() {
     let failure = row("InvalidSignatureException", "Signature expired: 20150101T000000Z is now earlier", "x");
     world.check(failure.says(&[skewed[0]])).await;
     let wrong_key = row("InvalidSignatureException", "s3cret", "x");
-    world.check(wrong_key.says(&["does not accept the access key"])).await;
+    world.check(wrong_key.says(&["check access key, secret and session token"])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
