@@ -157,8 +157,8 @@ pub(crate) async fn resolve(mode: Mode, common: &Common, id: &SecretId) -> Resul
                     return Err(no_region("no region was given", id).with_hint(hint));
                 }
             };
+            let resolver = Resolver::new(environment, common, region.clone(), None)?;
             let origins = Origins { region: region.source, credentials: CUSTOM.to_owned() };
-            let resolver = Resolver::new(environment, common, region.region, None)?;
             resolver.config(Guarded::new(SharedCredentialsProvider::new(credentials)), origins).await?
         }
         Mode::Sdk(config) => as_given(&config, common, region, id)?,
@@ -189,7 +189,7 @@ async fn of_instance(
     };
     // Concurrently. If the region fails, credentials are not waited for.
     let (region, first) = try_join(region, role.prime().map(Ok)).await?;
-    let resolver = Resolver::new(environment, common, region.region, profile.as_ref())?;
+    let resolver = Resolver::new(environment, common, region.clone(), profile.as_ref())?;
     let (guarded, source) = match first {
         Ok(()) => (role, Source::Instance.to_string()),
         Err(error) if common.fallback => {
@@ -235,7 +235,7 @@ async fn of_default(
         let missing = || profiles.as_ref().err().cloned().unwrap_or_else(|| no_region(message, id));
         Known { region: region.map_err(|_| missing())?, source: METADATA.into() }
     };
-    let resolver = Resolver::new(environment, common, region.region, profile.as_ref())?;
+    let resolver = Resolver::new(environment, common, region.clone(), profile.as_ref())?;
     let source = Source::of_environment(environment, profile.as_ref())?;
     // Unreadable files may contain the source that was meant.
     if source.is_none() {
@@ -265,7 +265,7 @@ async fn of_profile(
         Some(region) => region,
         None => profile.region()?.ok_or_else(|| no_region_in_profile(environment, name))?,
     };
-    let resolver = Resolver::new(environment, common, region.region, Some(&profile))?;
+    let resolver = Resolver::new(environment, common, region.clone(), Some(&profile))?;
     let what = format!("the profile {name:?} provides none");
     let source = Source::of_profile(environment, &profile)?.ok_or_else(|| {
         let message = format!("{what}: {}", Cause::NoSource.words());

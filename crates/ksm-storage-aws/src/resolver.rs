@@ -8,7 +8,7 @@ use aws_config::{
 };
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_types::{os_shim_internal::Env, region::Region};
+use aws_types::os_shim_internal::Env;
 use ksm_storage_core::{Error, ErrorKind, Result};
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     instance::InstanceRole,
     process::Process,
     profile::Section,
-    region,
+    region::{self, Known},
     setting::{InvalidSetting, Setting},
     silence::without_tracing,
     source::{CONTAINER, Service, Source},
@@ -39,7 +39,7 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) struct Resolver<'a> {
     environment: Environment,
     common: &'a Common,
-    region: Region,
+    region: Known,
     profile: Option<&'a Section<'a>>,
     endpoint: Option<Endpoint>,
     ignores_endpoints: bool,
@@ -51,7 +51,7 @@ impl<'a> Resolver<'a> {
     pub(crate) fn new(
         environment: Environment,
         common: &'a Common,
-        region: Region,
+        region: Known,
         profile: Option<&'a Section<'a>>,
     ) -> Result<Self> {
         let flag = |variable, key| match environment.flag(variable)? {
@@ -124,7 +124,12 @@ impl<'a> Resolver<'a> {
             }
         }
         let environment = self.environment.selection(&["AWS_LOGIN_CACHE_DIRECTORY"], variables)?;
-        let trace = Trace::from(endpoints);
+        let trace = if services.contains(&Service::Sso) {
+            // IAM Identity Center has a region of its own.
+            Trace::from(endpoints)
+        } else {
+            Trace::new(endpoints, self.region.region.as_ref(), &self.region.source)
+        };
         Ok((environment, http::client(Purpose::Services, trace.clone()), trace))
     }
 
@@ -133,7 +138,7 @@ impl<'a> Resolver<'a> {
             .env(env)
             .profile_files(files_with(files))
             .profile_name("default")
-            .region(self.region.clone())
+            .region(self.region.region.clone())
             .use_fips(self.fips)
             .use_dual_stack(self.dual_stack)
             .http_client(http)
@@ -276,4 +281,34 @@ pub(crate) fn timeouts(common: &Common) -> TimeoutConfig {
         .read_timeout(attempt)
         .operation_attempt_timeout(attempt)
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_types::region::Region;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn regional_hosts_name_their_setting() {
+        let common = Common {
+            region: None,
+            endpoint: None,
+            max_attempts: 1,
+            attempt_timeout: Duration::from_secs(1),
+            deadline: Duration::from_secs(1),
+            fallback: false,
+        };
+        let region = Known { region: Region::from_static("us-east-9"), source: "AWS_REGION".into() };
+        let resolver = Resolver::new(Environment(|_| None), &common, region, None).unwrap();
+        for (service, host, setting) in [
+            (Service::Sts, "sts.us-east-9.amazonaws.com", Some("the region in AWS_REGION")),
+            (Service::SignIn, "us-east-9.signin.aws.amazon.com", Some("the region in AWS_REGION")),
+            (Service::Sso, "portal.sso.us-east-9.amazonaws.com", None),
+        ] {
+            let (_, _, trace) = resolver.client(&[service]).unwrap();
+            trace.note(&format!("https://{host}"));
+            assert_eq!(trace.peer().unwrap().setting(), setting, "{host}");
+        }
+    }
 }

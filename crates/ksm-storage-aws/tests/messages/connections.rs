@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::{
     CLOSED, Row, World,
+    credentials::role,
     servers::{Valid, canned, tls},
 };
 
@@ -132,6 +133,9 @@ async fn unresolved_names_are_reported() {
     let region = Row::new("DNS", "default", "unavailable").keys().set("NO_PROXY", "*");
     let words = "amazonaws.com:443 (from the region in AWS_REGION): the host name cannot be resolved";
     world.check(region.set("AWS_REGION", "us-east-9").says(&[words])).await;
+    let assumed = Row::new("DNS", "profile", "unavailable").config(role("")).set("NO_PROXY", "*");
+    let words = format!("https://sts.us-east-9.{words}");
+    world.check(assumed.set("AWS_REGION", "us-east-9").says(&[&words])).await;
     let proxy =
         Row::new("DNS", "default", "unavailable").keys().set("HTTPS_PROXY", "http://proxy.invalid:3128");
     world.check(proxy.says(&["check the proxy's host name in HTTPS_PROXY"])).await;

@@ -14,7 +14,7 @@ const STS: &str = "AWS_ENDPOINT_URL_STS";
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 
 /// A profile `work` that assumes a role with the credentials of the profile `base`.
-fn role(rest: &str) -> String {
+pub(crate) fn role(rest: &str) -> String {
     format!(
         "[profile work]\nregion = us-east-1\nrole_arn = {ROLE}\nsource_profile = base\n{rest}[profile base]\n\
          aws_access_key_id = AKIA\naws_secret_access_key = s3cret\n"
