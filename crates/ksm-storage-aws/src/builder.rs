@@ -279,6 +279,7 @@ impl AwsStorageBuilder {
             connection.sdk_config().into(),
             connection.trace(),
             connection.source.clone(),
+            connection.thread.clone(),
         ));
         // The service chooses the ARN of a secret: one that is known by its ARN cannot be created.
         let creation = if options.create && !id.is_arn() {

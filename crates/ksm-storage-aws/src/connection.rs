@@ -27,7 +27,7 @@ use crate::{
     guarded::Guarded,
     http,
     silence::without_tracing,
-    thread::poll_in_thread,
+    thread::SingleThread,
     trace::{Peer, Trace},
 };
 
@@ -51,12 +51,14 @@ pub struct Connection {
     pub(crate) identity_endpoint: Result<Option<Endpoint>>,
     origins: Origins,
     pub(crate) source: Option<Arc<Guarded>>,
+    /// For the caller's own source of credentials.
+    pub(crate) thread: SingleThread,
 }
 
 impl From<Resolved> for Connection {
     fn from(resolved: Resolved) -> Self {
         let Resolved { config, endpoint, identity_endpoint, origins, source, .. } = resolved;
-        Self { config, endpoint, identity_endpoint, origins, source }
+        Self { config, endpoint, identity_endpoint, origins, source, thread: SingleThread::default() }
     }
 }
 
@@ -92,7 +94,7 @@ impl Connection {
             None => match self.config.credentials_provider() {
                 Some(provider) => {
                     let call = async move { Guarded::new(provider).prime().await };
-                    poll_in_thread(call).await.map_err(CredentialsError::unhandled).flatten()
+                    self.thread.poll(call).await.map_err(CredentialsError::unhandled).flatten()
                 }
                 None => Err(CredentialsError::not_loaded_no_source()),
             },

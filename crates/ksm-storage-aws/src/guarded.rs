@@ -2,7 +2,7 @@
 
 use std::{
     error, fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -23,9 +23,9 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::{config_bag::ConfigBag, timeout::TimeoutConfig};
 use ksm_storage_core::catch_panic;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
-use crate::{cause::chain, silence::without_tracing, source::check, thread::poll_in_thread};
+use crate::{cause::chain, silence::without_tracing, source::check, thread::SingleThread};
 
 /// Credentials are renewed this long before they expire: earlier than the SDK would.
 pub(crate) const MARGIN: Duration = Duration::from_secs(15);
@@ -109,14 +109,18 @@ impl fmt::Debug for Guarded {
 #[derive(Debug)]
 pub(crate) struct CheckedCache {
     cache: SharedIdentityCache,
-    /// For a source of the caller's own, which may block: the only thread that waits for it.
-    thread: Option<Arc<Semaphore>>,
+    /// For a source of the caller's own, which may block.
+    thread: Option<SingleThread>,
 }
 
 impl CheckedCache {
-    /// The cache of a client whose credentials come from `source`, or from the caller's own source.
-    pub(crate) fn new(cache: Option<SharedIdentityCache>, source: Option<&Guarded>) -> Self {
-        let thread = source.is_none().then(|| Arc::new(Semaphore::new(1)));
+    /// The cache of a client whose credentials come from `source`, or from the caller's own source in `thread`.
+    pub(crate) fn new(
+        cache: Option<SharedIdentityCache>,
+        source: Option<&Guarded>,
+        thread: SingleThread,
+    ) -> Self {
+        let thread = source.is_none().then_some(thread);
         Self { cache: cache.unwrap_or_else(|| IdentityCache::lazy().build()), thread }
     }
 }
@@ -148,7 +152,7 @@ impl ResolveCachedIdentity for CheckedCache {
 #[derive(Debug)]
 struct Checked {
     resolver: SharedIdentityResolver,
-    thread: Option<Arc<Semaphore>>,
+    thread: Option<SingleThread>,
 }
 
 impl ResolveIdentity for Checked {
@@ -161,14 +165,12 @@ impl ResolveIdentity for Checked {
             let identity = match &self.thread {
                 None => resolved(&self.resolver, components, config).await?,
                 Some(thread) => {
-                    let only = Arc::clone(thread).acquire_owned().await?;
                     let (resolver, components) = (self.resolver.clone(), components.clone());
                     let call = async move {
-                        let _only = only;
                         // The bag cannot be shared with another thread; providers of credentials do not read it.
                         without_tracing(resolved(&resolver, &components, &ConfigBag::base())).await
                     };
-                    poll_in_thread(call).await??
+                    thread.poll(call).await??
                 }
             };
             if let Some(credentials) = identity.data::<Credentials>() {

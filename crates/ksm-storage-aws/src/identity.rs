@@ -47,10 +47,12 @@ impl Connection {
     pub async fn identity(&self) -> Result<Identity> {
         let endpoint = self.identity_endpoint()?;
         let trace = self.trace_of(endpoint.as_ref());
+        let cache = self.sdk_config().identity_cache();
+        let cache = CheckedCache::new(cache, self.source.as_deref(), self.thread.clone());
         let mut config = Builder::from(self.sdk_config())
             .retry_config(RetryConfig::disabled())
             .http_client(self.http(&trace))
-            .identity_cache(CheckedCache::new(self.sdk_config().identity_cache(), self.source.as_deref()));
+            .identity_cache(cache);
         config.set_endpoint_url(endpoint.map(|endpoint| endpoint.url().to_owned()));
         let config = config.build();
         let call = |requests| async {

@@ -23,6 +23,7 @@ use crate::{
     http,
     interceptors::{NoQuickRetry, Requests},
     silence::without_tracing,
+    thread::SingleThread,
     trace::Trace,
 };
 
@@ -53,7 +54,7 @@ impl SdkClient {
     /// Panics like the SDK's own client if the configuration has no behavior version, or no sleep implementation for
     /// its retries and timeouts.
     pub fn new(config: impl Into<aws_sdk_secretsmanager::config::Builder>) -> Self {
-        Self::traced(config.into(), Trace::default(), None)
+        Self::traced(config.into(), Trace::default(), None, SingleThread::default())
     }
 
     /// A client whose errors name the setting of its endpoint.
@@ -61,6 +62,7 @@ impl SdkClient {
         config: aws_sdk_secretsmanager::config::Builder,
         trace: Trace,
         source: Option<Arc<Guarded>>,
+        thread: SingleThread,
     ) -> Self {
         let config: Config = config.retry_classifier(NoQuickRetry).build();
         let http = match config.http_client() {
@@ -70,7 +72,7 @@ impl SdkClient {
         // Otherwise another user of the service in this process could use up the quota of both.
         let own_quota = || RetryPartition::custom("ksm-storage").token_bucket(TokenBucket::default()).build();
         let partition = config.retry_partition().cloned().unwrap_or_else(own_quota);
-        let cache = CheckedCache::new(config.identity_cache(), source.as_deref());
+        let cache = CheckedCache::new(config.identity_cache(), source.as_deref(), thread);
         let config = config.to_builder().http_client(http).identity_cache(cache);
         let config = config.retry_partition(partition).build();
         Self { client: Client::from_conf(config), trace, source }
@@ -246,7 +248,8 @@ mod tests {
                 .credentials_provider(polled.clone())
                 .endpoint_url("http://127.0.0.1:9");
             let own = || Arc::new(Guarded::new(SharedCredentialsProvider::new(polled.clone())));
-            let client = SdkClient::traced(config, Trace::default(), (!is_given).then(own));
+            let client =
+                SdkClient::traced(config, Trace::default(), (!is_given).then(own), SingleThread::default());
             client.get("ksm-config", &Select::Current).await.unwrap_err();
             assert_eq!(*polled.0.get().unwrap() != thread::current().id(), is_given);
         }

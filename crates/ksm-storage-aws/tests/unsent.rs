@@ -1,5 +1,5 @@
 //! Requests that are never sent: nothing is applied, no attempt is counted, and the reason determines the error kind.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
 
 use std::{
     io::Read,
@@ -206,8 +206,7 @@ fn blocking_credentials_keep_no_call() {
             let error = open.await.unwrap_err();
             assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied), "{error}");
 
-            let timeouts =
-                TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(200)).build();
+            let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(1)).build();
             let client = config(&closed()).credentials_provider(shared).timeout_config(timeouts);
             for error in calls(&SdkClient::new(client)).await {
                 assert_eq!(error.to_string(), "no credentials were obtained in time");
@@ -215,12 +214,28 @@ fn blocking_credentials_keep_no_call() {
             }
 
             let backend = AwsSecretStorage::from_sdk_config("ksm", &sdk).open_backend().await.unwrap();
-            let check = backend.connection().unwrap().check_credentials();
-            tokio::time::timeout(Duration::from_millis(200), check).await.unwrap_err();
+            let connection = backend.connection().unwrap();
+            let entered = async {
+                while provider.entered.load(Ordering::SeqCst) < 3 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::select! {
+                checked = connection.check_credentials() => panic!("{checked:?}"),
+                () = entered => {}
+            }
+            let (version, payload) = (Version::new("v"), Payload::from("{}".to_owned()));
+            for _ in 0..20 {
+                let limit = Duration::from_millis(20);
+                tokio::time::timeout(limit, connection.check_credentials()).await.unwrap_err();
+                tokio::time::timeout(limit, connection.identity()).await.unwrap_err();
+                let store = backend.store(&version, &payload);
+                tokio::time::timeout(limit, store).await.unwrap_err();
+            }
         });
         drop(runtime);
         assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
-        // At most one thread of a client waits for the source.
+        // At most one thread of a client or connection waits for the source.
         assert_eq!(provider.entered.load(Ordering::SeqCst), 3);
         drop(end);
     }
