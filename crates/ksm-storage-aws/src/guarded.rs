@@ -170,7 +170,7 @@ impl ResolveIdentity for Checked {
                         // The bag cannot be shared with another thread; providers of credentials do not read it.
                         without_tracing(resolved(&resolver, &components, &ConfigBag::base())).await
                     };
-                    thread.poll(call).await??
+                    thread.poll(call).await.map_err(CredentialsError::unhandled)??
                 }
             };
             if let Some(credentials) = identity.data::<Credentials>() {

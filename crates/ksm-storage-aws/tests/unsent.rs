@@ -241,6 +241,35 @@ fn blocking_credentials_keep_no_call() {
     }
 }
 
+/// The caller's own source, which ends its thread: it panics, and so does the end of its panic's message.
+#[derive(Debug)]
+struct Fatal;
+
+struct Message;
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        panic!("s3cret");
+    }
+}
+
+impl ProvideCredentials for Fatal {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        std::panic::panic_any(Message)
+    }
+}
+
+#[tokio::test]
+async fn ended_threads_are_no_timeout() {
+    for error in calls(&SdkClient::new(config(&closed()).credentials_provider(Fatal))).await {
+        assert_eq!(error.to_string(), "the source of the credentials failed");
+        assert!(matches!(error.failure, Failure::NoCredentials(_)) && !error.sent, "{error:?}");
+    }
+}
+
 /// The caller's own source, which needs a runtime, or panics.
 #[derive(Debug)]
 struct Async(&'static str);
