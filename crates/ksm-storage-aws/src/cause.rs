@@ -44,6 +44,7 @@ pub(crate) enum Cause {
     Slow,
     NoRole,
     NoMetadata,
+    MetadataOff,
     NoSource,
     Outage,
     Rejected,
@@ -52,7 +53,7 @@ pub(crate) enum Cause {
 
 impl Cause {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 31] = [
         Self::NameNotFound,
         Self::Refused,
         Self::Unreachable,
@@ -79,6 +80,7 @@ impl Cause {
         Self::Slow,
         Self::NoRole,
         Self::NoMetadata,
+        Self::MetadataOff,
         Self::NoSource,
         Self::Outage,
         Self::Rejected,
@@ -114,6 +116,7 @@ impl Cause {
             Self::Slow => "no credentials were obtained in time",
             Self::NoRole => "the instance has no IAM role",
             Self::NoMetadata => "the instance metadata service did not answer",
+            Self::MetadataOff => "the instance metadata service was not asked",
             Self::NoSource => "no credentials were found",
             Self::Outage => "the service that issues the credentials is not available",
             Self::Rejected => "the source of the credentials refused",

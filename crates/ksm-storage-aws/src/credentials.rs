@@ -282,7 +282,8 @@ async fn of_profile(
 fn is_nowhere(error: &Error) -> bool {
     let Some(source) = std::error::Error::source(error) else { return false };
     let failed = source.downcast_ref::<SourceFailed>();
-    failed.is_some_and(|failed| matches!(failed.cause, Cause::NoMetadata | Cause::NoRole))
+    failed
+        .is_some_and(|failed| matches!(failed.cause, Cause::NoMetadata | Cause::MetadataOff | Cause::NoRole))
         || source.is::<RegionUnknown>()
 }
 
@@ -317,7 +318,7 @@ pub(crate) fn no_region(what: &str, id: &SecretId) -> Error {
     let name = id.name();
     let message = format!("no AWS region is known for the secret {name}: {what}");
     Error::not_applied(ErrorKind::InvalidArgument, message)
-        .with_hint(format!("give the full ARN, aws-sm://REGION/{name}, a region, or set AWS_REGION"))
+        .with_hint(format!("give the full ARN or aws-sm://REGION/{name}, or set AWS_REGION"))
         .with_source(RegionUnknown)
 }
 

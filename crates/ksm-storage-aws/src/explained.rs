@@ -303,6 +303,22 @@ impl SourceFailed {
         }
     }
 
+    pub(crate) fn metadata_off() -> Self {
+        Self {
+            cause: Cause::MetadataOff,
+            origin: None,
+            message: format!(
+                "{}, because AWS_EC2_METADATA_DISABLED is set",
+                Cause::MetadataOff.words()
+            ),
+            hint: Some(
+                "on EC2, remove AWS_EC2_METADATA_DISABLED; elsewhere, set AWS_PROFILE or the access key variables, \
+                 and in a program use the default credential chain"
+                    .to_owned(),
+            ),
+        }
+    }
+
     pub(crate) fn no_metadata(reason: &str) -> Self {
         Self {
             cause: Cause::NoMetadata,

@@ -32,9 +32,7 @@ impl InstanceRole {
 
     async fn obtain(&self) -> provider::Result {
         if self.is_disabled {
-            return Err(CredentialsError::not_loaded(SourceFailed::no_metadata(
-                "AWS_EC2_METADATA_DISABLED is set",
-            )));
+            return Err(CredentialsError::not_loaded(SourceFailed::metadata_off()));
         }
         let provider = match self.client.get(ROLES).await {
             Ok(roles) => {
