@@ -160,8 +160,8 @@ impl KeeperClientBuilder {
         let names_host = token.host().is_some() || settings.hostname.is_some();
         if !names_host && config::text(storage.snapshot().document(), ConfigKey::Hostname).is_none() {
             return Err(invalid("it names no host").with_hint(
-                "put its region in front, as in US:…, or set the hostname (`ksm-storage bind --host`): that of \
-                 KSM_HOSTNAME would not be stored",
+                "put its region in front, as in US:…, or set the host name (`ksm-storage bind --host`); \
+                 KSM_HOSTNAME is not enough, because it is not stored",
             ));
         }
         Ok((settings, Some(token)))

@@ -304,7 +304,7 @@ async fn bad_token_fails_before_sending() {
     let bare = KeeperClient::builder().token(world.keeper.issue_token());
     let hostless = bare.open(world.storage().await).await.unwrap_err();
     assert_eq!(hostless.kind(), ErrorKind::InvalidToken);
-    assert!(hostless.to_string().contains("hostname"), "{hostless}");
+    assert!(hostless.to_string().contains("set the host name"), "{hostless}");
 
     world.open(&world.keeper.issue_token()).await.unwrap();
     world.keeper.clear_requests();
