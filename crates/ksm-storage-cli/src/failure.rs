@@ -4,7 +4,7 @@ use std::{borrow::Cow, io};
 
 use ksm_storage::{Error, ErrorKind, Location, Outcome, keeper};
 
-use crate::exit::Exit;
+use crate::{exit::Exit, storage::Setting};
 
 /// The printable part of a failure, and the exit code.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) kind: &'static str,
     pub(crate) outcome: Outcome,
+    /// True if this is the failure of an operation on the storage. Others write nothing to it.
+    pub(crate) is_of_storage: bool,
     /// Everything but the remedy.
     pub(crate) cause: String,
     /// The remedy.
@@ -29,7 +31,7 @@ impl Failure {
         hint: &str,
     ) -> Self {
         let (cause, outcome) = (problem.into().into_owned(), Outcome::NotApplied);
-        Self { exit, kind, outcome, cause, hint: Some(hint.to_owned()) }
+        Self { exit, kind, outcome, is_of_storage: false, cause, hint: Some(hint.to_owned()) }
     }
 
     pub(crate) fn usage(problem: impl Into<Cow<'static, str>>, hint: &str) -> Self {
@@ -63,17 +65,22 @@ impl Failure {
 
     /// The failure of a write by a backend.
     pub(crate) fn of_write(error: Error, location: &Location) -> Self {
-        Self::from(error.with_location(location.clone())).unless_known(location)
+        Self { is_of_storage: true, ..Self::from(error.with_location(location.clone())) }
     }
 
-    /// Adds how to find out whether a write took effect, if that is not known.
-    pub(crate) fn unless_known(self, location: &Location) -> Self {
-        if self.outcome != Outcome::Unknown {
-            return self;
-        }
-        let command = if location.kind() == "aws-sm" { "history" } else { "status" };
-        let url = ksm_storage::shell_word(&location.to_string());
-        let look = format!("see first whether it took effect: `ksm-storage {command} --storage {url}`");
+    /// The failure after a write that took effect.
+    pub(crate) fn after_write(self, context: &str) -> Self {
+        Self { outcome: Outcome::Applied, ..self.within(context) }
+    }
+
+    /// True if it is not known whether a write took effect.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.is_of_storage && self.outcome == Outcome::Unknown
+    }
+
+    /// Adds how to find out whether the write to this storage took effect.
+    pub(crate) fn look_first(self, written: &Setting) -> Self {
+        let look = format!("see first whether it took effect: {}", written.look());
         let hint = self.hint.as_ref().map_or_else(|| look.clone(), |hint| format!("{look}; {hint}"));
         self.with_remedy(hint)
     }
@@ -89,7 +96,14 @@ impl Failure {
     /// A failure of the operating system. Its text contains no content.
     pub(crate) fn io(problem: &str, error: &io::Error) -> Self {
         let cause = format!("{problem}: {error}");
-        Self { exit: Exit::Other, kind: "io", outcome: Outcome::NotApplied, cause, hint: None }
+        Self {
+            exit: Exit::Other,
+            kind: "io",
+            outcome: Outcome::NotApplied,
+            is_of_storage: false,
+            cause,
+            hint: None,
+        }
     }
 }
 
@@ -106,12 +120,8 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (cause, hint) = split(error.to_string(), error.hint());
         let (kind, outcome) = (error.kind(), error.outcome());
-        let failure = Self { exit: kind.into(), kind: kind.as_str(), outcome, cause, hint };
-        // Other errors are those of calls that write nothing.
-        match (error.operation(), error.location()) {
-            (Some(_), Some(location)) => failure.unless_known(location),
-            _ => failure,
-        }
+        let is_of_storage = error.operation().is_some();
+        Self { exit: kind.into(), kind: kind.as_str(), outcome, is_of_storage, cause, hint }
     }
 }
 
@@ -128,11 +138,8 @@ impl From<keeper::Error> for Failure {
             _ => storage.map_or(Outcome::Unknown, Error::outcome),
         };
         let (cause, hint) = split(error.to_string(), error.hint());
-        let failure = Self { exit: Exit::from(&error), kind: name(error.kind()), outcome, cause, hint };
-        match storage {
-            Some(_) => failure.unless_known(error.location()),
-            None => failure,
-        }
+        let is_of_storage = storage.is_some();
+        Self { exit: Exit::from(&error), kind: name(error.kind()), outcome, is_of_storage, cause, hint }
     }
 }
 
@@ -173,18 +180,19 @@ mod tests {
         let message = failure.with_remedy("do this").message();
         assert!(message.ends_with("/ksm.json: not found: no file; no folder either; do this"), "{message}");
         let unknown = Error::new(ErrorKind::Timeout, "late").with_hint("check the network");
-        let shown = |kind, outcome| {
-            let location = Location::opaque(kind, "a b");
-            Failure::of_write(unknown.clone().with_outcome(outcome), &location).message()
+        let shown = |url: &str| {
+            let failure = Failure::of_write(unknown.clone(), &Location::opaque("file", "a b"));
+            assert!(failure.is_unsure());
+            failure.look_first(&Setting::new(url, "--storage")).message()
         };
-        let looked = shown("aws-sm", Outcome::Unknown);
-        assert!(
-            looked.contains("; see first whether it took effect: `ksm-storage history --storage "),
-            "{looked}"
-        );
-        assert!(looked.ends_with("`; check the network"), "{looked}");
-        assert!(shown("file", Outcome::Unknown).contains("`ksm-storage status --storage "));
-        assert!(shown("file", Outcome::Applied).ends_with("; check the network"));
+        let looked = shown("aws-sm:a?profile=b");
+        let look =
+            "; see first whether it took effect: `ksm-storage history --storage 'aws-sm:a?profile=b'`; check";
+        assert!(looked.contains(look), "{looked}");
+        assert!(shown("file:a b").contains("`ksm-storage status --storage 'file:a b'`; check the network"));
+        for error in [unknown.clone(), unknown.with_outcome(Outcome::Applied)] {
+            assert!(!Failure::from(error).is_unsure());
+        }
         let none = Failure::from(Error::refused("no; never")).with_remedy("do this").message();
         assert_eq!(none, "refused: no; never; do this");
     }

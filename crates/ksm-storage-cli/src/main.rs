@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => {
-            let done = runtime.block_on(commands::run(command, &global, &output));
+            let done = runtime.block_on(commands::run(command, &global, output));
             // A thread may be reading a file that has no end.
             runtime.shutdown_background();
             done

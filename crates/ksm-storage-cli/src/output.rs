@@ -32,7 +32,13 @@ impl Output {
     pub(crate) fn written(self, writer: &Writer, mut json: Value, text: &str) -> Result<()> {
         json["region"] = writer.region.as_deref().into();
         json["identity"] = writer.identity.as_deref().into();
-        self.result(&json, text)
+        self.result(&json, text).map_err(|failure| {
+            if json["written"] == true {
+                failure.after_write("the write took effect, but its result could not be shown")
+            } else {
+                failure
+            }
+        })
     }
 
     /// True if region and identity of a command that writes are shown.

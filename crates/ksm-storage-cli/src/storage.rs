@@ -45,6 +45,24 @@ impl Setting {
         Self { url: url.into(), origin }
     }
 
+    /// The option that selects this storage, for a command that an error shows.
+    ///
+    /// The URL as it was given, because a location lacks its parameters. One that was parsed contains no secret.
+    pub(crate) fn option(&self) -> String {
+        format!("--storage {}", ksm_storage::shell_word(&self.url))
+    }
+
+    /// True if the storage is a secret of AWS.
+    pub(crate) fn is_aws(&self) -> bool {
+        self.url.starts_with("aws-sm:")
+    }
+
+    /// The command that shows whether a write to this storage took effect.
+    pub(crate) fn look(&self) -> String {
+        let command = if self.is_aws() { "history" } else { "status" };
+        format!("`ksm-storage {command} {}`", self.option())
+    }
+
     /// Parses the URL, and returns the source that it names. An error names the origin, and repeats nothing that may be
     /// secret.
     pub(crate) fn source(&self, found: &Found) -> Result<(StorageUrl, Arc<dyn Connect>)> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ksm_storage::{
-    BindState, ConfigStorage, Location, Outcome, SecretString, Snapshot,
+    BindState, ConfigStorage, Outcome, SecretString, Snapshot,
     keeper::{self, KeeperClient},
 };
 use serde_json::json;
@@ -15,13 +15,14 @@ use crate::{
     cli::{Bind, Global},
     failure::{Failure, Result},
     output::Output,
-    storage::{self, Access},
+    storage::{self, Access, Setting},
     token,
 };
 
 pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<()> {
     let given = token::given(args.token_file.as_deref())?;
-    let opened = storage::open_writable(global, Access::writing(args.create)).await?;
+    let selected = storage::url(global)?;
+    let opened = storage::open_url_writable(&selected, Access::writing(args.create)).await?;
     let storage = &opened.storage;
     let (location, before) = (storage.location(), storage.snapshot());
     let needs_token = before.bind_state() != BindState::Bound || args.rebind;
@@ -43,7 +44,7 @@ pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<(
         given => given,
     };
     let bound = bind(&args, storage.clone(), token).await;
-    bound.map_err(|error| explained(error, &before, &storage.snapshot(), &location))?;
+    bound.map_err(|error| explained(error, &before, &storage.snapshot(), &selected))?;
 
     let after = storage.snapshot();
     let written = after.version() != before.version();
@@ -62,13 +63,17 @@ pub(crate) async fn run(args: Bind, global: &Global, output: Output) -> Result<(
 }
 
 /// The failure with this command's remedies, and the way back to the client that a rebind has replaced.
-fn explained(error: keeper::Error, before: &Snapshot, after: &Snapshot, location: &Location) -> Failure {
+fn explained(error: keeper::Error, before: &Snapshot, after: &Snapshot, selected: &Setting) -> Failure {
     let kind = error.kind();
     let failure = Failure::from(error);
     let failure = match kind {
         keeper::ErrorKind::Storage if failure.outcome == Outcome::Unknown => {
             failure.and_remedy("then run the same command again: with the same token, it resumes")
         }
+        keeper::ErrorKind::NotSaved if failure.outcome == Outcome::Unknown => failure.with_remedy(
+            "then run the same command again with the same token: if it took effect, nothing is written; if Keeper \
+             refuses the token, create a new one, then `ksm-storage bind --rebind`",
+        ),
         keeper::ErrorKind::NotSaved => failure.with_remedy(
             "Keeper's reply is lost with this command: repair the storage, then bind again with the same token; if \
              Keeper refuses that, create a new one, then `ksm-storage bind --rebind`",
@@ -88,15 +93,13 @@ fn explained(error: keeper::Error, before: &Snapshot, after: &Snapshot, location
     if before.bind_state() != BindState::Bound || !is_replaced {
         return failure;
     }
-    let back = if location.kind() == "aws-sm" {
-        format!(
-            "the former client was replaced; to go back to it: `ksm-storage restore {}`",
-            before.version()
-        )
+    let option = selected.option();
+    let back = if selected.is_aws() {
+        format!("`ksm-storage restore {} {option}`", before.version())
     } else {
-        "the former client was replaced; to go back to it, `ksm-storage import --replace` a backup".to_owned()
+        format!("import a backup: `ksm-storage import FILE --replace {option}`")
     };
-    failure.and_remedy(&back)
+    failure.and_remedy(&format!("the former client was replaced; to go back to it: {back}"))
 }
 
 async fn bind(args: &Bind, storage: ConfigStorage, token: Option<SecretString>) -> Result<(), keeper::Error> {
@@ -114,6 +117,7 @@ async fn bind(args: &Bind, storage: ConfigStorage, token: Option<SecretString>) 
         builder = builder.token(token);
     }
     let bound = if args.rebind { builder.rebind(storage).await } else { builder.open(storage).await };
+    let outcome = |error: &keeper::Error| error.storage_error().map(ksm_storage::Error::outcome);
     let Err(mut error) = bound else { return Ok(()) };
     // Keeper may not return the application key twice, so its reply must not be lost with this process.
     for seconds in [1, 2, 4] {
@@ -121,6 +125,8 @@ async fn bind(args: &Bind, storage: ConfigStorage, token: Option<SecretString>) 
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         match client.save().await {
             Ok(()) => return Ok(()),
+            // An attempt that wrote nothing does not settle an earlier one.
+            Err(_) if outcome(&error) == Some(Outcome::Unknown) => {}
             Err(again) => error = again,
         }
     }

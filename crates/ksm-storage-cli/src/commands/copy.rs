@@ -11,13 +11,18 @@ use crate::{
     storage::{Access, Setting, open_url, open_url_writable},
 };
 
+/// The storage that is written.
+pub(crate) fn target(args: &Copy) -> Setting {
+    Setting::new(args.to.clone(), "the argument TO")
+}
+
 pub(crate) async fn run(args: Copy, global: &Global, output: Output) -> Result<()> {
     if global.storage.is_some() {
         return Err(Failure::usage("copy takes no --storage", "name both storages as arguments"));
     }
-    let from = open_url(&Setting::new(args.from, "FROM"), Access::Read).await?;
-    let to = Setting::new(args.to, "TO");
-    let opened = open_url_writable(&to, Access::writing(args.create)).await?;
+    let written = target(&args);
+    let from = open_url(&Setting::new(args.from, "the argument FROM"), Access::Read).await?;
+    let opened = open_url_writable(&written, Access::writing(args.create)).await?;
     let to = &opened.storage;
     let (source, before, location) = (from.snapshot(), to.snapshot(), to.location());
     let changes = Changes::between(before.document(), source.document());
@@ -28,7 +33,11 @@ pub(crate) async fn run(args: Copy, global: &Global, output: Output) -> Result<(
     if changes.differ {
         to.save(&before, source.document().clone()).await?;
         // From the store, not from memory.
-        let read = to.refresh().await?;
+        let read = to.refresh().await.map_err(|error| {
+            Failure::from(error)
+                .after_write("the copy is stored, but could not be read back")
+                .and_remedy(&format!("then look at the copy: `ksm-storage status {}`", written.option()))
+        })?;
         if read.document() != source.document() {
             let error = Error::new(ErrorKind::Conflict, "another writer has changed the copy since")
                 .with_outcome(Outcome::Applied)

@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Import, global: &Global, output: Output) -> Result
 /// Reads a file, standard input or a variable.
 async fn source(source: &Path) -> Result<ConfigDocument> {
     if let Some(url) = source.to_str().filter(|source| source.starts_with("env:")) {
-        return Ok(storage::open_url(&Setting::new(url, "SOURCE"), Access::Read)
+        return Ok(storage::open_url(&Setting::new(url, "the argument SOURCE"), Access::Read)
             .await?
             .snapshot()
             .document()

@@ -20,10 +20,28 @@ use crate::{
     exit::Exit,
     failure::Result,
     output::{self, Output},
+    storage,
 };
 
-pub(crate) async fn run(command: Command, global: &Global, output: &Output) -> Result<Exit> {
-    let output = *output;
+pub(crate) async fn run(command: Command, global: &Global, output: Output) -> Result<Exit> {
+    let target = match &command {
+        Command::Copy(args) => Some(copy::target(args)),
+        // Its report names what it writes.
+        Command::Doctor(_) => return start(command, global, output).await,
+        _ => None,
+    };
+    start(command, global, output).await.map_err(|failure| {
+        if !failure.is_unsure() {
+            return failure;
+        }
+        match target.map_or_else(|| storage::url(global), Ok) {
+            Ok(written) => failure.look_first(&written),
+            Err(_) => failure,
+        }
+    })
+}
+
+async fn start(command: Command, global: &Global, output: Output) -> Result<Exit> {
     match command {
         Command::Exec(args) => return exec::run(args, global).await,
         Command::Doctor(args) => return doctor::run(args, global, output).await,

@@ -8,19 +8,20 @@ use crate::{
     cli::{Global, Restore},
     failure::{Failure, Result},
     output::Output,
-    storage::{self, Access},
+    storage::{self, Access, Setting},
 };
 
 pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Result<()> {
+    let selected = storage::url(global)?;
     let backend = history::backend(global).await?;
     let opened = match storage::open_writable(global, Access::Remove).await {
         Err(failure) if failure.kind == ErrorKind::InvalidConfig.as_str() => {
-            return replace(args, global, output, &backend).await;
+            return replace(args, global, output, &backend, &selected).await;
         }
         opened => opened?,
     };
     let version = Version::new(args.version.as_str());
-    let earlier = earlier(&backend, &version).await?;
+    let earlier = earlier(&backend, &version, &selected).await?;
     let writer = opened.announce(output).await;
     let storage = opened.storage;
 
@@ -57,21 +58,35 @@ pub(crate) async fn run(args: &Restore, global: &Global, output: Output) -> Resu
     output.written(&writer, json, &text)
 }
 
-async fn earlier(backend: &AwsSecretBackend, version: &Version) -> Result<ConfigDocument> {
+async fn earlier(
+    backend: &AwsSecretBackend,
+    version: &Version,
+    selected: &Setting,
+) -> Result<ConfigDocument> {
     let payload = backend.version(version).await.map_err(|error| {
         let is_mistyped = matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::NotFound);
         let failure = Failure::from(error);
-        if is_mistyped { failure.with_remedy("list the versions: `ksm-storage history`") } else { failure }
+        if is_mistyped {
+            failure.with_remedy(format!("list the versions: `ksm-storage history {}`", selected.option()))
+        } else {
+            failure
+        }
     })?;
     let parsed = ConfigDocument::parse(payload.as_bytes());
     parsed.map_err(|error| Failure::from(error).within(&format!("version {version}")))
 }
 
 /// Replaces a value that is not a configuration with the version, provided that the value is still current.
-async fn replace(args: &Restore, global: &Global, output: Output, history: &AwsSecretBackend) -> Result<()> {
+async fn replace(
+    args: &Restore,
+    global: &Global,
+    output: Output,
+    history: &AwsSecretBackend,
+    selected: &Setting,
+) -> Result<()> {
     let (backend, found) = storage::connect(global).await?;
     let (location, stored) = (backend.location(), backend.load().await?);
-    let earlier = earlier(history, &Version::new(args.version.as_str())).await?;
+    let earlier = earlier(history, &Version::new(args.version.as_str()), selected).await?;
     let writer = found.announce(output).await;
     let state = earlier.bind_state().as_str();
     if !args.yes {

@@ -9,7 +9,7 @@ use ksm_storage_emulator::{
 };
 use ksm_storage_testkit::canary::{canary, is_shown, shows};
 
-use crate::support::{Run, World, not_checked, text, token};
+use crate::support::{Run, URL, World, not_checked, text, token};
 
 /// A bound document in which every value is a canary, or the base64 of one.
 fn bound() -> String {
@@ -332,7 +332,7 @@ async fn refused_rebind_names_way_back() {
     run.file("spent", &format!("IL5:{spent}:901:{}", world.keeper.server_public_key()));
     let host = world.keeper.hostname();
     let refused = run.ends(&["bind", "--rebind", "--host", &host, "--token-file", "spent"], 4).await;
-    let back = format!("`ksm-storage restore {former}`");
+    let back = format!("`ksm-storage restore {former} --storage {URL}`");
     assert!(refused.contains(&back) && refused.contains("then `ksm-storage bind --rebind`"), "{refused}");
 
     // Every next command says what a spent token needs.

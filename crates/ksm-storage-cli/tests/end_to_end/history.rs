@@ -97,8 +97,9 @@ async fn unfit_versions_are_not_restored() {
         assert!(refused.contains(&version) && !is_shown(&refused), "{refused}");
     }
     for (version, code) in [("00000000-0000-0000-0000-999999999999", 3), ("AWSPREVIOUS", 2), ("", 2)] {
-        let refused = world.run.ends(&["restore", version, "--yes"], code).await;
-        assert!(refused.contains("`ksm-storage history`"), "{refused}");
+        let url = format!("{URL}?mode=default");
+        let refused = world.run.ends(&["restore", version, "--yes", "--storage", &url], code).await;
+        assert!(refused.contains(&format!("`ksm-storage history --storage '{url}'`")), "{refused}");
         // Region and identity are announced once there is something to write.
         assert!(!refused.contains("identity:"), "{refused}");
     }

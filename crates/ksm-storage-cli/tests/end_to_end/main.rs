@@ -22,4 +22,5 @@ mod history;
 #[path = "../../../ksm-storage/tests/common/http.rs"]
 mod http;
 mod layer;
+mod outcomes;
 mod support;

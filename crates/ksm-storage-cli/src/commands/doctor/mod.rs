@@ -79,9 +79,9 @@ async fn examine(args: &Doctor, global: &Global, output: Output) -> Report {
     let found = Found::default();
     let parsed = storage::url(global).and_then(|setting| {
         let (url, source) = setting.source(&found)?;
-        Ok((url.scheme().to_owned(), setting.origin, source))
+        Ok((url.scheme().to_owned(), setting, source))
     });
-    let (scheme, origin, source) = match parsed {
+    let (scheme, setting, source) = match parsed {
         Ok(parsed) => parsed,
         Err(failure) => {
             report.ok("settings", format!("set: {set}"));
@@ -89,7 +89,7 @@ async fn examine(args: &Doctor, global: &Global, output: Output) -> Report {
             return report;
         }
     };
-    let is_aws = scheme == "aws-sm";
+    let (is_aws, origin) = (scheme == "aws-sm", setting.origin);
     let storage = format!("a storage of the scheme {scheme}, from {origin}");
     let options = OpenOptions::default();
     let connected = within(options.deadline, Arc::clone(&source).connect(&options)).await;
@@ -114,9 +114,9 @@ async fn examine(args: &Doctor, global: &Global, output: Output) -> Report {
         if args.write_check {
             found.announce(output).await;
         }
-        stored::examine(&mut report, Arc::new(backend.clone()), replica, args, output).await;
+        stored::examine(&mut report, Arc::new(backend.clone()), replica, &setting, args, output).await;
     } else {
-        stored::examine(&mut report, backend, None, args, output).await;
+        stored::examine(&mut report, backend, None, &setting, args, output).await;
     }
     report
 }

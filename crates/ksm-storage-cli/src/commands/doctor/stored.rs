@@ -8,13 +8,14 @@ use ksm_storage::{
 };
 
 use super::{DOCUMENT, KEEPER, SECRET, keeper, report::Report, within};
-use crate::{cli::Doctor, exit::Exit, failure::Failure, output::Output, state};
+use crate::{cli::Doctor, exit::Exit, failure::Failure, output::Output, state, storage::Setting};
 
 /// Examines the storage behind a backend; `primary` is the primary region if the secret is a replica.
 pub(super) async fn examine(
     report: &mut Report,
     backend: Arc<dyn StorageBackend>,
     primary: Option<String>,
+    setting: &Setting,
     args: &Doctor,
     output: Output,
 ) {
@@ -22,7 +23,7 @@ pub(super) async fn examine(
     let opened = ConfigStorage::builder(Arc::clone(&backend)).read_only().open().await;
     let storage = match opened {
         Ok(storage) => storage,
-        Err(error) => return unopened(report, error, is_aws),
+        Err(error) => return unopened(report, error, setting),
     };
     let snapshot = storage.snapshot();
     readable(report, is_aws, &format!("version {}", snapshot.version()));
@@ -45,15 +46,17 @@ fn readable(report: &mut Report, is_aws: bool, version: &str) {
 }
 
 /// The step at which loading a secret failed.
-fn unopened(report: &mut Report, error: Error, is_aws: bool) {
+fn unopened(report: &mut Report, error: Error, setting: &Setting) {
+    let is_aws = setting.is_aws();
     if error.kind() == ErrorKind::InvalidConfig {
         readable(report, is_aws, "there is one");
         report.not_checked(&["write"], "there is no configuration to write again");
         let expected = error.hint().unwrap_or("put a configuration, or `{}`, in its place");
         let hint = if is_aws {
+            let option = setting.option();
             format!(
-                "{expected}; or find an earlier version with `ksm-storage history`, and go back to it with \
-                 `ksm-storage restore VERSION`"
+                "{expected}; or find an earlier version with `ksm-storage history {option}`, and go back to it with \
+                 `ksm-storage restore VERSION {option}`"
             )
         } else {
             expected.to_owned()

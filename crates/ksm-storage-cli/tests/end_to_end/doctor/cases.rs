@@ -321,7 +321,7 @@ pub(crate) const CASES: &[Case] = &[
         exit: 6,
         step: "document",
         cause: "invalid configuration document",
-        remedy: "ksm-storage history",
+        remedy: "`ksm-storage restore VERSION --storage aws-sm:",
     },
     Case {
         name: "foreign document",
