@@ -115,7 +115,8 @@ mod tests {
         let sdk = KSMRError::CustomError("s3cret".to_owned());
         let text = "memory://1: the SDK reports CustomError; Keeper answered 400 bad_request";
         assert_eq!(described(&sdk, Some(rejected(400, "bad_request"))), (ErrorKind::Sdk, text.to_owned()));
-        for (status, words) in [(301, "redirect"), (407, "password"), (503, "later"), (404, "another server")] {
+        for (status, words) in [(301, "redirect"), (407, "password"), (503, "later"), (404, "another server")]
+        {
             let (kind, text) = described(&sdk, Some(rejected(status, "without a code")));
             assert!(kind == ErrorKind::Sdk && text.contains(words), "{text}");
         }
