@@ -62,8 +62,7 @@ impl Findings {
 
 pub(super) async fn run(name: &str, global: &Global, output: Output) -> Result<Exit> {
     let found = Found::default();
-    let (url, _) = storage::url(global)?.source(&Found::default())?;
-    let source = found.schemes().source(&url)?;
+    let (_, source) = storage::url(global)?.source(&found)?;
     super::within(OpenOptions::default().deadline, source.connect(&OpenOptions::default())).await?;
     let Some(connection) = found.connection() else {
         return Err(Failure::usage(
