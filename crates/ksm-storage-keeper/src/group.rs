@@ -135,7 +135,7 @@ pub(crate) async fn store_new(storage: &ConfigStorage, wanted: ConfigDocument) -
     loop {
         let stored = store_bound(storage, wanted.clone(), Vec::new()).await.map_err(|error| {
             unknown |= error.outcome() == Outcome::Unknown;
-            // A later failure does not show what became of an earlier attempt.
+            // An earlier attempt may have stored it, whatever this one ends in.
             if unknown { error.with_outcome(Outcome::Unknown) } else { error }
         });
         let now = Instant::now();

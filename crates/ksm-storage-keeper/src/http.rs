@@ -175,7 +175,7 @@ impl HttpClient {
         }
         let url = format!("https://{host}/");
         let ahead = Ahead::default();
-        // The request that needs the client reports why there is none.
+        // The first request tries to create it again, and reports the failure.
         let Ok(client) = Self::new(settings, Some((ahead.clone(), host))) else { return };
         let client = shared.insert(client);
         // Ends as soon as the connection is begun, and sends nothing.
